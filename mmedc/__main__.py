@@ -1,0 +1,5 @@
+"""`python -m mmedc`."""
+
+from mmedc.cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""Brings a recipe to a published corpus, pass by pass; what is done is passed over."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mmedc.build.gather import gather_pass
+from mmedc.build.publish import publish
+from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
+from mmedc.corpus.tokens import check_tokenizer
+from mmedc.dedup.passes import Components, Exchange, KeysOf, Match, ranges_for
+from mmedc.dedup.signature import bands_for
+from mmedc.engine.commit import entries
+from mmedc.engine.run import WORK, Runner, Watcher, run_pass
+from mmedc.engine.unit import Entry, Pass, Unit, digest_of
+from mmedc.errors import CorpusError
+from mmedc.policy import Policy, read_policy
+from mmedc.recipe import Recipe
+from mmedc.sources import Piece, list_units
+from mmedc.storage import Store
+
+OWNER = ".work/recipe"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A recipe with all that it names found and checked: ready to run."""
+
+    recipe: Recipe
+    policy: Policy
+    store: Store
+    gather: Pass
+
+    @classmethod
+    def prepare(cls, recipe: Recipe, out: str) -> "Build":
+        """Check everything that can be checked before work begins.
+
+        Raises: RequestError of some kind for what is wrong.
+        """
+        policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
+        check_tokenizer(recipe.publish.tokenizer)
+        return cls(recipe, policy, Store(out), gather_pass(recipe, policy, list_units(recipe)))
+
+    def claim(self) -> None:
+        """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
+        name = self.recipe.name.encode()
+        if not self.store.exists(OWNER) and self.store.names():
+            raise CorpusError(
+                f"{self.store.url}: the folder is not empty and holds no corpus; choose another with --out"
+            )
+        if not self.store.put_new(OWNER, name) and (owner := self.store.get(OWNER)) != name:
+            raise CorpusError(
+                f'{self.store.url}: belongs to the recipe "{owner.decode()}", this one is "{self.recipe.name}"; '
+                "choose another folder with --out, or delete it"
+            )
+
+    def run(self, runner: Runner, watcher: Watcher) -> dict[str, Any]:
+        """Build the corpus and return its manifest.
+
+        Raises: UnitsFailed when units could not be done; the same call goes on where it stopped.
+        """
+        self.claim()
+        done: dict[str, list[Entry]] = {}
+        passes = self.passes(done)
+        one = next(passes)
+        while True:
+            done[one.name] = run_pass(one, runner, self.store, watcher)
+            try:
+                one = next(passes)
+            except StopIteration:
+                break
+        return publish(self.recipe, self.policy, self.store, one, done)
+
+    def done(self) -> dict[str, tuple[Pass, dict[str, Entry]]]:
+        """Return the passes whose units are known, with the entries that are committed; touches nothing."""
+        found: dict[str, tuple[Pass, dict[str, Entry]]] = {}
+        done: dict[str, list[Entry]] = {}
+        work = self.store.below(WORK)
+        for one in self.passes(done):
+            have = entries(work, one) if self.store.exists(OWNER) else {}
+            found[one.name] = one, have
+            if len(have) < len(one.units):
+                break
+            done[one.name] = [have[unit.id] for unit in one.units]
+        return found
+
+    def passes(self, done: dict[str, list[Entry]]) -> Iterator[Pass]:
+        """Yield the passes in their order; each is planned from the entries in `done` of those before it."""
+        recipe, policy = self.recipe, self.policy
+        yield self.gather
+        gathered = done["gather"]
+        keys = [entry.outputs["keys"] for entry in gathered]
+        inputs = digest_of([output.sha256 for output in keys])
+        decide = policy.digest("decide")
+        sources = tuple(recipe.sources)
+        jaccard, retries = recipe.dedup.jaccard, recipe.limits.retries
+        bands = bands_for(jaccard).count
+        ranges = ranges_for(sum(output.rows for output in keys), bands)
+        exchange = Exchange(policy, sources, ranges, recipe.dedup.minhash)
+        key = digest_of(inputs, decide, sources, ranges, recipe.dedup.minhash, VERSIONS)
+        units = [
+            Unit(f"{number:06d}", self.gather.units[number].label, KeysOf(number, output), output.bytes)
+            for number, output in enumerate(keys)
+        ]
+        yield Pass("exchange", key, exchange, tuple(units), retries)
+
+        key = digest_of(key, jaccard)
+        units = []
+        for number in range(ranges):
+            files = tuple(entry.outputs[f"range-{number:04d}"] for entry in done["exchange"])
+            units.append(
+                Unit(f"{number:06d}", f"key range {number + 1} of {ranges}", files, sum(one.bytes for one in files))
+            )
+        yield Pass("match", key, Match(jaccard), tuple(units), retries)
+
+        edges = tuple(entry.outputs["edges"] for entry in done["match"])
+        size = sum(output.bytes for output in edges)
+        yield Pass("group", key, Components(), (Unit("000000", "groups", edges, size),), retries)
+
+        drops = done["group"][0].outputs["drops"]
+        units = []
+        for number, entry in enumerate(gathered):
+            unit = self.gather.units[number]
+            piece: Piece = unit.spec
+            spec = Gathered(number, piece.source, entry.outputs["documents"], entry.outputs["keys"], drops)
+            units.append(Unit(f"{number:06d}", unit.label, spec, entry.outputs["keys"].bytes))
+        yield Pass("select", key, Select(policy), tuple(units), retries)
+
+        shards = self._shards(gathered, done["select"])
+        key = digest_of(key, recipe.publish.model_dump(), VERSIONS)
+        units = [Unit(digest_of(shard.path), shard.path, shard, int(shard.high - shard.low)) for shard in shards]
+        yield Pass("publish", key, Publish(recipe.publish.tokenizer), tuple(units), retries)
+
+    def _shards(self, gathered: list[Entry], selected: list[Entry]) -> list[ShardPlan]:
+        """Return the files of the corpus: for each language and source as many as its bytes need, of even size."""
+        stored = sum(entry.outputs["documents"].bytes for entry in gathered)
+        plain = sum(entry.notes["text_bytes"] for entry in gathered)
+        text_per_shard = self.recipe.publish.shard * (plain / stored if stored else 1.0)
+        cells: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for number, entry in enumerate(selected):
+            piece: Piece = self.gather.units[number].spec
+            for lang, (_, size) in entry.notes.items():
+                cells.setdefault((lang, piece.source), []).append((number, size))
+        shards = []
+        for (lang, source), parts in sorted(cells.items()):
+            total = sum(size for _, size in parts)
+            count = max(1, -(-total // max(int(text_per_shard), 1)))
+            for number in range(count):
+                low, high = total * number / count, total * (number + 1) / count
+                chosen, before = [], 0
+                for gather_unit, size in parts:
+                    if before < high and before + size > low:
+                        documents = gathered[gather_unit].outputs["documents"]
+                        chosen.append((documents, selected[gather_unit].outputs["keep"], before))
+                    before += size
+                shards.append(ShardPlan(lang, source, number, count, tuple(chosen), low, high))
+        return shards
+
+
+VERSIONS = {"exchange": 1, "match": 1, "select": 1, "publish": 1}
+"""Raised when the code of a pass changes what it leaves."""

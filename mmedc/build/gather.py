@@ -1,0 +1,132 @@
+"""The gather pass: which steps a record goes through, in which order, and what a unit leaves."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
+from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document_id
+from mmedc.engine.chain import Step
+from mmedc.engine.unit import Pass, Result, Stream, Streamed, Unit, digest_of
+from mmedc.errors import RecipeError
+from mmedc.policy import Policy, find_model
+from mmedc.recipe import CustomStep, Recipe
+from mmedc.sources import Piece, Reader
+from mmedc.steps.decode import Decode
+from mmedc.steps.extract import Extract, Metadata
+from mmedc.steps.language import Language
+from mmedc.steps.medical import Medical
+from mmedc.steps.normalise import Normalise
+from mmedc.steps.rules import Rules
+from mmedc.yamlfile import nearest
+
+
+def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
+    """Return the steps of gather in their order: cheap and selective before dear."""
+    model = str(find_model("lid", recipe.models.get("lid")))
+    steps: list[Step] = [
+        Decode(),
+        Extract(recipe.extract),
+        Normalise(),
+        Language(model, policy),
+        Medical(policy),
+        Rules(policy),
+        Metadata(),
+        Sign(recipe.dedup.jaccard),
+    ]
+    for custom in recipe.steps:
+        names = [step.name for step in steps]
+        if custom.after not in names:
+            raise RecipeError(f'steps: {custom.use} goes after "{custom.after}"{nearest(custom.after, names)}')
+        steps.insert(names.index(custom.after) + 1, _load(custom))
+    return tuple(steps)
+
+
+def _load(custom: CustomStep) -> Step:
+    module, _, name = custom.use.partition(":")
+    try:
+        step: Step = getattr(importlib.import_module(module), name)(**custom.arguments)
+    except (ImportError, AttributeError, TypeError) as problem:
+        raise RecipeError(f"steps: {custom.use} can't be made ({problem})") from None
+    return step
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Turns the survivors of a unit into its tables `documents` and `keys`, row for row."""
+
+    bands: int
+
+    def __call__(self, unit: Unit, batches: list[pa.RecordBatch]) -> Result:
+        """Sort by language and then by place in the input, so that a language's rows lie together."""
+        piece: Piece = unit.spec
+        if batches:
+            # Steps may widen a type or add a column; what every batch has decides.
+            table = pa.Table.from_batches(batches).sort_by([("lang", "ascending"), ("ordinal", "ascending")])
+        else:
+            table = pa.table({"ordinal": pa.array([], pa.int64())})
+        rows = table.num_rows
+        locators = table["locator"].to_pylist() if rows else []
+        given: dict[str, Any] = {
+            "id": [document_id(piece.source, locator) for locator in locators],
+            "source": [piece.source] * rows,
+            "kind": [piece.config.kind] * rows,
+            "licence": [piece.config.licence] * rows,
+        }
+        empty: dict[str, Any] = {"tokens": pa.int32(), "sections": pa.list_(SECTION)}
+
+        def column(field: pa.Field) -> pa.Array:
+            if field.name in given:
+                return pa.array(given[field.name], field.type)
+            if field.name in table.schema.names:
+                return table[field.name].cast(field.type)
+            return pa.nulls(rows, empty.get(field.name, field.type))
+
+        documents = pa.table([column(field) for field in DOCUMENT], schema=DOCUMENT)
+        lengths = [len(text.encode()) for text in documents["text"].to_pylist()]
+        keys = {name: documents[name] for name in ("id", "lang", "source", *MEASURES)}
+        keys["bytes"] = pa.array(lengths, pa.int64())
+        bands = pa.list_(pa.uint64(), self.bands)
+        for name, kind in (("content", CONTENT), ("bands", bands), ("sketch", SKETCH)):
+            keys[name] = table[name] if rows else pa.array([], kind)
+        return Result(
+            {
+                "documents": Stream(DOCUMENT, iter([documents]), group_by="lang"),
+                "keys": pa.table(keys),
+            },
+            notes={"text_bytes": sum(lengths)},
+        )
+
+
+def gather_pass(recipe: Recipe, policy: Policy, units: list[Unit]) -> Pass:
+    """Return the gather pass of a recipe.
+
+    Its key holds what its result depends on besides the units: steps and their versions, the words
+    and floors of the policy, the model's bytes, the limits on a document.
+    """
+    steps = gather_steps(recipe, policy)
+    custom = {f"{step.use}": step.arguments for step in recipe.steps}
+    key = digest_of(
+        [(step.name, step.version) for step in steps],
+        custom,
+        recipe.extract,
+        policy.digest("gather"),
+        _file_digest(recipe),
+        recipe.limits.document,
+        vars(bands_for(recipe.dedup.jaccard)),
+        Reader().version,
+        SCHEMA_VERSION,
+    )
+    limits = recipe.limits
+    work = Streamed(
+        Reader(), steps, Finish(bands_for(recipe.dedup.jaccard).count), limits.document_seconds, limits.memory
+    )
+    return Pass("gather", key, work, tuple(units), limits.retries)
+
+
+def _file_digest(recipe: Recipe) -> str:
+    import hashlib
+
+    return hashlib.sha256(find_model("lid", recipe.models.get("lid")).read_bytes()).hexdigest()

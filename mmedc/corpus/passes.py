@@ -1,0 +1,173 @@
+"""The passes that make the corpus: which rows stay, and the shards they go to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmedc.corpus.tokens import token_counter
+from mmedc.document import DOCUMENT
+from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
+from mmedc.engine.commit import read_table
+from mmedc.engine.unit import Output, Result, Stream, Unit
+from mmedc.limits import reasons
+from mmedc.policy import Policy
+from mmedc.storage import Store
+
+KEEP = pa.schema([("row", pa.int64()), ("lang", pa.string()), ("bytes", pa.int64())])
+SLICE_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """One gather unit, as `Select` needs it."""
+
+    number: int
+    source: str
+    documents: Output
+    keys: Output
+    drops: Output
+
+
+@dataclass(frozen=True)
+class Select:
+    """Says for each row of a gather unit whether it stays. Unit spec: Gathered.
+
+    Leaves `keep` (rows in their order) and `gone` (the others, with reasons and samples); notes
+    {lang: [rows, text bytes]}.
+    """
+
+    policy: Policy
+
+    def run(self, unit: Unit, store: Store) -> Result:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        spec: Gathered = unit.spec
+        keys = read_table(store, spec.keys)
+        why = reasons(keys, self.policy)
+        decided = pc.is_null(why).to_numpy(zero_copy_only=False)
+        low, high = spec.number << 32, (spec.number + 1) << 32
+        drops = read_table(store, spec.drops, filters=[("place", ">=", low), ("place", "<", high)])
+        doubled = np.full(keys.num_rows, None, object)
+        doubled[drops["place"].to_numpy() - low] = drops["reason"].to_pylist()
+        duplicates = pa.array(doubled, pa.string())
+        kept = decided & pc.is_null(duplicates).to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(kept)
+        table = keys.take(rows)
+        keep = pa.table([rows, table["lang"], table["bytes"]], schema=KEEP)
+        sizes = keep.group_by("lang").aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist()
+        funnel = {"decide": _count(why), "dedup": _count(duplicates.filter(pa.array(decided)))}
+        survivors = dict(zip(drops["place"].to_pylist(), drops["survivor"].to_pylist(), strict=True))
+        gone = self._gone(spec, store, why, duplicates, survivors)
+        notes = {row["lang"]: [row["bytes_count"], row["bytes_sum"]] for row in sizes}
+        return Result({"keep": keep, "gone": gone}, funnel, notes)
+
+    def _gone(
+        self, spec: Gathered, store: Store, why: pa.Array, duplicates: pa.Array, survivors: dict[int, int]
+    ) -> pa.Table:
+        """Return the rows that go as GONE, with the text's head for the first few of each reason."""
+        columns = ["id", "lang", "locator", "provenance"]
+        rows = read_table(store, spec.documents, columns).to_pylist()
+        out, sampled, texts = [], {}, None
+        for index, (low, double) in enumerate(zip(why.to_pylist(), duplicates.to_pylist(), strict=True)):
+            if low is None and double is None:
+                continue
+            reason = low or double
+            row = rows[index]
+            detail = ""
+            if low is None:
+                other = survivors[(spec.number << 32) + index]
+                detail = f"unit={other >> 32} row={other & 0xFFFFFFFF}"
+            text = None
+            sampled[reason] = sampled.get(reason, 0) + 1
+            if sampled[reason] <= SAMPLES:
+                if texts is None:
+                    texts = read_table(store, spec.documents, ["text"])["text"]
+                text = texts[index].as_py()[:HEAD_CHARS]
+            out.append(
+                {
+                    "ordinal": index,
+                    "locator": row["locator"],
+                    "provenance": row["provenance"],
+                    "step": "decide" if low else "dedup",
+                    "fate": "dropped",
+                    "reason": reason,
+                    "detail": detail,
+                    "lang": row["lang"],
+                    "text": text,
+                    "draw": int(row["id"][:16], 16),
+                }
+            )
+        return pa.Table.from_pylist(out, schema=GONE)
+
+
+def _count(why: pa.Array) -> Count:
+    dropped = {row["values"]: row["counts"] for row in pc.value_counts(why.drop_null()).to_pylist()}
+    return Count(read=len(why), kept=why.null_count, dropped=dropped)
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One file of the corpus: the documents of a language and source that begin in a range of bytes."""
+
+    lang: str
+    source: str
+    number: int
+    count: int
+    parts: tuple[tuple[Output, Output, int], ...]
+    """(documents, keep, text bytes of this language in the gather units before it), in order."""
+    low: float
+    high: float
+
+    @property
+    def path(self) -> str:
+        """Its place in the corpus."""
+        return f"data/{self.lang}/{self.source}-{self.number:05d}-of-{self.count:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Writes a shard of the corpus and counts its tokens. Unit spec: ShardPlan. Leaves `shard`."""
+
+    tokenizer: str
+
+    def run(self, unit: Unit, store: Store) -> Result:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        spec: ShardPlan = unit.spec
+        totals = {"tokens": 0, "text_bytes": 0}
+        return Result({"shard": Stream(DOCUMENT, self._tables(spec, store, totals))}, notes=totals)
+
+    def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int]) -> Iterator[pa.Table]:
+        count = token_counter(self.tokenizer)
+        for documents, keep, before in spec.parts:
+            kept = read_table(store, keep, filters=[("lang", "==", spec.lang)])
+            sizes = kept["bytes"].to_numpy()
+            begins = before + np.cumsum(sizes) - sizes
+            mine = (begins >= spec.low) & (begins < spec.high)
+            rows: npt.NDArray[np.int64] = kept["row"].to_numpy()[mine]
+            totals["text_bytes"] += int(sizes[mine].sum())
+            if not len(rows):
+                continue
+            # Gather wrote the rows of a language together, so only its row groups are read.
+            first = int(rows.min())
+            table = _read_rows(store, documents, first, int(rows.max()) + 1).take(rows - first)
+            for at in range(0, table.num_rows, SLICE_ROWS):
+                part = table.slice(at, SLICE_ROWS)
+                tokens = count(part["text"].to_pylist())
+                totals["tokens"] += int(tokens.sum())
+                part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
+                yield part.select(DOCUMENT.names).cast(DOCUMENT)
+
+
+def _read_rows(store: Store, output: Output, low: int, high: int) -> pa.Table:
+    """Return rows `low` to `high` of a file, reading only the row groups they lie in."""
+    import pyarrow.parquet as pq
+
+    with store.open_input(output.path) as handle:
+        file = pq.ParquetFile(handle, page_checksum_verification=True)
+        starts = np.cumsum([0] + [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+        groups = [i for i in range(file.num_row_groups) if starts[i] < high and starts[i + 1] > low]
+        table = file.read_row_groups(groups, use_threads=False)
+        return table.slice(low - int(starts[groups[0]]), high - low)

@@ -1,0 +1,76 @@
+"""The one row type of mmedc: a document, as an Arrow schema, and the measures it carries."""
+
+import hashlib
+
+import pyarrow as pa
+
+MEASURES: dict[str, str] = {
+    "lang_score": "probability that the language model gives the language, 0 to 1",
+    "medical_terms": "distinct lexicon terms of the document's language in the text",
+    "medical_density": "share of the text's characters that lie inside lexicon terms, 0 to 1",
+    "chars": "characters (Unicode code points)",
+    "words": "words; in scripts without spaces, characters",
+    "letter_ratio": "share of letters among the characters that are not space, 0 to 1",
+    "symbol_ratio": "share of symbols such as # | = < > among the characters that are not space, 0 to 1",
+    "mean_word_chars": "mean length of a word in characters; 1 in scripts without spaces",
+    "stopword_ratio": "share of the words that are stop words of the language, 0 to 1",
+    "duplicate_line_ratio": "share of characters in lines that stood before in the same text, 0 to 1",
+    "sentence_end_ratio": "share of lines of 5 words or more that end like a sentence, 0 to 1; 1 without such lines",
+    "top_trigram_ratio": "share of words in the commonest run of 3 words, 0 to 1 (Gopher, arXiv 2112.11446, A1.1)",
+}
+"""Every measure, with its unit. A column of float32; null where it could not be computed."""
+
+SCHEMA_VERSION = 1
+SECTION = pa.struct([("offset", pa.int32()), ("title", pa.string())])
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),  # 32 hex digits, see `document_id`
+        pa.field("text", pa.large_string(), nullable=False),  # Unicode NFC
+        pa.field("lang", pa.string(), nullable=False),  # ISO 639-1
+        pa.field("source", pa.string(), nullable=False),  # its name in the recipe
+        pa.field("kind", pa.string(), nullable=False),  # web, book, textbook, article, encyclopedia, qa
+        pa.field("locator", pa.string(), nullable=False),  # URL, or `file.pdf#pages=13-40`
+        pa.field("title", pa.string()),
+        pa.field("date", pa.string()),  # ISO 8601, as precise as the source has it
+        pa.field("licence", pa.string(), nullable=False),  # SPDX or `unknown`
+        pa.field("tokens", pa.int32()),  # by the tokenizer that the manifest names
+        pa.field("sections", pa.list_(SECTION)),  # where the source has them; offsets in characters
+        pa.field("provenance", pa.string(), nullable=False),  # input file and record: `part-0.warc.gz#17`
+        *(pa.field(name, pa.float32()) for name in MEASURES),
+    ],
+    metadata={"mmedc.schema": str(SCHEMA_VERSION)},
+)
+"""A published document."""
+
+RAW = pa.schema(
+    [
+        pa.field("ordinal", pa.int64(), nullable=False),  # position among the unit's records, from 0
+        pa.field("locator", pa.string(), nullable=False),
+        pa.field("provenance", pa.string(), nullable=False),
+        pa.field("payload", pa.large_binary()),  # undecoded page; null where the source has text
+        pa.field("content_type", pa.string()),  # as the server said
+        pa.field("charset", pa.string()),  # as the server said
+        pa.field("text", pa.large_string()),
+        pa.field("title", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("dropped_by", pa.string()),  # reason; null = kept
+        pa.field("rejected_by", pa.string()),  # reason, then what was seen; null = sound
+    ]
+)
+"""What a source yields: a record before any step has seen it."""
+
+
+SCRATCH = ("payload", "content_type", "charset", "html", "dropped_by", "rejected_by")
+"""Columns that a chain works with and that end with it."""
+
+
+def document_id(source: str, locator: str) -> str:
+    """Return the id of a document: 32 hex digits of SHA-256 over source and locator."""
+    return hashlib.sha256(f"{source}\0{locator}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def set_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    """Return `batch` with column `name` set to `values`, replacing the one it had."""
+    at = batch.schema.get_field_index(name)
+    return batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)

@@ -1,0 +1,258 @@
+"""A chain of steps over the record batches of a unit, with an account of every row.
+
+A step measures, adds columns and says in `dropped_by` or `rejected_by` what should go and why;
+only the chain removes rows, and it counts each one.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmedc.document import SCRATCH, set_column
+from mmedc.engine import slot
+from mmedc.errors import AccountingError
+from mmedc.words import mix
+
+Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+SAMPLES = 5  # per unit, step and reason
+HEAD_CHARS = 600  # of a sample's text
+QUARANTINE_BYTES = 1 << 20  # of a rejected payload
+
+
+class Step(Protocol):
+    """Picklable configuration; `open` loads what it needs and returns the transform."""
+
+    name: str
+    version: int
+
+    def open(self) -> Transform:
+        """Return a function from batch to batch that keeps the number and order of rows."""
+
+
+class Source(Protocol):
+    """Reads the records of a unit."""
+
+    version: int
+
+    def read(self, unit: Any, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Yield batches of `mmedc.document.RAW` from record `start` on, passing over `skip` unread."""
+
+
+@dataclass
+class Count:
+    """What one step did: read = kept + sum(dropped) + rejected."""
+
+    read: int = 0
+    kept: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, other: "Count") -> None:
+        """Add what another part of the input gave."""
+        self.read += other.read
+        self.kept += other.kept
+        self.seconds += other.seconds
+        for mine, theirs in ((self.dropped, other.dropped), (self.rejected, other.rejected)):
+            for reason, number in theirs.items():
+                mine[reason] = mine.get(reason, 0) + number
+
+    def check(self, where: str) -> None:
+        """Raises: AccountingError where rows were lost or doubled."""
+        gone = sum(self.dropped.values()) + sum(self.rejected.values())
+        if self.read != self.kept + gone:
+            raise AccountingError(f"{where}: read {self.read} rows, kept {self.kept}, dropped or rejected {gone}")
+
+
+Funnel = dict[str, Count]
+"""Counts by step name, in the order of the chain."""
+
+
+def add_funnel(total: Funnel, part: Funnel) -> None:
+    """Add the counts of `part` to `total`."""
+    for step, count in part.items():
+        total.setdefault(step, Count()).add(count)
+
+
+def check_funnel(funnel: Funnel, where: str) -> None:
+    """Check that every step accounts for its rows and reads what the one before it kept.
+
+    Raises: AccountingError, naming `where` and the step.
+    """
+    before: tuple[str, int] | None = None
+    for step, count in funnel.items():
+        count.check(f"{where}, step {step}")
+        if before and count.read != before[1]:
+            raise AccountingError(f"{where}: {before[0]} kept {before[1]} rows, but {step} read {count.read}")
+        before = step, count.kept
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A record that broke a step: it is rejected there when the unit is run again."""
+
+    step: int
+    reason: str
+    detail: str
+
+
+@dataclass
+class Produced:
+    """What a batch of records became: the survivors, the rows that went, and the counts."""
+
+    kept: pa.RecordBatch | None
+    gone: list[dict[str, Any]]
+    funnel: Funnel
+    next_ordinal: int
+
+
+class BrokenBatch(Exception):
+    """A step raised on a batch of more than one row; the batch is to be run row by row."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(f"records {first} to {last}")
+        self.first, self.last = first, last
+
+
+class Chain:
+    """The opened steps of a pass, ready for batches."""
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        self.names = ["read", *(step.name for step in steps)]
+        # Step 0 is the source itself, whose own drops and rejects are counted like any other's.
+        self._transforms: list[Transform] = [lambda batch: batch, *(step.open() for step in steps)]
+
+    def run(self, batch: pa.RecordBatch, faults: dict[int, Fault], read_seconds: float) -> Produced:
+        """Pass `batch` through all steps.
+
+        Raises: BrokenBatch when a step raises and the batch has more than one row; of a single
+        row the exception becomes the reason of its rejection.
+        """
+        produced = Produced(None, [], {}, batch.column("ordinal")[-1].as_py() + 1)
+        for index, transform in enumerate(self._transforms):
+            faulty, batch = _split(batch, index, faults)
+            if faulty is not None:
+                self._settle(faulty, index, produced, 0.0)
+            begun = time.perf_counter()
+            after = self._apply(transform, batch, index) if batch.num_rows else batch
+            seconds = time.perf_counter() - begun if index else read_seconds
+            batch = self._settle(after, index, produced, seconds)
+        if batch.num_rows:
+            produced.kept = batch.drop_columns([name for name in SCRATCH if name in batch.schema.names])
+        return produced
+
+    def _apply(self, transform: Transform, batch: pa.RecordBatch, index: int) -> pa.RecordBatch:
+        ordinals = batch.column("ordinal")
+        first, last = ordinals[0].as_py(), ordinals[-1].as_py()
+        if index:
+            slot.enter(index, first, last - first + 1)
+        try:
+            after = transform(batch)
+        except Exception as problem:
+            if batch.num_rows > 1:
+                raise BrokenBatch(first, last) from problem
+            return _reject(batch, f"error: {_last_line(problem)}")
+        if after.num_rows != batch.num_rows:
+            raise AccountingError(f"step {self.names[index]} turned {batch.num_rows} rows into {after.num_rows}")
+        return after
+
+    def _settle(self, batch: pa.RecordBatch, index: int, produced: Produced, seconds: float) -> pa.RecordBatch:
+        """Count the rows of `batch` after step `index`, take out those that go, and return the rest."""
+        name = self.names[index]
+        count = produced.funnel.setdefault(name, Count())
+        count.seconds += seconds
+        count.read += batch.num_rows
+        rejected, dropped = batch.column("rejected_by"), batch.column("dropped_by")
+        if rejected.null_count == dropped.null_count == batch.num_rows:
+            count.kept += batch.num_rows
+            return batch
+        is_rejected = pc.is_valid(rejected)
+        is_dropped = pc.and_(pc.is_valid(dropped), pc.invert(is_rejected))
+        for fate, mask, reasons in (("rejected", is_rejected, count.rejected), ("dropped", is_dropped, count.dropped)):
+            for row in _gone(batch.filter(mask), name, fate):
+                reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+                produced.gone.append(row)
+        batch = batch.filter(pc.invert(pc.or_(is_rejected, is_dropped)))
+        count.kept += batch.num_rows
+        return batch
+
+
+def _split(
+    batch: pa.RecordBatch, index: int, faults: dict[int, Fault]
+) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:
+    """Return (the rows that broke step `index` before, marked as rejected, or None; the others)."""
+    here = {ordinal: fault for ordinal, fault in faults.items() if fault.step == index}
+    broken = np.isin(batch.column("ordinal").to_numpy(), list(here))
+    if not broken.any():
+        return None, batch
+    faulty = batch.filter(pa.array(broken))
+    reasons = [f"{here[o].reason}: {here[o].detail}" for o in faulty.column("ordinal").to_pylist()]
+    return set_column(faulty, "rejected_by", pa.array(reasons, pa.string())), batch.filter(pa.array(~broken))
+
+
+def _reject(batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
+    return set_column(batch, "rejected_by", pa.array([reason] * batch.num_rows, pa.string()))
+
+
+def _last_line(problem: Exception) -> str:
+    place = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"{type(problem).__name__}: {problem} ({place.name}, line {place.lineno})"[:400]
+
+
+GONE = pa.schema(
+    [
+        ("ordinal", pa.int64()),
+        ("locator", pa.string()),
+        ("provenance", pa.string()),
+        ("step", pa.string()),
+        ("fate", pa.string()),  # dropped | rejected
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("lang", pa.string()),
+        ("text", pa.large_string()),  # the head of a sample's text, else null
+        ("payload", pa.large_binary()),  # of a rejected record, capped
+        ("draw", pa.uint64()),  # the samples of a reason are those with the smallest draw
+    ]
+)
+"""The ledger of rows that went: every one, with its reason; texts for a few samples of each."""
+
+
+def _gone(batch: pa.RecordBatch, step: str, fate: str) -> list[dict[str, Any]]:
+    """Return the rows of `batch` as rows of the ledger, with the heads of their texts."""
+    names = batch.schema.names
+    columns = ["ordinal", "locator", "provenance", f"{fate}_by", *(["lang"] if "lang" in names else [])]
+    rows = batch.select(columns).to_pylist()
+    heads = pc.utf8_slice_codeunits(batch.column("text"), 0, HEAD_CHARS).to_pylist()
+    payloads = batch.column("payload").to_pylist() if fate == "rejected" else [None] * len(rows)
+    gone = []
+    for row, head, payload in zip(rows, heads, payloads, strict=True):
+        reason, _, detail = row.pop(f"{fate}_by").partition(": ")
+        payload = payload[:QUARANTINE_BYTES] if payload else None
+        gone.append({**row, "step": step, "fate": fate, "reason": reason, "detail": detail, "text": head or None})
+        gone[-1]["payload"] = payload
+    return gone
+
+
+def ledger(gone: list[dict[str, Any]], unit: str) -> pa.Table:
+    """Return the rows that went from `unit` as a `GONE` table, texts left on a sample of each reason.
+
+    The sample is drawn by a hash of unit and ordinal, so that it does not depend on batches or order.
+    """
+    seed = np.uint64(int.from_bytes(unit.encode()[-8:].rjust(8, b"\0"), "big"))
+    draws = mix(np.array([row["ordinal"] for row in gone], np.uint64) ^ seed)
+    best: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for index, (row, draw) in enumerate(zip(gone, draws.tolist(), strict=True)):
+        row["draw"] = draw
+        best.setdefault((row["step"], row["reason"]), []).append((draw, index))
+    sampled = {index for drawn in best.values() for _, index in sorted(drawn)[:SAMPLES]}
+    for index, row in enumerate(gone):
+        if index not in sampled:
+            row["text"] = None
+    return pa.Table.from_pylist(gone, schema=GONE).sort_by("ordinal")

@@ -1,0 +1,77 @@
+"""The parser process: reads a unit's source and runs its chain, and may die at any record.
+
+Started by `supervisor` as `python -m mmedc.engine.child PIPE SLOT`; it never outlives its parent.
+Messages to the parent: ("batch", Produced), ("broken", first, last), ("failed", text), ("done",).
+"""
+
+import contextlib
+import mmap
+import os
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mmedc.engine import slot
+from mmedc.engine.chain import BrokenBatch, Chain, Fault
+from mmedc.engine.unit import Streamed, Unit
+
+
+def stream(
+    work: Streamed, chain: Chain, unit: Unit, start: int, faults: dict[int, Fault], alone_until: int
+) -> Any:
+    """Yield a `Produced` for each batch of `unit` from record `start` on.
+
+    Records before `alone_until` go through the chain one by one, to find which of them breaks it.
+    """
+    skip = frozenset(ordinal for ordinal, fault in faults.items() if fault.step == 0)
+    slot.enter(0, start, 1)
+    begun = time.perf_counter()
+    for batch in work.source.read(unit.spec, start, skip):
+        seconds = time.perf_counter() - begun
+        step = 1 if batch.column("ordinal")[0].as_py() < alone_until else batch.num_rows
+        for at in range(0, batch.num_rows, step):
+            yield chain.run(batch.slice(at, step), faults, seconds * step / batch.num_rows)
+        last = batch.column("ordinal")[-1].as_py()
+        slot.enter(0, last + 1, 1)
+        begun = time.perf_counter()
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe."""
+    _die_with_parent()
+    pipe = Connection(int(sys.argv[1]))
+    slot.attach(mmap.mmap(int(sys.argv[2]), slot.SIZE))
+    opened: tuple[Any, Chain] | None = None
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            work, unit, start, faults, alone_until = pipe.recv()
+            try:
+                if opened is None or opened[0] != work:
+                    opened = (work, Chain(work.steps))
+                for produced in stream(work, opened[1], unit, start, faults, alone_until):
+                    pipe.send(("batch", produced))
+                pipe.send(("done",))
+            except BrokenBatch as broken:
+                pipe.send(("broken", broken.first, broken.last))
+            except (BrokenPipeError, KeyboardInterrupt):
+                raise
+            except Exception:
+                pipe.send(("failed", traceback.format_exc()))
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the pipe's end tells."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() == 1:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Exactly-once commits: files first, under names that are their content; then one entry, created once.
+
+A file's name holds the hash of its bytes, so a second attempt at a unit writes the same name or
+leaves an unreferenced file, never a changed one. The entry is written last by a create-only put: of
+two attempts one wins, the other reads the winner's entry. What no entry names does not exist.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmedc.engine.chain import check_funnel
+from mmedc.engine.unit import Entry, Output, Pass, Result, Stream, Unit
+from mmedc.storage import Store
+
+ROW_GROUP = 10_000
+ROW_GROUP_BYTES = 64 << 20  # so that a few long books do not make a row group of gigabytes
+
+
+def commit(store: Store, folder: str, unit: Unit, result: Result, begun: float) -> Entry:
+    """Write the tables of `result` below `folder` and commit the unit; return the entry that holds.
+
+    Raises: AccountingError when the rows do not add up (nothing is committed then).
+    """
+    check_funnel(result.funnel, f"unit {unit.label}")
+    outputs = {role: write_table(store, f"{folder}/{role}", table, unit.id) for role, table in result.tables.items()}
+    entry = Entry(unit.id, unit.label, outputs, result.funnel, result.notes, round(time.monotonic() - begun, 3))
+    name = f"{folder}/units/{unit.id}.json"
+    if store.put_new(name, entry.to_json()):
+        return entry
+    return Entry.from_json(store.get(name))
+
+
+def write_table(store: Store, folder: str, table: "pa.Table | Stream", stem: str) -> Output:
+    """Write a table as Parquet to `folder/stem-<hash>.parquet` and return where and what it is."""
+    stream = table if isinstance(table, Stream) else Stream(table.schema, iter([table]))
+    data, rows = parquet_bytes(stream)
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"{folder}/{stem}-{digest[:12]}.parquet"
+    store.put(path, data)
+    return Output(path, digest, rows, len(data))
+
+
+def parquet_bytes(stream: Stream) -> tuple[Any, int]:
+    """Return a table as the bytes of a Parquet file, the same for the same rows, and its rows.
+
+    zstd level 3, page checksums (a flipped byte is found before it is data), row groups of at most
+    10,000 rows and about 64 MiB. Memory: the compressed file, one row group and one part.
+    """
+    sink, rows = pa.BufferOutputStream(), 0
+    with pq.ParquetWriter(
+        sink, stream.schema, compression="zstd", compression_level=3, write_page_checksum=True, write_page_index=True
+    ) as writer:
+        for group in _row_groups(stream):
+            writer.write_table(group, row_group_size=max(group.num_rows, 1))
+            rows += group.num_rows
+    return sink.getvalue(), rows
+
+
+def _row_groups(stream: Stream) -> Iterator[pa.Table]:
+    """Yield the row groups of `stream`; where they are cut does not depend on how it comes in parts."""
+    held: list[pa.Table] = []
+    rows, size, value = 0, 0, None
+    for part in stream.parts:
+        sizes = _row_bytes(part)
+        values = part.column(stream.group_by).to_pylist() if stream.group_by else None
+        start = 0
+        for row in range(part.num_rows):
+            changed = values is not None and values[row] != value
+            if rows and (rows == ROW_GROUP or size + sizes[row] > ROW_GROUP_BYTES or changed):
+                yield pa.concat_tables([*held, part.slice(start, row - start)]).combine_chunks()
+                held, start, rows, size = [], row, 0, 0
+            rows, size = rows + 1, size + sizes[row]
+            value = values[row] if values is not None else None
+        held.append(part.slice(start))
+    yield pa.concat_tables(held).combine_chunks() if held else stream.schema.empty_table()
+
+
+def _row_bytes(table: pa.Table) -> list[int]:
+    """Return the bytes of each row's strings, which are all that varies much."""
+    total = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    return total.tolist()  # type: ignore[no-any-return]
+
+
+def read_table(store: Store, output: Output, columns: list[str] | None = None, **options: Any) -> pa.Table:
+    """Read a committed file, or some of its columns, checking the checksum of every page."""
+    with store.open_input(output.path) as file:
+        return pq.read_table(
+            file, columns=columns, page_checksum_verification=True, use_threads=False, **options
+        )
+
+
+def entries(store: Store, one: Pass) -> dict[str, Entry]:
+    """Return the entries of the units of a pass that are committed, by unit id."""
+    prefix = f"{one.folder}/units"
+    wanted = {unit.id for unit in one.units}
+    found = {}
+    for name in store.names(prefix):
+        unit = name.rsplit("/", 1)[-1].removesuffix(".json")
+        if unit in wanted:
+            found[unit] = Entry.from_json(store.get(name))
+    return found

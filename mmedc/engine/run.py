@@ -1,0 +1,127 @@
+"""Runs a pass: what is committed is passed over, the rest goes to the runner, failures are told."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from mmedc.engine.chain import Funnel, add_funnel, ledger
+from mmedc.engine.commit import commit, entries
+from mmedc.engine.supervisor import Said, produce_here, supervisor
+from mmedc.engine.unit import Entry, Pass, Result, Streamed, Unit
+from mmedc.errors import MmedcError, UnitsFailed
+from mmedc.storage import Store
+
+WORK = ".work"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """News of a pass: records read and kept since the last news, or a unit that is done."""
+
+    read: int = 0
+    kept: int = 0
+    done: Entry | None = None
+    failed: tuple[Unit, str] | None = None
+
+
+class Runner(Protocol):
+    """Runs the units of a pass somewhere and tells what becomes of them."""
+
+    def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
+        """Yield news until every unit is done or failed; never raises for a unit."""
+
+
+class Watcher(Protocol):
+    """Shows a person how a pass goes."""
+
+    def begin(self, one: Pass, done: int) -> None:
+        """A pass begins, of which `done` units were committed before."""
+
+    def tell(self, news: Progress) -> None:
+        """There is news."""
+
+    def end(self, one: Pass, seconds: float) -> None:
+        """The pass is over."""
+
+
+def run_unit(one: Pass, unit: Unit, store: Store, said: Said, isolate: bool = True) -> Entry:
+    """Do one unit where this is called and commit it; return the entry that holds."""
+    begun = time.monotonic()
+    if not isinstance(one.work, Streamed):
+        return commit(store, one.folder, unit, one.work.run(unit, store), begun)
+    produce = supervisor().produce if isolate else produce_here
+    batches: list[pa.RecordBatch] = []
+    gone: list[dict[str, Any]] = []
+    funnel: Funnel = {}
+    for produced in produce(one.work, unit, said):
+        if produced.kept is not None:
+            batches.append(produced.kept)
+        gone += produced.gone
+        add_funnel(funnel, produced.funnel)
+    result: Result = one.work.finish(unit, batches)
+    result.tables["gone"] = ledger(gone, unit.id)
+    result.funnel = funnel
+    return commit(store, one.folder, unit, result, begun)
+
+
+class Inline:
+    """Runs units one after the other in this process: for tests, debuggers and one-core machines."""
+
+    def __init__(self, isolate: bool = False) -> None:
+        self.isolate = isolate
+
+    def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
+        """Yield the news of each unit; see `Runner`."""
+        for unit in units:
+            counts = [0, 0]
+
+            def said(read: int, kept: int, counts: list[int] = counts) -> None:
+                counts[0] += read
+                counts[1] += kept
+
+            try:
+                entry = run_unit(one, unit, store, said, self.isolate)
+            except Exception as problem:
+                yield Progress(failed=(unit, describe(problem)))
+            else:
+                yield Progress(counts[0], counts[1], done=entry)
+
+
+def run_pass(one: Pass, runner: Runner, store: Store, watcher: Watcher) -> list[Entry]:
+    """Bring a pass to its end and return the entries of its units, in their order.
+
+    Raises: UnitsFailed with what failed and why, when all that could be done is done and committed.
+    """
+    begun = time.monotonic()
+    work = store.below(WORK)
+    done = entries(work, one)
+    open_units = [unit for unit in one.units if unit.id not in done]
+    watcher.begin(one, len(done))
+    failures: list[tuple[Unit, str]] = []
+    for news in runner.run(one, open_units, work) if open_units else ():
+        watcher.tell(news)
+        if news.done:
+            done[news.done.unit] = news.done
+        if news.failed:
+            failures.append(news.failed)
+    watcher.end(one, time.monotonic() - begun)
+    if failures:
+        rows = "\n".join(f"  {unit.label}: {why}" for unit, why in failures[:20])
+        more = f"\n  … and {len(failures) - 20} more" if len(failures) > 20 else ""
+        raise UnitsFailed(
+            f"{one.name}: {len(failures)} of {len(one.units)} units failed; the others are committed.\n{rows}{more}\n"
+            "Mend the cause and give the same command again: it goes on with these units."
+        )
+    return [done[unit.id] for unit in one.units]
+
+
+def describe(problem: BaseException) -> str:
+    """Return one line that says what went wrong."""
+    text = str(problem).strip().splitlines()
+    said = text[0] if text else "no message"
+    return said if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {said}"
+
+

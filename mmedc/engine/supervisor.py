@@ -1,0 +1,221 @@
+"""Watches a parser process: kills it at its limits, finds the record at fault, goes on with the next.
+
+The child streams what each batch became; what arrived is kept, so a crash costs the batch it
+happened in, and after the batch is narrowed to one record, that record.
+"""
+
+import atexit
+import contextlib
+import mmap
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
+from typing import Any
+
+import psutil
+
+from mmedc.engine import slot
+from mmedc.engine.chain import Chain, Fault, Produced
+from mmedc.engine.child import stream
+from mmedc.engine.unit import Streamed, Unit
+from mmedc.errors import WorkError
+
+POLL_S = 0.05
+STALLED = 10  # a record that uses no CPU is given this many times its limit of wall time
+STARTUP_S = 120.0  # models and parsers are loaded before the first record
+
+Said = Callable[[int, int], None]
+"""Told after each batch: records read, records kept."""
+
+
+class ChildDied(Exception):
+    """The parser process ended, or was ended, in the middle of its work."""
+
+    def __init__(self, step: int, first: int, count: int, reason: str, detail: str) -> None:
+        super().__init__(f"step {step}, record {first}: {reason}")
+        self.step, self.first, self.count, self.fault = step, first, count, Fault(step, reason, detail)
+
+
+class Supervisor:
+    """Owns one parser process and starts another when it dies."""
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+        atexit.register(self.close)
+
+    def produce(self, work: Streamed, unit: Unit, said: Said) -> Iterator[Produced]:
+        """Yield what each batch of `unit` became, in order, whatever happens to the child.
+
+        Raises: WorkError when the unit can't be read at all.
+        """
+        start, alone_until, faults = 0, 0, {}
+        while True:
+            child = self._child = self._child or _Child()
+            try:
+                for produced in child.ask(work, unit, start, faults, alone_until):
+                    start = produced.next_ordinal
+                    read = next(iter(produced.funnel.values())).read
+                    said(read, produced.kept.num_rows if produced.kept is not None else 0)
+                    yield produced
+                return
+            except ChildDied as died:
+                self.close()
+                if died.count > 1:
+                    alone_until = max(alone_until, died.first + died.count)
+                elif faults.get(died.first, Fault(-1, "", "")).step == died.step:
+                    raise WorkError(
+                        f"{unit.label}: record {died.first} ends the process ({died.fault.reason}) even when it is "
+                        f"passed over; {died.fault.detail}"
+                    ) from None
+                else:
+                    faults[died.first] = died.fault
+            except _Broken as broken:
+                alone_until = max(alone_until, broken.last + 1)
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+
+def produce_here(work: Streamed, unit: Unit, said: Said) -> Iterator[Produced]:
+    """Do what `Supervisor.produce` does, in this process: for tests and debuggers, without any guard."""
+    from mmedc.engine.chain import BrokenBatch
+
+    chain, start, alone_until = Chain(work.steps), 0, 0
+    while True:
+        try:
+            for produced in stream(work, chain, unit, start, {}, alone_until):
+                start = produced.next_ordinal
+                said(next(iter(produced.funnel.values())).read, 0)
+                yield produced
+            return
+        except BrokenBatch as broken:
+            alone_until = broken.last + 1
+
+
+class _Broken(Exception):
+    def __init__(self, last: int) -> None:
+        super().__init__(last)
+        self.last = last
+
+
+class _Child:
+    """A running parser process."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        self._errors = tempfile.TemporaryFile()
+        shared = tempfile.TemporaryFile()
+        shared.truncate(slot.SIZE)
+        self._slot = mmap.mmap(shared.fileno(), slot.SIZE)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mmedc.engine.child", str(theirs.fileno()), str(shared.fileno())],
+            pass_fds=(theirs.fileno(), shared.fileno()),
+            stdin=subprocess.DEVNULL,
+            stdout=self._errors,
+            stderr=self._errors,
+        )
+        self._usage = psutil.Process(self._process.pid)
+        theirs.close()
+        shared.close()
+
+    def ask(
+        self, work: Streamed, unit: Unit, start: int, faults: dict[int, Fault], alone_until: int
+    ) -> Iterator[Produced]:
+        """Yield what the child produces. Raises: ChildDied, _Broken, or WorkError for a failed read."""
+        slot.attach(self._slot)
+        slot.enter(-1, start, 1)  # until the child says otherwise it is starting
+        slot_reset = slot.read(self._slot)
+        try:
+            self._pipe.send((work, unit, start, faults, alone_until))
+            guard = _Guard(self, work, slot_reset)
+            while True:
+                while not self._pipe.poll(POLL_S):
+                    guard.check()
+                message: tuple[Any, ...] = self._pipe.recv()
+                if message[0] == "batch":
+                    yield message[1]
+                elif message[0] == "broken":
+                    raise _Broken(message[2])
+                elif message[0] == "failed":
+                    raise WorkError(f"{unit.label}: {message[1].strip().splitlines()[-1]}\n{message[1]}")
+                else:
+                    return
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise self.died() from None
+
+    def died(self, reason: str = "", detail: str = "") -> ChildDied:
+        """Return what killed the child and at which record; kills it when it still lives."""
+        step, first, count = slot.read(self._slot)
+        if not reason:
+            code = self._process.wait(timeout=10)
+            reason = f"crash {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+        self._errors.seek(0)
+        last_words = self._errors.read()[-300:].decode("utf-8", "replace").strip()
+        self.kill()
+        if step < 0:
+            raise WorkError(f"the parser process can't start: {reason}. {last_words}")
+        return ChildDied(step, first, count, reason, detail or last_words)
+
+    def usage(self) -> tuple[float, int]:
+        """Return (CPU seconds so far, resident bytes)."""
+        with contextlib.suppress(psutil.Error), self._usage.oneshot():
+            times = self._usage.cpu_times()
+            return times.user + times.system, self._usage.memory_info().rss
+        return 0.0, 0
+
+    def place(self) -> tuple[int, int, int]:
+        """Return what the child says it is working on."""
+        return slot.read(self._slot)
+
+    def kill(self) -> None:
+        """End the process at once and wait for it."""
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+        self._errors.close()
+
+
+class _Guard:
+    """Holds a child to the limits of its work; looked at between messages only, so it costs nothing."""
+
+    def __init__(self, child: _Child, work: Streamed, place: tuple[int, int, int]) -> None:
+        self.child, self.work = child, work
+        self.place, self.cpu, self.since = place, child.usage()[0], time.monotonic()
+
+    def check(self) -> None:
+        """Raises: ChildDied when the child is beyond a limit, having killed it."""
+        place = self.child.place()
+        cpu, resident = self.child.usage()
+        now = time.monotonic()
+        if place != self.place:
+            self.place, self.cpu, self.since = place, cpu, now
+        elif place[0] < 0:
+            if now - self.since > STARTUP_S:
+                raise self.child.died("timeout", f"did not start within {STARTUP_S:.0f} s")
+        else:
+            # A step that works on a whole batch at once may take the time of all its records.
+            limit = self.work.document_seconds * max(place[2], 1)
+            if cpu - self.cpu > limit or now - self.since > STALLED * limit:
+                raise self.child.died("timeout", f"over {self.work.document_seconds:g} CPU seconds")
+        if resident > self.work.memory_bytes:
+            raise self.child.died("memory", f"over {self.work.memory_bytes >> 20} MiB resident")
+
+
+_supervisor: Supervisor | None = None
+
+
+def supervisor() -> Supervisor:
+    """Return the supervisor of this process, which keeps its child from unit to unit."""
+    global _supervisor
+    _supervisor = _supervisor or Supervisor()
+    return _supervisor
+
+

@@ -1,0 +1,252 @@
+"""A recipe: what to build, from which sources, by which policy. YAML in, a checked value out.
+
+Paths of inputs in a recipe file are relative to that file, so that a recipe and its data move
+together; paths given by `--set` and `--out` are relative to the current folder.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mmedc.errors import RecipeError
+from mmedc.shipped import shipped
+from mmedc.yamlfile import YamlFile, nearest, parse_yaml, read_yaml
+
+Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
+FORMATS = ("warc", "parquet", "jsonl", "files")
+"""The keys that say what a source reads; a source has exactly one of them."""
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def _size(value: Any) -> Any:
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)):
+        number, unit = found.groups()
+        if unit.upper() in _UNITS:
+            return int(float(number) * _UNITS[unit.upper()])
+        raise ValueError(f"unknown unit {unit!r}; write for example 256MB or 64MiB")
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _safe_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
+        raise ValueError("use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+Name = Annotated[str, AfterValidator(_safe_name)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Source(_Part):
+    """One source: exactly one of `warc`, `parquet`, `jsonl` and `files` says what it reads."""
+
+    warc: Paths | None = None
+    """WARC or WET files, plain or compressed by gzip, zstd or lz4."""
+    parquet: Paths | None = None
+    """Parquet files that hold text already."""
+    jsonl: Paths | None = None
+    """JSON lines, plain or compressed by gzip or zstd."""
+    files: Paths | None = None
+    """Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), one document a file."""
+    kind: Kind = "web"
+    licence: str = "unknown"
+    """SPDX identifier of what the source grants, where a document states none."""
+    text: str = "text"
+    """Column or key of the text (Parquet, JSONL)."""
+    url: str | None = None
+    """Column or key that names a document; without it, file and row do."""
+    title: str | None = None
+    date: str | None = None
+
+    @model_validator(mode="after")
+    def _one_format(self) -> "Source":
+        given = [name for name in FORMATS if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"a source has exactly one of {', '.join(FORMATS)}; this one has {given or 'none'}")
+        return self
+
+    @property
+    def format(self) -> str:
+        """The key that says what this source reads."""
+        return next(name for name in FORMATS if getattr(self, name))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The patterns of the files it reads."""
+        return tuple(getattr(self, self.format))
+
+
+class Medical(_Part):
+    """What counts as medical."""
+
+    policy: str = "balanced"
+    """A policy of `filters/policies/`, or the path of a policy file."""
+
+
+class Dedup(_Part):
+    """How alike two documents must be for one to go."""
+
+    jaccard: Annotated[float, Field(gt=0.3, lt=1.0)] = 0.8
+    """Similarity of the sets of 5-token shingles from which two documents are duplicates."""
+    minhash: bool = True
+    """False: exact duplicates only."""
+
+
+class Publish(_Part):
+    """The shape of the corpus on disk."""
+
+    shard: Bytes = 256_000_000
+    """Target size of a Parquet file."""
+    tokenizer: str = "qwen"
+    """`qwen` (ships with mmedc), or the path of a Hugging Face `tokenizer.json`."""
+
+
+class Limits(_Part):
+    """What one document or unit may cost before it is rejected or cut off."""
+
+    document: Bytes = 16 * 2**20
+    """Largest payload after decompression."""
+    document_seconds: Annotated[float, Field(gt=0)] = 20.0
+    """CPU seconds that one document may take in one step."""
+    memory: Bytes = 3 * 2**30
+    """Resident memory of one parser process."""
+    unit: Bytes = 256 * 2**20
+    """Target size of a unit where an input can be split (Parquet row groups)."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """How often a unit that failed is tried again."""
+
+
+class CustomStep(_Part):
+    """A step of the user's own: `use: package.module:Class`, with the arguments of that class."""
+
+    use: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    after: str
+    """The step of the default chain that it follows."""
+    arguments: dict[str, Any] = {}
+
+
+class Recipe(_Part):
+    """A whole recipe; see docs/recipe.md for every key."""
+
+    name: Name
+    out: str = ""
+    extract: Literal["trafilatura", "resiliparse"] = "trafilatura"
+    """What turns pages into text: the reference for quality, or one that is nine times faster."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
+    sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    steps: tuple[CustomStep, ...] = ()
+    filters: str | None = None
+    """A folder whose files come before those of the shipped `filters/`."""
+    models: dict[Literal["lid"], str] = {}
+    """Paths of model files, instead of the ones found on this machine."""
+    medical: Medical = Medical()
+    dedup: Dedup = Dedup()
+    publish: Publish = Publish()
+    limits: Limits = Limits()
+
+
+def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
+    """Read the recipe `path`: a file, or the name of a shipped recipe such as `quickstart`.
+
+    `sets` are `key.sub=value` strings that replace values; a value is YAML.
+
+    Raises: RecipeError with file, line, key, and the nearest valid name where one is unknown.
+    """
+    file = Path(path)
+    if not file.suffix and not file.exists():
+        names = [p.stem for p in shipped("pipelines").glob("*.yaml")]
+        if path not in names:
+            raise RecipeError(f"{path}: no such file, and no shipped recipe of this name{nearest(path, names)}")
+        file = shipped("pipelines") / f"{path}.yaml"
+    yaml = read_yaml(file, RecipeError)
+    if not isinstance(yaml.data, dict):
+        raise RecipeError(f"{file}: a recipe is a mapping of keys to values; docs/recipe.md has them all")
+    _anchor(yaml.data, file.parent)
+    for setting in sets or []:
+        _set(yaml, setting)
+    try:
+        return Recipe.model_validate(yaml.data)
+    except ValidationError as problem:
+        raise RecipeError("\n".join(_explain(error, yaml) for error in problem.errors())) from None
+
+
+def _anchor(data: dict[str, Any], folder: Path) -> None:
+    """Make the paths of inputs in `data` relative to `folder`, where they are neither absolute nor URLs."""
+
+    def anchored(value: Any) -> Any:
+        if isinstance(value, list):
+            return [anchored(item) for item in value]
+        if isinstance(value, str) and "://" not in value and not value.startswith("/"):
+            return str(folder / value)
+        return value
+
+    sources = data.get("sources")
+    for source in sources.values() if isinstance(sources, dict) else ():
+        if isinstance(source, dict):
+            source.update({key: anchored(source[key]) for key in FORMATS if key in source})
+    for place, keys in ((data, ("filters",)), (data.get("models"), ("lid",))):
+        if isinstance(place, dict):
+            place.update({key: anchored(place[key]) for key in keys if key in place})
+    for part, key in (("medical", "policy"), ("publish", "tokenizer")):
+        place = data.get(part)
+        if isinstance(place, dict) and isinstance(place.get(key), str) and "/" in place[key]:
+            place[key] = anchored(place[key])
+
+
+def _set(yaml: YamlFile, setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    keys = tuple(key.strip().split("."))
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {setting}: expected key=value, for example publish.shard=64MB")
+    place = yaml.data
+    for part in keys[:-1]:
+        place = place.setdefault(part, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise RecipeError(f"--set {setting}: {key} does not lead to a mapping")
+    # A source that is given another format is another source: its old format goes.
+    if len(keys) == 3 and keys[0] == "sources" and keys[2] in FORMATS:
+        for other in FORMATS:
+            place.pop(other, None)
+    place[keys[-1]] = parse_yaml(text, f"--set {key}", RecipeError).data
+    yaml.lines = {known: line for known, line in yaml.lines.items() if known[: len(keys)] != keys}
+
+
+def _explain(error: Any, yaml: YamlFile) -> str:
+    """Return one line for one problem that pydantic found."""
+    location = tuple(error["loc"])
+    place, dotted = yaml.where(location), ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        return f'{place}: unknown key "{dotted}"{nearest(str(location[-1]), _keys_at(location[:-1]))}'
+    if error["type"] == "missing":
+        return f'{place}: the key "{dotted}" is missing'
+    said = error["msg"].removeprefix("Value error, ")
+    found = error.get("input")
+    shown = f" (found {found!r})" if isinstance(found, str | int | float) else ""
+    return f'{place}: "{dotted}": {said[0].lower()}{said[1:]}{shown}' if dotted else f"{place}: {said}"
+
+
+def _keys_at(location: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that are valid at `location` of a recipe."""
+    model: type[BaseModel] = Recipe
+    for part in location:
+        known = model.model_fields.get(str(part))
+        if known is None:
+            continue  # a source's name, or an index: the model below it is already chosen
+        options = [known.annotation, *get_args(known.annotation)]
+        found = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+        if found:
+            model = found[0]
+    return list(model.model_fields)

@@ -1,0 +1,19 @@
+"""Where the data that ships with mmedc lies: `filters/` and `pipelines/`, installed or in a checkout."""
+
+from pathlib import Path
+
+from mmedc.errors import RequestError
+
+
+def shipped(name: str) -> Path:
+    """Return the shipped folder `name` (`filters` or `pipelines`).
+
+    A wheel carries it inside the package; a checkout has it beside the package.
+
+    Raises: RequestError when neither has it (a broken installation).
+    """
+    package = Path(__file__).parent
+    for folder in (package / "_shipped" / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise RequestError(f"{package}: the folder {name}/ that ships with mmedc is missing; install mmedc again")

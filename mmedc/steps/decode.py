@@ -1,0 +1,113 @@
+"""Bytes to characters: which charset a page is really in, whatever it says."""
+
+import codecs
+import re
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mmedc.engine import slot
+from mmedc.document import set_column
+from mmedc.engine.chain import Transform
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+META_BYTES = 4096  # HTML asks for the first 1,024 (WHATWG HTML 13.2.3.2); pages are later than that
+ESCAPES = (b"\x1b$", b"\x1b(")  # ISO-2022-JP is made of ASCII bytes
+MAX_BROKEN = 0.02  # share of characters that may be undecodable
+MAX_NUL = 0.1  # share of NUL bytes from which a page is no text
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Decodes payloads into `html` (pages) or `text` (plain text); rows with text pass through.
+
+    In order: byte-order mark; UTF-8 where every byte is valid as such, since text in another charset
+    hardly ever is; the charset of the server, then of the page, where all bytes are valid in it;
+    detection. Rejected: `undecodable`, `binary`.
+    """
+
+    name: str = "decode"
+    version: int = 1
+
+    def open(self) -> Transform:
+        """Return the transform; it adds `html`."""
+        return _decode
+
+
+def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
+    ordinals = batch.column("ordinal").to_pylist()
+    payloads, types = batch.column("payload"), batch.column("content_type").to_pylist()
+    charsets = batch.column("charset").to_pylist()
+    texts: list[str | None] = batch.column("text").to_pylist()
+    html: list[str | None] = [None] * len(ordinals)
+    rejected: list[str | None] = [None] * len(ordinals)
+    for index, ordinal in enumerate(ordinals):
+        if not payloads[index].is_valid:
+            continue
+        slot.mark(ordinal)
+        decoded, problem = decode_page(payloads[index].as_py(), charsets[index])
+        if decoded is None:
+            rejected[index] = problem
+        elif types[index] == "text/plain":
+            texts[index] = decoded
+        else:
+            html[index] = decoded
+    batch = set_column(batch, "html", pa.array(html, pa.large_string()))
+    batch = set_column(batch, "text", pa.array(texts, pa.large_string()))
+    return set_column(batch, "rejected_by", pa.array(rejected, pa.string()))
+
+
+def decode_page(payload: bytes, charset: str | None) -> tuple[str | None, str]:
+    """Return (the characters of a page, the charset used), or (None, why not)."""
+    for bom, name in BOMS:
+        if payload.startswith(bom):
+            return payload[len(bom) :].decode(name, "replace").replace("\0", ""), name
+    nul = payload.count(b"\0")
+    escaped = any(escape in payload for escape in ESCAPES)
+    if not nul and not escaped:
+        try:
+            return payload.decode("utf-8"), "utf-8"
+        except UnicodeDecodeError:
+            pass
+    meta = META.search(payload[:META_BYTES])
+    declared = [charset, meta.group(1).decode("ascii") if meta else None, "iso2022_jp" if escaped else None]
+    if nul > len(payload) * MAX_NUL:
+        half = payload[:4096]
+        declared += ["utf-16-le" if half[1::2].count(0) > half[::2].count(0) else "utf-16-be"]
+    for name in filter(None, map(_codec, declared)):
+        try:
+            text = payload.decode(name)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if text.count("\0") <= len(text) * MAX_NUL:
+            return text.replace("\0", ""), name
+    if nul > len(payload) * MAX_NUL:
+        return None, f"binary: {nul:,} NUL bytes in {len(payload):,}"
+    from resiliparse.parse.encoding import detect_encoding
+
+    name = _codec(detect_encoding(payload[: 256 << 10])) or "utf-8"
+    text = payload.decode(name, "replace").replace("\0", "")
+    broken = text.count("�")
+    if broken > max(2, len(text) * MAX_BROKEN):
+        return None, f"undecodable: {broken:,} broken characters in {len(text):,} as {name}"
+    return text, name
+
+
+def _codec(name: str | None) -> str | None:
+    """Return Python's name for a charset as browsers understand it (WHATWG Encoding, 4.2), or None."""
+    if not name:
+        return None
+    from resiliparse.parse.encoding import map_encoding_to_html5
+
+    try:
+        mapped = map_encoding_to_html5(name.strip().lower()) or name
+        return codecs.lookup({"gbk": "gb18030", "gb2312": "gb18030", "x-user-defined": "latin-1"}.get(mapped, mapped)).name
+    except (LookupError, TypeError, ValueError):
+        return None

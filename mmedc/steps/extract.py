@@ -1,0 +1,109 @@
+"""Pages to text: trafilatura is the reference for quality, resiliparse the fast path."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from mmedc.engine import slot
+from mmedc.document import set_column
+from mmedc.engine.chain import Transform
+
+Extractor = Callable[[str], str | None]
+
+
+def resiliparse_text(html: str) -> str | None:
+    """Return the main text by resiliparse, about 900 pages/s; its four extras off lift F1 by .02 to .04."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return str(
+        extract_plain_text(
+            html, main_content=True, alt_texts=False, comments=False, post_meta=False, list_bullets=False
+        )
+    )
+
+
+def trafilatura_text(html: str) -> str | None:
+    """Return the main text by trafilatura in fast mode, about 100 pages/s; None where it finds none."""
+    import trafilatura
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        text: str | None = trafilatura.extract(html, fast=True, include_comments=False)
+    return text
+
+
+EXTRACTORS: dict[str, Extractor] = {"trafilatura": trafilatura_text, "resiliparse": resiliparse_text}
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Fills `text` from `html`; rows without `html` pass through. Dropped: `no_main_text`."""
+
+    engine: Literal["trafilatura", "resiliparse"] = "trafilatura"
+    name: str = "extract"
+    version: int = 1
+
+    def open(self) -> Transform:
+        """Return the transform."""
+        extract = EXTRACTORS[self.engine]
+        _silence()
+
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
+            texts = batch.column("text").to_pylist()
+            dropped: list[str | None] = [None] * len(ordinals)
+            for index, ordinal in enumerate(ordinals):
+                if pages[index].is_valid:
+                    slot.mark(ordinal)
+                    texts[index] = extract(pages[index].as_py())
+                    if not (texts[index] or "").strip():
+                        dropped[index] = "no_main_text"
+            batch = set_column(batch, "text", pa.array(texts, pa.large_string()))
+            return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
+
+        return transform
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Fills title and date from `html` where the source gave none; dear, so it comes last.
+
+    A date that the page states replaces the date of its crawl.
+    """
+
+    name: str = "metadata"
+    version: int = 1
+
+    def open(self) -> Transform:
+        """Return the transform."""
+        _silence()
+
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            import trafilatura
+
+            ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
+            titles, dates = batch.column("title").to_pylist(), batch.column("date").to_pylist()
+            for index, ordinal in enumerate(ordinals):
+                if pages[index].is_valid:
+                    slot.mark(ordinal)
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        found = trafilatura.extract_metadata(pages[index].as_py())
+                    if found is not None:
+                        titles[index] = titles[index] or (found.title or "").strip() or None
+                        dates[index] = found.date or dates[index]
+            batch = set_column(batch, "title", pa.array(titles, pa.string()))
+            return set_column(batch, "date", pa.array(dates, pa.string()))
+
+        return transform
+
+
+def _silence() -> None:
+    """Keep the extractors' own logs of every odd page out of ours; what matters is counted."""
+    import logging
+
+    for name in ("trafilatura", "htmldate", "justext"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

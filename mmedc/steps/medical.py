@@ -1,0 +1,170 @@
+"""How medical a text is: which lexicon terms it holds, and how much of it they make up.
+
+Two rules. `mmedc` is the one of MMedC (Qiu et al. 2024, section "Data Collection", and its released
+filter): the text is lower-cased; a keyword of more than 10 characters, or of more than 5 with a
+space in it, is found as a substring, a shorter one as a whole token between white space; in Chinese
+and Japanese every keyword is a substring. Each keyword found counts once; every occurrence counts
+its characters, overlaps twice. `boundary` is ours: text and terms are folded (width, case), a term
+must end where a word ends, the longest of overlapping terms wins, the forms of a term count once,
+acronyms in capitals are matched as written, and a character is counted once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ahocorasick_rs
+import numpy as np
+import pyarrow as pa
+
+from mmedc.document import set_column
+from mmedc.engine.chain import Transform
+from mmedc.policy import LanguagePolicy, Policy, is_acronym
+from mmedc.limits import drop_below_floor
+from mmedc.words import fold, is_unspaced
+
+Found = tuple[int, float]
+"""Distinct terms, and the share of the text's characters that lie in terms."""
+
+
+@dataclass(frozen=True)
+class Medical:
+    """Sets `medical_terms` and `medical_density`. Dropped: by the policy's floors on them."""
+
+    policy: Policy
+    name: str = "medical"
+    version: int = 1
+
+    def open(self) -> Transform:
+        """Return the transform; builds the automata."""
+        matchers = {code: matcher(language, self.policy.rule) for code, language in self.policy.languages.items()}
+
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            langs = batch.column("lang").to_pylist()
+            texts = batch.column("text").to_pylist()
+            found = [matchers[lang](text) for lang, text in zip(langs, texts, strict=True)]
+            terms, density = np.array(found, np.float32).reshape(-1, 2).T
+            batch = set_column(batch, "medical_terms", pa.array(terms))
+            batch = set_column(batch, "medical_density", pa.array(density))
+            return drop_below_floor(batch, self.policy, ("medical_terms", "medical_density"))
+
+        return transform
+
+
+def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], Found]:
+    """Return the function that finds the terms of `language` in a text by `rule`."""
+    if rule == "mmedc":
+        forms = [form for term in language.lexicon for form in term.forms]
+        return mmedc_matcher(forms, language.spaced)
+    return boundary_matcher([term.forms for term in language.lexicon])
+
+
+def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
+    """Return MMedC's rule for `keywords`; see the module. 0 and 0.0 for an empty text."""
+    if not spaced:
+        unspaced = _counted(sorted(set(keywords)))
+
+        def find_unspaced(text: str) -> Found:
+            hits, chars = unspaced(text)
+            return hits, chars / len(text) if text else 0.0
+
+        return find_unspaced
+    lowered = sorted({keyword.lower() for keyword in keywords})
+    long = _counted([word for word in lowered if len(word) > 10 or (len(word) > 5 and len(word.split()) > 1)])
+    short = {word for word in lowered if not (len(word) > 10 or (len(word) > 5 and len(word.split()) > 1))}
+
+    def find(text: str) -> Found:
+        if not text:
+            return 0, 0.0
+        low = text.lower()
+        hits, chars = long(low)
+        tokens = [token for token in low.split() if token in short]
+        hits += len(set(tokens))
+        chars += sum(map(len, tokens))
+        return hits, chars / len(text)
+
+    return find
+
+
+def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int]]:
+    """Return a function: (keywords that occur, characters of their occurrences, as str.count finds them)."""
+    if not keywords:
+        return lambda text: (0, 0)
+    automaton = ahocorasick_rs.AhoCorasick(keywords, implementation=ahocorasick_rs.Implementation.DFA)
+
+    def count(text: str) -> tuple[int, int]:
+        present = {index for index, _, _ in automaton.find_matches_as_indexes(text, overlapping=True)}
+        return len(present), sum(text.count(keywords[index]) * len(keywords[index]) for index in present)
+
+    return count
+
+
+def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], Found]:
+    """Return our rule for `terms`, each a tuple of its forms; see the module. 0 and 0.0 for an empty text."""
+    spans = term_finder(terms)
+
+    def find(text: str) -> Found:
+        chosen, length = spans(text)
+        if not length:
+            return 0, 0.0
+        return len({term for term, _, _ in chosen}), sum(end - start for _, start, end in chosen) / length
+
+    return find
+
+
+def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tuple[int, int, int]], int]]:
+    """Return a function from a text to its ((term, start, end) without overlaps, length) after folding.
+
+    Terms are numbered as given; positions are in the folded text, in characters.
+    """
+    owner: dict[bool, dict[str, int]] = {False: {}, True: {}}  # by whether case matters
+    for number, forms in enumerate(terms):
+        for form in forms:
+            cased = is_acronym(form)
+            owner[cased].setdefault(_width(form) if cased else _folded(form), number)
+    automata = []
+    for cased, forms_of in owner.items():
+        if forms_of:
+            patterns = list(forms_of)
+            built = ahocorasick_rs.AhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.DFA)
+            automata.append((cased, built, [forms_of[pattern] for pattern in patterns]))
+
+    def find(text: str) -> tuple[list[tuple[int, int, int]], int]:
+        wide = _width(text)
+        low = wide.lower()
+        same = len(low) == len(wide)  # a few capitals grow when lowered; then positions can't be shared
+        candidates = []
+        for cased, automaton, numbers in automata:
+            if cased and not same:
+                continue
+            seen = wide if cased else low
+            for index, start, end in automaton.find_matches_as_indexes(seen, overlapping=True):
+                if _free(seen, start - 1, start) and _free(seen, end, end - 1):
+                    candidates.append((start, start - end, numbers[index]))
+        candidates.sort()
+        chosen, after = [], 0
+        for start, minus_length, number in candidates:
+            if start >= after:
+                after = start - minus_length
+                chosen.append((number, start, after))
+        return chosen, len(low)
+
+    return find
+
+
+def _free(text: str, outside: int, inside: int) -> bool:
+    """Tell whether a word ends between the characters at `inside` and `outside`."""
+    if outside < 0 or outside >= len(text):
+        return True
+    out, own = text[outside], text[inside]
+    return not out.isalnum() or not own.isalnum() or is_unspaced(out) or is_unspaced(own)
+
+
+def _width(text: str) -> str:
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", text)
+
+
+def _folded(text: str) -> str:
+    folded: str = fold(pa.array([text], pa.large_string()))[0].as_py()
+    return folded

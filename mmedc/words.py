@@ -1,0 +1,177 @@
+"""Texts of a batch as NumPy arrays: characters, their classes, words and hashes of words.
+
+Quality rules and near-duplicate signatures both cut words; this is the one place that says what a
+word is. A word is a run of letters, digits and marks; in scripts written without spaces (Han,
+Kana, Thai, Lao, Khmer, Myanmar) every character is a word of its own, so that one definition of
+an n-gram serves all languages, also inside one text.
+"""
+
+import functools
+import unicodedata
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LETTER, DIGIT, SPACE, NEWLINE, PUNCTUATION, SYMBOL, MARK, UNSPACED = (1 << bit for bit in range(8))
+WORD = LETTER | DIGIT | MARK
+
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),
+    (0x3040, 0x30FF),  # Kana
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Han
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+_TABLE = 0x20000  # beyond lie only Han (planes 2 and 3) and characters without meaning here
+
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+_LONGEST = 64  # characters of a word that its hash sees by position
+
+U64 = npt.NDArray[np.uint64]
+
+
+@functools.cache
+def _classes() -> npt.NDArray[np.uint8]:
+    kinds = {"L": LETTER, "N": DIGIT, "Z": SPACE, "P": PUNCTUATION, "S": SYMBOL, "M": MARK}
+    table = np.zeros(_TABLE + 1, np.uint8)
+    for code in range(_TABLE):
+        table[code] = kinds.get(unicodedata.category(chr(code))[0], 0)
+    for low, high in _UNSPACED:
+        table[low : min(high + 1, _TABLE)] |= UNSPACED
+    for char in "\t\x0b\x0c\r":
+        table[ord(char)] = SPACE
+    for char in "\n\u2028\u2029":
+        table[ord(char)] = SPACE | NEWLINE
+    table[ord("_")] = PUNCTUATION
+    table[_TABLE] = LETTER | UNSPACED
+    return table
+
+
+@functools.cache
+def _powers() -> U64:
+    with np.errstate(over="ignore"):
+        return np.cumprod(np.concatenate([[np.uint64(1)], np.full(_LONGEST - 1, _BASE)]), dtype=np.uint64)
+
+
+def is_unspaced(char: str) -> bool:
+    """Tell whether `char` belongs to a script that is written without spaces between words."""
+    code = ord(char)
+    return any(low <= code <= high for low, high in _UNSPACED)
+
+
+def fold(texts: Any) -> Any:
+    """Return texts (an Arrow string array) as matching sees them: NFKC (widths, ligatures), lower case."""
+    return pc.utf8_lower(pc.utf8_normalize(texts, "NFKC"))
+
+
+def mix(values: U64) -> U64:
+    """Scatter 64-bit values evenly: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014)."""
+    with np.errstate(over="ignore"):
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return values ^ (values >> np.uint64(31))
+
+
+class TextBatch:
+    """The texts of one Arrow array (no nulls), as arrays over all their characters and words.
+
+    Shapes: D documents, C characters in all, W words in all.
+    """
+
+    def __init__(self, texts: Any) -> None:
+        if isinstance(texts, pa.ChunkedArray):
+            texts = texts.combine_chunks()
+        whole = "".join(texts.to_pylist())
+        self.codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32)  # (C,)
+        lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)])  # (D+1,) of characters
+        self.classes = _classes()[np.minimum(self.codes, _TABLE)]  # (C,)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def count(self, mask: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return how many characters of each document are in `mask` (C,), as (D,)."""
+        return sums(mask, self.offsets)
+
+    @functools.cached_property
+    def _word_bounds(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        word = (self.classes & WORD) != 0
+        mark = (self.classes & MARK) != 0
+        alone = word & ~mark & ((self.classes & UNSPACED) != 0)
+        joins = np.zeros(len(word) + 1, bool)  # to the character before it
+        joins[1:-1] = word[1:] & word[:-1] & (mark[1:] | (~alone[1:] & ~alone[:-1]))
+        joins[self.offsets] = False
+        starts = np.flatnonzero(word & ~joins[:-1])
+        ends = np.flatnonzero(word & ~joins[1:]) + 1
+        return starts, ends
+
+    @property
+    def word_starts(self) -> npt.NDArray[np.int64]:
+        """Where each word begins, (W,)."""
+        return self._word_bounds[0]
+
+    @property
+    def word_lengths(self) -> npt.NDArray[np.int64]:
+        """Characters of each word, (W,)."""
+        starts, ends = self._word_bounds
+        return ends - starts
+
+    @functools.cached_property
+    def word_offsets(self) -> npt.NDArray[np.int64]:
+        """Which words belong to which document, (D+1,)."""
+        return np.searchsorted(self.word_starts, self.offsets)
+
+    @functools.cached_property
+    def word_hashes(self) -> U64:
+        """A 64-bit hash of each word's characters, (W,); the same for equal words of any batch."""
+        starts, lengths = self.word_starts, self.word_lengths
+        if not len(starts):
+            return np.zeros(0, np.uint64)
+        total = np.concatenate([[0], np.cumsum(lengths)])
+        within = np.arange(total[-1]) - np.repeat(total[:-1], lengths)
+        codes = self.codes[np.repeat(starts, lengths) + within].astype(np.uint64)
+        with np.errstate(over="ignore"):
+            weighted = mix(codes + np.uint64(1)) * _powers()[within % _LONGEST]
+            return mix(np.add.reduceat(weighted, total[:-1]) + lengths.astype(np.uint64))
+
+    def shingles(self, size: int) -> tuple[U64, npt.NDArray[np.int64]]:
+        """Return hashes of every run of `size` words, and the (D+1,) offsets of each document's runs.
+
+        A document of fewer words has one shingle of all its words; one without words has none.
+        """
+        hashes, offsets = self.word_hashes, self.word_offsets
+        counts = np.diff(offsets)
+        short = (counts < size) & (counts > 0)
+        runs = np.where(short, 1, np.maximum(counts - size + 1, 0))
+        bounds = np.concatenate([[0], np.cumsum(runs)])
+        at = np.repeat(offsets[:-1] - bounds[:-1], runs) + np.arange(bounds[-1])
+        length = np.repeat(np.minimum(counts, size), runs)
+        padded = np.concatenate([hashes, np.zeros(size, np.uint64)])
+        value = np.zeros(len(at), np.uint64)
+        with np.errstate(over="ignore"):
+            for step in range(size):
+                value = value * _BASE + np.where(step < length, padded[at + step], np.uint64(0))
+        return mix(value), bounds
+
+
+def sums(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the sum of `values` within each pair of neighbouring `offsets`."""
+    total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+    result: npt.NDArray[np.int64] = total[offsets[1:]] - total[offsets[:-1]]
+    return result
+
+
+def hash_words(words: tuple[str, ...]) -> U64:
+    """Return the sorted hashes of single words, as `TextBatch.word_hashes` would give them."""
+    batch = TextBatch(fold(pa.array(words, pa.large_string())))
+    single = np.diff(batch.word_offsets) == 1
+    return np.unique(batch.word_hashes[batch.word_offsets[:-1][single]])

@@ -1,0 +1,102 @@
+"""YAML 1.2 read safely, remembering the line of every key, so that an error can point at it."""
+
+import datetime
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from mmedc.errors import RequestError
+
+MAX_BYTES = 4 << 20
+MAX_NODES = 200_000  # 271 bytes of aliases can stand for 43 million leaves
+
+Keys = tuple[str | int, ...]
+
+
+@dataclass
+class YamlFile:
+    """A YAML document as plain Python values, with the 1-based line of every key."""
+
+    path: str
+    data: Any
+    lines: dict[Keys, int] = field(default_factory=dict)
+
+    def where(self, keys: Iterable[str | int]) -> str:
+        """Return `file:line` of `keys`, or of its nearest parent that has a line."""
+        at = tuple(keys)
+        while at and at not in self.lines:
+            at = at[:-1]
+        return f"{self.path}:{self.lines[at]}" if at else self.path
+
+
+def read_yaml(path: str | Path, error: type[RequestError]) -> YamlFile:
+    """Read the YAML file `path`.
+
+    Raises: `error` with file and line for what can't be read or parsed, is too large, nests too
+    deep, repeats a key or expands without bound.
+    """
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as problem:
+        raise error(f"{path}: can't be read ({problem.strerror})") from None
+    if len(raw) > MAX_BYTES:
+        raise error(f"{path}: {len(raw):,} bytes; a YAML file here has at most {MAX_BYTES:,}")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = raw[: problem.start].count(b"\n") + 1
+        raise error(f"{path}:{line}: not UTF-8 (byte {problem.start}); save the file as UTF-8") from None
+    return parse_yaml(text, str(path), error)
+
+
+def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
+    """Parse `text`, which came from `path`; see `read_yaml`."""
+    result = YamlFile(path, None)
+    try:
+        loaded = YAML(typ="rt", pure=True).load(text)
+        result.data = _plain(loaded, (), result.lines, [0])
+    except MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        line = mark.line + 1 if mark else 1
+        said = (problem.problem or problem.context or "is not YAML").strip().splitlines()[0]
+        raise error(f"{path}:{line}: {said}") from None
+    except RecursionError:
+        raise error(f"{path}: nested too deep") from None
+    except (YAMLError, ValueError) as problem:
+        raise error(f"{path}: {str(problem).splitlines()[0]}") from None
+    return result
+
+
+def _plain(node: Any, at: Keys, lines: dict[Keys, int], count: list[int]) -> Any:
+    count[0] += 1
+    if count[0] > MAX_NODES:
+        raise ValueError(f"more than {MAX_NODES:,} values once aliases are expanded")
+    if isinstance(node, CommentedMap):
+        for key in node:
+            lines[(*at, str(key))] = node.lc.key(key)[0] + 1 if key in node.lc.data else node.lc.line + 1
+        return {str(key): _plain(value, (*at, str(key)), lines, count) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        for index in range(len(node)):
+            lines[(*at, index)] = node.lc.item(index)[0] + 1
+        return [_plain(value, (*at, index), lines, count) for index, value in enumerate(node)]
+    if isinstance(node, datetime.date):
+        return node.isoformat()
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    raise ValueError(f"a value of type {type(node).__name__} has no place here")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` for the known name most like `name`, or the list of known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else f"; known: {', '.join(names)}"
