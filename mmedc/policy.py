@@ -283,7 +283,9 @@ def _limit(bounds: Any, where: str) -> Limit:
     if limit.floor is not None and (limit.min is None or limit.floor > limit.min):
         raise PolicyError(f"{where}: floor {limit.floor} is above min {limit.min}: gather would drop what min keeps")
     if limit.ceiling is not None and (limit.max is None or limit.ceiling < limit.max):
-        raise PolicyError(f"{where}: ceiling {limit.ceiling} is below max {limit.max}: gather would drop what max keeps")
+        raise PolicyError(
+            f"{where}: ceiling {limit.ceiling} is below max {limit.max}: gather would drop what max keeps"
+        )
     return limit
 
 

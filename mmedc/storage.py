@@ -6,6 +6,7 @@ A URL is a local path, `s3://bucket/prefix` or, to read from, `hf://datasets/own
 Credentials come from the environment or the profile of the machine only.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -40,10 +41,11 @@ class Store:
 
     def get(self, name: str) -> bytes:
         """Return the content of `name`. Raises: FileNotFoundError."""
-        return bytes(self._store.get(name).bytes())
+        return bytes(self._there.get(name).bytes())
 
     def put(self, name: str, data: Any) -> None:
         """Write `name` whole or not at all, replacing what was there; durable when it returns."""
+        self._make()
         self._store.put(name, memoryview(data).cast("B"), chunk_size=PART_BYTES)
         self._sync(name)
 
@@ -51,6 +53,7 @@ class Store:
         """Write `name` unless it exists; return False, changing nothing, when it does."""
         from obstore.exceptions import AlreadyExistsError
 
+        self._make()
         try:
             self._store.put(name, data, mode="create")
         except AlreadyExistsError:
@@ -61,26 +64,26 @@ class Store:
     def exists(self, name: str) -> bool:
         """Tell whether `name` is there."""
         try:
-            self._store.head(name)
+            self.size(name)
         except FileNotFoundError:
             return False
         return True
 
     def size(self, name: str) -> int:
         """Return the bytes of `name`. Raises: FileNotFoundError."""
-        return int(self._store.head(name)["size"])
+        return int(self._there.head(name)["size"])
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the sorted names below the folder `prefix`."""
+        if is_local(self.url) and not os.path.isdir(os.path.join(self.url, prefix)):
+            return []
         found = [str(meta["path"]) for page in self._store.list(prefix or None) for meta in page]
         return sorted(found)
 
     def delete(self, name: str) -> None:
         """Remove `name`, if it is there."""
-        import contextlib
-
         with contextlib.suppress(FileNotFoundError):
-            self._store.delete(name)
+            self._there.delete(name)
 
     def open_input(self, name: str) -> Any:
         """Open `name` as a pyarrow random-access file."""
@@ -94,6 +97,17 @@ class Store:
     @property
     def _store(self) -> Any:
         return _object_store(self.url)
+
+    @property
+    def _there(self) -> Any:
+        """The store, when its folder exists. Raises: FileNotFoundError; reading makes no folder."""
+        if is_local(self.url) and not os.path.isdir(self.url):
+            raise FileNotFoundError(self.url)
+        return self._store
+
+    def _make(self) -> None:
+        if is_local(self.url):
+            os.makedirs(self.url, exist_ok=True)
 
     def _sync(self, name: str) -> None:
         """Force a local file and its folder's entry to disk, so that a commit never outlives its data."""
@@ -117,8 +131,8 @@ def _object_store(url: str) -> Any:
     from obstore.store import LocalStore, from_url
 
     if is_local(url):
-        return LocalStore(os.path.abspath(url), mkdir=True)
-    options = {}
+        return LocalStore(os.path.abspath(url))
+    options: Any = {}
     if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         options["client_options"] = {"allow_http": True}
     return from_url(url, **options)

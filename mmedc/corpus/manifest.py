@@ -47,8 +47,7 @@ def funnel_rows(funnel: Funnel) -> list[dict[str, Any]]:
 def funnel_of(rows: list[dict[str, Any]]) -> Funnel:
     """Return the funnel that `funnel_rows` wrote."""
     return {
-        row["step"]: Count(row["read"], row["kept"], row["dropped"], row["rejected_by"], row["seconds"])
-        for row in rows
+        row["step"]: Count(row["read"], row["kept"], row["dropped"], row["rejected_by"], row["seconds"]) for row in rows
     }
 
 
@@ -86,5 +85,3 @@ def stats(manifest: dict[str, Any]) -> dict[str, Any]:
         "kinds": totals_by(shards, "kind"),
         "funnel": manifest["funnel"],
     }
-
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,9 @@ class Select:
         """Return the rows that go as GONE, with the text's head for the first few of each reason."""
         columns = ["id", "lang", "locator", "provenance"]
         rows = read_table(store, spec.documents, columns).to_pylist()
-        out, sampled, texts = [], {}, None
+        out: list[dict[str, Any]] = []
+        sampled: dict[str, int] = {}
+        texts = None
         for index, (low, double) in enumerate(zip(why.to_pylist(), duplicates.to_pylist(), strict=True)):
             if low is None and double is None:
                 continue

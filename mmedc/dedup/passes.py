@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from mmedc.dedup.signature import PERMUTATIONS, SKETCH, estimate
 from mmedc.engine.commit import read_table
 from mmedc.engine.unit import Output, Result, Tables, Unit
-from mmedc.policy import Policy
 from mmedc.limits import reasons
+from mmedc.policy import Policy
 from mmedc.storage import Store
 from mmedc.words import U64
 
@@ -45,9 +45,7 @@ EDGE = pa.schema(
         ("jaccard", pa.float32()),
     ]
 )
-DROP = pa.schema(
-    [("place", pa.int64()), ("reason", pa.string()), ("survivor", pa.int64()), ("group", pa.int64())]
-)
+DROP = pa.schema([("place", pa.int64()), ("reason", pa.string()), ("survivor", pa.int64()), ("group", pa.int64())])
 
 
 def ranges_for(rows: int, bands: int) -> int:
@@ -110,7 +108,13 @@ class Exchange:
             at.append(np.repeat(np.arange(rows), count)[worded])
         where = np.concatenate(at)
         return pa.table(
-            [np.concatenate(keys), np.concatenate(kinds).astype(np.uint8), rank[where], places[where], sketch.take(pa.array(where))],
+            [
+                np.concatenate(keys),
+                np.concatenate(kinds).astype(np.uint8),
+                rank[where],
+                places[where],
+                sketch.take(pa.array(where)),
+            ],
             schema=RECORD,
         )
 
@@ -119,7 +123,8 @@ class Exchange:
         order = pc.index_in(table.column("source"), pa.array(self.sources)).to_numpy().astype(np.uint64)
         chars = np.minimum(table.column("chars").to_numpy().astype(np.uint64), np.uint64(2**24 - 1))
         tail = np.array([int(value[16:24], 16) for value in table.column("id").to_pylist()], np.uint64)
-        return (order << np.uint64(56)) | ((np.uint64(2**24 - 1) - chars) << np.uint64(32)) | tail
+        ranks: U64 = (order << np.uint64(56)) | ((np.uint64(2**24 - 1) - chars) << np.uint64(32)) | tail
+        return ranks
 
 
 @dataclass(frozen=True)

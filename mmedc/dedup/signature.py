@@ -9,6 +9,7 @@ with the keys, from which a candidate pair's Jaccard is estimated before it coun
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -104,8 +105,8 @@ class Sign:
     """Adds `content`, `bands` and `sketch`; drops nothing."""
 
     jaccard: float
-    name: str = "sign"
-    version: int = 1
+    name: ClassVar[str] = "sign"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform."""

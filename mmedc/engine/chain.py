@@ -29,8 +29,13 @@ QUARANTINE_BYTES = 1 << 20  # of a rejected payload
 class Step(Protocol):
     """Picklable configuration; `open` loads what it needs and returns the transform."""
 
-    name: str
-    version: int
+    @property
+    def name(self) -> str:
+        """What the funnel calls it."""
+
+    @property
+    def version(self) -> int:
+        """Raised when what it leaves changes."""
 
     def open(self) -> Transform:
         """Return a function from batch to batch that keeps the number and order of rows."""
@@ -39,7 +44,9 @@ class Step(Protocol):
 class Source(Protocol):
     """Reads the records of a unit."""
 
-    version: int
+    @property
+    def version(self) -> int:
+        """Raised when what it yields changes."""
 
     def read(self, unit: Any, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield batches of `mmedc.document.RAW` from record `start` on, passing over `skip` unread."""
@@ -65,7 +72,7 @@ class Count:
                 mine[reason] = mine.get(reason, 0) + number
 
     def check(self, where: str) -> None:
-        """Raises: AccountingError where rows were lost or doubled."""
+        """Check that no row was lost or doubled. Raises: AccountingError."""
         gone = sum(self.dropped.values()) + sum(self.rejected.values())
         if self.read != self.kept + gone:
             raise AccountingError(f"{where}: read {self.read} rows, kept {self.kept}, dropped or rejected {gone}")
@@ -184,9 +191,7 @@ class Chain:
         return batch
 
 
-def _split(
-    batch: pa.RecordBatch, index: int, faults: dict[int, Fault]
-) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:
+def _split(batch: pa.RecordBatch, index: int, faults: dict[int, Fault]) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:
     """Return (the rows that broke step `index` before, marked as rejected, or None; the others)."""
     here = {ordinal: fault for ordinal, fault in faults.items() if fault.step == index}
     broken = np.isin(batch.column("ordinal").to_numpy(), list(here))

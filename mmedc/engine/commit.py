@@ -94,9 +94,7 @@ def _row_bytes(table: pa.Table) -> list[int]:
 def read_table(store: Store, output: Output, columns: list[str] | None = None, **options: Any) -> pa.Table:
     """Read a committed file, or some of its columns, checking the checksum of every page."""
     with store.open_input(output.path) as file:
-        return pq.read_table(
-            file, columns=columns, page_checksum_verification=True, use_threads=False, **options
-        )
+        return pq.read_table(file, columns=columns, page_checksum_verification=True, use_threads=False, **options)
 
 
 def entries(store: Store, one: Pass) -> dict[str, Entry]:

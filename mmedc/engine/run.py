@@ -38,13 +38,13 @@ class Watcher(Protocol):
     """Shows a person how a pass goes."""
 
     def begin(self, one: Pass, done: int) -> None:
-        """A pass begins, of which `done` units were committed before."""
+        """Note that a pass begins, of which `done` units were committed before."""
 
     def tell(self, news: Progress) -> None:
-        """There is news."""
+        """Take the news."""
 
     def end(self, one: Pass, seconds: float) -> None:
-        """The pass is over."""
+        """Note that the pass is over."""
 
 
 def run_unit(one: Pass, unit: Unit, store: Store, said: Said, isolate: bool = True) -> Entry:
@@ -123,5 +123,3 @@ def describe(problem: BaseException) -> str:
     text = str(problem).strip().splitlines()
     said = text[0] if text else "no message"
     return said if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {said}"
-
-

@@ -34,8 +34,12 @@ class OnRay:
         self._own = False
 
     def __enter__(self) -> "OnRay":
+        return self
+
+    def _start(self) -> None:
+        """Start or join Ray when there is something to run, and not before."""
         if ray.is_initialized():
-            return self
+            return
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
         # Ray's own announcements are no news to the user of a pipeline.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -48,7 +52,6 @@ class OnRay:
             cpus = self.cpus or os.cpu_count()
             ray.init(address="local", num_cpus=cpus, object_store_memory=100 << 20, include_dashboard=False, **options)
         self._own = True
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._own:
@@ -56,6 +59,7 @@ class OnRay:
 
     def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
         """Yield the news of each unit; see `mmedc.engine.run.Runner`."""
+        self._start()
         slots = int(ray.cluster_resources().get("CPU", 0))
         if slots < 1:
             raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
@@ -106,7 +110,7 @@ class _Board:
         return self.read, self.kept
 
 
-@ray.remote(num_cpus=1, max_retries=WORKER_RETRIES)
+@ray.remote(num_cpus=1, max_retries=WORKER_RETRIES)  # type: ignore[untyped-decorator]
 def _run(one: Pass, unit: Unit, store: Store, board: Any) -> bytes:
     pending, told = [0, 0], time.monotonic()
 

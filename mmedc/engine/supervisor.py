@@ -52,7 +52,8 @@ class Supervisor:
 
         Raises: WorkError when the unit can't be read at all.
         """
-        start, alone_until, faults = 0, 0, {}
+        start, alone_until = 0, 0
+        faults: dict[int, Fault] = {}
         while True:
             child = self._child = self._child or _Child()
             try:
@@ -110,8 +111,8 @@ class _Child:
 
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
-        self._errors = tempfile.TemporaryFile()
-        shared = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
+        shared = tempfile.TemporaryFile()  # noqa: SIM115 (closed below, once mapped)
         shared.truncate(slot.SIZE)
         self._slot = mmap.mmap(shared.fileno(), slot.SIZE)
         self._process = subprocess.Popen(
@@ -191,7 +192,7 @@ class _Guard:
         self.place, self.cpu, self.since = place, child.usage()[0], time.monotonic()
 
     def check(self) -> None:
-        """Raises: ChildDied when the child is beyond a limit, having killed it."""
+        """Look at the child. Raises: ChildDied when it was beyond a limit, having killed it."""
         place = self.child.place()
         cpu, resident = self.child.usage()
         now = time.monotonic()
@@ -217,5 +218,3 @@ def supervisor() -> Supervisor:
     global _supervisor
     _supervisor = _supervisor or Supervisor()
     return _supervisor
-
-

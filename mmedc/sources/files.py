@@ -14,9 +14,7 @@ TEXT_SUFFIXES = (".txt", ".md")
 FILE_SUFFIXES = HTML_SUFFIXES + TEXT_SUFFIXES
 
 
-def read_files(
-    inputs: tuple[Input, ...], limit: int, start: int, skip: frozenset[int]
-) -> Iterator[pa.RecordBatch]:
+def read_files(inputs: tuple[Input, ...], limit: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
     """Yield each file as one record; see `Reader.read`.
 
     Dropped here: `not_text` (by suffix). Rejected here: `too_large`, `empty_file`, `unreadable`.

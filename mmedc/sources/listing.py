@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -40,7 +41,7 @@ class Piece:
 class Reader:
     """The source of every gather unit: reads any piece by its format."""
 
-    version: int = 1
+    version: ClassVar[int] = 1
 
     def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the raw records of `piece` from number `start` on; see `mmedc.engine.chain.Source`."""

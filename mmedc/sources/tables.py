@@ -5,7 +5,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -79,7 +79,9 @@ def read_parquet(
             yield from records.add(one.name, one.name, rejected_by=f"no_column: {', '.join(sorted(missing))}")
             groups = []
         for batch in file.iter_batches(BATCH_ROWS, groups, columns=sorted(set(columns.values()))):
-            values = {ours: batch.column(theirs).cast(pa.large_string()).to_pylist() for ours, theirs in columns.items()}
+            values = {
+                ours: batch.column(theirs).cast(pa.large_string()).to_pylist() for ours, theirs in columns.items()
+            }
             for index in range(batch.num_rows):
                 if records.next():
                     row = {ours: column[index] for ours, column in values.items()}
@@ -96,9 +98,7 @@ def read_parquet(
     yield from records.flush()
 
 
-def read_jsonl(
-    one: Input, config: Source, limit: int, start: int, skip: frozenset[int]
-) -> Iterator[pa.RecordBatch]:
+def read_jsonl(one: Input, config: Source, limit: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
     """Yield the lines of a JSON-lines file; see `Reader.read`.
 
     Rejected here: `bad_json`, `no_text`, `too_large`, `damaged` (a broken gzip or zstd stream), `unreadable`.
@@ -132,9 +132,7 @@ def read_jsonl(
     yield from records.flush()
 
 
-def _add_text(
-    records: Records, one: Input, place: str, row: dict[str, Any], limit: int
-) -> Iterator[pa.RecordBatch]:
+def _add_text(records: Records, one: Input, place: str, row: dict[str, Any], limit: int) -> Iterator[pa.RecordBatch]:
     where = f"{one.name}#{place}"
     text = row.pop("text", None)
     locator = row.pop("locator", None)
@@ -150,16 +148,16 @@ def _add_text(
     yield from records.add(utf8(locator) if isinstance(locator, str) and locator else where, where, **values)
 
 
-def _open_lines(one: Input) -> IO[bytes]:
-    stream = open_binary(one.url)
+def _open_lines(one: Input) -> Any:
+    stream: Any = open_binary(one.url)
     if one.name.endswith(".gz"):
-        return gzip.open(stream, "rb")  # type: ignore[return-value]
+        return gzip.open(stream, "rb")
     if one.name.endswith(".zst"):
         import zstandard
 
         unpacked = zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(stream, read_across_frames=True)
         return io.BufferedReader(unpacked, 1 << 20)
-    return io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
+    return io.BufferedReader(stream, 1 << 20)
 
 
 def _zstd_error() -> type[Exception]:

@@ -60,7 +60,8 @@ def read_warc(one: Input, limit: int, start: int, skip: frozenset[int]) -> Itera
         records.next()
         lost = max(one.bytes - at, 0)
         yield from records.add(
-            f"{one.name}#damaged", f"{one.name}#offset={at}",
+            f"{one.name}#damaged",
+            f"{one.name}#offset={at}",
             rejected_by=f"damaged: {problem}; at most {lost:,} bytes after offset {at:,} are lost",
         )
     if records.ordinal < 0:
@@ -180,7 +181,8 @@ def _inflate(body: bytes, limit: int) -> bytes:
 
 def _dechunk(body: bytes) -> bytes:
     """Return `body` without chunked coding (RFC 9112, 7.1); as it is when it was already undone."""
-    parts, at = [], 0
+    parts: list[bytes] = []
+    at = 0
     while True:
         end = body.find(b"\r\n", at, at + 32)
         size_text = body[at:end].partition(b";")[0].strip() if end >= 0 else b""

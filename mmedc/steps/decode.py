@@ -3,11 +3,12 @@
 import codecs
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
-from mmedc.engine import slot
 from mmedc.document import set_column
+from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
 BOMS = (
@@ -33,8 +34,8 @@ class Decode:
     detection. Rejected: `undecodable`, `binary`.
     """
 
-    name: str = "decode"
-    version: int = 1
+    name: ClassVar[str] = "decode"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform; it adds `html`."""
@@ -108,6 +109,8 @@ def _codec(name: str | None) -> str | None:
 
     try:
         mapped = map_encoding_to_html5(name.strip().lower()) or name
-        return codecs.lookup({"gbk": "gb18030", "gb2312": "gb18030", "x-user-defined": "latin-1"}.get(mapped, mapped)).name
+        return codecs.lookup(
+            {"gbk": "gb18030", "gb2312": "gb18030", "x-user-defined": "latin-1"}.get(mapped, mapped)
+        ).name
     except (LookupError, TypeError, ValueError):
         return None

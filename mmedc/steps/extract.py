@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from mmedc.engine import slot
 from mmedc.document import set_column
+from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
 Extractor = Callable[[str], str | None]
@@ -43,8 +43,8 @@ class Extract:
     """Fills `text` from `html`; rows without `html` pass through. Dropped: `no_main_text`."""
 
     engine: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    name: str = "extract"
-    version: int = 1
+    name: ClassVar[str] = "extract"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -74,8 +74,8 @@ class Metadata:
     A date that the page states replaces the date of its crawl.
     """
 
-    name: str = "metadata"
-    version: int = 1
+    name: ClassVar[str] = "metadata"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform."""

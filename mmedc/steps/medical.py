@@ -11,6 +11,7 @@ acronyms in capitals are matched as written, and a character is counted once.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import ahocorasick_rs
 import numpy as np
@@ -18,8 +19,8 @@ import pyarrow as pa
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
-from mmedc.policy import LanguagePolicy, Policy, is_acronym
 from mmedc.limits import drop_below_floor
+from mmedc.policy import LanguagePolicy, Policy, is_acronym
 from mmedc.words import fold, is_unspaced
 
 Found = tuple[int, float]
@@ -31,8 +32,8 @@ class Medical:
     """Sets `medical_terms` and `medical_density`. Dropped: by the policy's floors on them."""
 
     policy: Policy
-    name: str = "medical"
-    version: int = 1
+    name: ClassVar[str] = "medical"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""

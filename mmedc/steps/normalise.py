@@ -1,7 +1,7 @@
 """One way to write the same text: Unicode NFC, one kind of line end, no invisible characters."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +12,10 @@ from mmedc.engine.chain import Transform
 RULES = (
     (r"\r\n?|[\x{2028}\x{2029}\x0b\x0c\x{85}]", "\n"),
     # C0 and C1 controls, zero-width and bidirectional controls, BOM, soft hyphen, non-characters
-    (r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fffe}\x{ffff}]", ""),
+    (
+        r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fffe}\x{ffff}]",
+        "",
+    ),
     (r"[ \t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]+", " "),
     (r" ?\n ?", "\n"),
     (r"\n{3,}", "\n\n"),
@@ -31,8 +34,8 @@ def normalise(texts: Any) -> Any:
 class Normalise:
     """Normalises `text`. Dropped: `empty`. Adds `chars`."""
 
-    name: str = "normalise"
-    version: int = 1
+    name: ClassVar[str] = "normalise"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform."""

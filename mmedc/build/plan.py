@@ -1,0 +1,37 @@
+"""What a build would do and about how long it would take; touches nothing."""
+
+from typing import Any
+
+from mmedc.build.build import Build
+from mmedc.sources import Piece
+
+NAMES = ("gather", "exchange", "match", "group", "select", "publish")
+BYTES_PER_S = {"warc": 0.8e6, "files": 0.8e6, "parquet": 8e6, "jsonl": 4e6}
+"""Input bytes per second and core in gather: measured on pages as a web crawl has them, 2 cores (AMD EPYC)."""
+
+
+def plan_rows(build: Build) -> list[dict[str, Any]]:
+    """Return a row per pass: units, done, bytes still to do, estimated seconds on one core.
+
+    A pass that depends on what is not there yet has None where nothing can be known.
+    """
+    found = build.done()
+    rows: list[dict[str, Any]] = []
+    for name in NAMES:
+        if name not in found:
+            rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
+            continue
+        one, have = found[name]
+        left = [unit for unit in one.units if unit.id not in have]
+        seconds = None
+        if name == "gather":
+            measured = sum(entry.seconds for entry in have.values())
+            done = sum(unit.bytes for unit in one.units if unit.id in have)
+            seconds = 0.0
+            for unit in left:
+                piece: Piece = unit.spec
+                speed = done / measured if measured and done else BYTES_PER_S[piece.config.format]
+                seconds += unit.bytes / speed
+        size = sum(unit.bytes for unit in left)
+        rows.append({"pass": name, "units": len(one.units), "done": len(have), "bytes": size, "seconds": seconds})
+    return rows

@@ -1,0 +1,251 @@
+"""The command `mmedc`. Thin: parse, call, show. Nothing heavy is imported before a command needs it.
+
+Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted (resumable).
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmedc.errors import MmedcError, RequestError
+
+if TYPE_CHECKING:
+    from mmedc.build.build import Build
+
+app = typer.Typer(
+    help="Multilingual medical corpora for language-model pretraining.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="Model files that steps need.", no_args_is_help=True)
+filters_app = typer.Typer(help="The words and limits under filters/.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(filters_app, name="filters")
+
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one: quickstart, web.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")]
+OutOption = Annotated[str | None, typer.Option("--out", help="Where the corpus goes: a folder, or s3://…")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+CorpusArgument = Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
+    _State.debug = debug
+
+
+class _State:
+    debug = False
+
+
+def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
+    from mmedc.build.build import Build
+    from mmedc.errors import RecipeError
+    from mmedc.recipe import read_recipe
+
+    read = read_recipe(recipe, sets)
+    where = out or read.out
+    if not where:
+        raise RecipeError(f"{recipe}: no `out` in the recipe, and no --out")
+    return Build.prepare(read, where)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")] = Path(".")) -> None:
+    """Copy a starter recipe and the policies, for you to edit, into a folder."""
+    from mmedc.shipped import shipped
+
+    policies = shipped("filters") / "policies"
+    files = {folder / "recipe.yaml": shipped("pipelines") / "web.yaml"}
+    files |= {folder / "filters" / "policies" / path.name: path for path in sorted(policies.glob("*.yaml"))}
+    taken = [target for target in files if target.exists()]
+    if taken:
+        raise RequestError(f"{taken[0]}: exists already; choose another folder")
+    for target, path in files.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text(encoding="utf-8")
+        if target.name == "recipe.yaml":
+            text = text.replace("# filters: filters", "filters: filters")
+        target.write_text(text, encoding="utf-8")
+        typer.echo(str(target))
+
+
+@app.command()
+def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
+    """Print passes, units, bytes, what is done and the estimated time; touch nothing."""
+    from mmedc.build.plan import plan_rows
+
+    build = _prepare(recipe, out, sets)
+    rows = plan_rows(build)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    from mmedc.report.tables import plan_table
+
+    console = _console()
+    console.print(f"{build.recipe.name} → {build.store.url}, policy {build.policy.name}", highlight=False)
+    console.print(plan_table(rows))
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    sets: SetOption = None,
+    address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one here.")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="How many CPUs to use; default all.")] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the corpus; given again it goes on where it stopped."""
+    from mmedc.report.progress import Bars
+
+    build = _prepare(recipe, out, sets)
+    console = _console(stderr=True)
+    bars = Bars(console, quiet or as_json)
+    try:
+        if inline:
+            from mmedc.engine.run import Inline
+
+            manifest = build.run(Inline(isolate=True), bars)
+        else:
+            from mmedc.engine.runner import OnRay
+
+            with OnRay(cpus, address) as runner:
+                manifest = build.run(runner, bars)
+    finally:
+        bars.close()
+    _show_stats(build.store.url, manifest, as_json)
+
+
+@app.command()
+def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+    """Print what a corpus holds, and the funnel that it came through."""
+    from mmedc.corpus.manifest import read_manifest
+
+    _show_stats(corpus, read_manifest(corpus), as_json)
+
+
+def _show_stats(corpus: str, manifest: dict[str, Any], as_json: bool) -> None:
+    from mmedc.corpus.manifest import stats as stats_of
+
+    found = stats_of(manifest)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        from mmedc.report.tables import stats_tables
+
+        _console().print(stats_tables(corpus, found))
+
+
+@app.command()
+def verify(corpus: CorpusArgument) -> None:
+    """Re-hash every file, re-check the accounting; fail at the first lie."""
+    from mmedc.corpus.verify import verify as verify_corpus
+
+    manifest = verify_corpus(corpus)
+    rows = sum(shard["rows"] for shard in manifest["shards"])
+    typer.echo(f"{corpus}: {len(manifest['shards'])} shards, {rows:,} documents, all as the manifest says")
+    typer.echo(manifest["digest"])
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(help="A page or text file, or the URL of a document in the sources.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="Whose sources, steps and policy.")] = "quickstart",
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send one document through every step and say what each saw, and why it stays or goes."""
+    from dataclasses import asdict
+
+    from mmedc.recipe import read_recipe
+    from mmedc.report.explain import explain as explain_document
+
+    found = explain_document(read_recipe(recipe, sets), target)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        return
+    from mmedc.report.tables import explanation
+
+    _console().print(explanation(found))
+
+
+@models_app.command("get")
+def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid.")]) -> None:
+    """Fetch a model file into the cache of this machine, and check its SHA-256."""
+    from mmedc.report.models import get_model
+
+    typer.echo(str(get_model(name)))
+
+
+@filters_app.command("check")
+def filters_check(
+    languages: Annotated[list[str] | None, typer.Argument(help="Languages; default all.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--filters", help="A folder that comes before the shipped one.")
+    ] = None,
+) -> None:
+    """Check lexicons and stop words: terms that stand twice, other scripts, too short, too general."""
+    from mmedc.policy import check_language, read_language
+    from mmedc.shipped import shipped
+
+    folders = [*([folder] if folder else []), shipped("filters")]
+    known = sorted({path.parent.name for one in folders for path in one.glob("*/language.yaml")})
+    problems = []
+    for code in languages or known:
+        problems += check_language(code, folders)
+        language = read_language(code, folders)
+        forms = sum(len(term.forms) for term in language.lexicon)
+        typer.echo(f"{code}: {len(language.lexicon)} terms, {forms} forms, {len(language.stopwords)} stop words")
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    # A table in a file or a pipe is not cut at 80 columns.
+    return console if console.is_terminal else Console(stderr=stderr, width=180)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except typer.Exit as done:
+        code = done.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted; what is committed stays: give the same command again to go on", err=True)
+        code = 130
+    except MmedcError as problem:
+        if _State.debug:
+            raise
+        typer.echo(f"error: {problem}", err=True)
+        code = problem.exit_code
+    except Exception as problem:
+        if _State.debug:
+            raise
+        show = getattr(problem, "show", None)  # click's own errors of usage know how they look
+        if show is not None:
+            show()
+            code = getattr(problem, "exit_code", 2)
+        else:
+            typer.echo(f"error: {type(problem).__name__}: {problem}\nThis is a defect; --debug shows where.", err=True)
+            code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""How a build goes, for a terminal (a bar with rate and time left) or a log (a line now and then)."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mmedc.engine.run import Progress as News
+from mmedc.engine.unit import Pass
+
+LINE_S = 10.0  # between lines of a log
+
+
+class Bars:
+    """Shows passes on a console; see `mmedc.engine.run.Watcher`."""
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.console, self.quiet = console, quiet
+        self._bars: Progress | None = None
+        if console.is_terminal and not quiet:
+            columns = (
+                TextColumn("{task.description:<9}"),
+                BarColumn(),
+                TextColumn("{task.fields[units]}"),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+            )
+            self._bars = Progress(*columns, console=console)
+            self._bars.start()
+        self._sizes: dict[str, int] = {}
+
+    def begin(self, one: Pass, done: int) -> None:
+        """Show a new pass."""
+        self.read = self.kept = 0
+        self.units, self.before, self.total = done, done, len(one.units)
+        self.begun = self.told = time.monotonic()
+        self._sizes = {unit.id: max(unit.bytes, 1) for unit in one.units}
+        self.name = one.name
+        if self._bars is not None:
+            total = sum(self._sizes.values())
+            self._task = self._bars.add_task(one.name, total=total, units="", rate="")
+            if done == self.total:
+                self._bars.update(self._task, completed=total)
+            self._show()
+
+    def tell(self, news: News) -> None:
+        """Show news."""
+        self.read += news.read
+        self.kept += news.kept
+        if news.done:
+            self.units += 1
+        if news.failed and not self.quiet:
+            unit, why = news.failed
+            self.console.print(f"[red]failed[/] {unit.label}: {why}", highlight=False, markup=True)
+        if self._bars is not None:
+            if news.done:
+                self._bars.advance(self._task, self._sizes[news.done.unit])
+            self._show()
+        elif not self.quiet and time.monotonic() - self.told > LINE_S:
+            self.told = time.monotonic()
+            self._line("")
+
+    def end(self, one: Pass, seconds: float) -> None:
+        """Show that a pass is over."""
+        if self._bars is not None:
+            self._show()
+        elif not self.quiet and self.units > self.before:
+            self._line(f" in {seconds:.1f} s")
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bars is not None:
+            self._bars.stop()
+
+    def _show(self) -> None:
+        assert self._bars is not None
+        self._bars.update(self._task, units=f"{self.units}/{self.total} units", rate=self._rate())
+
+    def _line(self, tail: str) -> None:
+        self.console.print(f"{self.name}: {self.units}/{self.total} units {self._rate()}{tail}", highlight=False)
+
+    def _rate(self) -> str:
+        if not self.read:
+            return ""
+        seconds = max(time.monotonic() - self.begun, 0.001)
+        return f"{self.read:,} documents, {self.read / seconds:,.0f}/s, {self.kept / self.read:.1%} kept"

@@ -1,0 +1,104 @@
+"""Tables of a corpus and of a plan, for a terminal."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mmedc.report.explain import Explanation
+
+
+def human_bytes(number: float) -> str:
+    """Return a size as a person says it: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError("unreachable")
+
+
+def stats_tables(name: str, stats: dict[str, Any]) -> Group:
+    """Return the tables of `mmedc stats`."""
+    head = Text.assemble(
+        (name, "bold"),
+        f"  {stats['documents']:,} documents, {stats['tokens']:,} tokens ({stats['tokenizer']}), "
+        f"{human_bytes(stats['bytes'])} in {stats['shards']} shards\n{stats['digest']}\n",
+    )
+    parts: list[Any] = [head]
+    for title in ("languages", "sources", "kinds"):
+        table = Table(title.rstrip("s"), box=None, pad_edge=False)
+        for column in ("documents", "tokens", "bytes"):
+            table.add_column(column, justify="right")
+        for key, row in stats[title].items():
+            table.add_row(key, f"{row['documents']:,}", f"{row['tokens']:,}", human_bytes(row["bytes"]))
+        parts += [table, ""]
+    parts.append(funnel_table(stats["funnel"]))
+    return Group(*parts)
+
+
+def funnel_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the funnel: what each step read, kept, dropped and rejected, with reasons and time."""
+    table = Table("step", box=None, pad_edge=False)
+    for column in ("read", "kept", "kept %", "dropped", "rejected", "seconds", "documents/s"):
+        table.add_column(column, justify="right")
+    table.add_column("reasons", overflow="fold")
+    for row in rows:
+        reasons = {**row["dropped"], **{f"rejected {key}": value for key, value in row["rejected_by"].items()}}
+        share = row["kept"] / row["read"] if row["read"] else 1.0
+        rate = f"{row['read'] / row['seconds']:,.0f}" if row["seconds"] > 0 else ""
+        table.add_row(
+            row["step"],
+            f"{row['read']:,}",
+            f"{row['kept']:,}",
+            f"{share:.1%}",
+            f"{sum(row['dropped'].values()):,}",
+            f"{row['rejected']:,}",
+            f"{row['seconds']:.1f}" if row["seconds"] else "",
+            rate,
+            ", ".join(f"{reason} {number:,}" for reason, number in sorted(reasons.items(), key=lambda one: -one[1])),
+        )
+    return table
+
+
+def plan_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the passes of a plan."""
+    table = Table("pass", box=None, pad_edge=False)
+    for column in ("units", "done", "bytes to do", "estimated"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        seconds = row["seconds"]
+        table.add_row(
+            row["pass"],
+            "?" if row["units"] is None else f"{row['units']:,}",
+            f"{row['done']:,}",
+            "" if row["bytes"] is None else human_bytes(row["bytes"]),
+            "" if seconds is None else f"{seconds / 60:,.1f} min" if seconds > 90 else f"{seconds:.0f} s",
+        )
+    return table
+
+
+def explanation(found: "Explanation") -> Group:
+    """Return one document's way through the steps."""
+    steps = Table("step", "what it saw or changed", "verdict", box=None, pad_edge=False)
+    for stage in found.stages:
+        seen = ", ".join(f"{name} {value}" for name, value in stage.changes.items())
+        steps.add_row(stage.step, Text(seen), Text(stage.verdict, "green" if stage.verdict == "kept" else "red"))
+    parts: list[Any] = [Text.assemble((found.locator, "bold"), f"  {found.provenance}"), steps, ""]
+    if found.limits:
+        limits = Table("measure", box=None, pad_edge=False)
+        for column in ("value", "min", "max"):
+            limits.add_column(column, justify="right")
+        limits.add_column("")
+        for one in found.limits:
+            low, high = ("" if one[key] is None else f"{one[key]:g}" for key in ("min", "max"))
+            met = Text("met", "green") if one["met"] else Text("missed", "red")
+            limits.add_row(one["measure"], f"{one['value']:g}", low, high, met)
+        parts += [limits, ""]
+    if found.terms:
+        parts += [Text(f"lexicon terms: {', '.join(found.terms)}"), ""]
+    if found.text:
+        parts += [Text(found.text[:300] + ("…" if len(found.text) > 300 else "")), ""]
+    parts.append(Text(found.verdict, "bold green" if found.verdict == "kept" else "bold red"))
+    return Group(*parts)
