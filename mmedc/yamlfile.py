@@ -79,10 +79,10 @@ def _plain(node: Any, at: Keys, lines: dict[Keys, int], count: list[int]) -> Any
         raise ValueError(f"more than {MAX_NODES:,} values once aliases are expanded")
     if isinstance(node, CommentedMap):
         for key in node:
-            lines[(*at, str(key))] = node.lc.key(key)[0] + 1 if key in node.lc.data else node.lc.line + 1
+            lines[(*at, str(key))] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else node.lc.line + 1
         return {str(key): _plain(value, (*at, str(key)), lines, count) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
-        for index in range(len(node)):
+        for index in range(len(node) if node.lc.data else 0):
             lines[(*at, index)] = node.lc.item(index)[0] + 1
         return [_plain(value, (*at, index), lines, count) for index, value in enumerate(node)]
     if isinstance(node, datetime.date):

@@ -15,7 +15,7 @@ DEFAULT = "qwen"
 
 
 def check_tokenizer(name: str) -> None:
-    """Raises: RecipeError when `name` is neither `qwen` nor a tokenizer.json here."""
+    """Check the name of a tokenizer. Raises: RecipeError when it is neither `qwen` nor a tokenizer.json here."""
     if name != DEFAULT and not Path(name).is_file():
         raise RecipeError(f'publish.tokenizer is "{name}"; expected "{DEFAULT}" or the path of a tokenizer.json')
 

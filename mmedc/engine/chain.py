@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from mmedc.document import SCRATCH, set_column
 from mmedc.engine import slot
-from mmedc.errors import AccountingError
+from mmedc.errors import AccountingError, RecipeError
 from mmedc.words import mix
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
@@ -133,6 +133,8 @@ class Chain:
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
         self.names = ["read", *(step.name for step in steps)]
+        if len(set(self.names)) < len(self.names):
+            raise RecipeError(f"two steps of one name: {', '.join(self.names)}")
         # Step 0 is the source itself, whose own drops and rejects are counted like any other's.
         self._transforms: list[Transform] = [lambda batch: batch, *(step.open() for step in steps)]
 

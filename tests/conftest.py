@@ -1,0 +1,28 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from mmedc.policy import Policy, read_policy
+
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    return read_policy("balanced", LANGUAGES)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The real data sets, where they are at hand."""
+    if not DATA.is_dir():
+        pytest.skip("the real data sets are not on this machine")
+    return DATA
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_ray(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # Ray writes its token to the home folder; tests leave the user's alone.
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(tmp_path_factory.mktemp("ray") / "token")

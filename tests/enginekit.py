@@ -1,0 +1,109 @@
+"""Sources and steps for tests of the engine: numbers as documents, and steps that go wrong on demand."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from mmedc.document import RAW, set_column
+from mmedc.engine import slot
+from mmedc.engine.chain import Transform
+from mmedc.engine.unit import Result, Unit
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Yields `unit.spec` documents, in batches of `rows`."""
+
+    rows: int = 7
+    breaks_at: int = -1
+    version: ClassVar[int] = 1
+
+    def read(self, count: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        for first in range(start, count, self.rows):
+            ordinals = list(range(first, min(first + self.rows, count)))
+            for ordinal in ordinals:
+                slot.mark(ordinal)
+                if ordinal == self.breaks_at and ordinal not in skip:
+                    os.kill(os.getpid(), signal.SIGSEGV)
+            columns = {name: [None] * len(ordinals) for name in RAW.names}
+            columns |= {"ordinal": ordinals, "locator": [f"n{i}" for i in ordinals], "provenance": ["here"] * len(ordinals)}
+            columns["text"] = [f"text {i}" for i in ordinals]
+            yield pa.RecordBatch.from_pydict(columns, schema=RAW)
+
+
+@dataclass(frozen=True)
+class DropMultiples:
+    of: int
+    version: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        return f"multiples_{self.of}"
+
+    def open(self) -> Transform:
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            why = [f"multiple_of_{self.of}" if o % self.of == 0 else None for o in batch.column("ordinal").to_pylist()]
+            return set_column(batch, "dropped_by", pa.array(why, pa.string()))
+
+        return transform
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Goes wrong in a way of its own at certain records; `marks` says whether it names the record first."""
+
+    at: tuple[int, ...]
+    how: str
+    marks: bool = True
+    name: ClassVar[str] = "trouble"
+    version: ClassVar[int] = 1
+
+    def open(self) -> Transform:
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            for ordinal in batch.column("ordinal").to_pylist():
+                if self.marks:
+                    slot.mark(ordinal)
+                if ordinal in self.at:
+                    self.go_wrong()
+            return batch
+
+        return transform
+
+    def go_wrong(self) -> None:
+        if self.how == "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif self.how == "exit":
+            os._exit(3)
+        elif self.how == "raise":
+            raise ValueError("bad document")
+        elif self.how == "spin":
+            while True:
+                pass
+        elif self.how == "sleep":
+            time.sleep(600)
+        elif self.how == "memory":
+            hold = []
+            while True:
+                hold.append(bytearray(64 << 20))
+                time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class LosesRows:
+    name: ClassVar[str] = "loses"
+    version: ClassVar[int] = 1
+
+    def open(self) -> Transform:
+        return lambda batch: batch.slice(1)
+
+
+def finish(unit: Unit, batches: list[pa.RecordBatch]) -> Result:
+    """Keep the ordinals and texts."""
+    schema = pa.schema([("ordinal", pa.int64()), ("text", pa.large_string())])
+    parts = [pa.Table.from_batches([batch.select(schema.names)]).cast(schema) for batch in batches]
+    return Result({"documents": pa.concat_tables([schema.empty_table(), *parts])})

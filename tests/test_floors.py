@@ -1,0 +1,63 @@
+"""Imports go down the floors, and Ray stays in its rooms."""
+
+import ast
+from pathlib import Path
+
+import mmedc
+
+PACKAGE = Path(mmedc.__file__).parent
+FLOORS = {"cli": 6, "__main__": 7, "report": 5, "submit": 5, "train": 4, "bench": 4, "build": 3,
+          "sources": 2, "steps": 2, "dedup": 2, "corpus": 2, "engine": 1}  # fmt: skip
+HEAVY = {
+    "ray": {"engine/runner.py"},
+    "trafilatura": {"steps/extract.py"},
+    "fasttext": {"steps/language.py"},
+    "resiliparse": {"steps/extract.py", "steps/decode.py"},
+    "fastwarc": {"sources/warc.py"},
+    "scipy": {"dedup/passes.py"},
+    "typer": {"cli.py"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def room(module: str) -> str:
+    return (module.split(".") + ["", ""])[1]
+
+
+def test_imports_go_down() -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        mine = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        floor = FLOORS.get(mine, 0)
+        for module in imports(path):
+            if module.startswith("mmedc."):
+                other = room(module)
+                theirs = FLOORS.get(other, 0)
+                if other != mine and (theirs > floor or (theirs == floor and theirs > 0)):
+                    wrong.append(f"{path.relative_to(PACKAGE)} (floor {floor}) imports {module} (floor {theirs})")
+    assert not wrong
+
+
+def test_heavy_packages_stay_in_their_rooms() -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE).as_posix()
+        for module in imports(path):
+            top = module.split(".")[0]
+            if top in HEAVY and name not in HEAVY[top]:
+                wrong.append(f"{name} imports {top}")
+    assert not wrong
+
+
+def test_no_module_is_a_drawer() -> None:
+    names = {path.stem for path in PACKAGE.rglob("*.py")}
+    assert not names & {"utils", "common", "base", "helpers", "misc"}
