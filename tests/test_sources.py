@@ -1,0 +1,238 @@
+"""What the web sends: every broken input is a counted record with a reason, and the others are read."""
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from mmedc.errors import RecipeError
+from mmedc.recipe import Recipe
+from mmedc.sources import Reader, list_units
+from tests.warcs import http, packed, page, record
+
+GOOD = page("http://a.example/good", "<html><body><p>good</p></body></html>")
+
+
+def read(source: dict[str, Any], start: int = 0, skip: frozenset[int] = frozenset(), **limits: Any) -> list[dict[str, Any]]:
+    recipe = Recipe.model_validate({"name": "t", "sources": {"s": source}, "limits": limits})
+    rows: list[dict[str, Any]] = []
+    for unit in list_units(recipe):
+        for batch in Reader().read(unit.spec, start, skip):
+            rows += batch.to_pylist()
+    return rows
+
+
+def warc(folder: Path, data: bytes, name: str = "x.warc.gz", **limits: Any) -> list[dict[str, Any]]:
+    (folder / name).write_bytes(data)
+    return read({"warc": str(folder / name)}, **limits)
+
+
+def reasons(rows: list[dict[str, Any]]) -> list[str]:
+    return [((row["rejected_by"] or row["dropped_by"] or "ok").partition(":")[0]) for row in rows]
+
+
+def test_a_page_is_read_with_what_its_server_said(tmp_path: Path) -> None:
+    rows = warc(tmp_path, packed(GOOD, page("http://a.example/2", "<p>два</p>", "windows-1251")))
+    assert [row["locator"] for row in rows] == ["http://a.example/good", "http://a.example/2"]
+    assert rows[1]["payload"] == "<p>два</p>".encode("windows-1251")
+    assert (rows[1]["content_type"], rows[1]["charset"]) == ("text/html", "windows-1251")
+    assert rows[0]["date"] == "2026-01-02T03:04:05Z"
+    assert rows[1]["provenance"] == f"x.warc.gz#offset={len(packed(GOOD))}"
+
+
+BOMB = gzip.compress(b"a" * (40 << 20), 9, mtime=0)
+BAD = {
+    "http_status": record("http://a.example/404", http(b"<p>no</p>", status=404)),
+    "not_text": record("http://a.example/image", http(b"\x89PNG", "image/png")),
+    "bad_http": record("http://a.example/odd", b"\x00\x01\x02 nothing like HTTP"),
+    "bad_encoding": record("http://a.example/lie", http(b"\x1f\x8b" + b"not gzip at all", Content_Encoding="gzip")),
+    "too_large": record("http://a.example/bomb", http(BOMB, Content_Encoding="gzip")),
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_bad_page_costs_only_itself(tmp_path: Path, reason: str, compressed: bool) -> None:
+    parts = (GOOD, BAD[reason], page("http://a.example/after", "<p>after</p>"))
+    data, name = (packed(*parts), "x.warc.gz") if compressed else (b"".join(parts), "x.warc")
+    rows = warc(tmp_path, data, name, document="1MiB")
+    assert reasons(rows) == ["ok", reason, "ok"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "encoded"),
+    [
+        ("gzip", gzip.compress(b"<p>packed</p>")),
+        ("deflate", zlib.compress(b"<p>packed</p>")),
+        ("deflate", zlib.compress(b"<p>packed</p>")[2:-4]),
+        ("zstd", zstandard.compress(b"<p>packed</p>")),
+        ("gzip", b"<p>packed</p>"),  # archives that undid the coding and kept the header
+        ("identity", b"<p>packed</p>"),
+    ],
+)
+def test_http_codings_are_undone(tmp_path: Path, coding: str, encoded: bytes) -> None:
+    rows = warc(tmp_path, packed(record("http://a.example/", http(encoded, Content_Encoding=coding))))
+    assert rows[0]["payload"] == b"<p>packed</p>"
+
+
+def test_chunks_are_joined(tmp_path: Path) -> None:
+    body = b"4\r\n<p>a\r\n5;x=y\r\nb</p>\r\n0\r\n\r\n"
+    rows = warc(tmp_path, packed(record("http://a.example/", http(body, Transfer_Encoding="chunked"))))
+    assert rows[0]["payload"] == b"<p>ab</p>"
+    rows = warc(tmp_path, packed(record("http://a.example/", http(b"<p>x</p>", Transfer_Encoding="chunked"))))
+    assert rows[0]["payload"] == b"<p>x</p>"
+
+
+def test_a_large_page_without_line_breaks_is_too_large(tmp_path: Path) -> None:
+    body = b"<html>" + b"word " * (20 << 18)  # 26 MB on one line
+    rows = warc(tmp_path, packed(record("http://a.example/", http(body)), GOOD))
+    assert reasons(rows) == ["too_large", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", ["empty_file"]),
+        (b"<html>not a warc</html>", ["damaged"]),
+        (b"\x1f\x8b\x08\x00 broken gzip", ["damaged"]),
+        (packed(GOOD) + packed(GOOD)[:-40], ["ok", "truncated"]),
+        (packed(GOOD) + b"garbage between the members" + packed(GOOD), ["ok", "damaged"]),
+    ],
+    ids=["empty", "html", "broken gzip", "truncated", "garbage"],
+)
+def test_damaged_files(tmp_path: Path, data: bytes, expected: list[str]) -> None:
+    rows = warc(tmp_path, data)
+    assert reasons(rows) == expected
+    assert "x.warc.gz" in rows[-1]["provenance"]
+
+
+def test_a_file_that_goes_away_is_a_reject(tmp_path: Path) -> None:
+    path = tmp_path / "x.warc.gz"
+    path.write_bytes(packed(GOOD))
+    recipe = Recipe.model_validate({"name": "t", "sources": {"s": {"warc": str(path)}}})
+    units = list_units(recipe)
+    path.unlink()
+    rows = [row for batch in Reader().read(units[0].spec, 0, frozenset()) for row in batch.to_pylist()]
+    assert reasons(rows) == ["unreadable"]
+
+
+def test_wet_is_text(tmp_path: Path) -> None:
+    data = record("http://a.example/", "текст\n".encode(), "conversion", "text/plain")
+    rows = warc(tmp_path, packed(data), "x.warc.wet.gz")
+    assert rows[0]["text"] == "текст\n" and rows[0]["payload"] is None
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 70, 129])
+def test_reading_can_begin_anywhere(tmp_path: Path, start: int) -> None:
+    pages = [page(f"http://a.example/{n}", f"<p>{n}</p>") for n in range(130)]
+    (tmp_path / "x.warc.gz").write_bytes(packed(*pages))
+    source = {"warc": str(tmp_path / "x.warc.gz")}
+    assert read(source, start) == read(source)[start:]
+
+
+def test_a_record_to_be_passed_over_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "x.warc").write_bytes(GOOD * 3)
+    rows = read({"warc": str(tmp_path / "x.warc")}, 0, frozenset({1}))
+    assert [row["ordinal"] for row in rows] == [0, 1, 2]
+    assert [row["payload"] is None for row in rows] == [False, True, False]
+
+
+def jsonl(folder: Path, data: bytes, name: str = "x.jsonl", **limits: Any) -> list[dict[str, Any]]:
+    (folder / name).write_bytes(data)
+    return read({"jsonl": str(folder / name), "url": "url"}, **limits)
+
+
+LINES = [{"text": "eins", "url": "http://a.example/1"}, {"text": "zwei"}]
+JSONL = "\n".join(map(json.dumps, LINES)).encode()
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst"])
+def test_json_lines(tmp_path: Path, name: str) -> None:
+    pack = {"gz": gzip.compress, "zst": zstandard.compress}.get(name.split(".")[-1], bytes)
+    rows = jsonl(tmp_path, pack(JSONL), name)
+    assert [(row["text"], row["locator"]) for row in rows] == [("eins", "http://a.example/1"), ("zwei", f"{name}#line=2")]
+
+
+def test_bad_json_lines(tmp_path: Path) -> None:
+    data = b'{"text": "a"}\nnot json\n[1]\n{"text": null}\n{"text": 5}\n\n{"text": "\\ud800 b"}\n' + b'{"text": "' + b"x" * 5000
+    rows = jsonl(tmp_path, data + b'"}\n{"text": "end"}\n', document=4096)
+    assert reasons(rows) == ["ok", "bad_json", "bad_json", "no_text", "no_text", "ok", "too_large", "ok"]
+    assert rows[5]["text"] == "? b"
+    assert reasons(jsonl(tmp_path, gzip.compress(JSONL)[:-12], "y.jsonl.gz"))[-1] == "damaged"
+
+
+def parquet(folder: Path, table: pa.Table, name: str = "x.parquet", **options: Any) -> Path:
+    pq.write_table(table, folder / name, **options)
+    return folder / name
+
+
+def test_parquet_reads_only_what_is_named(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a", None, "c"], "url": ["u1", "u2", None], "other": [b"\xff"] * 3})
+    rows = read({"parquet": str(parquet(tmp_path, table)), "url": "url"})
+    assert [(row["text"], row["locator"]) for row in rows] == [("a", "u1"), (None, "u2"), ("c", "x.parquet#row=2")]
+    assert reasons(rows) == ["ok", "no_text", "ok"]
+
+
+def test_a_large_parquet_file_is_cut_by_row_groups(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"text {n} " + str(n) * 50 for n in range(1000)]})
+    path = parquet(tmp_path, table, row_group_size=100, compression="none")
+    recipe = {"name": "t", "sources": {"s": {"parquet": str(path)}}}
+    whole = list_units(Recipe.model_validate(recipe))
+    cut = list_units(Recipe.model_validate({**recipe, "limits": {"unit": path.stat().st_size // 4}}))
+    assert len(whole) == 1 and len(cut) > 2
+    rows = [row for unit in cut for batch in Reader().read(unit.spec, 0, frozenset()) for row in batch.to_pylist()]
+    assert [row["provenance"] for row in rows] == [f"x.parquet#row={n}" for n in range(1000)]
+    assert [row["text"] for row in rows] == table["text"].to_pylist()
+
+
+def test_bad_parquet(tmp_path: Path) -> None:
+    path = parquet(tmp_path, pa.table({"body": ["a"]}))
+    with pytest.raises(RecipeError, match=r'no column "text"'):
+        read({"parquet": str(path)})
+    with pytest.raises(RecipeError, match=r'did you mean "body"'):
+        read({"parquet": str(path), "text": "bodi"})
+    data = path.read_bytes()
+    for name, damaged in (("cut", data[:-10]), ("empty", b""), ("html", b"<html>")):
+        (tmp_path / f"{name}.parquet").write_bytes(damaged)
+        rows = read({"parquet": str(tmp_path / f"{name}.parquet")})
+        assert reasons(rows) == ["empty_file" if name == "empty" else "damaged"]
+
+
+def test_a_flipped_byte_of_parquet_is_found(tmp_path: Path) -> None:
+    path = parquet(tmp_path, pa.table({"text": ["some text here"]}), compression="none", write_page_checksum=True, use_dictionary=False, write_statistics=False)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"some text")] ^= 1
+    path.write_bytes(bytes(data))
+    assert reasons(read({"parquet": str(path)})) == ["damaged"]
+
+
+def test_folders_of_files(tmp_path: Path) -> None:
+    for name, body in (("b.html", b"<p>b</p>"), ("sub/a.txt", b"text"), ("c.pdf", b"%PDF"), ("empty.htm", b"")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(body)
+    rows = read({"files": str(tmp_path)})
+    assert [row["locator"] for row in rows] == ["b.html", "empty.htm", "sub/a.txt"]
+    assert reasons(rows) == ["ok", "empty_file", "ok"]
+    rows = read({"files": str(tmp_path / "*")})
+    assert reasons(rows) == ["ok", "not_text", "empty_file"]
+
+
+def test_globs_and_doubles(tmp_path: Path) -> None:
+    for name in ("a/1.warc.gz", "a/b/2.warc.gz", "3.warc.gz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(packed(GOOD))
+    def names(*patterns: str) -> list[str]:
+        recipe = {"name": "t", "sources": {"s": {"warc": [str(tmp_path / p) for p in patterns]}}}
+        return [unit.label for unit in list_units(Recipe.model_validate(recipe))]
+    assert names("*.warc.gz") == ["s: 3.warc.gz"]
+    assert names("**/*.warc.gz") == ["s: 3.warc.gz", "s: a/1.warc.gz", "s: a/b/2.warc.gz"]
+    assert names("a/*.warc.gz", "a/1.warc.gz") == ["s: 1.warc.gz"]
+    assert names("") == ["s: 3.warc.gz", "s: a/1.warc.gz", "s: a/b/2.warc.gz"]
+    with pytest.raises(RecipeError, match="matches no file"):
+        names("*.nothing")
