@@ -62,7 +62,8 @@ def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], Found]:
 def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
     """Return MMedC's rule for `keywords`; see the module. 0 and 0.0 for an empty text."""
     if not spaced:
-        unspaced = _counted(sorted(set(keywords)))
+        # The released filter lowers its keywords and, in these two languages, not the text.
+        unspaced = _counted(sorted({keyword.lower() for keyword in keywords}))
 
         def find_unspaced(text: str) -> Found:
             hits, chars = unspaced(text)
