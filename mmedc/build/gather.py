@@ -37,10 +37,10 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Sign(recipe.dedup.jaccard),
     ]
     for custom in recipe.steps:
-        names = [step.name for step in steps]
+        names = ["read", *(step.name for step in steps)]
         if custom.after not in names:
             raise RecipeError(f'steps: {custom.use} goes after "{custom.after}"{nearest(custom.after, names)}')
-        steps.insert(names.index(custom.after) + 1, _load(custom))
+        steps.insert(names.index(custom.after), _load(custom))
     return tuple(steps)
 
 
