@@ -29,7 +29,7 @@ MAX_NUL = 0.1  # share of NUL bytes from which a page is no text
 class Decode:
     """Decodes payloads into `html` (pages) or `text` (plain text); rows with text pass through.
 
-    In order: byte-order mark; UTF-8 where every byte is valid as such, since text in another charset
+    In order: byte-order mark; the escapes of ISO-2022; UTF-8 where every byte is valid as such, since text in another charset
     hardly ever is; the charset of the server, then of the page, where all bytes are valid in it;
     detection. Rejected: `undecodable`, `binary`.
     """
@@ -78,7 +78,7 @@ def decode_page(payload: bytes, charset: str | None) -> tuple[str | None, str]:
         except UnicodeDecodeError:
             pass
     meta = META.search(payload[:META_BYTES])
-    declared = [charset, meta.group(1).decode("ascii") if meta else None, "iso2022_jp" if escaped else None]
+    declared = ["iso2022_jp" if escaped else None, charset, meta.group(1).decode("ascii") if meta else None]
     if nul > len(payload) * MAX_NUL:
         half = payload[:4096]
         declared += ["utf-16-le" if half[1::2].count(0) > half[::2].count(0) else "utf-16-be"]
