@@ -12,7 +12,7 @@ HEAVY = {
     "ray": {"engine/runner.py"},
     "trafilatura": {"steps/extract.py"},
     "fasttext": {"steps/language.py"},
-    "resiliparse": {"steps/extract.py", "steps/decode.py"},
+    "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/glance.py"},
     "fastwarc": {"sources/warc.py"},
     "scipy": {"dedup/passes.py"},
     "typer": {"cli.py"},

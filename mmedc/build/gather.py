@@ -16,6 +16,7 @@ from mmedc.recipe import CustomStep, Recipe
 from mmedc.sources import Piece, Reader
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract, Metadata
+from mmedc.steps.glance import Gate, Glance
 from mmedc.steps.language import Language
 from mmedc.steps.medical import Medical
 from mmedc.steps.normalise import Normalise
@@ -28,6 +29,8 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     model = str(find_model("lid", recipe.models.get("lid")))
     steps: list[Step] = [
         Decode(),
+        Gate(policy),
+        Glance(model, policy),
         Extract(recipe.extract),
         Normalise(),
         Language(model, policy),

@@ -122,7 +122,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
     for number, forms in enumerate(terms):
         for form in forms:
             cased = is_acronym(form)
-            owner[cased].setdefault(_width(form) if cased else _folded(form), number)
+            owner[cased].setdefault(width(form) if cased else folded(form), number)
     automata = []
     for cased, forms_of in owner.items():
         if forms_of:
@@ -131,7 +131,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
             automata.append((cased, built, [forms_of[pattern] for pattern in patterns]))
 
     def find(text: str) -> tuple[list[tuple[int, int, int]], int]:
-        wide = _width(text)
+        wide = width(text)
         low = wide.lower()
         same = len(low) == len(wide)  # a few capitals grow when lowered; then positions can't be shared
         candidates = []
@@ -140,7 +140,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
                 continue
             seen = wide if cased else low
             for index, start, end in automaton.find_matches_as_indexes(seen, overlapping=True):
-                if _free(seen, start - 1, start) and _free(seen, end, end - 1):
+                if free(seen, start - 1, start) and free(seen, end, end - 1):
                     candidates.append((start, start - end, numbers[index]))
         candidates.sort()
         chosen, after = [], 0
@@ -153,7 +153,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
     return find
 
 
-def _free(text: str, outside: int, inside: int) -> bool:
+def free(text: str, outside: int, inside: int) -> bool:
     """Tell whether a word ends between the characters at `inside` and `outside`."""
     if outside < 0 or outside >= len(text):
         return True
@@ -161,12 +161,14 @@ def _free(text: str, outside: int, inside: int) -> bool:
     return not out.isalnum() or not own.isalnum() or is_unspaced(out) or is_unspaced(own)
 
 
-def _width(text: str) -> str:
+def width(text: str) -> str:
+    """Return `text` with its widths and ligatures folded (NFKC), in its own case."""
     import unicodedata
 
     return unicodedata.normalize("NFKC", text)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Return `text` as matching sees it."""
     folded: str = fold(pa.array([text], pa.large_string()))[0].as_py()
     return folded
