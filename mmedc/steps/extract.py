@@ -1,5 +1,6 @@
 """Pages to text: trafilatura is the reference for quality, resiliparse the fast path."""
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ import pyarrow as pa
 from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
+
+ONE_CELL = re.compile(r"^\|[ ]?([^|\n]*?)[ ]?\|$", re.MULTILINE)
+"""A table row of one cell, as trafilatura writes it: old pages are laid out in such tables."""
 
 Extractor = Callable[[str], str | None]
 
@@ -32,7 +36,7 @@ def trafilatura_text(html: str) -> str | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         text: str | None = trafilatura.extract(html, fast=True, include_comments=False)
-    return text
+    return ONE_CELL.sub(r"\1", text) if text else text
 
 
 EXTRACTORS: dict[str, Extractor] = {"trafilatura": trafilatura_text, "resiliparse": resiliparse_text}
