@@ -5,7 +5,8 @@ MinHash in its four stages (14 bands of 8, 5-grams, 64 bits). Prints one JSON li
 
     python datatrove_pipeline.py WARC_FOLDER OUT --lid lid.176.ftz [--workers 2] [--terms terms.json]
 
-`--terms` adds mmedc's medical rule as a last filter: {lang: {"terms": [[form, …], …], "min_terms": n, "min_density": x}}.
+`--terms` adds mmedc's medical rule as a last filter, from
+{lang: {"terms": [[form, …], …], "min_terms": n, "min_density": x}}.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 
 
 def medical_filter(path):
-    """Return a function document → bool by the terms of `path`: whole words, longest match, distinct terms and density."""
+    """Return a function document → bool by the terms of `path`: whole words, longest match, count and density."""
     import ahocorasick_rs
 
     with open(path, encoding="utf-8") as file:
@@ -75,17 +76,26 @@ def main():
     language.model.MODEL_URL = "file://" + os.path.abspath(given.lid)
     language.model.MODEL_SUBFOLDER = "ftz"
     # Stop words and word lengths are rules for English; with them on nothing in Chinese or Japanese is left.
-    gopher = GopherQualityFilter(min_stop_words=None, max_avg_word_length=None, min_avg_word_length=None, min_doc_words=20)
+    gopher = GopherQualityFilter(
+        min_stop_words=None, max_avg_word_length=None, min_avg_word_length=None, min_doc_words=20
+    )
     config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(precision=64))
     stages, begun = {}, time.time()
 
     def run(name, pipeline, tasks):
         start = time.time()
-        LocalPipelineExecutor(pipeline, tasks=tasks, workers=min(given.workers, tasks), logging_dir=f"{out}/logs/{name}").run()
+        LocalPipelineExecutor(
+            pipeline, tasks=tasks, workers=min(given.workers, tasks), logging_dir=f"{out}/logs/{name}"
+        ).run()
         stages[name] = round(time.time() - start, 2)
 
     medical = [LambdaFilter(medical_filter(given.terms))] if given.terms else []
-    steps = [WarcReader(given.warc, glob_pattern="*.warc.gz"), Trafilatura(favour_precision=True, timeout=5), language, gopher]
+    steps = [
+        WarcReader(given.warc, glob_pattern="*.warc.gz"),
+        Trafilatura(favour_precision=True, timeout=5),
+        language,
+        gopher,
+    ]
     run("extract", [*steps, *medical, JsonlWriter(f"{out}/filtered")], given.tasks)
     run("signatures", [JsonlReader(f"{out}/filtered"), MinhashDedupSignature(f"{out}/sig", config)], given.tasks)
     run("buckets", [MinhashDedupBuckets(f"{out}/sig", f"{out}/buckets", config=config)], 14)
@@ -101,7 +111,13 @@ def main():
         first = json.load(file)
     read = next(s["stats"]["documents"] for s in first if "documents" in s["stats"])
     read = read["total"] if isinstance(read, dict) else read
-    result = {"read": read, "filtered": lines("filtered"), "kept": lines("dedup"), "stages": stages, "seconds": round(whole, 2)}
+    result = {
+        "read": read,
+        "filtered": lines("filtered"),
+        "kept": lines("dedup"),
+        "stages": stages,
+        "seconds": round(whole, 2),
+    }
     print(json.dumps(result))
 
 

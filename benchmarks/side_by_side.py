@@ -87,7 +87,8 @@ def main() -> None:
             # The peer is given its pages as mmedc counted them, also those that its reader loses.
             rows.append(("datatrove", read / seconds, seconds, stats["read"], stats["kept"]))
             for name, rate, spent, read_here, kept in rows[-2:]:
-                print(f"round {number + 1} {name:<10} {rate:7.1f} documents/s  {spent:6.1f} s  read {read_here:,} kept {kept:,}")
+                counts = f"read {read_here:,} kept {kept:,}"
+                print(f"round {number + 1} {name:<10} {rate:7.1f} documents/s  {spent:6.1f} s  {counts}", flush=True)
     median = {name: statistics.median(rate for who, rate, *_ in rows if who == name) for name in ("mmedc", "datatrove")}
     ratios = [a[1] / b[1] for a, b in zip(rows[::2], rows[1::2], strict=True)]
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.workers} workers each")

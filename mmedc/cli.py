@@ -222,10 +222,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        app(standalone_mode=False)
-        code = 0
-    except typer.Exit as done:
-        code = done.exit_code
+        code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("interrupted; what is committed stays: give the same command again to go on", err=True)
         code = 130

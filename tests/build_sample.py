@@ -18,7 +18,14 @@ from tests.warcs import http, packed, page, record
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "pipelines" / "quickstart"
-LEGACY = {"en": "windows-1252", "fr": "iso-8859-15", "es": "windows-1252", "ru": "windows-1251", "zh": "gb18030", "ja": "shift_jis"}
+LEGACY = {
+    "en": "windows-1252",
+    "fr": "iso-8859-15",
+    "es": "windows-1252",
+    "ru": "windows-1251",
+    "zh": "gb18030",
+    "ja": "shift_jis",
+}
 MENU = {
     "en": ("Home", "Topics", "About us", "Contact", "Share this page", "Terms of use and privacy"),
     "fr": ("Accueil", "Thèmes", "Qui sommes-nous", "Contact", "Partager cette page", "Mentions légales"),

@@ -1,4 +1,5 @@
 import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def data() -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _quiet_ray(tmp_path_factory: pytest.TempPathFactory) -> None:
-    # Ray writes its token to the home folder; tests leave the user's alone.
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(tmp_path_factory.mktemp("ray") / "token")
+def _own_ray_token(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # Ray would write its token to the home folder; tests leave the user's alone.
+    path = tmp_path_factory.mktemp("ray") / "token"
+    path.write_text(secrets.token_hex(32))
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)

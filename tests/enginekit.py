@@ -31,7 +31,11 @@ class Numbers:
                 if ordinal == self.breaks_at and ordinal not in skip:
                     os.kill(os.getpid(), signal.SIGSEGV)
             columns = {name: [None] * len(ordinals) for name in RAW.names}
-            columns |= {"ordinal": ordinals, "locator": [f"n{i}" for i in ordinals], "provenance": ["here"] * len(ordinals)}
+            columns |= {
+                "ordinal": ordinals,
+                "locator": [f"n{i}" for i in ordinals],
+                "provenance": ["here"] * len(ordinals),
+            }
             columns["text"] = [f"text {i}" for i in ordinals]
             yield pa.RecordBatch.from_pydict(columns, schema=RAW)
 

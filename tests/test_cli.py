@@ -17,7 +17,9 @@ def mmedc(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "mmedc", *arguments], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", ["import mmedc", "from mmedc.cli import app; app(['--help'], standalone_mode=False)"])
+@pytest.mark.parametrize(
+    "command", ["import mmedc", "from mmedc.cli import app; app(['--help'], standalone_mode=False)"]
+)
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = f"import sys\n{command}\nprint([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -93,12 +95,14 @@ def test_explain_says_why(tmp_path: Path) -> None:
     medical = "Asthma is a chronic disease of the airways. Patients suffer from cough, wheezing and dyspnoea. "
     (tmp_path / "a.txt").write_text(medical + "Diagnosis needs spirometry; therapy is an inhaled corticosteroid. " * 3)
     found = explain(str(tmp_path / "a.txt"))
-    assert [stage["step"] for stage in found["stages"]][0] == "read"  # type: ignore[attr-defined,index]
+    assert next(stage["step"] for stage in found["stages"]) == "read"  # type: ignore[attr-defined,index]
     assert any(term.startswith("asthma") for term in found["terms"])  # type: ignore[attr-defined]
-    (tmp_path / "b.html").write_text("<html><body><p>The football match ended without goals in the rain.</p></body></html>")
-    assert str(explain(str(tmp_path / "b.html"))["verdict"]).startswith("dropped at medical")
+    (tmp_path / "b.html").write_text(
+        "<html><body><p>The football match ended without goals in the rain.</p></body></html>"
+    )
+    assert str(explain(str(tmp_path / "b.html"))["verdict"]).startswith("dropped at gate")
     plain = mmedc("explain", str(tmp_path / "b.html"))
-    assert plain.returncode == 0 and "medical_terms_low" in plain.stdout
+    assert plain.returncode == 0 and "dropped at gate" in plain.stdout
 
 
 def test_explain_finds_a_document_of_the_sources() -> None:

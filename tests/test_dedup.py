@@ -149,7 +149,9 @@ def groups_of(rows: list[tuple[int, int, int]]) -> dict[int, set[int]]:
     return group
 
 
-edges = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 25), st.integers(0, 25)).filter(lambda e: e[1] != e[2]), max_size=40)
+edges = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 25), st.integers(0, 25)).filter(lambda e: e[1] != e[2]), max_size=40
+)
 
 
 @given(edges, st.randoms(use_true_random=False))
@@ -170,7 +172,9 @@ def test_one_of_each_group_stays(rows: list[tuple[int, int, int]], draw: random.
         better = any(ranks[other] < ranks[node] for other in strong.get(node, ()))
         assert (row["reason"] == KINDS[0]) == better
     draw.shuffle(rows)
-    assert drops_of(edge_table(rows, ranks)).select(["place", "reason", "survivor"]) == drops.select(["place", "reason", "survivor"])
+    assert drops_of(edge_table(rows, ranks)).select(["place", "reason", "survivor"]) == drops.select(
+        ["place", "reason", "survivor"]
+    )
 
 
 def test_ranges_grow_with_the_corpus() -> None:

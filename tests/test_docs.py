@@ -27,7 +27,8 @@ def test_every_command_is_in_the_readme() -> None:
 def test_every_key_of_a_recipe_is_documented() -> None:
     text = read("docs/recipe.md")
     parts: list[tuple[str, type[BaseModel]]] = [
-        ("", Recipe), ("", Source), ("medical.", Medical), ("dedup.", Dedup), ("publish.", Publish), ("limits.", Limits),
+        ("", Recipe), ("", Source), ("medical.", Medical),
+        ("dedup.", Dedup), ("publish.", Publish), ("limits.", Limits),
     ]  # fmt: skip
     parents = {"medical", "dedup", "publish", "limits"}
     keys = [prefix + key for prefix, model in parts for key in model.model_fields if key not in parents]
@@ -66,5 +67,7 @@ def test_the_step_of_the_documentation_works() -> None:
     names: dict[str, object] = {}
     exec(code.group(1), names)
     step = names["NoForums"]()  # type: ignore[operator]
-    batch = pa.RecordBatch.from_pydict({"locator": ["http://a/forum/1", "http://a/x"], "dropped_by": pa.nulls(2, pa.string())})
+    batch = pa.RecordBatch.from_pydict(
+        {"locator": ["http://a/forum/1", "http://a/x"], "dropped_by": pa.nulls(2, pa.string())}
+    )
     assert step.open()(batch).column("dropped_by").to_pylist() == ["forum", None]

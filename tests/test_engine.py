@@ -140,7 +140,9 @@ def test_two_attempts_at_once_commit_once(tmp_path: Path) -> None:
         found: list[Entry] = []
         now = replace(one, key=f"key{attempt}")
         threads = [
-            threading.Thread(target=lambda p=now, f=found: f.append(run_unit(p, UNITS[0], store, lambda *_: None, False)))
+            threading.Thread(
+                target=lambda p=now, f=found: f.append(run_unit(p, UNITS[0], store, lambda *_: None, False))
+            )
             for _ in range(2)
         ]
         for thread in threads:

@@ -34,10 +34,14 @@ def described(text: str, keywords: list[str], spaced: bool) -> tuple[int, float]
     return unique, chars / len(text) if text else 0.0
 
 
-words = st.sampled_from(["fever", "blood pressure", "gastroenteritis", "itis", "aa", "aaa", "Aspirin", "發熱", "発熱時", "熱時"])
+words = st.sampled_from(
+    ["fever", "blood pressure", "gastroenteritis", "itis", "aa", "aaa", "Aspirin", "發熱", "発熱時", "熱時"]
+)
 
 
-@given(st.lists(words, min_size=1, max_size=8), st.lists(st.one_of(words, st.text(max_size=4)), max_size=20), st.booleans())
+@given(
+    st.lists(words, min_size=1, max_size=8), st.lists(st.one_of(words, st.text(max_size=4)), max_size=20), st.booleans()
+)
 @settings(max_examples=300)
 def test_mmedc_rule_is_the_described_one(keywords: list[str], parts: list[str], spaced: bool) -> None:
     text = (" " if spaced else "").join(parts)
@@ -112,7 +116,15 @@ def found(terms: list[tuple[str, ...]], text: str) -> list[str]:
     ],
 )
 def test_terms_are_found_at_word_boundaries(text: str, expected: list[str]) -> None:
-    terms = [("fever", "fevers"), ("cough",), ("blood pressure",), ("high blood pressure",), ("patient", "patients"), ("MRI",), ("AIDS",)]
+    terms = [
+        ("fever", "fevers"),
+        ("cough",),
+        ("blood pressure",),
+        ("high blood pressure",),
+        ("patient", "patients"),
+        ("MRI",),
+        ("AIDS",),
+    ]
     assert found(terms, text) == expected
 
 

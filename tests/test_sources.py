@@ -19,7 +19,9 @@ from tests.warcs import http, packed, page, record
 GOOD = page("http://a.example/good", "<html><body><p>good</p></body></html>")
 
 
-def read(source: dict[str, Any], start: int = 0, skip: frozenset[int] = frozenset(), **limits: Any) -> list[dict[str, Any]]:
+def read(
+    source: dict[str, Any], start: int = 0, skip: frozenset[int] = frozenset(), **limits: Any
+) -> list[dict[str, Any]]:
     recipe = Recipe.model_validate({"name": "t", "sources": {"s": source}, "limits": limits})
     rows: list[dict[str, Any]] = []
     for unit in list_units(recipe):
@@ -156,11 +158,18 @@ JSONL = "\n".join(map(json.dumps, LINES)).encode()
 def test_json_lines(tmp_path: Path, name: str) -> None:
     pack = {"gz": gzip.compress, "zst": zstandard.compress}.get(name.split(".")[-1], bytes)
     rows = jsonl(tmp_path, pack(JSONL), name)
-    assert [(row["text"], row["locator"]) for row in rows] == [("eins", "http://a.example/1"), ("zwei", f"{name}#line=2")]
+    assert [(row["text"], row["locator"]) for row in rows] == [
+        ("eins", "http://a.example/1"),
+        ("zwei", f"{name}#line=2"),
+    ]
 
 
 def test_bad_json_lines(tmp_path: Path) -> None:
-    data = b'{"text": "a"}\nnot json\n[1]\n{"text": null}\n{"text": 5}\n\n{"text": "\\ud800 b"}\n' + b'{"text": "' + b"x" * 5000
+    data = (
+        b'{"text": "a"}\nnot json\n[1]\n{"text": null}\n{"text": 5}\n\n{"text": "\\ud800 b"}\n'
+        + b'{"text": "'
+        + b"x" * 5000
+    )
     rows = jsonl(tmp_path, data + b'"}\n{"text": "end"}\n', document=4096)
     assert reasons(rows) == ["ok", "bad_json", "bad_json", "no_text", "no_text", "ok", "too_large", "ok"]
     assert rows[5]["text"] == "? b"
@@ -205,7 +214,14 @@ def test_bad_parquet(tmp_path: Path) -> None:
 
 
 def test_a_flipped_byte_of_parquet_is_found(tmp_path: Path) -> None:
-    path = parquet(tmp_path, pa.table({"text": ["some text here"]}), compression="none", write_page_checksum=True, use_dictionary=False, write_statistics=False)
+    path = parquet(
+        tmp_path,
+        pa.table({"text": ["some text here"]}),
+        compression="none",
+        write_page_checksum=True,
+        use_dictionary=False,
+        write_statistics=False,
+    )
     data = bytearray(path.read_bytes())
     data[data.index(b"some text")] ^= 1
     path.write_bytes(bytes(data))
@@ -227,9 +243,11 @@ def test_globs_and_doubles(tmp_path: Path) -> None:
     for name in ("a/1.warc.gz", "a/b/2.warc.gz", "3.warc.gz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(packed(GOOD))
+
     def names(*patterns: str) -> list[str]:
         recipe = {"name": "t", "sources": {"s": {"warc": [str(tmp_path / p) for p in patterns]}}}
         return [unit.label for unit in list_units(Recipe.model_validate(recipe))]
+
     assert names("*.warc.gz") == ["s: 3.warc.gz"]
     assert names("**/*.warc.gz") == ["s: 3.warc.gz", "s: a/1.warc.gz", "s: a/b/2.warc.gz"]
     assert names("a/*.warc.gz", "a/1.warc.gz") == ["s: 1.warc.gz"]

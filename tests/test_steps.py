@@ -153,7 +153,12 @@ def test_limits_name_the_first_that_is_missed(policy: Policy) -> None:
     from mmedc.document import MEASURES
 
     columns |= {name: pa.array([1.0] * 4, pa.float32()) for name in MEASURES}
-    columns |= {"chars": [500.0] * 4, "words": [100.0] * 4, "symbol_ratio": [0.0] * 4, "duplicate_line_ratio": [0.0] * 4}
+    columns |= {
+        "chars": [500.0] * 4,
+        "words": [100.0] * 4,
+        "symbol_ratio": [0.0] * 4,
+        "duplicate_line_ratio": [0.0] * 4,
+    }
     columns |= {"top_trigram_ratio": [0.0] * 4, "mean_word_chars": [5.0, 5.0, 5.0, 1.0]}
     columns |= {"medical_terms": [9.0, 0.0, None, 9.0], "letter_ratio": [0.9, 0.9, 0.9, 0.1]}
     table = pa.table({name: pa.array(v, pa.float32()) if name != "lang" else v for name, v in columns.items()})

@@ -1,5 +1,6 @@
 """Words, hashes and shingles over a batch are those of each text alone."""
 
+import itertools
 import unicodedata
 
 import numpy as np
@@ -34,7 +35,7 @@ def words_of(text: str) -> list[str]:
 def cut(batch: TextBatch, texts: list[str]) -> list[list[str]]:
     whole = "".join(texts)
     words = [whole[s : s + n] for s, n in zip(batch.word_starts, batch.word_lengths, strict=True)]
-    return [words[a:b] for a, b in zip(batch.word_offsets, batch.word_offsets[1:], strict=False)]
+    return [words[a:b] for a, b in itertools.pairwise(batch.word_offsets)]
 
 
 @given(mixed)
@@ -70,5 +71,5 @@ def test_shingle_counts() -> None:
 @given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 5))
 def test_sums(values: list[int], parts: int) -> None:
     offsets = np.linspace(0, len(values), parts + 1).astype(np.int64)
-    expected = [sum(values[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)]
+    expected = [sum(values[a:b]) for a, b in itertools.pairwise(offsets)]
     assert sums(np.array(values, np.int64), offsets).tolist() == expected

@@ -9,8 +9,13 @@ def http(body: bytes, content_type: str = "text/html; charset=utf-8", status: in
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def record(url: str, block: bytes, kind: str = "response", content_type: str = "application/http; msgtype=response",
-           length: int | None = None) -> bytes:
+def record(
+    url: str,
+    block: bytes,
+    kind: str = "response",
+    content_type: str = "application/http; msgtype=response",
+    length: int | None = None,
+) -> bytes:
     head = (
         f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000000>\r\n"
         f"WARC-Date: 2026-01-02T03:04:05Z\r\nWARC-Target-URI: {url}\r\nContent-Type: {content_type}\r\n"

@@ -99,6 +99,7 @@ class Select:
                     "reason": reason,
                     "detail": detail,
                     "lang": row["lang"],
+                    "sample": text is not None,
                     "text": text,
                     "draw": int(row["id"][:16], 16),
                 }

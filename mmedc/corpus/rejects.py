@@ -23,7 +23,7 @@ def sampled(store: Store, gone: list[Output]) -> pa.Table:
     total = GONE.empty_table().select(columns)
     for output in gone:
         part = read_table(store, output, columns)
-        part = part.filter(pc.and_(pc.is_valid(part["text"]), pc.equal(part["fate"], "dropped")))
+        part = part.filter(pc.and_(part["sample"], pc.equal(part["fate"], "dropped")))
         total = _first(pa.concat_tables([total, part]))  # never more than a sample in memory
     return total
 

@@ -223,7 +223,8 @@ GONE = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("lang", pa.string()),
-        ("text", pa.large_string()),  # the head of a sample's text, else null
+        ("sample", pa.bool_()),  # one of the few of its reason that are shown to people
+        ("text", pa.large_string()),  # the head of a sample's text or page, else null
         ("payload", pa.large_binary()),  # of a rejected record, capped
         ("draw", pa.uint64()),  # the samples of a reason are those with the smallest draw
     ]
@@ -236,7 +237,10 @@ def _gone(batch: pa.RecordBatch, step: str, fate: str) -> list[dict[str, Any]]:
     names = batch.schema.names
     columns = ["ordinal", "locator", "provenance", f"{fate}_by", *(["lang"] if "lang" in names else [])]
     rows = batch.select(columns).to_pylist()
-    heads = pc.utf8_slice_codeunits(batch.column("text"), 0, HEAD_CHARS).to_pylist()
+    shown = batch.column("text")
+    if "html" in names:  # what a page looked like before it had a text
+        shown = pc.coalesce(shown, batch.column("html"))
+    heads = pc.utf8_slice_codeunits(shown, 0, HEAD_CHARS).to_pylist()
     payloads = batch.column("payload").to_pylist() if fate == "rejected" else [None] * len(rows)
     gone = []
     for row, head, payload in zip(rows, heads, payloads, strict=True):
@@ -260,6 +264,7 @@ def ledger(gone: list[dict[str, Any]], unit: str) -> pa.Table:
         best.setdefault((row["step"], row["reason"]), []).append((draw, index))
     sampled = {index for drawn in best.values() for _, index in sorted(drawn)[:SAMPLES]}
     for index, row in enumerate(gone):
-        if index not in sampled:
+        row["sample"] = index in sampled
+        if not row["sample"]:
             row["text"] = None
     return pa.Table.from_pylist(gone, schema=GONE).sort_by("ordinal")
