@@ -30,8 +30,8 @@ class Decode:
     """Decodes payloads into `html` (pages) or `text` (plain text); rows with text pass through.
 
     In order: byte-order mark; the escapes of ISO-2022; UTF-8 where every byte is valid as such, since
-    text in another charset hardly ever is; the charset of the server, then of the page, where all bytes are valid in it;
-    detection. Rejected: `undecodable`, `binary`.
+    text in another charset hardly ever is; the charset of the server, then of the page, where all bytes
+    are valid in it; detection. Rejected: `undecodable`, `binary`.
     """
 
     name: ClassVar[str] = "decode"
