@@ -16,7 +16,8 @@ from mmedc.recipe import CustomStep, Recipe
 from mmedc.sources import Piece, Reader
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract, Metadata
-from mmedc.steps.glance import Gate, Glance
+from mmedc.steps.gate import Gate
+from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
 from mmedc.steps.medical import Medical
 from mmedc.steps.normalise import Normalise

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmedc.document import set_column
 from mmedc.engine import slot
@@ -18,6 +19,7 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MARKS = tuple(bom for bom, _ in BOMS)
 META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 META_BYTES = 4096  # HTML asks for the first 1,024 (WHATWG HTML 13.2.3.2); pages are later than that
 ESCAPES = (b"\x1b$", b"\x1b(")  # ISO-2022-JP is made of ASCII bytes
@@ -44,25 +46,41 @@ class Decode:
 
 def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
     ordinals = batch.column("ordinal").to_pylist()
-    payloads, types = batch.column("payload"), batch.column("content_type").to_pylist()
-    charsets = batch.column("charset").to_pylist()
-    texts: list[str | None] = batch.column("text").to_pylist()
-    html: list[str | None] = [None] * len(ordinals)
+    payloads, charsets = batch.column("payload"), batch.column("charset").to_pylist()
     rejected: list[str | None] = [None] * len(ordinals)
+    decoded: list[bytes | None] = [None] * len(ordinals)
+    changed = False
     for index, ordinal in enumerate(ordinals):
-        if not payloads[index].is_valid:
+        payload = payloads[index].as_py()
+        if payload is None:
             continue
         slot.mark(ordinal)
-        decoded, problem = decode_page(payloads[index].as_py(), charsets[index])
-        if decoded is None:
-            rejected[index] = problem
-        elif types[index] == "text/plain":
-            texts[index] = decoded
-        else:
-            html[index] = decoded
-    batch = set_column(batch, "html", pa.array(html, pa.large_string()))
-    batch = set_column(batch, "text", pa.array(texts, pa.large_string()))
+        decoded[index] = payload
+        if not _is_plain_utf8(payload):
+            changed = True
+            text, problem = decode_page(payload, charsets[index])
+            decoded[index] = None if text is None else text.encode("utf-8", "replace")
+            rejected[index] = problem if text is None else None
+    # Most pages are UTF-8 as they lie: their bytes are taken over, and no text is made of them yet.
+    pages = (pa.array(decoded, pa.large_binary()) if changed else payloads).cast(pa.large_string())
+    is_text = pc.equal(batch.column("content_type"), "text/plain").fill_null(False)
+    if pc.any(is_text).as_py():
+        given = batch.column("text")
+        batch = set_column(batch, "text", pc.if_else(is_text, pc.coalesce(pages, given), given))
+        pages = pc.if_else(is_text, pa.scalar(None, pa.large_string()), pages)
+    batch = set_column(batch, "html", pages)
     return set_column(batch, "rejected_by", pa.array(rejected, pa.string()))
+
+
+def _is_plain_utf8(payload: bytes) -> bool:
+    """Tell whether a payload is UTF-8 without a byte-order mark, NUL bytes or the escapes of ISO-2022."""
+    if b"\0" in payload or b"\x1b" in payload or payload.startswith(_MARKS):
+        return False
+    try:
+        payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decode_page(payload: bytes, charset: str | None) -> tuple[str | None, str]:

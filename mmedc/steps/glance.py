@@ -1,18 +1,13 @@
-"""Two cheap looks at a page that spare it the dear extraction when it is hopeless.
+"""A look at what a page shows, which spares hopeless pages the dear extraction.
 
-The extracted text of a page is, but for the order of its parts, a part of what the page shows, and
-that is a part of its source. So the terms in the source, and then those in all visible text, bound
-the terms of the extracted text from above: a page below the policy's floor there is below it in the
-end, and costs a tenth or a hundredth of an extraction. The bound of the source holds while words are
-not split by tags; the one of the visible text holds while the extractor invents none.
-benchmarks/gate_recall.py measures what both lose.
+The extracted text is a part of the visible text, which resiliparse gives ten times faster. So the
+terms of the visible text bound those of the extracted text from above, closer than those of the
+source do (see `mmedc.steps.gate`), while the extractor invents none.
 """
 
-import html
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import ahocorasick_rs
 import pyarrow as pa
@@ -21,39 +16,12 @@ from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.policy import Policy
+from mmedc.steps.gate import floor_of, forms_of, reached
 from mmedc.steps.language import identifier
 from mmedc.steps.medical import folded, free, width
-from mmedc.words import is_unspaced
 
-ENTITIES = re.compile(r"&(?:#|[a-z]{1,6}(?:acute|grave|circ|cedil|tilde|uml|lig|ring|caron|slash)|szlig)")
-"""Entities that stand for letters, which may be part of a term."""
 SURE = 0.9  # probability from which the language of the fast text is believed to be none of ours
 SURE_CHARS = 200
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Drops pages whose source can't hold enough terms of any language. Dropped: `gate`."""
-
-    policy: Policy
-    name: ClassVar[str] = "gate"
-    version: ClassVar[int] = 1
-
-    def open(self) -> Transform:
-        """Return the transform; builds one automaton for all languages."""
-        enough = source_counter(self.policy)
-
-        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
-            dropped: list[str | None] = [None] * len(ordinals)
-            for index, ordinal in enumerate(ordinals):
-                if pages[index].is_valid:
-                    slot.mark(ordinal)
-                    if not enough(pages[index].as_py()):
-                        dropped[index] = "gate"
-            return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
-
-        return transform
 
 
 @dataclass(frozen=True)
@@ -101,73 +69,29 @@ class Glance:
         return transform
 
 
-def _automaton(policy: Policy, key: Callable[[str], str]) -> tuple[Any, list[list[tuple[int, int]]], list[int]]:
-    """Return (automaton over the keys of all forms, the (language, term) of each key, each language's floor).
-
-    Under the rule `mmedc` every form is a keyword of its own.
-    """
-    patterns: dict[str, list[tuple[int, int]]] = {}
-    floors = []
-    for number, language in enumerate(policy.languages.values()):
-        limit = language.limits.get("medical_terms")
-        floors.append(int(limit.floor or 0) if limit else 0)
-        terms = [term.forms for term in language.lexicon]
-        if policy.rule == "mmedc":
-            terms = [(form,) for forms in terms for form in forms]
-        for term, forms in enumerate(terms):
-            for pattern in {key(folded(form)) for form in forms}:
-                patterns.setdefault(pattern, []).append((number, term))
-    automaton = ahocorasick_rs.AhoCorasick(list(patterns), implementation=ahocorasick_rs.Implementation.DFA)
-    return automaton, list(patterns.values()), floors
-
-
-def source_counter(policy: Policy) -> Callable[[str], bool]:
-    """Return a function that tells whether the source of a page may hold enough terms of some language.
-
-    A term of several words is looked for by its longest word, so that line breaks and spaces between
-    them don't matter; case is folded, entities for letters are resolved, boundaries are not asked for.
-    """
-    automaton, owners, floors = _automaton(policy, _longest_word)
-
-    def enough(source: str) -> bool:
-        low = source.lower()
-        if ENTITIES.search(low):
-            low = html.unescape(low)
-        present = {index for index, _, _ in automaton.find_matches_as_indexes(low, overlapping=True)}
-        return _reached(present, owners, floors)
-
-    return enough
-
-
 def text_counter(policy: Policy) -> Callable[[str], bool]:
     """Return a function that tells whether a text holds enough terms of some language, at word boundaries."""
-    automaton, owners, floors = _automaton(policy, lambda form: form)
-    anywhere = policy.rule == "mmedc"  # which finds long keywords inside words
+    owners: dict[str, list[tuple[int, int, bool]]] = {}
+    for number, language in enumerate(policy.languages.values()):
+        for term, form, bounded in forms_of(language, policy.rule):
+            owners.setdefault(folded(form), []).append((number, term, bounded))
+    floors = [floor_of(language.limits) for language in policy.languages.values()]
+    automaton = ahocorasick_rs.AhoCorasick(list(owners), implementation=ahocorasick_rs.Implementation.DFA)
+    terms_of = list(owners.values())
 
     def enough(text: str) -> bool:
         low = " ".join(width(text).lower().split())
-        present = set()
+        terms: list[set[int]] = [set() for _ in floors]
+        seen = set()
         for index, start, end in automaton.find_matches_as_indexes(low, overlapping=True):
-            if index in present:
+            if index in seen:
                 continue
-            if anywhere or (free(low, start - 1, start) and free(low, end, end - 1)):
-                present.add(index)
-        return _reached(present, owners, floors)
+            whole = free(low, start - 1, start) and free(low, end, end - 1)
+            if whole:
+                seen.add(index)
+            for number, term, bounded in terms_of[index]:
+                if whole or not bounded:
+                    terms[number].add(term)
+        return reached(terms, floors)
 
     return enough
-
-
-def _reached(present: set[int], owners: list[list[tuple[int, int]]], floors: list[int]) -> bool:
-    """Tell whether the patterns present are of enough distinct terms of some language."""
-    terms: list[set[int]] = [set() for _ in floors]
-    for index in present:
-        for number, term in owners[index]:
-            terms[number].add(term)
-    return any(len(found) >= floor for found, floor in zip(terms, floors, strict=True))
-
-
-def _longest_word(form: str) -> str:
-    """Return the longest run of letters and digits of a form; in scripts without spaces, the form."""
-    if any(is_unspaced(char) for char in form):
-        return form
-    return max(re.split(r"[\W_]+", form), key=len)

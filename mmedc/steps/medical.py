@@ -9,6 +9,7 @@ must end where a word ends, the longest of overlapping terms wins, the forms of 
 acronyms in capitals are matched as written, and a character is counted once.
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,7 +22,7 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.limits import drop_below_floor
 from mmedc.policy import LanguagePolicy, Policy, is_acronym
-from mmedc.words import fold, is_unspaced
+from mmedc.words import is_unspaced
 
 Found = tuple[int, float]
 """Distinct terms, and the share of the text's characters that lie in terms."""
@@ -33,7 +34,7 @@ class Medical:
 
     policy: Policy
     name: ClassVar[str] = "medical"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -71,8 +72,8 @@ def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
 
         return find_unspaced
     lowered = sorted({keyword.lower() for keyword in keywords})
-    long = _counted([word for word in lowered if len(word) > 10 or (len(word) > 5 and len(word.split()) > 1)])
-    short = {word for word in lowered if not (len(word) > 10 or (len(word) > 5 and len(word.split()) > 1))}
+    long = _counted([word for word in lowered if inside_words(word)])
+    short = {word for word in lowered if not inside_words(word)}
 
     def find(text: str) -> Found:
         if not text:
@@ -85,6 +86,11 @@ def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
         return hits, chars / len(text)
 
     return find
+
+
+def inside_words(keyword: str) -> bool:
+    """Tell whether MMedC's rule finds a keyword of a spaced language inside words too."""
+    return len(keyword) > 10 or (len(keyword) > 5 and len(keyword.split()) > 1)
 
 
 def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int]]:
@@ -162,13 +168,16 @@ def free(text: str, outside: int, inside: int) -> bool:
 
 
 def width(text: str) -> str:
-    """Return `text` with its widths and ligatures folded (NFKC), in its own case."""
-    import unicodedata
+    """Return `text` with widths and ligatures folded (NFKC) and typographic apostrophes and hyphens as typed ones.
 
-    return unicodedata.normalize("NFKC", text)
+    Case is left as it is.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    for typographic, typed in (("’", "'"), ("ʼ", "'"), ("‐", "-")):  # NFKC makes U+2011 a U+2010
+        text = text.replace(typographic, typed)
+    return text
 
 
 def folded(text: str) -> str:
     """Return `text` as matching sees it."""
-    folded: str = fold(pa.array([text], pa.large_string()))[0].as_py()
-    return folded
+    return width(text).lower()

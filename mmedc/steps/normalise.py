@@ -1,5 +1,6 @@
 """One way to write the same text: Unicode NFC, one kind of line end, no invisible characters."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,13 +10,15 @@ import pyarrow.compute as pc
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 
+# C0 and C1 controls, zero-width and bidirectional controls, BOM, soft hyphen, non-characters
+_INVISIBLE = (
+    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fffe}\x{ffff}]"
+)
+INVISIBLE = re.compile(re.sub(r"\\x\{(\w+)\}", lambda code: rf"\u{code[1]:0>4}", _INVISIBLE))
+"""The characters that `normalise` takes out, for single strings."""
 RULES = (
     (r"\r\n?|[\x{2028}\x{2029}\x0b\x0c\x{85}]", "\n"),
-    # C0 and C1 controls, zero-width and bidirectional controls, BOM, soft hyphen, non-characters
-    (
-        r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fffe}\x{ffff}]",
-        "",
-    ),
+    (_INVISIBLE, ""),
     (r"[ \t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]+", " "),
     (r" ?\n ?", "\n"),
     (r"\n{3,}", "\n\n"),
