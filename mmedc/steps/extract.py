@@ -71,38 +71,56 @@ class Extract:
         return transform
 
 
+NO_LATER = "2100-01-01"
+
+
 @dataclass(frozen=True)
 class Metadata:
     """Fills title and date from `html` where the source gave none; dear, so it comes last.
 
-    A date that the page states replaces the date of its crawl.
+    A date that the page states replaces the date of its crawl, and is not after it: the day of the
+    build decides nothing.
     """
 
     name: ClassVar[str] = "metadata"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform."""
         _silence()
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            import trafilatura
-
             ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
             titles, dates = batch.column("title").to_pylist(), batch.column("date").to_pylist()
             for index, ordinal in enumerate(ordinals):
                 if pages[index].is_valid:
                     slot.mark(ordinal)
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        found = trafilatura.extract_metadata(pages[index].as_py())
-                    if found is not None:
-                        titles[index] = titles[index] or (found.title or "").strip() or None
-                        dates[index] = found.date or dates[index]
+                    title, date = title_and_date(pages[index].as_py(), (dates[index] or NO_LATER)[:10])
+                    titles[index] = titles[index] or title
+                    dates[index] = date or dates[index]
             batch = set_column(batch, "title", pa.array(titles, pa.string()))
             return set_column(batch, "date", pa.array(dates, pa.string()))
 
         return transform
+
+
+def title_and_date(html: str, latest: str) -> tuple[str | None, str | None]:
+    """Return what a page says of itself: its title, and its day of publication up to `latest` (ISO 8601).
+
+    Only where markup or address name a date is there one: guesses from the text are ten times dearer
+    and often a footer's year.
+    """
+    from htmldate import find_date
+    from trafilatura import load_html
+    from trafilatura.metadata import examine_meta, extract_title
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = load_html(html)
+        if tree is None:
+            return None, None
+        title = examine_meta(tree).title or extract_title(tree) or ""
+        return title.strip() or None, find_date(tree, extensive_search=False, original_date=True, max_date=latest)
 
 
 def _silence() -> None:

@@ -43,11 +43,11 @@ ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 ENTITY = re.compile(rb"(&(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
 ODD = re.compile(
     rb"\xc2[\x80-\x9f\xad]"  # C1 controls, soft hyphen
-    rb"|[\xcc\xcd][\x80-\xbf]"  # combining marks
     rb"|\xe2\x80[\x8b-\x91\xaa-\xae]|\xe2\x81[\xa0-\xaf]"  # invisible characters, typographic hyphens
     rb"|\xef(?:\xac[\x80-\x86]|\xbb\xbf|\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # ligatures, widths
 )
-"""UTF-8 of characters that folding changes, to be looked for in what is not ASCII."""
+"""UTF-8 of characters that folding changes; looked for first in what is not ASCII, which is shorter."""
+MARK = re.compile(rb"[\xcc\xcd][\x80-\xbf]")  # combining
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,14 @@ def _plain(source: bytes) -> bytes:
         letters = {entity: char for entity in set(ENTITY.findall(source)) if (char := _letter(entity)) is not None}
         if letters:
             source = ENTITY.sub(lambda found: letters.get(found[1], found[0]), source)
-    if not source.isascii() and ODD.search(source.translate(None, _ASCII)):
-        source = width(INVISIBLE.sub("", source.decode("utf-8", "replace"))).encode("utf-8", "replace")
-    return source
+    beyond = b"" if source.isascii() else source.translate(None, _ASCII)
+    if MARK.search(beyond):  # is written with the character before it
+        return _plain_text(source)
+    return ODD.sub(lambda found: _plain_text(found[0]), source) if ODD.search(beyond) else source
+
+
+def _plain_text(text: bytes) -> bytes:
+    return width(INVISIBLE.sub("", text.decode("utf-8", "replace"))).encode("utf-8", "replace")
 
 
 def _letter(entity: bytes) -> bytes | None:

@@ -16,8 +16,9 @@ from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.policy import Policy
+from mmedc.steps.extract import resiliparse_text
 from mmedc.steps.gate import floor_of, forms_of, reached
-from mmedc.steps.language import identifier
+from mmedc.steps.language import SLICE_CHARS, identifier
 from mmedc.steps.medical import folded, free, width
 
 SURE = 0.9  # probability from which the language of the fast text is believed to be none of ours
@@ -34,7 +35,7 @@ class Glance:
     model: str
     policy: Policy
     name: ClassVar[str] = "glance"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform; loads the language model."""
@@ -47,24 +48,31 @@ class Glance:
 
             ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
             dropped: list[str | None] = [None] * len(ordinals)
-            looked: list[int] = []
-            mains: list[str] = []
+            looked: dict[int, str] = {}
             for index, ordinal in enumerate(ordinals):
                 if not pages[index].is_valid:
                     continue
                 slot.mark(ordinal)
-                tree = HTMLTree.parse(pages[index].as_py())
-                if not enough(extract_plain_text(tree, main_content=False, alt_texts=True)):
+                text = extract_plain_text(HTMLTree.parse(pages[index].as_py()), main_content=False, alt_texts=True)
+                if enough(text):
+                    middle = max(len(text) - SLICE_CHARS, 0) // 2  # away from menus and footers
+                    looked[index] = text[middle : middle + SLICE_CHARS]
+                else:
                     dropped[index] = "few_terms"
-                    continue
-                looked.append(index)
-                mains.append(extract_plain_text(tree, main_content=True, alt_texts=False, comments=False))
-            if looked:
-                langs, scores = identify(pa.array(mains, pa.large_string()))
-                for index, main, lang, score in zip(looked, mains, langs.to_pylist(), scores.to_pylist(), strict=True):
-                    if lang not in self.policy.languages and score >= SURE and len(main) >= SURE_CHARS:
-                        dropped[index] = "other_language"
+            for index in foreign(looked):  # doubtful: what the main text says is what counts
+                slot.mark(ordinals[index])
+                main = resiliparse_text(pages[index].as_py()) or ""
+                if len(main) >= SURE_CHARS and foreign({index: main}):
+                    dropped[index] = "other_language"
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
+
+        def foreign(texts: dict[int, str]) -> list[int]:
+            """Return the keys of the texts that are surely in none of the policy's languages."""
+            if not texts:
+                return []
+            langs, scores = identify(pa.array(texts.values(), pa.large_string()))
+            found = zip(texts, langs.to_pylist(), scores.to_pylist(), strict=True)
+            return [key for key, lang, score in found if lang not in self.policy.languages and score >= SURE]
 
         return transform
 
