@@ -44,7 +44,8 @@ ENTITY = re.compile(rb"(&(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
 ODD = re.compile(
     rb"\xc2[\x80-\x9f\xad]"  # C1 controls, soft hyphen
     rb"|\xe2\x80[\x8b-\x91\xaa-\xae]|\xe2\x81[\xa0-\xaf]"  # invisible characters, typographic hyphens
-    rb"|\xef(?:\xac[\x80-\x86]|\xbb\xbf|\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # ligatures, widths
+    rb"|\xef(?:\xac[\x80-\x86]|\xbb\xbf)"  # ligatures, byte-order mark
+    rb"|\xef(?:\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # widths
 )
 """UTF-8 of characters that folding changes; looked for first in what is not ASCII, which is shorter."""
 MARK = re.compile(rb"[\xcc\xcd][\x80-\xbf]")  # combining

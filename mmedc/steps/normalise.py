@@ -11,7 +11,10 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 
 # C0 and C1 controls, zero-width and bidirectional controls, BOM, soft hyphen, non-characters
-_INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fffe}\x{ffff}]"
+_INVISIBLE = (
+    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}"
+    r"\x{feff}\x{fffe}\x{ffff}]"
+)
 INVISIBLE = re.compile(re.sub(r"\\x\{(\w+)\}", lambda code: rf"\u{code[1]:0>4}", _INVISIBLE))
 """The characters that `normalise` takes out, for single strings."""
 RULES = (
