@@ -165,13 +165,19 @@ def _s3(endpoint: str) -> pafs.FileSystem:
     return pafs.S3FileSystem(**options)
 
 
-def open_binary(url: str) -> IO[bytes]:
-    """Open a file to read from its beginning: a local file, or a buffered remote stream."""
+def open_binary(url: str, offset: int = 0) -> IO[bytes]:
+    """Open a file to read from byte `offset` on: a local file, or a buffered remote stream."""
     if is_local(url):
-        return Path(url).open("rb")
+        local = Path(url).open("rb")  # noqa: SIM115 (the caller's)
+        local.seek(offset)
+        return local
     system, path = file_system(url)
-    stream: IO[bytes] = system.open_input_stream(path, compression=None, buffer_size=4 << 20)
-    return stream
+    if not offset:
+        stream: IO[bytes] = system.open_input_stream(path, compression=None, buffer_size=4 << 20)
+        return stream
+    file = system.open_input_file(path)
+    size = file.size() - offset
+    return file.get_stream(offset, max(size, 0))  # type: ignore[no-any-return]
 
 
 def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:

@@ -1,6 +1,7 @@
 """What the web sends: every broken input is a counted record with a reason, and the others are read."""
 
 import gzip
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe
@@ -104,7 +107,7 @@ def test_a_large_page_without_line_breaks_is_too_large(tmp_path: Path) -> None:
         (b"<html>not a warc</html>", ["damaged"]),
         (b"\x1f\x8b\x08\x00 broken gzip", ["damaged"]),
         (packed(GOOD) + packed(GOOD)[:-40], ["ok", "truncated"]),
-        (packed(GOOD) + b"garbage between the members" + packed(GOOD), ["ok", "damaged"]),
+        (packed(GOOD) + b"garbage between the members" + packed(GOOD), ["ok", "damaged", "ok"]),
     ],
     ids=["empty", "html", "broken gzip", "truncated", "garbage"],
 )
@@ -112,6 +115,54 @@ def test_damaged_files(tmp_path: Path, data: bytes, expected: list[str]) -> None
     rows = warc(tmp_path, data)
     assert reasons(rows) == expected
     assert "x.warc.gz" in rows[-1]["provenance"]
+
+
+PAGES = [
+    page(f"http://a.example/{number}", f"<p>{hashlib.sha256(bytes([number])).hexdigest() * 20}</p>")
+    for number in range(6)
+]
+PLACES = [len(packed(*PAGES[:number])) for number in range(7)]
+
+
+@given(st.integers(0, PLACES[6] - 1), st.integers(1, 255))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_byte_costs_at_most_the_record_it_lies_in(tmp_path: Path, at: int, flip: int) -> None:
+    data = bytearray(packed(*PAGES))
+    data[at] ^= flip
+    rows = warc(tmp_path, bytes(data))
+    hit = next(number for number in range(6) if at < PLACES[number + 1])
+    others = [f"http://a.example/{number}" for number in range(6) if number != hit]
+    assert [row["locator"] for row in rows if row["locator"] in others and row["payload"]] == others
+    # The damaged one is a reject, or damaged where it does not matter; never two, never another's bytes.
+    rest = [row for row in rows if row["locator"] not in others]
+    assert len(rest) <= 2
+    whole = [row["payload"] for row in rows if row["locator"].endswith(f"/{hit}") and not row["rejected_by"]]
+    assert len(whole) <= 1
+
+
+@pytest.mark.parametrize("name", ["x.warc.gz", "x.warc"])
+@pytest.mark.parametrize("wrong", [-500, -1, 1, 500, 1 << 20])
+def test_a_wrong_length_costs_at_most_its_record(tmp_path: Path, name: str, wrong: int) -> None:
+    records = list(PAGES)
+    block = http(b"<p>liar</p>" + b"x" * 900)
+    records[2] = record("http://a.example/2", block, length=len(block) + wrong)
+    rows = warc(tmp_path, packed(*records) if name.endswith("gz") else b"".join(records), name)
+    others = [f"http://a.example/{number}" for number in range(6) if number != 2]
+    found = [row["locator"] for row in rows if row["locator"] != "http://a.example/2" and row["payload"]]
+    assert found == others
+    whole = b"".join(records) if name == "x.warc" else None
+    for row in rows:
+        if whole and row["payload"] and row["locator"] in others:
+            at = int(row["provenance"].partition("offset=")[2])
+            assert whole[at:].startswith(b"WARC/") and row["locator"].encode() in whole[at : at + 400]
+    assert {"damaged", "truncated"} & set(reasons(rows)) or abs(wrong) == 1
+
+
+def test_what_is_lost_is_told(tmp_path: Path) -> None:
+    hole = b"\x1f\x8b\x08 not a member " * 100_000  # longer than what is scanned at once
+    rows = warc(tmp_path, packed(PAGES[0]) + hole + packed(PAGES[1]))
+    assert reasons(rows) == ["ok", "damaged", "ok"]
+    assert f"at most {len(hole):,} bytes after offset {len(packed(PAGES[0])):,} are lost" in rows[1]["rejected_by"]
 
 
 def test_a_file_that_goes_away_is_a_reject(tmp_path: Path) -> None:

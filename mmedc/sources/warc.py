@@ -5,6 +5,7 @@ one page that lies about its encoding, or a decompression bomb, costs the rest o
 """
 
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
@@ -20,54 +21,140 @@ WARC_SUFFIXES = tuple(
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 UNSURE_TYPES = ("", "application/octet-stream", "application/xml", "text/xml", "unk")
 MAX_HTTP_HEADERS = 64 << 10
+SCAN_BYTES = 1 << 20
+MEMBER_BYTES = 1 << 10  # in which a gzip member shows that a record begins in it
 
 
 def read_warc(one: Input, limit: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
     """Yield the pages of a WARC file: responses, resources and (WET) conversions; see `Reader.read`.
 
+    After damage it goes on with the next sound record, in files that are plain or gzip by record.
     Dropped here: `http_status` (not 200) and `not_text` (by type and first bytes). Rejected here:
-    `too_large`, `truncated`, `bad_encoding`, `bad_http`, `damaged` (the rest of the file is lost),
+    `too_large`, `truncated`, `bad_encoding`, `bad_http`, `damaged` (bytes that hold no sound record),
     `empty_file` and `unreadable`.
     """
-    from fastwarc.warc import ArchiveIterator, WarcRecordType
-
     records = Records(start, skip)
-    wanted = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
-    at = 0
     try:
-        stream: str | IO[bytes] = one.url if is_local(one.url) else open_binary(one.url)
-        if is_local(one.url):
-            open(one.url, "rb").close()
+        with open_binary(one.url) as probe:
+            magic = probe.read(2)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as problem:
         yield from _whole_file(records, one, f"unreadable: {problem.strerror}")
         return
-    try:
-        for record in ArchiveIterator(stream, record_types=wanted, parse_http=False, fsspec_args=False):
-            at = record.stream_pos
-            if not records.next():
-                continue
-            slot.mark(records.ordinal)
-            headers = record.headers
-            locator = utf8((headers.get("WARC-Target-URI") or "").strip("<> ")) or f"{one.name}#{records.ordinal}"
-            values: dict[str, Any] = {}
-            if not records.skipped:
-                values = _page(record, limit)
-            yield from records.add(locator, f"{one.name}#offset={at}", date=headers.get("WARC-Date"), **values)
-    except OSError as problem:
-        # Fetching failed: that is for a retry. Parsing failed: the rest of this file is lost.
-        if not is_local(one.url) and not str(problem).startswith(("Invalid", "Gzip", "Zstd", "Lz4")):
-            raise
-        records.next()
-        lost = max(one.bytes - at, 0)
-        yield from records.add(
-            f"{one.name}#damaged",
-            f"{one.name}#offset={at}",
-            rejected_by=f"damaged: {problem}; at most {lost:,} bytes after offset {at:,} are lost",
-        )
+    damage: tuple[int, str] | None = None  # where it began, and what was seen
+    begin: int | None = 0
+    while begin is not None:
+        problem_here, at = None, begin
+        try:
+            for at, record in _records(one, begin):
+                if damage:
+                    yield from _damaged(records, one, *damage, at)
+                    damage = None
+                if not records.next():
+                    continue
+                slot.mark(records.ordinal)
+                headers = record.headers
+                locator = utf8((headers.get("WARC-Target-URI") or "").strip("<> "))
+                values = {} if records.skipped else _page(record, limit)
+                yield from records.add(
+                    locator or f"{one.name}#{records.ordinal}",
+                    f"{one.name}#offset={at}",
+                    date=headers.get("WARC-Date"),
+                    **values,
+                )
+                if values.get("rejected_by", "").startswith("truncated"):
+                    break  # its length was a lie that swallowed the records after it
+            else:
+                break
+        except OSError as problem:
+            # Fetching failed: that is for a retry. Parsing failed: go on behind the damage.
+            if not is_local(one.url) and not str(problem).startswith(("Invalid", "Gzip", "Zstd", "Lz4")):
+                raise
+            problem_here = str(problem)
+        begin = _next_record(one, magic, at + 1)
+        if problem_here and not damage:
+            damage = _member_end(one, at), problem_here
     if records.ordinal < 0:
         reason = "empty_file: 0 bytes" if not one.bytes else "damaged: no WARC record in it"
         yield from _whole_file(records, one, reason)
+        return
+    if damage:
+        yield from _damaged(records, one, *damage, one.bytes)
     yield from records.flush()
+
+
+def _records(one: Input, begin: int) -> Iterator[tuple[int, Any]]:
+    """Yield (offset in the file, record) from offset `begin` on. Raises: OSError at damage."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    wanted = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
+    stream: str | IO[bytes] = one.url
+    base = 0  # what the stream itself calls its beginning
+    if begin or not is_local(one.url):
+        stream = open_binary(one.url, begin)
+        base = stream.tell()
+    for record in ArchiveIterator(stream, record_types=wanted, parse_http=False, fsspec_args=False):
+        yield begin + record.stream_pos - base, record
+
+
+def _next_record(one: Input, magic: bytes, after: int) -> int | None:
+    """Return the offset of the first record that begins at `after` or later, or None.
+
+    In a gzip file a record is a member (ISO 28500, annex D) that begins with `WARC/`; in a plain one a
+    line that does.
+    """
+    packed = magic == b"\x1f\x8b" or one.name.endswith(".gz")
+    if not packed and one.name.endswith((".zst", ".lz4")):
+        return None
+    mark = b"\x1f\x8b\x08" if packed else b"\nWARC/1."
+    offset = after - (not packed)  # with the end of the line before
+    with open_binary(one.url, offset) as stream:
+        window = b""
+        while True:
+            more = stream.read(SCAN_BYTES)
+            window += more
+            sure = len(window) - (MEMBER_BYTES if more else 0)
+            found = window.find(mark)
+            while 0 <= found < sure:
+                if not packed or _begins_record(window[found : found + MEMBER_BYTES]):
+                    return offset + found + (not packed)
+                found = window.find(mark, found + 1)
+            if not more:
+                return None
+            offset, window = offset + max(sure, 0), window[max(sure, 0) :]
+
+
+def _member_end(one: Input, begin: int) -> int:
+    """Return where the gzip member at offset `begin` ends; `begin` when there is no sound one."""
+    inflate, end = zlib.decompressobj(zlib.MAX_WBITS | 16), begin
+    with open_binary(one.url, begin) as stream:
+        while not inflate.eof:
+            part = stream.read(SCAN_BYTES)
+            if not part:
+                return begin
+            end += len(part)
+            try:
+                while part and not inflate.eof:
+                    inflate.decompress(part, SCAN_BYTES)
+                    part = inflate.unconsumed_tail
+            except zlib.error:
+                return begin
+    return end - len(inflate.unused_data)
+
+
+def _begins_record(member: bytes) -> bool:
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(member, 5) == b"WARC/"
+    except zlib.error:
+        return False
+
+
+def _damaged(records: Records, one: Input, begin: int, what: str, end: int) -> Iterator[pa.RecordBatch]:
+    records.next()
+    yield from records.add(
+        f"{one.name}#damaged-{begin}",
+        f"{one.name}#offset={begin}",
+        rejected_by=f"damaged: {what}; at most {max(end - begin, 0):,} bytes after offset {begin:,} are lost",
+    )
 
 
 def _whole_file(records: Records, one: Input, reason: str) -> Iterator[pa.RecordBatch]:
@@ -164,8 +251,6 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def _inflate(body: bytes, limit: int) -> bytes:
-    import zlib
-
     if body[:64].lstrip()[:1] == b"<":
         return body
     for window in (zlib.MAX_WBITS, -zlib.MAX_WBITS):  # servers send either form
