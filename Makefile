@@ -25,7 +25,7 @@ lint: .venv/.done ## formatting, lint and types
 	$(BIN)/mypy
 
 bench: .venv/.done ## mmedc and plain datatrove side by side; needs WARC=FOLDER
-	$(BIN)/python benchmarks/side_by_side.py --warc '$(WARC)'
+	$(BIN)/python benchmarks/side_by_side.py '$(WARC)'
 
 clean: ## forget the environment and what was built
 	rm -rf .venv corpus

@@ -1,10 +1,11 @@
-"""Plain datatrove over a folder of WARC files, as its examples build a web corpus; run in its own environment.
+"""Plain datatrove over a folder of WARC or Parquet files, as its examples build a web corpus; in its own environment.
 
 WarcReader → Trafilatura → LanguageFilter → GopherQualityFilter → [medical rule] → JsonlWriter, then
 MinHash in its four stages (14 bands of 8, 5-grams, 64 bits). Prints one JSON line.
 
-    python datatrove_pipeline.py WARC_FOLDER OUT --lid lid.176.ftz [--workers 2] [--terms terms.json]
+    python datatrove_pipeline.py FOLDER OUT --lid lid.176.ftz [--workers 2] [--terms terms.json]
 
+A folder with `.parquet` files is read as text (columns `text` and `url`) and needs no extraction.
 `--terms` adds mmedc's medical rule as a last filter, from
 {lang: {"terms": [[form, …], …], "min_terms": n, "min_density": x}}.
 """
@@ -48,7 +49,7 @@ def medical_filter(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("warc")
+    parser.add_argument("folder")
     parser.add_argument("out")
     parser.add_argument("--lid", required=True)
     parser.add_argument("--workers", type=int, default=2)
@@ -66,7 +67,7 @@ def main():
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.pipeline.extractors import Trafilatura
     from datatrove.pipeline.filters import GopherQualityFilter, LambdaFilter, LanguageFilter
-    from datatrove.pipeline.readers import JsonlReader, WarcReader
+    from datatrove.pipeline.readers import JsonlReader, ParquetReader, WarcReader
     from datatrove.pipeline.writers import JsonlWriter
     from datatrove.utils.hashing import HashConfig
 
@@ -90,13 +91,12 @@ def main():
         stages[name] = round(time.time() - start, 2)
 
     medical = [LambdaFilter(medical_filter(given.terms))] if given.terms else []
-    steps = [
-        WarcReader(given.warc, glob_pattern="*.warc.gz"),
-        Trafilatura(favour_precision=True, timeout=5),
-        language,
-        gopher,
-    ]
-    run("extract", [*steps, *medical, JsonlWriter(f"{out}/filtered")], given.tasks)
+    if glob.glob(f"{given.folder}/*.parquet"):
+        texts = [ParquetReader(given.folder, glob_pattern="*.parquet", id_key="url")]
+    else:
+        reader = WarcReader(given.folder, glob_pattern="*.warc.gz")
+        texts = [reader, Trafilatura(favour_precision=True, timeout=5)]
+    run("extract", [*texts, language, gopher, *medical, JsonlWriter(f"{out}/filtered")], given.tasks)
     run("signatures", [JsonlReader(f"{out}/filtered"), MinhashDedupSignature(f"{out}/sig", config)], given.tasks)
     run("buckets", [MinhashDedupBuckets(f"{out}/sig", f"{out}/buckets", config=config)], 14)
     run("cluster", [MinhashDedupCluster(f"{out}/buckets", f"{out}/remove", config=config)], 1)

@@ -1,9 +1,10 @@
-"""mmedc and plain datatrove over the same WARC files, in turn, with equal workers; one command.
+"""mmedc and plain datatrove over the same files, in turn, with equal workers; one command.
 
-    python benchmarks/side_by_side.py --warc FOLDER [--workers 2] [--rounds 3] [--medical]
+    python benchmarks/side_by_side.py FOLDER [--workers 2] [--rounds 3] [--medical]
 
-`--medical` adds mmedc's medical rule to the end of datatrove's pipeline. datatrove runs in an environment of its
-own, which is made at the first call (`.venv-datatrove`).
+FOLDER holds WARC files, or Parquet files with the columns `text` and `url`. `--medical` adds mmedc's
+medical rule to the end of datatrove's pipeline. datatrove runs in an environment of its own, which is
+made at the first call (`.venv-datatrove`).
 """
 
 import argparse
@@ -52,48 +53,60 @@ def terms_file(folder: Path) -> Path:
     return path
 
 
-def timed(command: list[str], folder: Path) -> tuple[float, str]:
-    """Run a command from an empty folder and return (wall seconds, its output)."""
+def timed(command: list[str], folder: Path) -> tuple[float, dict]:
+    """Run a command from an empty folder and return (wall seconds, the JSON of its last line)."""
     shutil.rmtree(folder, ignore_errors=True)
     begun = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - begun, done.stdout
+    return time.perf_counter() - begun, json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--warc", required=True)
+    parser.add_argument("folder")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--medical", action="store_true")
     given = parser.parse_args()
     python = environment()
-    rows = []
+    input_folder = Path(given.folder).resolve()
+    of_text = any(input_folder.glob("*.parquet"))
+    size = sum(path.stat().st_size for path in input_folder.iterdir())
+    rates: dict[str, list[tuple[float, float]]] = {"mmedc": [], "datatrove": []}
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        theirs = [python, str(HERE / "datatrove_pipeline.py"), given.warc, str(folder / "datatrove")]
+        out = {name: Path(temporary) / name for name in rates}
+        theirs = [python, str(HERE / "datatrove_pipeline.py"), str(input_folder), str(out["datatrove"])]
         theirs += ["--workers", str(given.workers), "--lid", str(find_model("lid"))]
+        theirs += ["--tasks", str(max(given.workers, len(list(input_folder.glob("*.*"))) // 2))]
         if given.medical:
-            theirs += ["--terms", str(terms_file(folder))]
-        ours = [sys.executable, "-m", "mmedc", "run", "web", "--out", str(folder / "mmedc"), "--json", "--quiet"]
-        ours += ["--cpus", str(given.workers), "--set", f"sources.pages.warc={Path(given.warc).resolve()}/*.warc.gz"]
+            theirs += ["--terms", str(terms_file(Path(temporary)))]
+        source = f"{{parquet: {input_folder}/*.parquet, text: text, url: url}}" if of_text else ""
+        source = source or f"{{warc: {input_folder}/*.warc.gz}}"
+        ours = [sys.executable, "-m", "mmedc", "run", "web", "--out", str(out["mmedc"]), "--json", "--quiet"]
+        ours += ["--cpus", str(given.workers), "--set", f"sources.pages={source}"]
         for number in range(given.rounds):
-            seconds, out = timed(ours, folder / "mmedc")
-            stats = json.loads(out)
-            read = stats["funnel"][0]["read"]
-            rows.append(("mmedc", read / seconds, seconds, read, stats["documents"]))
-            seconds, out = timed(theirs, folder / "datatrove")
-            stats = json.loads(out.strip().splitlines()[-1])
-            # The peer is given its pages as mmedc counted them, also those that its reader loses.
-            rows.append(("datatrove", read / seconds, seconds, stats["read"], stats["kept"]))
-            for name, rate, spent, read_here, kept in rows[-2:]:
-                counts = f"read {read_here:,} kept {kept:,}"
-                print(f"round {number + 1} {name:<10} {rate:7.1f} documents/s  {spent:6.1f} s  {counts}", flush=True)
-    median = {name: statistics.median(rate for who, rate, *_ in rows if who == name) for name in ("mmedc", "datatrove")}
-    ratios = [a[1] / b[1] for a, b in zip(rows[::2], rows[1::2], strict=True)]
+            for name, command in (("mmedc", ours), ("datatrove", theirs)):
+                seconds, said = timed(command, out[name])
+                if name == "mmedc":
+                    # The peer is given its pages as mmedc counted them, also those that its reader loses.
+                    read = read_here = said["funnel"][0]["read"]
+                    first, kept = said["seconds"]["gather"], said["documents"]
+                else:
+                    read_here, first, kept = said["read"], said["stages"]["extract"], said["kept"]
+                rates[name].append((read / seconds, read / first))
+                print(
+                    f"round {number + 1} {name:<10} {seconds:7.1f} s, of which gather {first:7.1f} s; "
+                    f"read {read_here:,} kept {kept:,}",
+                    flush=True,
+                )
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.workers} workers each")
-    print(f"mmedc {median['mmedc']:.1f} documents/s, datatrove {median['datatrove']:.1f} documents/s (medians)")
-    print(f"ratio {statistics.median(ratios):.2f} (median of pairs; {min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"{read:,} documents, {size / 1e6:.1f} MB; start-up included\n")
+    print("| documents/s (medians) | mmedc | datatrove | ratio (each pair) |\n|---|--:|--:|--:|")
+    for at, what in enumerate(("whole road", "gather")):
+        mine, peer = ([rate[at] for rate in rates[name]] for name in rates)
+        ratios = sorted(a / b for a, b in zip(mine, peer, strict=True))
+        spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+        print(f"| {what} | {statistics.median(mine):.1f} | {statistics.median(peer):.1f} | {spread} |")
 
 
 if __name__ == "__main__":

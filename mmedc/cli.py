@@ -121,7 +121,7 @@ def run(
                 manifest = build.run(runner, bars)
     finally:
         bars.close()
-    _show_stats(build.store.url, manifest, as_json)
+    _show_stats(build.store.url, manifest, as_json, seconds=bars.seconds)
 
 
 @app.command()
@@ -132,12 +132,12 @@ def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     _show_stats(corpus, read_manifest(corpus), as_json)
 
 
-def _show_stats(corpus: str, manifest: dict[str, Any], as_json: bool) -> None:
+def _show_stats(corpus: str, manifest: dict[str, Any], as_json: bool, **more: Any) -> None:
     from mmedc.corpus.manifest import stats as stats_of
 
     found = stats_of(manifest)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(found | more))
     else:
         from mmedc.report.tables import stats_tables
 

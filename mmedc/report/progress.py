@@ -30,6 +30,8 @@ class Bars:
             self._bars = Progress(*columns, console=console)
             self._bars.start()
         self._sizes: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        """How long each pass took in this run."""
 
     def begin(self, one: Pass, done: int) -> None:
         """Show a new pass."""
@@ -64,6 +66,7 @@ class Bars:
 
     def end(self, one: Pass, seconds: float) -> None:
         """Show that a pass is over."""
+        self.seconds[one.name] = round(seconds, 3)
         if self._bars is not None:
             self._show()
         elif not self.quiet and self.units > self.before:
