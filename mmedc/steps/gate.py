@@ -7,10 +7,12 @@ case and punctuation are folded by one table, then two automata find the words o
 
 It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`) nor made
 by scripts; entities, widths, combining marks and invisible characters are resolved where a page has
-any. The words of a term may stand anywhere in the page. benchmarks/gate_recall.py measures what is lost.
+any. The words of a term may stand in any order within 1,000 bytes. benchmarks/gate_recall.py measures
+what is lost.
 """
 
 import re
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from mmedc.steps.medical import folded, free, inside_words, width
 from mmedc.steps.normalise import INVISIBLE
 from mmedc.words import is_unspaced
 
+NEAR_BYTES = 1_000  # of source, within which the words of a term stand
 _ASCII = bytes(range(128))
 _CONTROLS = bytes(code for code in range(128) if (code < 32 and code not in b"\t\n\v\f\r") or code == 127)
 
@@ -91,16 +94,17 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
 
     def enough(source: bytes) -> bool:
         source = _plain(source)
+        places: dict[_Word, list[int]] = defaultdict(list)
         view = b" %b " % source.translate(ONLY_ASCII, _CONTROLS)
-        hits = {index for index, _, _ in ascii_words.find_matches_as_indexes(view, overlapping=True)}
-        found = {in_ascii[index] for index in hits}
+        for index, start, _ in ascii_words.find_matches_as_indexes(view, overlapping=True):
+            places[in_ascii[index]].append(start)
         if anywhere or not source.isascii():
             view = source.translate(ALL_BYTES, _CONTROLS)
             for index, start, end in other_words.find_matches_as_indexes(view, overlapping=True):
                 for word in owners[index]:
-                    if word not in found and (not word.bounded or _bounded(view, start, end)):
-                        found.add(word)
-        return terms.reached(found)
+                    if not word.bounded or _bounded(view, start, end):
+                        places[word].append(start)
+        return terms.reached(places)
 
     return enough
 
@@ -134,16 +138,27 @@ class _Terms:
                         self._several[word].append((number, term, words))
         self.words = {*self._single, *self._several}
 
-    def reached(self, found: set[_Word]) -> bool:
-        """Tell whether the words found make enough terms of some language."""
+    def reached(self, places: dict[_Word, list[int]]) -> bool:
+        """Tell whether the words found, each at its places in order, make enough terms of some language."""
         terms: list[set[int]] = [set() for _ in self.floors]
-        for word in found:
+        for word in places:
             for number, term in self._single.get(word, ()):
                 terms[number].add(term)
             for number, term, words in self._several.get(word, ()):
-                if words <= found:
+                if term not in terms[number] and words <= places.keys() and _near([places[one] for one in words]):
                     terms[number].add(term)
         return reached(terms, self.floors)
+
+
+def _near(places: list[list[int]]) -> bool:
+    """Tell whether somewhere all words stand near one another: tags between them may be long."""
+    rarest, *others = sorted(places, key=len)
+
+    def close(place: int, other: list[int]) -> bool:
+        at = bisect(other, place)
+        return any(abs(found - place) <= NEAR_BYTES for found in other[max(at - 1, 0) : at + 1])
+
+    return any(all(close(place, other) for other in others) for place in rarest)
 
 
 def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
