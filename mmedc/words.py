@@ -61,6 +61,7 @@ def _powers() -> U64:
         return np.cumprod(np.concatenate([[np.uint64(1)], np.full(_LONGEST - 1, _BASE)]), dtype=np.uint64)
 
 
+@functools.cache
 def is_unspaced(char: str) -> bool:
     """Tell whether `char` belongs to a script that is written without spaces between words."""
     code = ord(char)
@@ -161,6 +162,17 @@ class TextBatch:
             for step in range(size):
                 value = value * _BASE + np.where(step < length, padded[at + step], np.uint64(0))
         return mix(value), bounds
+
+
+_last: tuple[Any, TextBatch] | None = None
+
+
+def folded_batch(texts: Any) -> TextBatch:
+    """Return the `TextBatch` of folded texts; the last one is kept, for rules and signatures ask for the same."""
+    global _last
+    if _last is None or not _last[0].equals(texts):
+        _last = texts, TextBatch(fold(texts))
+    return _last[1]
 
 
 def sums(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

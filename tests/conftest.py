@@ -3,10 +3,13 @@ import secrets
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mmedc.policy import Policy, read_policy
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
 
 

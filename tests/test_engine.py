@@ -93,7 +93,7 @@ def test_a_source_that_crashes_costs_one_record(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 50), st.sets(st.integers(0, 39), max_size=4))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_result_does_not_depend_on_batches(rows: int, bad: set[int]) -> None:
     results = []
     for size in (rows, 7):

@@ -48,7 +48,7 @@ def written(term: str, choice: random.Random) -> str:
 
 @pytest.mark.parametrize("name", POLICIES)
 @given(st.sampled_from(LANGUAGES), st.integers(0, 2**32))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300)
 def test_the_gate_bounds_the_terms_of_the_text(name: str, lang: str, seed: int) -> None:
     """Whatever the page, when the text that shows has enough terms the gate lets it pass."""
     policy, choice = POLICIES[name], random.Random(seed)

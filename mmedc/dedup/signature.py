@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
-from mmedc.words import U64, TextBatch, fold, mix
+from mmedc.words import U64, TextBatch, folded_batch, mix
 
 PERMUTATIONS = 112
 SHINGLE_WORDS = 5
@@ -110,7 +110,7 @@ class Sign:
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             texts = batch.column("text")
             content = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts.to_pylist()]
-            signature = signatures(TextBatch(fold(texts)))
+            signature = signatures(folded_batch(texts))
             keys = pa.FixedSizeListArray.from_arrays(pa.array(band_keys(signature, bands).ravel()), bands.count)
             sketch = pa.FixedSizeBinaryArray.from_buffers(
                 SKETCH, len(signature), [None, pa.py_buffer(sketches(signature).tobytes())]

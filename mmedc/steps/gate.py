@@ -51,7 +51,12 @@ ODD = re.compile(
     rb"|\xef(?:\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # widths
 )
 """UTF-8 of characters that folding changes; looked for first in what is not ASCII, which is shorter."""
-MARK = re.compile(rb"[\xcc\xcd][\x80-\xbf]")  # combining
+MARK = re.compile(
+    rb"[\xcc\xcd][\x80-\xbf]|\xe3\x82[\x99\x9a]"  # combining; voicing of Kana
+    rb"|\xe1[\x84-\x87][\x80-\xbf]|\xd9[\x93-\x95]"  # Hangul Jamo, Arabic madda and hamza
+    rb"|\xe0(?:\xa4\xbc|\xa5[\x98-\x9f])"  # Devanagari nukta
+)
+"""UTF-8 of characters that the normal form composes with the one before, or takes apart."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,7 @@ def _letter(entity: bytes) -> bytes | None:
     if not 32 < code <= 0x10FFFF or 0xD800 <= code < 0xE000:
         return None
     char = chr(code)
-    return char.encode() if char.isalnum() or INVISIBLE.match(char) or char in "‐‑" else None
+    return char.encode() if char.isalnum() or INVISIBLE.match(char) or char in "-‐‑./" else None
 
 
 def _bounded(view: bytes, start: int, end: int) -> bool:

@@ -16,7 +16,7 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.limits import drop_below_floor
 from mmedc.policy import Policy
-from mmedc.words import LETTER, NEWLINE, SPACE, SYMBOL, TextBatch, fold, hash_words, sums
+from mmedc.words import LETTER, NEWLINE, SPACE, SYMBOL, TextBatch, folded_batch, hash_words, sums
 
 RULES = (
     "chars",
@@ -57,7 +57,7 @@ class Rules:
 
 def measure(texts: Any, langs: npt.NDArray[Any], stop: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
     """Return the measures of `texts` by name, (D,) each, but `chars`, which normalising counted."""
-    batch = TextBatch(fold(texts))
+    batch = folded_batch(texts)
     classes, codes = batch.classes, batch.codes
     solid = np.maximum(batch.count((classes & SPACE) == 0), 1)
     letters = batch.count((classes & LETTER) != 0)
