@@ -1,10 +1,10 @@
-"""mmedc and plain datatrove over the same files, in turn, with equal workers; one command.
+"""mmedc and a peer over the same files, in turn, with equal workers; one command.
 
-    python benchmarks/side_by_side.py FOLDER [--workers 2] [--rounds 3] [--medical]
+    python benchmarks/side_by_side.py FOLDER [--peer datatrove] [--workers 2] [--rounds 3] [--medical]
 
 FOLDER holds WARC files, or Parquet files with the columns `text` and `url`. `--medical` adds mmedc's
-medical rule to the end of datatrove's pipeline. datatrove runs in an environment of its own, which is
-made at the first call (`.venv-datatrove`).
+medical rule to the end of datatrove's pipeline; Data-Juicer, which reads no WARC, always has it. A peer
+runs in an environment of its own, which is made at the first call (`.venv-datatrove`, `.venv-data-juicer`).
 """
 
 import argparse
@@ -25,20 +25,23 @@ HERE = Path(__file__).parent
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
 
 
-def environment() -> str:
-    """Return the Python of datatrove's environment, made if it is not there."""
-    folder = HERE.parent / ".venv-datatrove"
+PEERS = {"datatrove": "datatrove_pipeline.py", "data-juicer": "juicer_pipeline.py"}
+
+
+def environment(peer: str) -> str:
+    """Return the Python of a peer's environment, made if it is not there."""
+    folder = HERE.parent / f".venv-{peer}"
     python = folder / "bin" / "python"
     done = folder / ".done"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "datatrove.txt"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / f"{peer}.txt"], check=True)
         done.touch()
     return str(python)
 
 
 def terms_file(folder: Path) -> Path:
-    """Write mmedc's lexicons and limits for datatrove's last filter and return the file."""
+    """Write mmedc's lexicons and limits for a peer's last filter and return the file."""
     policy = read_policy("balanced", LANGUAGES)
     config = {
         code: {
@@ -64,28 +67,30 @@ def timed(command: list[str], folder: Path) -> tuple[float, dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
+    parser.add_argument("--peer", choices=PEERS, default="datatrove")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--medical", action="store_true")
     given = parser.parse_args()
-    python = environment()
+    python = environment(given.peer)
     input_folder = Path(given.folder).resolve()
     of_text = any(input_folder.glob("*.parquet"))
     size = sum(path.stat().st_size for path in input_folder.iterdir())
-    rates: dict[str, list[tuple[float, float]]] = {"mmedc": [], "datatrove": []}
+    rates: dict[str, list[tuple[float, float]]] = {"mmedc": [], given.peer: []}
     with tempfile.TemporaryDirectory() as temporary:
         out = {name: Path(temporary) / name for name in rates}
-        theirs = [python, str(HERE / "datatrove_pipeline.py"), str(input_folder), str(out["datatrove"])]
+        theirs = [python, str(HERE / PEERS[given.peer]), str(input_folder), str(out[given.peer])]
         theirs += ["--workers", str(given.workers), "--lid", str(find_model("lid"))]
-        theirs += ["--tasks", str(max(given.workers, len(list(input_folder.glob("*.*"))) // 2))]
-        if given.medical:
+        if given.peer == "datatrove":
+            theirs += ["--tasks", str(max(given.workers, len(list(input_folder.glob("part*")))))]
+        if given.medical or given.peer == "data-juicer":
             theirs += ["--terms", str(terms_file(Path(temporary)))]
         source = f"{{parquet: {input_folder}/*.parquet, text: text, url: url}}" if of_text else ""
         source = source or f"{{warc: {input_folder}/*.warc.gz}}"
         ours = [sys.executable, "-m", "mmedc", "run", "web", "--out", str(out["mmedc"]), "--json", "--quiet"]
         ours += ["--cpus", str(given.workers), "--set", f"sources.pages={source}"]
         for number in range(given.rounds):
-            for name, command in (("mmedc", ours), ("datatrove", theirs)):
+            for name, command in (("mmedc", ours), (given.peer, theirs)):
                 seconds, said = timed(command, out[name])
                 if name == "mmedc":
                     # The peer is given its pages as mmedc counted them, also those that its reader loses.
@@ -95,13 +100,13 @@ def main() -> None:
                     read_here, first, kept = said["read"], said["stages"]["extract"], said["kept"]
                 rates[name].append((read / seconds, read / first))
                 print(
-                    f"round {number + 1} {name:<10} {seconds:7.1f} s, of which gather {first:7.1f} s; "
+                    f"round {number + 1} {name:<11} {seconds:7.1f} s, of which gather {first:7.1f} s; "
                     f"read {read_here:,} kept {kept:,}",
                     flush=True,
                 )
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.workers} workers each")
     print(f"{read:,} documents, {size / 1e6:.1f} MB; start-up included\n")
-    print("| documents/s (medians) | mmedc | datatrove | ratio (each pair) |\n|---|--:|--:|--:|")
+    print(f"| documents/s (medians) | mmedc | {given.peer} | ratio (each pair) |\n|---|--:|--:|--:|")
     for at, what in enumerate(("whole road", "gather")):
         mine, peer = ([rate[at] for rate in rates[name]] for name in rates)
         ratios = sorted(a / b for a, b in zip(mine, peer, strict=True))
