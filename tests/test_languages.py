@@ -115,6 +115,22 @@ PAGES = {
             "쪽의 자리를 고르면 더욱 좋다.",
         ),
     },
+    "hi": {
+        "malaria": (
+            "मलेरिया की रोकथाम",
+            "मलेरिया मच्छर के काटने से फैलने वाला एक संक्रामक रोग है। इसके लक्षणों में तेज बुखार, सिरदर्द, उल्टी और थकान शामिल हैं। "
+            "समय पर उपचार न मिलने पर रोगी को एनीमिया हो सकता है और मस्तिष्क तथा गुर्दे पर असर पड़ सकता है।",
+            "डॉक्टर रक्त परीक्षण से रोग की पहचान करते हैं और दवा की पूरी खुराक लेने की सलाह देते हैं। गर्भवती महिलाओं और बच्चों को "
+            "संक्रमण का खतरा अधिक होता है, इसलिए उन्हें मच्छरदानी में सोना चाहिए।",
+        ),
+        "bageecha": (
+            "घर की छत पर बगीचा",
+            "छत पर बगीचा लगाने के लिए पहले यह देखें कि धूप कितनी देर रहती है। गमलों में नीचे छेद होना चाहिए ताकि पानी न रुके, और मिट्टी "
+            "में थोड़ी रेत और गोबर की खाद मिला लेनी चाहिए।",
+            "टमाटर, धनिया और पुदीना आसानी से उग जाते हैं। गर्मियों में सुबह और शाम दोनों समय पानी दें, और बारिश के मौसम में गमलों को "
+            "ऐसी जगह रखें जहां हवा आती हो।",
+        ),
+    },
 }
 """Pages of our own: per language one that is medical and one that is not."""
 
@@ -135,12 +151,15 @@ def test_a_recipe_of_other_languages_runs(tmp_path: Path) -> None:
     ]
     (tmp_path / "pages.warc.gz").write_bytes(packed(*records))
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("name: two\nlanguages: [de, ko]\nsources:\n  pages: {warc: pages.warc.gz}\n", encoding="utf-8")
+    recipe.write_text(
+        "name: other\nlanguages: [de, ko, hi]\nsources:\n  pages: {warc: pages.warc.gz}\n", encoding="utf-8"
+    )
     out = tmp_path / "corpus"
     Build.prepare(read_recipe(str(recipe)), str(out)).run(Inline(False), Quiet())
     table = pads.dataset(out / "data", format="parquet").to_table(["lang", "locator"]).to_pylist()
     assert sorted((row["lang"], row["locator"]) for row in table) == [
         ("de", "https://de.example/bluthochdruck"),
+        ("hi", "https://hi.example/malaria"),
         ("ko", "https://ko.example/dangnyo"),
     ]
     dropped = {reason for row in read_manifest(str(out))["funnel"] for reason in row["dropped"]}
