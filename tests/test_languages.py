@@ -73,11 +73,17 @@ def test_inflected_forms_are_found(code: str, text: str, expected: list[str]) ->
         ("de", "die angeborenen Rechte, ein Schwindel, der Magen des Marktes"),
         ("ko", "출마 의사를 밝혔다, 세금 증세, 악성 댓글, 문화 유산"),
         ("hi", "उन देशों पर कब्जा और अपराध, गोलार्ध"),
+        ("ar", "أيضًا في كلية الهندسة"),
         ("it", "sotto l'influenza della depressione economica, una vena di follia"),
     ],
 )
 def test_words_that_once_misfired_are_silent(code: str, text: str) -> None:
     assert found(code, text) == []
+
+
+@pytest.mark.parametrize("code", [*LANGUAGES, *OTHERS])
+def test_no_stop_word_is_taken_for_a_term(code: str) -> None:
+    assert found(code, "; ".join(read_language(code).stopwords)) == []
 
 
 PAGES = {
