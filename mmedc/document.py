@@ -10,7 +10,7 @@ MEASURES: dict[str, str] = {
     "medical_density": "share of the text's characters that lie inside lexicon terms, 0 to 1",
     "chars": "characters (Unicode code points)",
     "words": "words; in scripts without spaces, characters",
-    "letter_ratio": "share of letters among the characters that are not space, 0 to 1",
+    "letter_ratio": "share of letters and their marks among the characters that are not space, 0 to 1",
     "symbol_ratio": "share of symbols such as # | = < > among the characters that are not space, 0 to 1",
     "mean_word_chars": "mean length of a word in characters; 1 in scripts without spaces",
     "stopword_ratio": "share of the words that are stop words of the language, 0 to 1",

@@ -68,6 +68,12 @@ def is_unspaced(char: str) -> bool:
     return any(low <= code <= high for low, high in _UNSPACED)
 
 
+@functools.cache
+def in_word(char: str) -> bool:
+    """Tell whether `char` is a letter, a digit or a mark: vowel signs belong to their word."""
+    return char.isalnum() or unicodedata.category(char)[0] == "M"
+
+
 def fold(texts: Any) -> Any:
     """Return texts (an Arrow string array) as matching sees them: NFKC (widths, ligatures), lower case."""
     return pc.utf8_lower(pc.utf8_normalize(texts, "NFKC"))

@@ -22,7 +22,7 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.limits import drop_below_floor
 from mmedc.policy import LanguagePolicy, Policy, is_acronym
-from mmedc.words import is_unspaced
+from mmedc.words import in_word, is_unspaced
 
 Found = tuple[int, float]
 """Distinct terms, and the share of the text's characters that lie in terms."""
@@ -34,7 +34,7 @@ class Medical:
 
     policy: Policy
     name: ClassVar[str] = "medical"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -164,7 +164,7 @@ def free(text: str, outside: int, inside: int) -> bool:
     if outside < 0 or outside >= len(text):
         return True
     out, own = text[outside], text[inside]
-    return not out.isalnum() or not own.isalnum() or is_unspaced(out) or is_unspaced(own)
+    return not in_word(out) or not in_word(own) or is_unspaced(out) or is_unspaced(own)
 
 
 def width(text: str) -> str:

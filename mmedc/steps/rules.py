@@ -16,7 +16,7 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.limits import drop_below_floor
 from mmedc.policy import Policy
-from mmedc.words import LETTER, NEWLINE, SPACE, SYMBOL, TextBatch, folded_batch, hash_words, sums
+from mmedc.words import LETTER, MARK, NEWLINE, SPACE, SYMBOL, TextBatch, folded_batch, hash_words, sums
 
 RULES = (
     "chars",
@@ -40,7 +40,7 @@ class Rules:
 
     policy: Policy
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -60,7 +60,7 @@ def measure(texts: Any, langs: npt.NDArray[Any], stop: dict[str, Any]) -> dict[s
     batch = folded_batch(texts)
     classes, codes = batch.classes, batch.codes
     solid = np.maximum(batch.count((classes & SPACE) == 0), 1)
-    letters = batch.count((classes & LETTER) != 0)
+    letters = batch.count((classes & (LETTER | MARK)) != 0)  # vowel signs are written letters
     symbols = batch.count(((classes & SYMBOL) != 0) | np.isin(codes, MARKUP))
     words = np.diff(batch.word_offsets)
     some = np.maximum(words, 1)
