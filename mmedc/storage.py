@@ -8,8 +8,10 @@ Credentials come from the environment or the profile of the machine only.
 
 import contextlib
 import functools
+import io
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +21,7 @@ import pyarrow.fs as pafs
 from mmedc.errors import RequestError
 
 PART_BYTES = 16 << 20  # of a multipart upload
+AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is worked on
 
 
 @dataclass(frozen=True)
@@ -166,18 +169,45 @@ def _s3(endpoint: str) -> pafs.FileSystem:
 
 
 def open_binary(url: str, offset: int = 0) -> IO[bytes]:
-    """Open a file to read from byte `offset` on: a local file, or a buffered remote stream."""
+    """Open a file to read from byte `offset` on: a local file, or a remote stream that reads ahead."""
     if is_local(url):
         local = Path(url).open("rb")  # noqa: SIM115 (the caller's)
         local.seek(offset)
         return local
     system, path = file_system(url)
-    if not offset:
-        stream: IO[bytes] = system.open_input_stream(path, compression=None, buffer_size=4 << 20)
-        return stream
     file = system.open_input_file(path)
-    size = file.size() - offset
-    return file.get_stream(offset, max(size, 0))  # type: ignore[no-any-return]
+    return io.BufferedReader(_ReadAhead(file.get_stream(offset, max(file.size() - offset, 0))), AHEAD_BYTES)
+
+
+class _ReadAhead(io.RawIOBase):
+    """Fetches the next part of a remote stream while the one before it is worked on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._thread = stream, ThreadPoolExecutor(1)
+        self._part, self._at = memoryview(b""), 0
+        self._next = self._thread.submit(stream.read, AHEAD_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._part:
+            self._part = memoryview(self._next.result())
+            if self._part:
+                self._next = self._thread.submit(self._stream.read, AHEAD_BYTES)
+        size = min(len(self._part), len(buffer))
+        buffer[:size] = self._part[:size]
+        self._part, self._at = self._part[size:], self._at + size
+        return size
+
+    def close(self) -> None:
+        if not self.closed:
+            self._thread.shutdown(cancel_futures=True)
+            self._stream.close()
+        super().close()
 
 
 def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:

@@ -1,6 +1,7 @@
 """Storage: the same calls on a local disk and on S3 (an emulator that this test starts on loopback)."""
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmedc.errors import RequestError
-from mmedc.storage import Store, _object_store, list_inputs, open_binary
+from mmedc.storage import AHEAD_BYTES, Store, _object_store, list_inputs, open_binary
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,17 @@ def test_hub_data_sets_are_read_through_their_file_system(monkeypatch: pytest.Mo
     assert [(one.url, one.bytes) for one in found] == [("hf://datasets/owner/name/a.jsonl", 14)]
     with open_binary(found[0].url) as stream:
         assert stream.read() == b'{"text": "x"}\n'
+
+
+def test_a_remote_input_is_read_ahead_in_order(s3: str) -> None:
+    data = random.Random(1).randbytes(2 * AHEAD_BYTES + 12_345)
+    Store(s3).put("large", data)
+    for offset in (0, 5, AHEAD_BYTES, len(data) - 1, len(data)):
+        with open_binary(f"{s3}/large", offset) as stream:
+            parts = [stream.read(size) for size in (1, 0, 70_000, AHEAD_BYTES + 1)]
+            assert stream.tell() == sum(map(len, parts))
+            assert b"".join(parts) + stream.read() == data[offset:]
+    with open_binary(f"{s3}/large") as stream:
+        stream.read(10)  # closed with a part on its way
+    with pytest.raises(FileNotFoundError):
+        open_binary(f"{s3}/none")
