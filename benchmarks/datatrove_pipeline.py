@@ -19,21 +19,18 @@ import shutil
 import time
 
 
-def medical_filter(path):
-    """Return a function document → bool by the terms of `path`: whole words, longest match, count and density."""
-    import ahocorasick_rs
+class MedicalRule:
+    """Tells whether a document passes by the terms of `path`: whole words, longest match, count and density.
 
-    with open(path, encoding="utf-8") as file:
-        config = json.load(file)
-    automata = {}
-    for lang, one in config.items():
-        owner = {form.lower(): number for number, forms in enumerate(one["terms"]) for form in forms}
-        patterns = list(owner)
-        built = ahocorasick_rs.AhoCorasick(patterns, matchkind=ahocorasick_rs.MATCHKIND_LEFTMOST_LONGEST)
-        automata[lang] = built, [owner[pattern] for pattern in patterns], one
+    Picklable: each worker makes its automata at its first document.
+    """
 
-    def keep(document):
-        automaton, owners, one = automata[document.metadata["language"]]
+    def __init__(self, path):
+        self.path, self.automata = path, {}
+
+    def __call__(self, document):
+        """Return whether the document passes."""
+        automaton, owners, one = (self.automata or self.make())[document.metadata["language"]]
         text = document.text.lower()
         spaced = document.metadata["language"] not in ("zh", "ja")
         terms, chars = set(), 0
@@ -44,7 +41,17 @@ def medical_filter(path):
                 chars += end - start
         return len(terms) >= one["min_terms"] and chars >= one["min_density"] * len(text)
 
-    return keep
+    def make(self):
+        """Make the automaton of each language and return them."""
+        import ahocorasick_rs
+
+        with open(self.path, encoding="utf-8") as file:
+            config = json.load(file)
+        for lang, one in config.items():
+            owner = {form.lower(): number for number, forms in enumerate(one["terms"]) for form in forms}
+            built = ahocorasick_rs.AhoCorasick(list(owner), matchkind=ahocorasick_rs.MATCHKIND_LEFTMOST_LONGEST)
+            self.automata[lang] = built, list(owner.values()), one
+        return self.automata
 
 
 def main():
@@ -90,7 +97,7 @@ def main():
         ).run()
         stages[name] = round(time.time() - start, 2)
 
-    medical = [LambdaFilter(medical_filter(given.terms))] if given.terms else []
+    medical = [LambdaFilter(MedicalRule(given.terms))] if given.terms else []
     if glob.glob(f"{given.folder}/*.parquet"):
         texts = [ParquetReader(given.folder, glob_pattern="*.parquet", id_key="url")]
     else:

@@ -60,7 +60,9 @@ def timed(command: list[str], folder: Path) -> tuple[float, dict]:
     """Run a command from an empty folder and return (wall seconds, the JSON of its last line)."""
     shutil.rmtree(folder, ignore_errors=True)
     begun = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
     return time.perf_counter() - begun, json.loads(done.stdout.strip().splitlines()[-1])
 
 
