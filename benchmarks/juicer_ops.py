@@ -6,11 +6,11 @@ Loaded by `dj-process` through `custom_operator_paths`; run in Data-Juicer's own
 import fasttext
 from data_juicer.ops.base_op import OPERATORS, Filter
 from data_juicer.utils.constant import Fields
-from datatrove_pipeline import medical_filter
+from datatrove_pipeline import MedicalRule
 
 
 class _Document:
-    """What `medical_filter` asks for."""
+    """What the medical rule asks for."""
 
     def __init__(self, text: str, lang: str) -> None:
         self.text, self.metadata = text, {"language": lang}
@@ -30,7 +30,7 @@ class MedicalFilter(Filter):
     def compute_stats_batched(self, samples):
         """Write the verdict into each sample's stats."""
         if self._loaded is None:
-            self._loaded = fasttext.load_model(self.lid), medical_filter(self.terms)
+            self._loaded = fasttext.load_model(self.lid), MedicalRule(self.terms)
         model, keep = self._loaded
         for text, stat in zip(samples[self.text_key], samples[Fields.stats], strict=True):
             labels, scores = model.predict(text.replace("\n", " "))

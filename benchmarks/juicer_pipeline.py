@@ -45,14 +45,16 @@ def main():
     with open(f"{given.out}/config.yaml", "w", encoding="utf-8") as file:
         json.dump(config, file)  # JSON is YAML
     begun = time.time()
-    subprocess.run(
+    done = subprocess.run(
         [os.path.join(os.path.dirname(sys.executable), "dj-process"), "--config", file.name],
-        check=True,
         cwd=given.out,
         env=os.environ | {"PYTHONPATH": here},
         capture_output=True,
+        text=True,
     )
     seconds = time.time() - begun
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
     read = sum(pq.read_metadata(path).num_rows for path in glob.glob(f"{given.folder}/*.parquet"))
     with open(f"{given.out}/texts.jsonl", encoding="utf-8") as file:
         kept = sum(1 for _ in file)
