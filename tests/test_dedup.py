@@ -1,6 +1,8 @@
 """Duplicates: signatures against datasketch, matching and grouping against plain definitions."""
 
 import random
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,23 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmedc.dedup.passes import DROP, KINDS, RECORD, Match, drops_of, ranges_for
-from mmedc.dedup.signature import PERMUTATIONS, Bands, band_keys, bands_for, estimate, signatures, sketches
-from mmedc.words import TextBatch
+from mmedc.dedup.exchange import Match
+from mmedc.dedup.groups import TIE, drops_of, stars, strongest
+from mmedc.dedup.records import EDGE, KINDS, KNOWN, NODE, RECORD, edges_of, place_of, ranges_for
+from mmedc.dedup.signature import (
+    PERMUTATIONS,
+    SKETCH_BYTES,
+    Bands,
+    band_keys,
+    bands_for,
+    estimate,
+    long_signatures,
+    signatures,
+    sketches,
+    standard_error,
+)
+from mmedc.dedup.weigh import SHINGLES, jaccards, sets_of
+from mmedc.words import TextBatch, fold
 
 ALPHABETS = {
     "en": [a + b + c for a in "bcdfgklmnprst" for b in "aeiou" for c in ("n", "l", "st")],
@@ -61,7 +77,7 @@ def test_estimates_are_as_good_as_datasketchs(lang: str) -> None:
     oracle = np.array([theirs(a).jaccard(theirs(b)) for a, b in zip(ones, others, strict=True)])
     rmse = {name: float(np.sqrt(((value - truth) ** 2).mean())) for name, value in
             {"full": full, "short": short, "oracle": oracle}.items()}  # fmt: skip
-    assert rmse["full"] < 0.045 and rmse["short"] < 0.05
+    assert rmse["full"] < 0.045 and rmse["short"] < 0.07
     assert rmse["full"] < rmse["oracle"] * 1.35
     assert abs(float((full - truth).mean())) < 0.01  # without bias
 
@@ -95,49 +111,112 @@ def test_documents_without_words_have_no_signature() -> None:
     assert (empty == np.uint64(2**64 - 1)).all() and not (word == empty).any()
 
 
+def test_the_estimate_errs_as_it_says() -> None:
+    ones, others, truth = pairs("en", 400)
+    short = estimate(sketches(signed(ones)), sketches(signed(others)))
+    wrong = [(a - b) / standard_error(b) for a, b in zip(short, truth, strict=True) if b < 1]
+    assert 0.85 < float(np.sqrt(np.mean(np.square(wrong)))) < 1.15
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_long_text_is_signed_in_pieces(lang: str) -> None:
+    draw = random.Random(3)
+    texts = [text_of(draw.choices(ALPHABETS[lang], k=size), lang) for size in (0, 3, 40, 5_000, 700, 20_000)]
+    folded = fold(pa.array(texts, pa.large_string()))
+    whole = signatures(TextBatch(folded))
+    for piece in (64, 1_000, 30_000):
+        assert (long_signatures(folded, piece) == whole).all()
+
+
+def test_a_book_of_3000_pages_is_signed_in_bounded_memory() -> None:
+    code = (
+        "import random, resource, pyarrow as pa\n"
+        "from mmedc.dedup.signature import Sign, bands_for\n"
+        "draw = random.Random(1)\n"
+        "page = lambda: ' '.join(str(draw.randrange(10**6)) for _ in range(450))\n"
+        "book = '\\n'.join(page() for _ in range(3000))\n"
+        "batch = pa.RecordBatch.from_pydict({'text': pa.array([book], pa.large_string())})\n"
+        "transform = Sign(0.8).open()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "transform(batch)\n"
+        "print(len(book), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    chars, mib = map(int, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split())
+    assert chars > 9_000_000 and mib < 300
+
+
 def records(rows: list[tuple[int, int, int, int, bytes]]) -> pa.Table:
     """Return RECORD rows of (key, kind, rank, place, sketch)."""
     return pa.Table.from_pylist([dict(zip(RECORD.names, row, strict=True)) for row in rows], RECORD)
 
 
-A, B = bytes(PERMUTATIONS), bytes([255] * PERMUTATIONS)
+A, B = bytes(SKETCH_BYTES), bytes([255] * SKETCH_BYTES)
 
 
-def edges_of(rows: list[tuple[int, int, int, int, bytes]]) -> set[tuple[int, int, int]]:
-    table, _ = Match(0.8).edges(records(rows))
-    return {(row["kind"], row["one"], row["other"]) for row in table.to_pylist()}
+def like_a(jaccard: float) -> bytes:
+    """Return a sketch that seems to be of a text this much like that of `A`."""
+    differ = round((1 - jaccard) * 0.75 * PERMUTATIONS)
+    value = sum(1 << 2 * at for at in range(differ))
+    return value.to_bytes(SKETCH_BYTES, "little")
+
+
+def pairs_of(rows: list[tuple[int, int, int, int, bytes]], published: int = 9) -> tuple[set[Any], set[Any]]:
+    """Return the sure and the doubtful pairs as (kind, who goes, who stays)."""
+    sure, doubt, _ = Match(0.8, 1, (0, published)).pairs(records(rows))
+    return tuple(  # type: ignore[return-value]
+        {(row["kind"], row["place"], row["to_place"]) for row in table.to_pylist()} for table in (sure, doubt)
+    )
 
 
 def test_only_verified_pairs_count() -> None:
     bucket = [(5, 2, rank, place, sketch) for rank, place, sketch in ((1, 10, A), (2, 11, B), (3, 12, A), (4, 13, B))]
-    assert edges_of(bucket) == {(2, 10, 12), (2, 11, 13)}
-    assert edges_of([(5, 2, 1, 10, A), (6, 2, 2, 11, A)]) == set()
-    assert edges_of([(5, 0, 1, 10, A), (5, 1, 1, 11, A)]) == set()  # a locator is not a content
+    assert pairs_of(bucket) == ({(2, 12, 10), (2, 13, 11)}, set())
+    assert pairs_of([(5, 2, 1, 10, A), (6, 2, 2, 11, A)]) == (set(), set())
+    assert pairs_of([(5, 0, 1, 10, A), (5, 1, 1, 11, A)]) == (set(), set())  # a locator is not a content
+
+
+@pytest.mark.parametrize(("jaccard", "sure", "doubt"), [(0.5, 0, 0), (0.72, 0, 1), (0.85, 0, 1), (0.95, 1, 0)])
+def test_pairs_near_the_line_are_left_to_their_texts(jaccard: float, sure: int, doubt: int) -> None:
+    found = pairs_of(
+        [(5, 2, 1, 10, A), (5, 2, 2, 11, like_a(jaccard)), (6, 2, 1, 10, A), (6, 2, 2, 11, like_a(jaccard))]
+    )
+    assert tuple(map(len, found)) == (sure, doubt)
+
+
+def test_what_is_published_stays_and_its_text_is_not_asked_for() -> None:
+    old = int(place_of(9, np.array([4]))[0])
+    assert pairs_of([(5, 2, 0, old, A), (5, 2, 1, 11, like_a(0.84)), (5, 2, 2, 12, like_a(0.74))]) == (
+        {(2, 11, old)},
+        set(),
+    )
+    assert pairs_of([(5, 1, 0, old, A), (5, 1, 0, old + 1, A)]) == (set(), set())
 
 
 def test_an_id_that_only_begins_alike_is_another() -> None:
-    assert edges_of([(5, 0, 1, 10, A), (5, 0, 2, 11, A)]) == set()
-    assert edges_of([(5, 0, 1, 10, A), (5, 0, (7 << 32) + 1, 11, B)]) == {(0, 10, 11)}
+    assert pairs_of([(5, 0, 1, 10, A), (5, 0, 2, 11, A)]) == (set(), set())
+    assert pairs_of([(5, 0, 1, 10, A), (5, 0, (7 << 32) + 1, 11, B)]) == ({(0, 11, 10)}, set())
 
 
 def test_a_bucket_of_unlike_documents_ends() -> None:
     draw = np.random.default_rng(1)
-    rows = [(5, 2, n, n, draw.bytes(PERMUTATIONS)) for n in range(300)]
-    table, compared = Match(0.8).edges(records(rows))
-    assert table.num_rows == 0 and compared < 64 * 300
+    rows = [(5, 2, n, n, draw.bytes(SKETCH_BYTES)) for n in range(300)]
+    sure, doubt, compared = Match(0.8, 1, (0, 9)).pairs(records(rows))
+    assert sure.num_rows == doubt.num_rows == 0 and compared < 64 * 300
 
 
-def edge_table(rows: list[tuple[int, int, int]], ranks: dict[int, int]) -> pa.Table:
-    return pa.table(
-        {
-            "kind": pa.array([kind for kind, _, _ in rows], pa.uint8()),
-            "one": pa.array([one for _, one, _ in rows], pa.int64()),
-            "other": pa.array([other for _, _, other in rows], pa.int64()),
-            "one_rank": pa.array([ranks[one] for _, one, _ in rows], pa.uint64()),
-            "other_rank": pa.array([ranks[other] for _, _, other in rows], pa.uint64()),
-            "jaccard": pa.array([1.0] * len(rows), pa.float32()),
-        }
-    )
+def nodes_of(ranks: list[int], sketch: list[bytes] | None = None) -> pa.Table:
+    """Return NODE rows: places 0, 1, …, with these ranks."""
+    sketch = sketch or [A] * len(ranks)
+    return pa.table([ranks, list(range(len(ranks))), sketch], schema=pa.schema(NODE))
+
+
+def edge_table(rows: list[tuple[int, int, int]], nodes: pa.Table) -> pa.Table:
+    """Return EDGE rows for (kind, one, other), from the worse row to the better."""
+    rank = nodes["rank"].to_pylist()
+    ends = [(one, other) if rank[one] > rank[other] else (other, one) for _, one, other in rows]
+    kinds = np.array([kind for kind, _, _ in rows], np.int64)
+    worse, better = (np.array([end[side] for end in ends], np.int64) for side in (0, 1))
+    return edges_of(kinds, nodes, worse, better) if rows else EDGE.empty_table()
 
 
 def groups_of(rows: list[tuple[int, int, int]]) -> dict[int, set[int]]:
@@ -154,29 +233,60 @@ edges = st.lists(
 )
 
 
-@given(edges, st.randoms(use_true_random=False))
+@given(edges, st.permutations(range(26)))
 @settings(max_examples=80)
-def test_one_of_each_group_stays(rows: list[tuple[int, int, int]], draw: random.Random) -> None:
-    order = list(range(26))
-    draw.shuffle(order)
-    ranks = {node: order[node] for node in range(26)}
-    drops = drops_of(edge_table(rows, ranks))
-    assert drops.schema.names == DROP.names
+def test_one_of_each_group_stays(rows: list[tuple[int, int, int]], ranks: list[int]) -> None:
+    table = edge_table(rows, nodes_of(ranks))
+    ties = strongest(table)
+    drops, unlike = drops_of(stars(table), ties, 0.5, 9)
     groups = groups_of(rows)
     best = {node: min(group, key=lambda one: ranks[one]) for node, group in groups.items()}
     found = {row["place"]: row for row in drops.to_pylist()}
-    assert set(found) == {node for node in groups if best[node] != node}
-    strong = groups_of([edge for edge in rows if edge[0] == 0])
+    assert set(found) == {node for node in groups if best[node] != node} and not unlike
     for node, row in found.items():
         assert row["survivor"] == best[node]
-        better = any(ranks[other] < ranks[node] for other in strong.get(node, ()))
-        assert (row["reason"] == KINDS[0]) == better
-    draw.shuffle(rows)
-    assert drops_of(edge_table(rows, ranks)).select(["place", "reason", "survivor"]) == drops.select(
-        ["place", "reason", "survivor"]
-    )
+        to_better = [kind for kind, *ends in rows if node in ends and min(ranks[end] for end in ends) < ranks[node]]
+        assert row["reason"] == KINDS[min(to_better, default=2)]
+
+
+def test_a_chain_of_unlike_documents_is_not_one_group() -> None:
+    nodes = nodes_of([0, 1, 2, 3], [A, like_a(0.85), like_a(0.6), like_a(0.3)])
+    table = edge_table([(2, 1, 0), (2, 2, 1), (2, 3, 2)], nodes)
+    drops, unlike = drops_of(stars(table), strongest(table), 0.5, 9)
+    assert drops["place"].to_pylist() == [1, 2] and unlike == 1
+
+
+def test_a_locator_stands_once_even_where_its_group_goes_astray() -> None:
+    nodes = nodes_of([0, 1, 2], [A, like_a(0.85), like_a(0.2)])
+    table = edge_table([(2, 1, 0), (0, 2, 1)], nodes)
+    drops, unlike = drops_of(stars(table), strongest(table), 0.5, 9)
+    assert drops.select(["place", "reason", "survivor"]).to_pylist() == [
+        {"place": 1, "reason": "near_duplicate", "survivor": 0},
+        {"place": 2, "reason": "same_locator", "survivor": 1},
+    ]
+    assert unlike == 0
+
+
+def test_a_row_that_is_published_already_says_so() -> None:
+    place = place_of(3, np.array([5]))
+    known = pa.table([[0], place, [A]], schema=pa.schema(NODE))
+    nodes = pa.concat_tables([known, nodes_of([7])])
+    drops, _ = drops_of(edges_of(np.array([1]), nodes, np.array([1]), np.array([0])), TIE.empty_table(), 0.5, 3)
+    assert drops["reason"].to_pylist() == [KNOWN]
 
 
 def test_ranges_grow_with_the_corpus() -> None:
     assert ranges_for(0, 14) == ranges_for(100_000, 14) == 1
     assert ranges_for(1_000_000, 14) == 8
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_texts_are_weighed_as_sets_of_shingles(lang: str) -> None:
+    ones, others, truth = pairs(lang)
+
+    def table(texts: list[str]) -> pa.Table:
+        sets = list(sets_of(pa.array(texts, pa.large_string())))
+        return pa.table([list(range(len(texts))), pa.array(sets, SHINGLES.field(1).type)], schema=SHINGLES)
+
+    at = np.arange(len(truth))
+    assert np.abs(jaccards(table(ones), table(others), at, at) - truth).max() < 1e-9

@@ -14,7 +14,7 @@ HEAVY = {
     "fasttext": {"steps/language.py"},
     "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/glance.py"},
     "fastwarc": {"sources/warc.py"},
-    "scipy": {"dedup/passes.py"},
+    "scipy": {"dedup/groups.py"},
     "typer": {"cli.py"},
 }
 

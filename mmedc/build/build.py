@@ -1,15 +1,15 @@
 """Brings a recipe to a published corpus, pass by pass; what is done is passed over."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mmedc.build.dedup import Dedup
 from mmedc.build.gather import gather_pass
 from mmedc.build.publish import publish
 from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
 from mmedc.corpus.tokens import check_tokenizer
-from mmedc.dedup.passes import Components, Exchange, KeysOf, Match, ranges_for
-from mmedc.dedup.signature import bands_for
 from mmedc.engine.commit import entries
 from mmedc.engine.run import WORK, Runner, Watcher, run_pass
 from mmedc.engine.unit import Entry, Pass, Unit, digest_of
@@ -89,42 +89,23 @@ class Build:
         recipe, policy = self.recipe, self.policy
         yield self.gather
         gathered = done["gather"]
-        keys = [entry.outputs["keys"] for entry in gathered]
-        inputs = digest_of([output.sha256 for output in keys])
-        decide = policy.digest("decide")
-        sources = tuple(recipe.sources)
-        jaccard, retries = recipe.dedup.jaccard, recipe.limits.retries
-        bands = bands_for(jaccard).count
-        ranges = ranges_for(sum(output.rows for output in keys), bands)
-        exchange = Exchange(policy, sources, ranges, recipe.dedup.minhash)
-        key = digest_of(inputs, decide, sources, ranges, recipe.dedup.minhash, VERSIONS)
-        units = [
-            Unit(f"{number:06d}", self.gather.units[number].label, KeysOf(number, output), output.bytes)
-            for number, output in enumerate(keys)
-        ]
-        yield Pass("exchange", key, exchange, tuple(units), retries)
-
-        key = digest_of(key, jaccard)
-        units = []
-        for number in range(ranges):
-            files = tuple(entry.outputs[f"range-{number:04d}"] for entry in done["exchange"])
-            units.append(
-                Unit(f"{number:06d}", f"key range {number + 1} of {ranges}", files, sum(one.bytes for one in files))
-            )
-        yield Pass("match", key, Match(jaccard), tuple(units), retries)
-
-        edges = tuple(entry.outputs["edges"] for entry in done["match"])
-        size = sum(output.bytes for output in edges)
-        yield Pass("group", key, Components(), (Unit("000000", "groups", edges, size),), retries)
-
-        drops = done["group"][0].outputs["drops"]
+        keys, documents = ([entry.outputs[role] for entry in gathered] for role in ("keys", "documents"))
+        retries = recipe.limits.retries
+        dedup = Dedup(policy, tuple(recipe.sources), recipe.dedup.jaccard, recipe.dedup.minhash, retries)
+        for one in dedup.passes(keys, documents, [], done):
+            yield one
+        key = one.key
+        drops = tuple(entry.outputs["drops"] for entry in done["settle"])
+        groups = dedup.groups([output.rows for output in keys])
         units = []
         for number, entry in enumerate(gathered):
             unit = self.gather.units[number]
             piece: Piece = unit.spec
-            spec = Gathered(number, piece.source, entry.outputs["documents"], entry.outputs["keys"], drops)
+            group = bisect_right(groups, number) - 1
+            spec = Gathered(number, piece.source, entry.outputs["documents"], entry.outputs["keys"], group)
             units.append(Unit(f"{number:06d}", unit.label, spec, entry.outputs["keys"].bytes))
-        yield Pass("select", key, Select(policy), tuple(units), retries)
+        key = digest_of(key, VERSIONS["select"])
+        yield Pass("select", key, Select(policy, drops, len(gathered)), tuple(units), retries)
 
         shards = self._shards(gathered, done["select"])
         key = digest_of(key, recipe.publish.model_dump(), VERSIONS)
@@ -157,5 +138,5 @@ class Build:
         return shards
 
 
-VERSIONS = {"exchange": 1, "match": 1, "select": 1, "publish": 1}
+VERSIONS = {"select": 1, "publish": 1}
 """Raised when the code of a pass changes what it leaves."""

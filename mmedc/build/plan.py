@@ -5,7 +5,8 @@ from typing import Any
 from mmedc.build.build import Build
 from mmedc.sources import Piece
 
-NAMES = ("gather", "exchange", "match", "group", "select", "publish")
+NAMES = ("gather", "exchange", "match", "settle", "select", "publish")
+"""The passes that every build has; others depend on what is found."""
 BYTES_PER_S = {"warc": 4.5e6, "files": 2e7, "parquet": 4.6e6, "jsonl": 1e7}
 """Input bytes per second and core in gather, as they lie on disk: measured on a mixed crawl (4.5 MB of gzip hold
 23 MB of pages) and on texts made from it, AMD EPYC."""
@@ -18,7 +19,7 @@ def plan_rows(build: Build) -> list[dict[str, Any]]:
     """
     found = build.done()
     rows: list[dict[str, Any]] = []
-    for name in NAMES:
+    for name in [*found, *(name for name in NAMES if name not in found)]:
         if name not in found:
             rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
             continue

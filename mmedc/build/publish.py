@@ -64,7 +64,7 @@ def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
         "versions": {"mmedc": __version__, **{name: metadata.version(name) for name in PACKAGES}},
         "funnel": funnel_rows(funnel),
-        "dedup": done["group"][0].notes,
+        "dedup": dedup_notes(done),
         "shards": shards,
     }
     old = json.loads(store.get(NAME)) if store.exists(NAME) else None
@@ -92,6 +92,14 @@ def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict
     store.put("README.md", card(manifest, stats(manifest)).encode())
     store.put(NAME, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
     return manifest
+
+
+def dedup_notes(done: dict[str, list[Entry]]) -> dict[str, int]:
+    """Return what the passes over keys counted."""
+    counted = (("match", ("compared", "edges", "doubts")), ("weigh", ("weighed", "alike")), ("settle", ("unlike",)))
+    return {
+        name: sum(entry.notes[name] for entry in done[key]) for key, names in counted if key in done for name in names
+    }
 
 
 def _sha256(data: pa.Buffer) -> str:

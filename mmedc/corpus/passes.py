@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mmedc.corpus.tokens import token_counter
 from mmedc.document import DOCUMENT
 from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
-from mmedc.engine.commit import read_table
+from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.unit import Output, Result, Stream, Unit
 from mmedc.limits import reasons
 from mmedc.policy import Policy
@@ -30,7 +30,8 @@ class Gathered:
     source: str
     documents: Output
     keys: Output
-    drops: Output
+    group: int
+    """The row group of the `drops` that holds this unit's."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Select:
     """
 
     policy: Policy
+    drops: tuple[Output, ...]
+    units: int
+    """How many gather units there are."""
+    published: tuple[str, ...] = ()
+    """The URLs of corpora whose files of keys are numbered after the gather units."""
 
     def run(self, unit: Unit, store: Store) -> Result:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
@@ -50,7 +56,9 @@ class Select:
         why = reasons(keys, self.policy)
         decided = pc.is_null(why).to_numpy(zero_copy_only=False)
         low, high = spec.number << 32, (spec.number + 1) << 32
-        drops = read_table(store, spec.drops, filters=[("place", ">=", low), ("place", "<", high)])
+        drops = pa.concat_tables([read_groups(store, file, [spec.group]) for file in self.drops])
+        place = drops["place"].to_numpy()
+        drops = drops.filter(pa.array((place >= low) & (place < high)))
         doubled = np.full(keys.num_rows, None, object)
         doubled[drops["place"].to_numpy() - low] = drops["reason"].to_pylist()
         duplicates = pa.array(doubled, pa.string())
@@ -82,7 +90,9 @@ class Select:
             detail = ""
             if low is None:
                 other = survivors[(spec.number << 32) + index]
-                detail = f"unit={other >> 32} row={other & 0xFFFFFFFF}"
+                unit, at = other >> 32, other & 0xFFFFFFFF
+                where = f"corpus={self.published[unit - self.units]}" if unit >= self.units else f"unit={unit}"
+                detail = f"{where} row={at}"
             text = None
             sampled[reason] = sampled.get(reason, 0) + 1
             if sampled[reason] <= SAMPLES:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -56,9 +57,15 @@ def parquet_bytes(stream: Stream) -> tuple[Any, int]:
     """
     sink, rows = pa.BufferOutputStream(), 0
     with pq.ParquetWriter(
-        sink, stream.schema, compression="zstd", compression_level=3, write_page_checksum=True, write_page_index=True
+        sink,
+        stream.schema,
+        compression="zstd",
+        compression_level=1 if stream.whole else 3,
+        use_dictionary=not stream.whole,
+        write_page_checksum=True,
+        write_page_index=not stream.whole,
     ) as writer:
-        for group in _row_groups(stream):
+        for group in stream.parts if stream.whole else _row_groups(stream):
             writer.write_table(group, row_group_size=max(group.num_rows, 1))
             rows += group.num_rows
     return sink.getvalue(), rows
@@ -96,6 +103,29 @@ def read_table(store: Store, output: Output, columns: list[str] | None = None, *
     """Read a committed file, or some of its columns, checking the checksum of every page."""
     with store.open_input(output.path) as file:
         return pq.read_table(file, columns=columns, page_checksum_verification=True, use_threads=False, **options)
+
+
+def read_groups(store: Store, output: Output, groups: list[int], columns: list[str] | None = None) -> pa.Table:
+    """Read row groups of a committed file, or some of their columns; only their bytes are fetched."""
+    with store.open_input(output.path) as file:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        return parquet.read_row_groups(groups, columns=columns, use_threads=False)
+
+
+def read_rows(
+    store: Store, output: Output, rows: npt.NDArray[np.int64], columns: list[str]
+) -> Iterator[tuple[npt.NDArray[np.int64], pa.Table]]:
+    """Yield (rows, their table) for the sorted `rows` of a committed file, a row group at a time."""
+    with store.open_input(output.path) as file:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        sizes = [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        cuts = np.searchsorted(rows, starts)
+        for number in range(len(sizes)):
+            mine = rows[cuts[number] : cuts[number + 1]]
+            if len(mine):
+                table = parquet.read_row_group(number, columns=columns, use_threads=False)
+                yield mine, table.take(mine - starts[number])
 
 
 def entries(store: Store, one: Pass) -> dict[str, Entry]:

@@ -38,6 +38,8 @@ class Stream:
     parts: Iterator[pa.Table]
     group_by: str | None = None
     """A column at whose changes a row group ends."""
+    whole: bool = False
+    """True: every part is a row group of its own, also an empty one, for `read_groups`; of keys, that is of noise."""
 
 
 Tables = dict[str, "pa.Table | Stream"]

@@ -1,0 +1,110 @@
+"""What travels between the passes over keys: records, edges, and files cut by the range they are for.
+
+A row is known by its place: the number of its gather unit, times 2^32, plus its row there. A node is
+a row as duplicates see it: rank and place, which order all rows by who stays, and a sketch. A file
+that is cut by range has one row group for each range, so that a reader fetches its own bytes only.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmedc.dedup.signature import SKETCH, SKETCH_BYTES
+from mmedc.engine.commit import read_groups
+from mmedc.engine.unit import Output, Stream
+from mmedc.storage import Store
+from mmedc.words import U64, mix
+
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+KINDS = ("same_locator", "exact_duplicate", "near_duplicate")
+KNOWN = "already_published"
+"""The reason of a row that a published corpus has already, of whatever kind."""
+
+RANGE_RECORDS = 2_000_000  # about 110 MB in memory
+RANGE_EDGES = 400_000
+NODE = [("rank", pa.uint64()), ("place", pa.int64()), ("sketch", SKETCH)]
+RECORD = pa.schema([("key", pa.uint64()), ("kind", pa.uint8()), *NODE])
+EDGE = pa.schema([("kind", pa.uint8()), *NODE, *((f"to_{name}", kind) for name, kind in NODE)])
+"""A row and a better one that it is like; `kind` is an index into KINDS."""
+ASK = pa.schema([("place", pa.int64()), ("group", pa.int64())])
+"""The shingles of the row at `place` are needed in a group of gather units."""
+DROP = pa.schema(
+    [
+        ("place", pa.int64()),
+        ("reason", pa.string()),  # of KINDS, or KNOWN
+        ("survivor", pa.int64()),
+        ("jaccard", pa.float32()),  # of the two, estimated
+    ]
+)
+
+
+def ranges_for(rows: int, bands: int, size: int = RANGE_RECORDS) -> int:
+    """Return into how many key ranges the records of `rows` documents are cut."""
+    return max(1, -(-rows * (bands + 2) // size))
+
+
+def place_of(unit: int, row: I64) -> I64:
+    """Return the places of rows of gather unit number `unit`."""
+    return row + (np.int64(unit) << np.int64(32))
+
+
+def range_of(keys: U64, ranges: int) -> I64:
+    """Return the range of each key: equal slices of the 64-bit space."""
+    return ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
+
+
+def owner_of(places: I64, ranges: int) -> I64:
+    """Return the range that looks after each row, evenly."""
+    return range_of(mix(places.astype(np.uint64) + np.uint64(1)), ranges)
+
+
+def group_of(places: I64, groups: tuple[int, ...]) -> I64:
+    """Return the group of gather units that each row lies in; `groups` are their first units."""
+    found: I64 = np.searchsorted(np.array(groups), places >> np.int64(32), side="right") - 1
+    return found
+
+
+def cut(table: pa.Table, target: I64, ranges: int) -> Stream:
+    """Return `table` as a file of `ranges` row groups: the rows for each target, in their order."""
+    order = np.argsort(target, kind="stable")
+    bounds = np.searchsorted(target[order], np.arange(ranges + 1))
+
+    def parts() -> Iterator[pa.Table]:
+        for low, high in pairwise(bounds):
+            yield table.take(order[low:high])
+
+    return Stream(table.schema, parts(), whole=True)
+
+
+def read_cut(store: Store, files: tuple[Output, ...], number: int, schema: pa.Schema) -> pa.Table:
+    """Return what the `files`, cut by range, hold for range `number`."""
+    tables = [read_groups(store, file, [number]) for file in files if file.rows]
+    return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+
+
+def sketch_matrix(column: pa.ChunkedArray) -> U8:
+    """Return a SKETCH column as (N, SKETCH_BYTES)."""
+    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(flat, pa.ChunkedArray):
+        flat = flat.chunk(0) if flat.num_chunks else pa.array([], SKETCH)
+    data = np.frombuffer(flat.buffers()[1], np.uint8) if len(flat) else np.zeros(0, np.uint8)
+    start = flat.offset * SKETCH_BYTES
+    return data[start : start + len(flat) * SKETCH_BYTES].reshape(len(flat), SKETCH_BYTES)
+
+
+def sketch_array(matrix: U8) -> pa.Array:
+    """Return (N, SKETCH_BYTES) as a SKETCH column."""
+    return pa.FixedSizeBinaryArray.from_buffers(
+        SKETCH, len(matrix), [None, pa.py_buffer(np.ascontiguousarray(matrix).tobytes())]
+    )
+
+
+def edges_of(kind: npt.NDArray[np.integer], nodes: pa.Table, one: I64, other: I64) -> pa.Table:
+    """Return EDGE rows between rows `one` and `other` of `nodes`, which has the columns of NODE."""
+    ends = [nodes[name].take(pa.array(at)) for at in (one, other) for name, _ in NODE]
+    return pa.table([pa.array(kind.astype(np.uint8)), *ends], schema=EDGE)

@@ -1,0 +1,115 @@
+"""The true Jaccard of pairs near the line, from their texts: a group of gather units at a time.
+
+The sets of shingles of one side travel to the group of the other, so that each group's texts are
+read at most twice, in order, however the pairs lie.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmedc.dedup.records import ASK, EDGE, I64, cut, owner_of, place_of, read_cut
+from mmedc.dedup.signature import SHINGLE_WORDS
+from mmedc.engine.commit import read_rows
+from mmedc.engine.unit import Output, Result, Unit
+from mmedc.storage import Store
+from mmedc.words import TextBatch, fold
+
+SLICE_PAIRS = 1_000
+SHINGLES = pa.schema([("place", pa.int64()), ("shingles", pa.large_list(pa.uint32()))])
+"""The set of a text's shingles: the lower halves of their hashes, sorted."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A group of gather units: its number, and (number, documents) of each unit."""
+
+    number: int
+    documents: tuple[tuple[int, Output], ...]
+
+
+@dataclass(frozen=True)
+class Shingle:
+    """Leaves the `shingles` that other groups ask for, cut by group. Unit spec: Texts."""
+
+    groups: int
+    asks: tuple[Output, ...]
+
+    def run(self, unit: Unit, store: Store) -> Result:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        spec: Texts = unit.spec
+        asks = read_cut(store, self.asks, spec.number, ASK)
+        wanted = np.unique(np.stack([asks[name].to_numpy() for name in ASK.names]), axis=1)
+        places, at = np.unique(wanted[0], return_inverse=True)
+        sets = shingle_sets(store, spec.documents, places).take(pa.array(at))
+        return Result({"shingles": cut(sets, wanted[1], self.groups)})
+
+
+@dataclass(frozen=True)
+class Weigh:
+    """Leaves as `edges`, cut by owner, the doubtful pairs whose texts are as alike as asked. Unit spec: Texts."""
+
+    jaccard: float
+    owners: int
+    doubts: tuple[Output, ...]
+    shingles: tuple[Output, ...]
+
+    def run(self, unit: Unit, store: Store) -> Result:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        spec: Texts = unit.spec
+        doubts = read_cut(store, self.doubts, spec.number, EDGE)
+        both = np.stack([doubts["place"].to_numpy(), doubts["to_place"].to_numpy()])
+        (one, other), first = np.unique(both, axis=1, return_index=True)
+        doubts = doubts.take(pa.array(first))
+        mine = shingle_sets(store, spec.documents, np.unique(one))
+        theirs = read_cut(store, self.shingles, spec.number, SHINGLES).sort_by("place")
+        true = jaccards(mine, theirs, one, other)
+        edges = doubts.filter(pa.array(true >= self.jaccard))
+        notes = {"weighed": len(true), "alike": edges.num_rows}
+        return Result({"edges": cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners)}, notes=notes)
+
+
+def shingle_sets(store: Store, documents: tuple[tuple[int, Output], ...], places: I64) -> pa.Table:
+    """Return SHINGLES of the rows at the sorted `places`, reading only the row groups they lie in."""
+    parts = [SHINGLES.empty_table()]
+    for number, output in documents:
+        first = place_of(number, np.array([0, 1 << 32]))
+        rows = places[np.searchsorted(places, first[0]) : np.searchsorted(places, first[1])] - first[0]
+        if len(rows):
+            for at, table in read_rows(store, output, rows, ["text"]):
+                for low in range(0, len(at), 64):  # a few texts at a time
+                    sets = list(sets_of(fold(table["text"].slice(low, 64).combine_chunks())))
+                    part = [pa.array(at[low : low + 64] + first[0]), pa.array(sets, SHINGLES.field(1).type)]
+                    parts.append(pa.table(part, schema=SHINGLES))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def sets_of(texts: pa.Array) -> Iterator[npt.NDArray[np.uint32]]:
+    """Yield the sorted set of shingles of each of the folded `texts`."""
+    shingles, bounds = TextBatch(texts).shingles(SHINGLE_WORDS)
+    for low, high in pairwise(bounds):
+        yield np.unique(shingles[low:high].astype(np.uint32))
+
+
+def jaccards(mine: pa.Table, theirs: pa.Table, one: I64, other: I64) -> npt.NDArray[np.float64]:
+    """Return the Jaccard of each pair of places, whose sets `mine` and `theirs` hold, sorted by place."""
+    result = np.zeros(len(one))
+    for low in range(0, len(one), SLICE_PAIRS):
+        pairs = slice(low, low + SLICE_PAIRS)
+        sizes, keys = [], []
+        for table, places in ((mine, one[pairs]), (theirs, other[pairs])):
+            at = np.searchsorted(table["place"].to_numpy(), places)
+            sets = table["shingles"].take(pa.array(at)).combine_chunks()
+            length = np.diff(sets.offsets.to_numpy())
+            sizes.append(length)
+            pair = np.repeat(np.arange(len(places), dtype=np.uint64), length)
+            keys.append(pair << np.uint64(32) | sets.flatten().to_numpy().astype(np.uint64))
+        every = np.sort(np.concatenate(keys))
+        both = every[1:][every[1:] == every[:-1]] >> np.uint64(32)
+        common = np.bincount(both.astype(np.int64), minlength=len(sizes[0]))
+        result[pairs] = common / np.maximum(sizes[0] + sizes[1] - common, 1)
+    return result
