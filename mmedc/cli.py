@@ -110,15 +110,8 @@ def run(
     console = _console(stderr=True)
     bars = Bars(console, quiet or as_json)
     try:
-        if inline:
-            from mmedc.engine.run import Inline
-
-            manifest = build.run(Inline(isolate=True), bars)
-        else:
-            from mmedc.engine.runner import OnRay
-
-            with OnRay(cpus, address) as runner:
-                manifest = build.run(runner, bars)
+        with _runner(inline, address, cpus) as runner:
+            manifest = build.run(runner, bars)
     finally:
         bars.close()
     _show_stats(build.store.url, manifest, as_json, seconds=bars.seconds)
@@ -177,6 +170,56 @@ def explain(
     _console().print(explanation(found))
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe with a `train` part, or a training of its own.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the run goes: checkpoints, metrics, exports.")
+    ] = None,
+    sets: SetOption = None,
+    address: Annotated[str | None, typer.Option(help="Workers of Ray Train on this cluster.")] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="The token pass in this process, without Ray.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on published corpora; given again it goes on from the last checkpoint."""
+    from mmedc.errors import RecipeError
+    from mmedc.report.progress import Bars
+    from mmedc.report.training import Table, plot
+    from mmedc.train.config import read_train
+    from mmedc.train.launch import tokenised, train_on_ray
+    from mmedc.train.launch import train as train_here
+
+    settings = read_train(recipe, sets)
+    folder = str(out or settings.out)
+    if not folder:
+        raise RecipeError(f"{recipe}: no `out` in the training, and no --out")
+    console = _console(stderr=True)
+    bars = Bars(console, quiet or as_json)
+    try:
+        with _runner(inline, address) as runner:
+            job = tokenised(settings, folder, runner, bars)
+    finally:
+        bars.close()
+    with Table(console, settings.steps, quiet or as_json) as table:
+        last = train_on_ray(job, address, table.tell) if address else train_here(job, table.tell)
+    plot(Path(folder))
+    typer.echo(json.dumps(last) if as_json else f"{folder}: {settings.steps:,} steps; curves in {folder}/curves.svg")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A run's folder (its newest checkpoint), or one checkpoint of it.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where the Hugging Face folder goes; must not exist.")],
+) -> None:
+    """Write a trained model as a Hugging Face folder: safetensors, configuration, tokenizer, card."""
+    from mmedc.train.exporting import export as export_model
+
+    typer.echo(str(export_model(checkpoint, folder)))
+
+
 @models_app.command("get")
 def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid.")]) -> None:
     """Fetch a model file into the cache of this machine, and check its SHA-256."""
@@ -208,6 +251,19 @@ def filters_check(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
+
+
+def _runner(inline: bool, address: str | None, cpus: int | None = None) -> Any:
+    """Return what runs passes, as a context manager."""
+    import contextlib
+
+    if inline:
+        from mmedc.engine.run import Inline
+
+        return contextlib.nullcontext(Inline(isolate=True))
+    from mmedc.engine.runner import OnRay
+
+    return OnRay(cpus, address)
 
 
 def _console(stderr: bool = False) -> Any:

@@ -6,28 +6,18 @@ together; paths given by `--set` and `--out` are relative to the current folder.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmedc.errors import RecipeError
+from mmedc.settings import Bytes, Part, apply_setting, checked
 from mmedc.shipped import shipped
-from mmedc.yamlfile import YamlFile, nearest, parse_yaml, read_yaml
+from mmedc.yamlfile import nearest, read_yaml
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
 FORMATS = ("warc", "parquet", "jsonl", "files")
 """The keys that say what a source reads; a source has exactly one of them."""
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-def _size(value: Any) -> Any:
-    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)):
-        number, unit = found.groups()
-        if unit.upper() in _UNITS:
-            return int(float(number) * _UNITS[unit.upper()])
-        raise ValueError(f"unknown unit {unit!r}; write for example 256MB or 64MiB")
-    return value
 
 
 def _one_or_many(value: Any) -> Any:
@@ -40,17 +30,12 @@ def _safe_name(value: str) -> str:
     return value
 
 
-Bytes = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
 Name = Annotated[str, AfterValidator(_safe_name)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Source(_Part):
+class Source(Part):
     """One source: exactly one of `warc`, `parquet`, `jsonl` and `files` says what it reads."""
 
     warc: Paths | None = None
@@ -89,14 +74,14 @@ class Source(_Part):
         return tuple(getattr(self, self.format))
 
 
-class Medical(_Part):
+class Medical(Part):
     """What counts as medical."""
 
     policy: str = "balanced"
     """A policy of `filters/policies/`, or the path of a policy file."""
 
 
-class Dedup(_Part):
+class Dedup(Part):
     """How alike two documents must be for one to go."""
 
     jaccard: Annotated[float, Field(gt=0.3, lt=1.0)] = 0.8
@@ -105,7 +90,7 @@ class Dedup(_Part):
     """False: exact duplicates only."""
 
 
-class Publish(_Part):
+class Publish(Part):
     """The shape of the corpus on disk."""
 
     shard: Bytes = 256_000_000
@@ -114,7 +99,7 @@ class Publish(_Part):
     """`qwen` (ships with mmedc), or the path of a Hugging Face `tokenizer.json`."""
 
 
-class Limits(_Part):
+class Limits(Part):
     """What one document or unit may cost before it is rejected or cut off."""
 
     document: Bytes = 16 * 2**20
@@ -129,7 +114,7 @@ class Limits(_Part):
     """How often a unit that failed is tried again."""
 
 
-class CustomStep(_Part):
+class CustomStep(Part):
     """A step of the user's own: `use: package.module:Class`, with the arguments of that class."""
 
     use: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
@@ -138,7 +123,7 @@ class CustomStep(_Part):
     arguments: dict[str, Any] = {}
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """A whole recipe; see docs/recipe.md for every key."""
 
     name: Name
@@ -156,6 +141,24 @@ class Recipe(_Part):
     dedup: Dedup = Dedup()
     publish: Publish = Publish()
     limits: Limits = Limits()
+    train: dict[str, Any] | None = None
+    """For `mmedc train`; see docs/training.md."""
+    bench: dict[str, Any] | None = None
+    """For `mmedc bench`."""
+
+
+def recipe_file(path: str) -> Path:
+    """Return the file of a recipe: `path` itself, or the shipped recipe of this name.
+
+    Raises: RecipeError where it is neither.
+    """
+    file = Path(path)
+    if not file.suffix and not file.exists():
+        names = [p.stem for p in shipped("pipelines").glob("*.yaml")]
+        if path not in names:
+            raise RecipeError(f"{path}: no such file, and no shipped recipe of this name{nearest(path, names)}")
+        file = shipped("pipelines") / f"{path}.yaml"
+    return file
 
 
 def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
@@ -165,22 +168,14 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
 
     Raises: RecipeError with file, line, key, and the nearest valid name where one is unknown.
     """
-    file = Path(path)
-    if not file.suffix and not file.exists():
-        names = [p.stem for p in shipped("pipelines").glob("*.yaml")]
-        if path not in names:
-            raise RecipeError(f"{path}: no such file, and no shipped recipe of this name{nearest(path, names)}")
-        file = shipped("pipelines") / f"{path}.yaml"
+    file = recipe_file(path)
     yaml = read_yaml(file, RecipeError)
     if not isinstance(yaml.data, dict):
         raise RecipeError(f"{file}: a recipe is a mapping of keys to values; docs/recipe.md has them all")
     _anchor(yaml.data, file.parent)
     for setting in sets or []:
-        _set(yaml, setting)
-    try:
-        return Recipe.model_validate(yaml.data)
-    except ValidationError as problem:
-        raise RecipeError("\n".join(_explain(error, yaml) for error in problem.errors())) from None
+        apply_setting(yaml, setting, one_of=FORMATS)
+    return checked(Recipe, yaml)
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
@@ -204,49 +199,3 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
         place = data.get(part)
         if isinstance(place, dict) and isinstance(place.get(key), str) and "/" in place[key]:
             place[key] = anchored(place[key])
-
-
-def _set(yaml: YamlFile, setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    keys = tuple(key.strip().split("."))
-    if not equals or not all(keys):
-        raise RecipeError(f"--set {setting}: expected key=value, for example publish.shard=64MB")
-    place = yaml.data
-    for part in keys[:-1]:
-        place = place.setdefault(part, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
-            raise RecipeError(f"--set {setting}: {key} does not lead to a mapping")
-    # A source that is given another format is another source: its old format goes.
-    if len(keys) == 3 and keys[0] == "sources" and keys[2] in FORMATS:
-        for other in FORMATS:
-            place.pop(other, None)
-    place[keys[-1]] = parse_yaml(text, f"--set {key}", RecipeError).data
-    yaml.lines = {known: line for known, line in yaml.lines.items() if known[: len(keys)] != keys}
-
-
-def _explain(error: Any, yaml: YamlFile) -> str:
-    """Return one line for one problem that pydantic found."""
-    location = tuple(error["loc"])
-    place, dotted = yaml.where(location), ".".join(map(str, location))
-    if error["type"] == "extra_forbidden":
-        return f'{place}: unknown key "{dotted}"{nearest(str(location[-1]), _keys_at(location[:-1]))}'
-    if error["type"] == "missing":
-        return f'{place}: the key "{dotted}" is missing'
-    said = error["msg"].removeprefix("Value error, ")
-    found = error.get("input")
-    shown = f" (found {found!r})" if isinstance(found, str | int | float) else ""
-    return f'{place}: "{dotted}": {said[0].lower()}{said[1:]}{shown}' if dotted else f"{place}: {said}"
-
-
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that are valid at `location` of a recipe."""
-    model: type[BaseModel] = Recipe
-    for part in location:
-        known = model.model_fields.get(str(part))
-        if known is None:
-            continue  # a source's name, or an index: the model below it is already chosen
-        options = [known.annotation, *get_args(known.annotation)]
-        found = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
-        if found:
-            model = found[0]
-    return list(model.model_fields)

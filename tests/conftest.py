@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from mmedc.build.build import Build
+from mmedc.engine.run import Inline, Progress
+from mmedc.engine.unit import Pass
 from mmedc.policy import Policy, read_policy
+from mmedc.recipe import read_recipe
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 settings.register_profile("no clock", deadline=None)
@@ -24,6 +28,27 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the real data sets are not on this machine")
     return DATA
+
+
+class Notes:
+    """Remembers how many units were already done."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, tuple[int, int]] = {}
+
+    def begin(self, one: Pass, done: int) -> None:
+        self.done[one.name] = (done, len(one.units))
+
+    def tell(self, news: Progress) -> None: ...
+    def end(self, one: Pass, seconds: float) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart corpus, built in this process; not to be changed."""
+    out = tmp_path_factory.mktemp("corpus") / "quickstart"
+    Build.prepare(read_recipe("quickstart"), str(out)).run(Inline(isolate=True), Notes())
+    return out
 
 
 @pytest.fixture(autouse=True, scope="session")

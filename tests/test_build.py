@@ -26,22 +26,9 @@ from mmedc.errors import CorpusError, VerifyError
 from mmedc.recipe import read_recipe
 from mmedc.shipped import shipped
 from tests.build_sample import build as build_sample
-from tests.conftest import LANGUAGES
+from tests.conftest import LANGUAGES, Notes
 
 GOLDEN = Path(__file__).parent / "golden" / "funnel.json"
-
-
-class Notes:
-    """Remembers how many units were already done."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, tuple[int, int]] = {}
-
-    def begin(self, one: Pass, done: int) -> None:
-        self.done[one.name] = (done, len(one.units))
-
-    def tell(self, news: Progress) -> None: ...
-    def end(self, one: Pass, seconds: float) -> None: ...
 
 
 def build(
@@ -50,17 +37,9 @@ def build(
     return Build.prepare(read_recipe(recipe, sets), str(out)).run(Inline(isolate), Notes())
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The quickstart corpus, built in this process."""
-    out = tmp_path_factory.mktemp("corpus") / "quickstart"
-    build(out, isolate=True)
-    return out
-
-
 @pytest.fixture
-def copy(corpus: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(corpus, tmp_path / "copy"))
+def copy(quickstart: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(quickstart, tmp_path / "copy"))
 
 
 def test_the_sample_is_what_its_script_makes(tmp_path: Path) -> None:
@@ -75,12 +54,12 @@ def test_the_sample_is_what_its_script_makes(tmp_path: Path) -> None:
             assert len(ours) == pytest.approx(len(shipped_one), rel=0.02)
 
 
-def test_the_golden_funnel(corpus: Path) -> None:
+def test_the_golden_funnel(quickstart: Path) -> None:
     """What each step keeps and drops on the sample; a change of it is a change of policy or of code, to be explained.
 
     To accept one: MMEDC_GOLDEN=write python -m pytest tests/test_build.py -k golden
     """
-    found = stats(read_manifest(str(corpus)))
+    found = stats(read_manifest(str(quickstart)))
     for row in found["funnel"]:
         del row["seconds"]
     golden = {key: found[key] for key in ("documents", "funnel")}
@@ -91,17 +70,17 @@ def test_the_golden_funnel(corpus: Path) -> None:
     assert golden == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
 
-def test_every_record_is_accounted_for(corpus: Path) -> None:
-    manifest = read_manifest(str(corpus))
+def test_every_record_is_accounted_for(quickstart: Path) -> None:
+    manifest = read_manifest(str(quickstart))
     before = None
     for row in manifest["funnel"]:
         assert row["read"] == row["kept"] + sum(row["dropped"].values()) + row["rejected"], row["step"]
         assert before is None or row["read"] == before
         before = row["kept"]
     assert before == sum(shard["rows"] for shard in manifest["shards"])
-    quarantine = pq.read_table(corpus / "rejects" / "quarantine.parquet")
+    quarantine = pq.read_table(quickstart / "rejects" / "quarantine.parquet")
     assert quarantine.num_rows == sum(row["rejected"] for row in manifest["funnel"])
-    samples = pq.read_table(corpus / "rejects" / "samples.parquet").to_pylist()
+    samples = pq.read_table(quickstart / "rejects" / "samples.parquet").to_pylist()
     sampled = {(row["step"], row["reason"]) for row in samples}
     dropped = {(row["step"], reason) for row in manifest["funnel"] for reason in row["dropped"]}
     assert sampled == dropped and {("dedup", "near_duplicate"), ("gate", "gate"), ("read", "http_status")} <= sampled
@@ -110,11 +89,11 @@ def test_every_record_is_accounted_for(corpus: Path) -> None:
     assert all(len(text) > 20 for text in shown)
 
 
-def test_the_sample_is_judged_as_it_is_labelled(corpus: Path) -> None:
+def test_the_sample_is_judged_as_it_is_labelled(quickstart: Path) -> None:
     """A floor: of the 96 pages, at least 57 of 60 medical ones stay and at most 1 of 36 others does."""
     from tests.build_sample import read_pages
 
-    kept = set(pads.dataset(corpus / "data", format="parquet").to_table(["locator"])["locator"].to_pylist())
+    kept = set(pads.dataset(quickstart / "data", format="parquet").to_table(["locator"])["locator"].to_pylist())
     right = wrong = 0
     for lang in LANGUAGES:
         for one in read_pages(lang):
@@ -125,15 +104,15 @@ def test_the_sample_is_judged_as_it_is_labelled(corpus: Path) -> None:
     assert right >= 57 and wrong <= 1
 
 
-def test_planted_duplicates_are_found(corpus: Path) -> None:
-    funnel = {row["step"]: row for row in read_manifest(str(corpus))["funnel"]}
+def test_planted_duplicates_are_found(quickstart: Path) -> None:
+    funnel = {row["step"]: row for row in read_manifest(str(quickstart))["funnel"]}
     dropped = funnel["dedup"]["dropped"]
     # Four near duplicates and one exact copy in each of six languages were planted.
     assert dropped["near_duplicate"] + dropped["exact_duplicate"] >= 28
 
 
-def test_documents_are_whole(corpus: Path) -> None:
-    table = pads.dataset(corpus / "data", format="parquet").to_table()
+def test_documents_are_whole(quickstart: Path) -> None:
+    table = pads.dataset(quickstart / "data", format="parquet").to_table()
     assert sorted(set(table["lang"].to_pylist())) == sorted(LANGUAGES)
     for row in table.to_pylist():
         assert row["text"].strip() and row["tokens"] > 0 and row["title"]
@@ -142,14 +121,14 @@ def test_documents_are_whole(corpus: Path) -> None:
     assert len(set(table["id"].to_pylist())) == table.num_rows
 
 
-def test_the_corpus_opens_as_it_lies(corpus: Path) -> None:
+def test_the_corpus_opens_as_it_lies(quickstart: Path) -> None:
     from datasets import load_dataset
 
-    expected = {lang: row["documents"] for lang, row in stats(read_manifest(str(corpus)))["languages"].items()}
-    assert pads.dataset(corpus / "data", format="parquet").count_rows() == sum(expected.values())
-    query = f"select lang, count(*) from '{corpus}/data/*/*.parquet' group by 1"
+    expected = {lang: row["documents"] for lang, row in stats(read_manifest(str(quickstart)))["languages"].items()}
+    assert pads.dataset(quickstart / "data", format="parquet").count_rows() == sum(expected.values())
+    query = f"select lang, count(*) from '{quickstart}/data/*/*.parquet' group by 1"
     assert dict(duckdb.sql(query).fetchall()) == expected
-    spanish = load_dataset(str(corpus), "es", cache_dir=str(corpus.parent / "cache"))["train"]
+    spanish = load_dataset(str(quickstart), "es", cache_dir=str(quickstart.parent / "cache"))["train"]
     assert len(spanish) == expected["es"] and set(spanish["lang"]) == {"es"}
 
 
@@ -169,7 +148,7 @@ def digest(manifest: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("rows", [1, 1000])
 def test_the_corpus_does_not_depend_on_batches(
-    corpus: Path, tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+    quickstart: Path, tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mmedc.sources.raw as raw
 
@@ -179,16 +158,16 @@ def test_the_corpus_does_not_depend_on_batches(
         init(self, start, skip, rows)
 
     monkeypatch.setattr(raw.Records, "__init__", other)
-    assert digest(build(tmp_path / "other")) == digest(read_manifest(str(corpus)))
+    assert digest(build(tmp_path / "other")) == digest(read_manifest(str(quickstart)))
 
 
-def test_the_corpus_does_not_depend_on_the_order_of_units(corpus: Path, tmp_path: Path) -> None:
+def test_the_corpus_does_not_depend_on_the_order_of_units(quickstart: Path, tmp_path: Path) -> None:
     class Backwards(Inline):
         def run(self, one: Pass, units: list[Any], store: Any) -> Iterator[Progress]:
             yield from super().run(one, units[::-1], store)
 
     built = Build.prepare(read_recipe("quickstart"), str(tmp_path / "other")).run(Backwards(), Notes())
-    assert digest(built) == digest(read_manifest(str(corpus)))
+    assert digest(built) == digest(read_manifest(str(quickstart)))
 
 
 def split_recipe(folder: Path, parts: int) -> str:
@@ -244,21 +223,21 @@ def test_an_out_folder_of_another_recipe_is_refused(copy: Path, tmp_path: Path) 
         build(tmp_path / "full")
 
 
-def test_small_shards_are_even_and_hold_the_same(corpus: Path, tmp_path: Path) -> None:
+def test_small_shards_are_even_and_hold_the_same(quickstart: Path, tmp_path: Path) -> None:
     manifest = build(tmp_path / "small", ["publish.shard=12kB"])
     assert len(manifest["shards"]) > 10
     verify(str(tmp_path / "small"))
     columns = ["id", "text", "tokens"]
     both = [
         pads.dataset(folder / "data", format="parquet").to_table(columns).sort_by("id")
-        for folder in (corpus, tmp_path / "small")
+        for folder in (quickstart, tmp_path / "small")
     ]
     assert both[0] == both[1]
     assert all(shard["rows"] > 0 for shard in manifest["shards"])
 
 
-def test_verify_passes_on_a_sound_corpus(corpus: Path) -> None:
-    assert digest(verify(str(corpus))).startswith("sha256:")
+def test_verify_passes_on_a_sound_corpus(quickstart: Path) -> None:
+    assert digest(verify(str(quickstart))).startswith("sha256:")
 
 
 def flip(path: Path, at: int) -> None:
@@ -310,7 +289,9 @@ def children_of(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_build_that_was_killed_goes_on_to_the_same_corpus(corpus: Path, tmp_path: Path, kill: signal.Signals) -> None:
+def test_a_build_that_was_killed_goes_on_to_the_same_corpus(
+    quickstart: Path, tmp_path: Path, kill: signal.Signals
+) -> None:
     """Killed at several points of its work, in a process of its own, and started again."""
     import psutil
 
@@ -333,7 +314,7 @@ def test_a_build_that_was_killed_goes_on_to_the_same_corpus(corpus: Path, tmp_pa
         assert not [pid for pid in started if psutil.pid_exists(pid)], "the build left processes behind"
     done = mmedc("run", "quickstart", "--out", str(out), "--inline", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["digest"] == digest(read_manifest(str(corpus)))
+    assert json.loads(done.stdout)["digest"] == digest(read_manifest(str(quickstart)))
     verify(str(out))
 
 

@@ -1,0 +1,84 @@
+"""Attention that never crosses from one document of a packed batch into another.
+
+Registered with `transformers` under one name, so that any of its models can use it. On CUDA one
+kernel runs over all documents (`torch.nn.attention.varlen`); elsewhere each document is a call of
+its own, so that one can't touch another, to the bit. Models must run with `use_cache=False`:
+with a cache `transformers` does not see that positions begin anew.
+"""
+
+import functools
+import inspect
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NAME = "mmedc_documents"
+
+
+def register() -> str:
+    """Make the attention known to `transformers` and return its name."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, lambda *_, **__: None)
+    return NAME
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **given: Any,
+) -> tuple[Tensor, None]:
+    """Return attention of (1, heads, T, d) queries to (1, kv heads, T, d) keys as (1, T, heads, d).
+
+    `given` has `bounds`, (pieces + 1,) where documents begin and end, and `longest`.
+    """
+    bounds, longest = given["bounds"], given["longest"]
+    kernel = varlen_kernel() if query.is_cuda and given.get("varlen", True) else None
+    if kernel is not None:
+        packed = (one.squeeze(0).transpose(0, 1) for one in (query, key, value))
+        return kernel(*packed, bounds, longest, scaling).unsqueeze(0), None
+    out = []
+    groups = query.shape[1] != key.shape[1]
+    # As many calls as documents: right everywhere, and quick enough where there is no kernel.
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        if first < last:
+            q, k, v = (one[:, :, first:last] for one in (query, key, value))
+            out.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=groups))
+    return torch.cat(out, dim=2).transpose(1, 2), None
+
+
+@functools.cache
+def varlen_kernel() -> Any:
+    """Return a function over packed (T, heads, d) tensors, or None where this torch has no such kernel.
+
+    Its arguments have changed from torch 2.10 to 2.13, so they are looked up.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    known = inspect.signature(varlen_attn).parameters
+
+    def kernel(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, longest: int, scale: float | None) -> Tensor:
+        options: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
+        if key.shape[1] != query.shape[1]:
+            if "enable_gqa" in known:
+                options["enable_gqa"] = True
+            else:
+                times = query.shape[1] // key.shape[1]
+                key, value = (one.repeat_interleave(times, dim=1) for one in (key, value))
+        if scale is not None and "scale" in known:
+            options["scale"] = scale
+        out: Any = varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)
+        return out  # type: ignore[no-any-return]
+
+    return kernel

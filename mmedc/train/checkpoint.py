@@ -1,0 +1,143 @@
+"""Checkpoints: written in the background, whole or not there, checked before they are used, pruned.
+
+A checkpoint is a folder `step-00000100` with torch's distributed checkpoint (any number of devices
+reads it), `state.json` (step, stream, guard) and `files.json`, the size and hash of every file. It is
+written under another name and renamed when all is there.
+"""
+
+import hashlib
+import json
+import shutil
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import async_save
+
+from mmedc.errors import CorpusError
+from mmedc.train.config import Checkpoints
+
+# One process is what is meant where there is no process group.
+warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+
+FILES, STATE = "files.json", "state.json"
+
+
+@dataclass
+class Keeper:
+    """Saves, finds and prunes the checkpoints of a run."""
+
+    folder: Path
+    settings: Checkpoints
+    rank: int = 0
+    group: Any = None
+    """A gloo group of its own: on the default group an asynchronous save can wait for ever."""
+    _under_way: Future[None] | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    def save(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        """Save what was trained in `step` steps; returns when the values are copied. Waits for the save before it."""
+        self.wait()
+        part, whole = self.folder / f".step-{step:08d}.part", self.folder / f"step-{step:08d}"
+        if self.rank == 0:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        if dist.is_initialized():
+            dist.barrier()
+        weights, moments = get_state_dict(model, optimizer, options=_options(model))
+        written = async_save({"model": weights, "optimizer": moments}, checkpoint_id=part, process_group=self.group)
+        self._under_way = self._thread.submit(self._finish, written, part, whole, {**state, "step": step})
+
+    def _finish(self, written: Any, part: Path, whole: Path, state: dict[str, Any]) -> None:
+        written.result()
+        if self.rank:
+            return
+        (part / STATE).write_text(json.dumps(state))
+        files = {path.name: [path.stat().st_size, _hash(path)] for path in sorted(part.iterdir())}
+        (part / FILES).write_text(json.dumps(files))
+        shutil.rmtree(whole, ignore_errors=True)
+        part.rename(whole)
+        self._prune()
+
+    def wait(self) -> None:
+        """Wait until what is under way is saved. Raises: what saving raised."""
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
+
+    def _prune(self) -> None:
+        every = self.settings.every_kept
+        for path in _steps(self.folder)[: -self.settings.keep]:
+            if every is None or int(path.name.removeprefix("step-")) % every:
+                shutil.rmtree(path)
+
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest checkpoint that is sound, with its state, or None; a damaged one is passed over."""
+        for path in reversed(_steps(self.folder)):
+            if not damage(path):
+                return path, json.loads((path / STATE).read_text())
+        return None
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+
+
+def damage(path: Path) -> str:
+    """Return what is wrong with a checkpoint, or nothing."""
+    try:
+        files = json.loads((path / FILES).read_text())
+    except (OSError, ValueError):
+        return f"{path}: no readable {FILES}"
+    for name, (size, digest) in files.items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != size or _hash(file) != digest:
+            return f"{file}: not what {FILES} says"
+    return ""
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def _options(model: torch.nn.Module) -> StateDictOptions:
+    # Frozen weights below adapters come from the base checkpoint again.
+    frozen = any(not p.requires_grad for p in model.parameters())
+    return StateDictOptions(ignore_frozen_params=frozen, strict=not frozen)
+
+
+def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Bring a model and its optimizer to the state of a checkpoint, on any number of devices."""
+    weights, moments = get_state_dict(model, optimizer, options=_options(model))
+    state = {"model": weights, "optimizer": moments}
+    dcp_load(state, checkpoint_id=path)
+    set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=moments, options=_options(model))
+
+
+def differences(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return a line for each value that is not as it was when the run began."""
+    lines = []
+    for key in sorted({*saved, *now}):
+        before, after = saved.get(key), now.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"  {prefix}{key}: {before} → {after}")
+    return lines
+
+
+def check_same(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with other data. Raises: CorpusError with a line for each difference."""
+    lines = differences(saved, now)
+    if lines:
+        raise CorpusError(
+            f"{folder}: this run was begun on other data:\n" + "\n".join(lines) + "\n"
+            "Restore what it was begun with, or train into another folder with --out"
+        )

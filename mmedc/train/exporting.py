@@ -1,0 +1,78 @@
+"""A checkpoint as a Hugging Face folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+
+from mmedc.errors import RequestError
+from mmedc.train import checkpoint
+from mmedc.train.config import Train
+from mmedc.train.launch import RECORD
+from mmedc.train.model import Trained, build, save
+from mmedc.train.tokens import open_tokenizer
+
+
+def export(where: Path, folder: Path) -> Path:
+    """Write the checkpoint at `where`, or the newest of the run at `where`, to `folder` and return it.
+
+    Adapters are merged into the weights that they adapt.
+
+    Raises: RequestError when there is no sound checkpoint, or `folder` exists.
+    """
+    if folder.exists():
+        raise RequestError(f"{folder}: exists already; choose another folder")
+    path = where if (where / checkpoint.STATE).is_file() else newest(where)
+    run = path.parent.parent
+    if said := checkpoint.damage(path):
+        raise RequestError(f"{said}; choose another checkpoint of {path.parent}")
+    record = json.loads((run / RECORD).read_text())
+    settings = Train.model_validate(record["settings"])
+    tokenizer = open_tokenizer(settings.data.tokenizer)
+    model = build(settings.model, tokenizer, settings.data.context, settings.seed)
+    load_weights(path, model)
+    lm = model.lm.merge_and_unload() if settings.model.lora is not None else model.lm
+    state = json.loads((path / checkpoint.STATE).read_text())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save(folder, lm, tokenizer, _card(folder.name, settings, state, record))
+    return folder
+
+
+def newest(run: Path) -> Path:
+    """Return the newest sound checkpoint of a run. Raises: RequestError when there is none."""
+    found = checkpoint.Keeper(run / "checkpoints", Train.model_fields["checkpoints"].default).newest()
+    if found is None:
+        raise RequestError(f"{run}: there is no sound checkpoint in {run / 'checkpoints'}")
+    return found[0]
+
+
+def load_weights(path: Path, model: Trained) -> None:
+    """Bring the weights of a checkpoint, and only them, into a model on this machine."""
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    frozen = any(not parameter.requires_grad for parameter in model.parameters())
+    weights = {name: value for name, value in model.state_dict().items() if not frozen or name in trained}
+    dcp_load({"model": weights}, checkpoint_id=path)
+    with torch.no_grad():
+        model.load_state_dict(weights, strict=False)
+
+
+def _card(name: str, settings: Train, state: dict[str, Any], record: dict[str, Any]) -> str:
+    languages = sorted({cell.split("/")[1] for cell in record["cells"]})
+    tokens = state["step"] * settings.batch * settings.data.context
+    lines = [
+        "---",
+        "language:",
+        *(f"- {lang}" for lang in languages),
+        "tags:",
+        "- medical",
+        "library_name: transformers",
+    ]
+    lines += ["---", f"# {name}", "", f"Trained by mmedc for {state['step']:,} steps, {tokens:,} tokens.", ""]
+    base = settings.model.path or f"random weights, {settings.model.config}"
+    lines += [f"- begun from: {base}", f"- tokenizer: {settings.data.tokenizer}"]
+    lines += [f"- corpus {name}: {digest}" for name, (_, digest) in record["corpora"].items()]
+    lines += ["", "| cell | documents | tokens |", "|---|--:|--:|"]
+    lines += [f"| {cell} | {have['documents']:,} | {have['tokens']:,} |" for cell, have in record["cells"].items()]
+    return "\n".join(lines) + "\n"

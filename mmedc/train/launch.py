@@ -1,0 +1,200 @@
+"""Brings a training to its end: the token pass first, then the loop in one process, in several, or on Ray.
+
+Ray is used here to run the token pass and, with a cluster's address, workers of Ray Train. The loop
+itself knows nothing of it.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from mmedc.corpus.manifest import read_manifest
+from mmedc.engine.run import Runner, Watcher
+from mmedc.engine.unit import Entry
+from mmedc.errors import MmedcError, RecipeError, WorkError
+from mmedc.storage import Store
+from mmedc.train.cells import cells_of, counts, shares
+from mmedc.train.config import Train
+from mmedc.train.loop import Prepared, Told
+from mmedc.train.loop import run as run_loop
+from mmedc.train.measure import HeldOut
+from mmedc.train.stream import PackedStream
+from mmedc.train.tokens import open_tokenizer, tokenise
+
+RECORD = "run.json"
+Corpora = dict[str, tuple[str, dict[str, Any], list[Entry]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training whose corpora are tokenised; picklable, so that every process can prepare itself from it."""
+
+    settings: Train
+    out: str
+    corpora: Corpora
+
+    def prepare(self) -> Prepared:
+        """Lay out the tokens on this machine and return what the loop needs. Raises: RecipeError."""
+        settings, folder = self.settings, Path(self.out)
+        tokenizer = open_tokenizer(settings.data.tokenizer)
+        if settings.examples is not None:
+            raise RecipeError("examples: fine-tuning is not here yet")
+        cache = Path(settings.data.cache or folder / "tokens")
+        cells = cells_of(self.corpora, settings.data.held_out, cache)
+        table = shares(cells, settings.data, settings.steps * settings.batch)
+        identity = {
+            "corpora": {name: manifest["digest"] for name, (_, manifest, _) in self.corpora.items()},
+            "tokenizer": tokenizer.digest,
+            "held_out": settings.data.held_out,
+        }
+        stream = PackedStream(cells, table, settings.data.context, settings.seed, identity)
+        held_out = HeldOut(cells, settings.watch.evaluate_documents, settings.data.context)
+        return Prepared(stream, held_out, tokenizer, folder)
+
+
+def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher) -> Job:
+    """Run the token pass over every corpus of a training and return the job that is left.
+
+    The counts by this tokenizer are left in each corpus as `tokens/<tokenizer>.json`, for `mmedc stats`.
+
+    Raises: CorpusError where there is no corpus; RecipeError for the tokenizer; UnitsFailed.
+    """
+    tokenizer = open_tokenizer(settings.data.tokenizer)
+    corpora: Corpora = {}
+    for name, url in settings.data.corpora.items():
+        manifest = read_manifest(url)
+        corpora[name] = url, manifest, tokenise(url, manifest, tokenizer, runner, watcher)
+    return Job(settings, out, corpora)
+
+
+def train(job: Job, tell: Told) -> dict[str, float]:
+    """Run the loop of a job on this machine, in as many processes as it asks for; return the last values.
+
+    Raises: what the loop raises; WorkError when a process dies.
+    """
+    folder = Path(job.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_record(job)
+    if job.settings.processes == 1 and not _wants_cuda(job.settings):
+        return run_loop(job.settings, job.prepare(), tell)
+    from torch.multiprocessing.spawn import ProcessException, start_processes
+
+    told = get_context("spawn").SimpleQueue()
+    last: dict[str, float] = {}
+
+    def listen() -> None:
+        while not told.empty():
+            news = told.get()
+            if isinstance(news, MmedcError):
+                raise news
+            last.update(news[1])
+            tell(*news)
+
+    with tempfile.TemporaryDirectory() as meeting:
+        arguments = (job, f"file://{meeting}/store", os.getpid(), told)
+        processes = start_processes(_work, arguments, job.settings.processes, join=False, start_method="spawn")
+        try:
+            while not processes.join(timeout=0.2):
+                listen()
+        except ProcessException as problem:
+            listen()
+            raise WorkError(
+                f"process {problem.error_index} of {job.settings.processes} ended: {problem}\n"
+                "Give the same command again: it goes on from the last checkpoint."
+            ) from None
+        listen()
+    return last
+
+
+def _wants_cuda(settings: Train) -> bool:
+    if settings.device != "auto":
+        return settings.device == "cuda"
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _work(rank: int, job: Job, meeting: str, parent: int, told: Any) -> None:
+    """Run the loop in one process of several."""
+    _die_with(parent)
+    import torch.distributed as dist
+
+    backend = "nccl" if _wants_cuda(job.settings) else "gloo"
+    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=job.settings.processes)
+    try:
+        run_loop(job.settings, job.prepare(), lambda step, values: told.put((step, values)))
+    except MmedcError as problem:
+        told.put(problem)
+        raise
+    finally:
+        dist.destroy_process_group()
+
+
+def _die_with(parent: int) -> None:
+    """End this process with the one that started it, however that one ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def train_on_ray(job: Job, address: str, tell: Told) -> dict[str, float]:
+    """Run the loop of a job as workers of Ray Train on the cluster at `address`; `out` must be seen by every node.
+
+    Raises: RecipeError where Ray Train is missing; what the loop raises.
+    """
+    try:
+        import ray
+        from ray.train import RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+    except ImportError:
+        raise RecipeError("training on a cluster needs `pip install 'mmedc[train]'`") from None
+    if not ray.is_initialized():
+        ray.init(address=address, log_to_driver=False)
+    Path(job.out).mkdir(parents=True, exist_ok=True)
+    _write_record(job)
+    cuda = job.settings.device != "cpu"
+    scaling = ScalingConfig(num_workers=job.settings.processes, use_gpu=cuda)
+    trainer = TorchTrainer(
+        _ray_work, train_loop_config={"job": job}, scaling_config=scaling, run_config=RunConfig(storage_path=job.out)
+    )
+    result = trainer.fit()
+    values = {key: value for key, value in (result.metrics or {}).items() if isinstance(value, float)}
+    tell(job.settings.steps - 1, values)
+    return values
+
+
+def _ray_work(config: dict[str, Any]) -> None:
+    import ray.train
+
+    job: Job = config["job"]
+    ray.train.report(run_loop(job.settings, job.prepare()))
+
+
+def _write_record(job: Job) -> None:
+    """Leave in the run's folder what it was made from: settings, and the documents and tokens of each cell."""
+    cells = cells_of(job.corpora, job.settings.data.held_out, Path(job.settings.data.cache or Path(job.out) / "tokens"))
+    record = {
+        "settings": job.settings.model_dump(mode="json"),
+        "corpora": {name: [url, manifest["digest"]] for name, (url, manifest, _) in job.corpora.items()},
+        "cells": counts(cells),
+    }
+    Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))
+    tokenizer = open_tokenizer(job.settings.data.tokenizer)
+    for name, (url, _, _) in job.corpora.items():
+        by_lang: dict[str, dict[str, int]] = {}
+        for cell, have in record["cells"].items():
+            corpus, lang, *_ = cell.split("/")
+            if corpus == name:
+                total = by_lang.setdefault(lang, {"documents": 0, "tokens": 0})
+                total["documents"] += have["documents"] + have["held_out_documents"]
+                total["tokens"] += have["tokens"] + have["held_out_tokens"]
+        said = {"tokenizer": tokenizer.name, "digest": tokenizer.digest, "languages": by_lang}
+        Store(url).put(f"tokens/{tokenizer.digest[:16]}.json", json.dumps(said, indent=1).encode())

@@ -1,0 +1,119 @@
+"""Reads batches ahead of the step that needs them, in a thread."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmedc.train.stream import IGNORE, Stream, numbers_of_step
+
+AHEAD = 4
+
+
+@dataclass
+class Batch:
+    """One micro-batch of B sequences, laid end to end as B·S tokens."""
+
+    tokens: torch.Tensor
+    """(B·S,) int64."""
+    targets: torch.Tensor
+    """(B·S,) int64, IGNORE where nothing is to be learnt."""
+    positions: torch.Tensor
+    """(B·S,) int64, from 0 in each piece of a document."""
+    bounds: torch.Tensor
+    """(pieces + 1,) int32, where pieces begin; the same length in every batch (`torch.compile` sees one shape),
+    filled up with the end."""
+    longest: int
+    """Tokens of the longest piece allowed: S."""
+    cells: torch.Tensor
+    """(B·S,) int16 of the cell each token comes from."""
+    lengths: np.ndarray[Any, np.dtype[np.int64]]
+    """(pieces,) the true lengths, for the account of work."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("tokens", "targets", "positions", "bounds", "cells")
+        }
+        return Batch(**moved, longest=self.longest, lengths=self.lengths)
+
+
+def make_batch(stream: Stream, numbers: list[int], pin: bool = False) -> Batch:
+    """Return the sequences `numbers` of a stream as a batch."""
+    found = [stream.sequence(number) for number in numbers]
+    size = len(found[0].tokens)
+    lengths = np.concatenate([one.lengths for one in found])
+    ends = np.cumsum(lengths)
+    total = int(ends[-1])
+    positions = np.arange(total) - np.repeat(ends - lengths, lengths)
+    # A round number of pieces, so that compiled code meets few shapes.
+    slots = -(-len(lengths) // 64) * 64
+    bounds = np.full(slots + 1, total, np.int32)
+    bounds[0], bounds[1 : len(ends) + 1] = 0, ends
+    arrays = {
+        "tokens": np.concatenate([one.tokens for one in found]),
+        "targets": np.concatenate([one.targets for one in found]),
+        "positions": positions,
+        "bounds": bounds,
+        "cells": np.repeat(np.array([one.cell for one in found], np.int16), size),
+    }
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    if pin:
+        tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+    return Batch(**tensors, longest=size, lengths=lengths)
+
+
+def targets_in(batches: list[Batch]) -> int:
+    """Return how many tokens of the batches are to be learnt."""
+    return sum(int((batch.targets != IGNORE).sum()) for batch in batches)
+
+
+class Loader:
+    """Yields the micro-batches of each step, a few steps ahead. Use as a context manager."""
+
+    def __init__(
+        self, stream: Stream, first: int, last: int, batch: int, micro_batch: int, rank: int, ranks: int, pin: bool
+    ) -> None:
+        self._made: queue.Queue[Any] = queue.Queue(AHEAD)
+        self._over = threading.Event()
+        arguments = (stream, first, last, batch, micro_batch, rank, ranks, pin)
+        self._thread = threading.Thread(target=self._make, args=arguments, daemon=True)
+
+    def __enter__(self) -> "Loader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def _make(
+        self, stream: Stream, first: int, last: int, batch: int, micro_batch: int, rank: int, ranks: int, pin: bool
+    ) -> None:
+        try:
+            for step in range(first, last):
+                numbers = numbers_of_step(step, batch, micro_batch, rank, ranks)
+                self._put([make_batch(stream, some, pin) for some in numbers])
+        except BaseException as problem:
+            self._put(problem)
+
+    def _put(self, item: Any) -> None:
+        while not self._over.is_set():
+            try:
+                return self._made.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        return self
+
+    def __next__(self) -> list[Batch]:
+        """Return the micro-batches of the next step. Raises: what reading raised."""
+        made = self._made.get()
+        if isinstance(made, BaseException):
+            raise made
+        return made  # type: ignore[no-any-return]

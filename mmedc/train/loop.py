@@ -1,0 +1,266 @@
+"""The loop of training, on one device of many: step `n` reads batch `n`, wherever and whenever it runs."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from mmedc.errors import WorkError
+from mmedc.train import checkpoint, measure
+from mmedc.train.config import Train
+from mmedc.train.loader import Loader, targets_in
+from mmedc.train.model import Trained, build, flops, matrix_parameters, prepare
+from mmedc.train.optimizer import SpikeGuard, adamw, lr_at
+from mmedc.train.stream import Stream
+from mmedc.train.tokens import Tokenizer
+
+SKIPS = 10  # in a row; then the run has diverged and stops
+Told = Callable[[int, dict[str, float]], None]
+
+
+@dataclass
+class Prepared:
+    """What every process of a run needs besides the settings."""
+
+    stream: Stream
+    held_out: measure.HeldOut
+    tokenizer: Tokenizer
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among the others."""
+
+    rank: int
+    ranks: int
+    device: torch.device
+    mesh: Any
+
+    @classmethod
+    def find(cls, device: str) -> "Place":
+        """Find the place of this process: in the process group, if there is one."""
+        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        if not cuda:
+            here = torch.device("cpu")
+        else:
+            here = torch.device("cuda", rank % torch.cuda.device_count())
+            torch.cuda.set_device(here)
+        mesh = None
+        if dist.is_initialized():
+            from torch.distributed.device_mesh import init_device_mesh
+
+            mesh = init_device_mesh(here.type, (ranks,))
+        return cls(rank, ranks, here, mesh)
+
+
+def precision_of(settings: Train, device: torch.device) -> torch.dtype:
+    """Return the dtype that a device computes in."""
+    if settings.precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return getattr(torch, settings.precision)  # type: ignore[no-any-return]
+
+
+def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: None) -> dict[str, float]:
+    """Train from the newest checkpoint, or from the start, to the last step; return the last values.
+
+    Every process of the run calls this. Raises: CorpusError when the run was begun on other data;
+    WorkError when it diverges.
+    """
+    place = Place.find(settings.device)
+    torch.use_deterministic_algorithms(place.device.type == "cpu")
+    precision = precision_of(settings, place.device)
+    model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
+    if settings.optimizer.states != "float32":
+        model = model.to(torch.bfloat16)
+    shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
+    model = prepare(model, settings.model, place.device, precision, place.mesh)
+    optimizer = adamw(model.parameters(), settings.optimizer, place.device)
+    guard = SpikeGuard(settings.optimizer.spike)
+    group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+    keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, group)
+    record = {"data": prepared.stream.record(), "batch": settings.batch, "steps": settings.steps}
+    first = 0
+    if found := keeper.newest():
+        path, state = found
+        checkpoint.check_same(state["record"], record, prepared.folder)
+        checkpoint.load(path, model, optimizer)
+        guard.load(state["guard"])
+        first = state["step"]
+    watch = _Watch(settings, prepared, place, shape, first, tell)
+    autocast = _autocast(place, precision)
+    skipped = 0
+    arguments = (settings.batch, settings.micro_batch, place.rank, place.ranks, place.device.type == "cuda")
+    with Loader(prepared.stream, first, settings.steps, *arguments) as loader:
+        for step in range(first, settings.steps):
+            loss, norm = _step(settings, model, optimizer, place, loader, step, watch, autocast)
+            spike = guard.spike(loss, norm)
+            if spike:
+                skipped += 1
+                watch.spike(step, loss, norm)
+                if skipped == SKIPS:
+                    raise WorkError(
+                        f"step {step}: {SKIPS} steps in a row were skipped (loss {loss:.3g}, gradient norm "
+                        f"{norm:.3g}), so it diverges. Their documents are in {prepared.folder / 'spikes.jsonl'}; "
+                        "lower optimizer.lr, or raise optimizer.spike, and go on from the last checkpoint"
+                    )
+            else:
+                skipped = 0
+                optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            done = step + 1
+            last = done == settings.steps
+            watch.step(step, loss, norm, optimizer.param_groups[0]["lr"], last)
+            if done % settings.watch.evaluate_every == 0 or last:
+                held = prepared.held_out.evaluate(
+                    model, place.device, settings.micro_batch, place.rank, place.ranks, autocast
+                )
+                watch.values(step, held)
+            if done % settings.checkpoints.every == 0 or last:
+                keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})
+    keeper.wait()
+    if dist.is_initialized():
+        dist.barrier()
+    watch.close()
+    return watch.last
+
+
+def _step(
+    settings: Train,
+    model: Trained,
+    optimizer: torch.optim.Optimizer,
+    place: Place,
+    loader: Loader,
+    step: int,
+    watch: "_Watch",
+    autocast: Any,
+) -> tuple[float, float]:
+    """Leave the gradients of a step in the model; return the mean loss of a target and the norm before clipping."""
+    begun = time.perf_counter()
+    batches = next(loader)
+    watch.stalled += time.perf_counter() - begun
+    targets = torch.tensor(float(targets_in(batches)), device=place.device)
+    if place.mesh is not None:
+        dist.all_reduce(targets)
+    for group in optimizer.param_groups:
+        group["lr"] = lr_at(step, settings.steps, settings.optimizer)
+    torch.manual_seed((settings.seed << 32) + step * place.ranks + place.rank)  # what dropout draws
+    total = torch.zeros((), device=place.device)
+    for index, waiting in enumerate(batches):
+        batch = waiting.to(place.device)
+        if place.mesh is not None:
+            model.set_requires_gradient_sync(index == len(batches) - 1)  # type: ignore[operator]
+        with autocast():
+            summed, each = model(batch)
+        # FSDP takes the mean over devices; what is wanted is the mean over all targets.
+        (summed * (place.ranks / targets)).backward()
+        total += summed.detach()
+        watch.tally.add(batch, each)
+        watch.work(batch.lengths)
+    norm = torch.nn.utils.clip_grad_norm_(
+        [p for p in model.parameters() if p.grad is not None], settings.optimizer.clip
+    )
+    if place.mesh is not None:
+        dist.all_reduce(total)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return float(total / targets), float(norm)
+
+
+def _autocast(place: Place, precision: torch.dtype) -> Any:
+    """Return what makes one device compute in `precision`; with a mesh FSDP does it."""
+    if place.mesh is not None or precision == torch.float32:
+        return contextlib.nullcontext
+    return lambda: torch.autocast(place.device.type, precision)
+
+
+def _width(config: Any) -> int:
+    heads = config.num_attention_heads
+    return int(heads * (getattr(config, "head_dim", None) or config.hidden_size // heads))
+
+
+class _Watch:
+    """Gathers what is logged, and logs it on the first device."""
+
+    def __init__(
+        self, settings: Train, prepared: Prepared, place: Place, shape: tuple[int, int, int], first: int, tell: Told
+    ) -> None:
+        self.settings, self.place, self.tell, self._shape = settings, place, tell, shape
+        self.tally = measure.Tally(len(prepared.stream.names), place.device)
+        self.stalled, self._flops, self._tokens, self._begun = 0.0, 0.0, 0, time.perf_counter()
+        self.last: dict[str, float] = {}
+        self._prepared = prepared
+        self._loggers: list[measure.Logger] = []
+        self._peak = settings.watch.peak_tflops or measure.measured_peak(place.device)
+        if place.rank == 0:
+            folder = prepared.folder
+            folder.mkdir(parents=True, exist_ok=True)
+            self._loggers = [measure.LinesLogger(folder / "metrics.jsonl", first)]
+            if settings.watch.tensorboard:
+                with contextlib.suppress(ImportError):
+                    self._loggers.append(measure.TensorBoard(folder / "tensorboard"))
+            self._loggers += [measure.plugin(name, folder) for name in settings.watch.plugins]
+
+    def work(self, lengths: Any) -> None:
+        """Count the work of a micro-batch."""
+        self._flops += flops(*self._shape, lengths)
+        self._tokens += int(lengths.sum())
+
+    def step(self, step: int, loss: float, norm: float, lr: float, last: bool) -> None:
+        """Take a step; every few of them are logged."""
+        if (step + 1) % self.settings.watch.log_every and not last:
+            return
+        sums = self.tally.take()
+        if self.place.rank:
+            return
+        seconds = time.perf_counter() - self._begun
+        rate = self._flops / seconds / 1e12
+        values = {
+            "loss": loss,
+            "gradient_norm": norm,
+            "lr": lr,
+            "tokens_per_second": self._tokens * self.place.ranks / seconds,
+            "tflops_per_device": rate,
+            "stalled_ms": 1000 * self.stalled,
+        }
+        if self._peak:
+            values["mfu"] = rate / self._peak
+        if self.place.device.type == "cuda":
+            values["memory_gib"] = torch.cuda.max_memory_allocated(self.place.device) / 2**30
+        names = self._prepared.stream.names
+        values |= {f"loss/{lang}": mean for lang, mean in measure.mean_by(names, sums, 1).items()}
+        values |= {f"loss/kind/{kind}": mean for kind, mean in measure.mean_by(names, sums, 3).items()}
+        self.stalled, self._flops, self._tokens, self._begun = 0.0, 0.0, 0, time.perf_counter()
+        self.values(step, values)
+
+    def values(self, step: int, values: dict[str, float]) -> None:
+        """Log values of a step."""
+        if self.place.rank or not values:
+            return
+        self.last |= values
+        for logger in self._loggers:
+            logger.log(step, values)
+        self.tell(step, values)
+
+    def spike(self, step: int, loss: float, norm: float) -> None:
+        """Tell of a step that is skipped, and name its documents."""
+        if self.place.rank:
+            return
+        first = step * self.settings.batch
+        numbers = range(first, first + self.settings.batch)
+        documents = [piece for number in numbers for piece in self._prepared.stream.provenance(number)]
+        said = {"step": step, "loss": loss, "gradient_norm": norm, "documents": documents}
+        with (self._prepared.folder / "spikes.jsonl").open("a") as file:
+            file.write(json.dumps(said) + "\n")
+        self.tell(step, {"skipped": 1.0, "loss": loss, "gradient_norm": norm})
+
+    def close(self) -> None:
+        """Close the loggers."""
+        for logger in self._loggers:
+            logger.close()

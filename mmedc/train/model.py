@@ -1,0 +1,181 @@
+"""The language model: from a checkpoint or a configuration, ready to train on one device or many."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmedc.errors import RecipeError
+from mmedc.train import attention, config
+from mmedc.train.loader import Batch
+from mmedc.train.loss import linear_cross_entropy
+from mmedc.train.tokens import Tokenizer
+
+
+class Trained(nn.Module):
+    """A causal language model and its loss, as one module, so that FSDP gathers its weights for both."""
+
+    def __init__(self, lm: nn.Module, varlen: bool, z_loss: float = 0.0) -> None:
+        super().__init__()
+        self.lm: Any = lm
+        self.varlen, self.z_loss = varlen, z_loss
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the summed loss of a batch, and (T,) the loss of each token."""
+        hidden = self.hidden(batch)
+        return linear_cross_entropy(hidden, self.head.weight, batch.targets, self.z_loss)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Return the last hidden states, (T, d)."""
+        found = self.body(
+            input_ids=batch.tokens[None],
+            position_ids=batch.positions[None],
+            # With a cache the model would not see that positions begin anew, and documents would leak.
+            use_cache=False,
+            bounds=batch.bounds,
+            longest=batch.longest,
+            varlen=self.varlen,
+        )
+        return found.last_hidden_state.squeeze(0)  # type: ignore[no-any-return]
+
+    @property
+    def base(self) -> Any:
+        """The `transformers` model below adapters, if there are any."""
+        return self.lm.get_base_model() if hasattr(self.lm, "get_base_model") else self.lm
+
+    @property
+    def body(self) -> Any:
+        """The model without its output layer."""
+        return self.base.model
+
+    @property
+    def head(self) -> Any:
+        """The output layer."""
+        return self.base.get_output_embeddings()
+
+    @property
+    def layers(self) -> Any:
+        """Its transformer blocks."""
+        return self.body.layers
+
+
+def build(settings: config.Model, tokenizer: Tokenizer, context: int, seed: int, z_loss: float = 0.0) -> Trained:
+    """Return the model on the CPU, in float32, the same for the same seed.
+
+    Raises: RecipeError for an unknown model type, a checkpoint that is not here or is no safetensors
+    folder, a vocabulary smaller than the tokenizer's, or a context that the model can't see.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    name = attention.register()
+    torch.manual_seed(seed)
+    if settings.path is not None:
+        if not Path(settings.path, "config.json").is_file():
+            raise RecipeError(f"model.path: {settings.path} holds no config.json; expected a Hugging Face folder")
+        try:
+            lm = AutoModelForCausalLM.from_pretrained(
+                settings.path,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                attn_implementation=name,
+            )
+        except (OSError, ValueError) as problem:
+            raise RecipeError(f"model.path: {settings.path}: {str(problem).splitlines()[0]}") from None
+    else:
+        given = {
+            "vocab_size": _rounded(tokenizer.vocabulary),
+            "max_position_embeddings": context,
+            **(settings.config or {}),
+        }
+        given |= {"eos_token_id": tokenizer.eos, "bos_token_id": None, "pad_token_id": None}
+        try:
+            made = AutoConfig.for_model(given.pop("model_type"), **given)
+        except (ValueError, TypeError) as problem:
+            raise RecipeError(f"model.config: {str(problem).splitlines()[0]}") from None
+        lm = AutoModelForCausalLM.from_config(made, dtype=torch.float32, attn_implementation=name)
+    rows = lm.get_input_embeddings().num_embeddings
+    if rows < tokenizer.vocabulary:
+        raise RecipeError(
+            f"the model knows {rows:,} tokens, the tokenizer {tokenizer.name} has {tokenizer.vocabulary:,}; "
+            "name the tokenizer that belongs to the model with data.tokenizer"
+        )
+    if (most := lm.config.max_position_embeddings) < context:
+        raise RecipeError(f"data.context is {context:,}, the model sees at most {most:,} tokens")
+    if settings.lora is not None:
+        lm = _with_lora(lm, settings.lora)
+    return Trained(lm, settings.attention != "sdpa", z_loss)
+
+
+def _rounded(vocabulary: int) -> int:
+    """Return a vocabulary that matrix kernels like: a multiple of 128."""
+    return -(-vocabulary // 128) * 128
+
+
+def _with_lora(lm: Any, settings: config.Lora) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise RecipeError("model.lora needs `pip install 'mmedc[train]'`") from None
+    made = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(lm, made)
+
+
+def prepare(model: Trained, settings: config.Model, device: torch.device, precision: torch.dtype, mesh: Any) -> Trained:
+    """Put a model on its device: recomputation, compilation, then FSDP2 shards over `mesh` (None: one device)."""
+    if settings.recompute == "full":
+        from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+
+        for index, layer in enumerate(model.layers):
+            model.layers[index] = checkpoint_wrapper(layer)
+    if settings.compile:
+        for layer in model.layers:
+            layer.compile()
+    if mesh is None:
+        return model.to(device)
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32)
+    for layer in model.layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    return model
+
+
+def matrix_parameters(model: Trained) -> int:
+    """Return the weights that every token is multiplied by: all matrices but the look-up of the embedding."""
+    embedding = model.base.get_input_embeddings().weight
+    tied = model.head.weight is embedding
+    return sum(p.numel() for p in model.parameters() if p.dim() > 1 and (p is not embedding or tied))
+
+
+def flops(matrices: int, layers: int, width: int, lengths: Any) -> float:
+    """Return the floating-point operations of a training step over pieces of `lengths` tokens.
+
+    6 a weight and token, and for causal attention 6·layers·width·n a token of a piece of n (half of
+    what is often published, since a token sees on average half of its piece).
+    """
+    tokens = float(lengths.sum())
+    return 6.0 * matrices * tokens + 6.0 * layers * width * float((lengths.astype(float) ** 2).sum())
+
+
+def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str) -> None:
+    """Write a Hugging Face folder: config, safetensors, generation config, tokenizer and card.
+
+    Tied weights are written once, as the configuration promises. The folder appears whole or not at all.
+    """
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    lm.config._attn_implementation = "sdpa"
+    lm.save_pretrained(part)
+    tokenizer.save(part)
+    (part / "README.md").write_text(card, encoding="utf-8")
+    part.rename(folder)

@@ -1,0 +1,342 @@
+"""Training: exact resume, no leaks between documents, the loss without logits, export."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
+
+import torch
+
+from mmedc.engine.run import Inline
+from mmedc.errors import CorpusError, RecipeError, RequestError
+from mmedc.train import checkpoint
+from mmedc.train.config import Checkpoints, Model, Optimizer, read_train
+from mmedc.train.exporting import export, load_weights, newest
+from mmedc.train.launch import Job, tokenised
+from mmedc.train.launch import train as train_here
+from mmedc.train.loader import make_batch
+from mmedc.train.loss import linear_cross_entropy
+from mmedc.train.measure import read_lines
+from mmedc.train.model import Trained, build, flops, matrix_parameters
+from mmedc.train.optimizer import SpikeGuard, lr_at
+from mmedc.train.stream import IGNORE, Sequence
+from mmedc.train.tokens import Tokenizer, open_tokenizer
+
+TINY = {
+    "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}  # fmt: skip
+QUIET = type("Quiet", (), {"begin": lambda *_: None, "tell": lambda *_: None, "end": lambda *_: None})()
+
+
+@pytest.fixture(scope="module")
+def tokenizer_file(quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level tokenizer of 400 tokens, learnt from the quickstart corpus."""
+    import pyarrow.dataset as ds
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    texts = ds.dataset(quickstart / "data", format="parquet").to_table(columns=["text"])["text"].to_pylist()
+    learnt = trainers.BpeTrainer(vocab_size=400, special_tokens=["</s>"], show_progress=False)
+    made.train_from_iterator(sorted(texts), learnt)
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    made.save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(quickstart: Path, tokenizer_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = {
+        "name": "tiny",
+        "model": {"config": TINY},
+        "data": {"corpora": {"m": str(quickstart)}, "tokenizer": str(tokenizer_file), "context": 64,
+                 "held_out": 0.1, "max_epochs": 100},
+        "steps": 24, "batch": 8, "micro_batch": 2, "seed": 5,
+        "optimizer": {"lr": 0.01, "warmup": 0.1},
+        "checkpoints": {"every": 8, "keep": 3},
+        "watch": {"log_every": 1, "evaluate_every": 12, "tensorboard": False},
+    }  # fmt: skip
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(json.dumps(settings))
+    return path
+
+
+def start(recipe: Path, out: Path, *sets: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "mmedc", "train", str(recipe), "--out", str(out), "--inline", "--quiet"]
+    for one in sets:
+        command += ["--set", one]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> None:
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+
+
+def losses(run: Path) -> dict[int, float]:
+    return {line["step"]: line["loss"] for line in read_lines(run / "metrics.jsonl") if "loss" in line}
+
+
+@pytest.fixture(scope="module")
+def calm(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nothing disturbs."""
+    out = tmp_path_factory.mktemp("calm") / "run"
+    finish(start(recipe, out, "processes=2"))
+    return out
+
+
+def test_the_loss_falls_in_two_processes(calm: Path) -> None:
+    found = losses(calm)
+    assert sorted(found) == list(range(24))
+    assert np.mean([found[step] for step in range(20, 24)]) < found[0] - 1
+    lines = read_lines(calm / "metrics.jsonl")
+    held = [line["bits_per_byte/all"] for line in lines if "bits_per_byte/all" in line]
+    assert len(held) == 2 and held[1] < held[0]
+    assert {"loss/en", "loss/zh", "loss/kind/web"} <= {name for line in lines for name in line}
+    assert (calm / "curves.svg").read_text().startswith("<?xml")
+
+
+def test_killed_and_resumed_is_bit_equal(recipe: Path, calm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = start(recipe, out, "processes=2")
+    while process.poll() is None and max(losses(out), default=0) < 12:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and max(losses(out)) < 23
+    finish(start(recipe, out, "processes=2"))
+    assert losses(out) == losses(calm)
+
+
+def test_fewer_processes_see_the_same_tokens(recipe: Path, calm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(calm, out)
+    shutil.rmtree(out / "checkpoints" / "step-00000024")
+    finish(start(recipe, out, "processes=1"))
+    before, after = losses(calm), losses(out)
+    assert sorted(after) == sorted(before)
+    assert [after[step] for step in range(16, 24)] == pytest.approx([before[step] for step in range(16, 24)], abs=1e-4)
+
+
+def test_a_damaged_checkpoint_is_passed_over(calm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(calm, out)
+    assert newest(out).name == "step-00000024"
+    file = next((out / "checkpoints" / "step-00000024").glob("*.distcp"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    assert "not what files.json says" in checkpoint.damage(file.parent)
+    assert newest(out).name == "step-00000016"
+    shutil.rmtree(out / "checkpoints")
+    with pytest.raises(RequestError, match="no sound checkpoint"):
+        newest(out)
+
+
+def test_other_data_are_refused_with_what_differs(recipe: Path, calm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(calm, out)
+    settings = read_train(str(recipe), ["seed=6", "data.shares={'*/en': 0.5}"])
+    job = tokenised(settings, str(out), Inline(), QUIET)
+    with pytest.raises(CorpusError, match=r"(?s)data\.seed: 5 → 6.*m/en/.* → 0\.5"):
+        train_here(job, lambda step, values: None)
+
+
+def test_checkpoints_are_pruned(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    keeper = checkpoint.Keeper(tmp_path, Checkpoints(keep=2, every_kept=20))
+    for step in (10, 20, 30, 40, 50):
+        keeper.save(step, model, optimizer, {})
+    keeper.wait()
+    assert [path.name[-2:] for path in sorted(tmp_path.iterdir())] == ["20", "40", "50"]
+
+
+@pytest.fixture(scope="module")
+def small(tokenizer_file: Path) -> tuple[Trained, Tokenizer]:
+    tokenizer = open_tokenizer(str(tokenizer_file))
+    return build(Model(config=TINY), tokenizer, 64, 1), tokenizer
+
+
+class Fixed:
+    """A stream of given documents, one sequence of all of them."""
+
+    def __init__(self, documents: list[list[int]]) -> None:
+        self.documents = documents
+
+    def sequence(self, number: int) -> Sequence:
+        tokens = np.concatenate(self.documents)
+        targets = np.concatenate([[*one[1:], IGNORE] for one in self.documents])
+        return Sequence(tokens, targets, np.array([len(one) for one in self.documents]), 0)
+
+
+def test_documents_do_not_see_one_another(small: tuple[Trained, Tokenizer]) -> None:
+    model, _ = small
+    rng = np.random.default_rng(0)
+    a, other, b = (rng.integers(0, 400, size).tolist() for size in (11, 11, 20))
+    with torch.no_grad():
+        first = model(make_batch(Fixed([a, b]), [0]))[1][11:]
+        second = model(make_batch(Fixed([other, b]), [0]))[1][11:]
+        alone = model(make_batch(Fixed([b]), [0]))[1]
+    assert torch.equal(first, second)
+    assert torch.allclose(first, alone, atol=1e-6)
+    # The trap: without the masks, positions alone change nothing and documents leak.
+    batch = make_batch(Fixed([a, b]), [0])
+    leaky = make_batch(Fixed([a + b]), [0])
+    leaky.positions, leaky.targets = batch.positions, batch.targets
+    with torch.no_grad():
+        assert not torch.allclose(model(leaky)[1][11:], alone, atol=1e-3)
+
+
+def test_the_models_own_masks_agree(small: tuple[Trained, Tokenizer]) -> None:
+    """Our attention gives what `transformers` gives, where it masks by positions (with `use_cache=False`)."""
+    model, _ = small
+    batch = make_batch(Fixed([list(range(9)), list(range(30, 43)), [7, 8]]), [0])
+    with torch.no_grad():
+        ours = model.hidden(batch)
+        model.base.set_attn_implementation("eager")
+        theirs = model.body(input_ids=batch.tokens[None], position_ids=batch.positions[None], use_cache=False)
+        model.base.set_attn_implementation("mmedc_documents")
+    assert torch.allclose(ours, theirs.last_hidden_state[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("z_loss", [0.0, 0.01])
+def test_the_loss_without_logits_is_the_loss(z_loss: float) -> None:
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(37, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
+    targets = torch.randint(0, 50, (37,))
+    targets[::5] = IGNORE
+    total, each = linear_cross_entropy(hidden, weight, targets, z_loss, rows=10)
+    (total * 3).backward()
+    found = hidden.grad, weight.grad
+    hidden.grad = weight.grad = None
+    logits = hidden @ weight.t()
+    plain = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="none")
+    penalty = z_loss * (logits.logsumexp(-1).square() * (targets != IGNORE)).sum()
+    ((plain.sum() + penalty) * 3).backward()
+    assert torch.allclose(each, plain, atol=1e-5)
+    assert torch.allclose(total, plain.sum() + penalty, atol=1e-4)
+    assert torch.allclose(found[0], hidden.grad, atol=1e-4) and torch.allclose(found[1], weight.grad, atol=1e-4)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_export_reloads_with_equal_logits(recipe: Path, tied: bool, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    sets = ["steps=2", "checkpoints.every=2", f"model.config.tie_word_embeddings={str(tied).lower()}"]
+    settings = read_train(str(recipe), sets)
+    out = tmp_path / "run"
+    train_here(tokenised(settings, str(out), Inline(), QUIET), lambda step, values: None)
+    folder = export(out, tmp_path / "hub")
+    tokenizer = open_tokenizer(settings.data.tokenizer)
+    model = build(settings.model, tokenizer, 64, 999)
+    load_weights(newest(out), model)
+    text = "El paciente presenta fiebre y tos. 患者は発熱"
+    ids = tokenizer.encode([text])[0]
+    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == ids
+    read = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        theirs = read(torch.tensor([ids])).logits[0]
+        ours = model.hidden(make_batch(Fixed([ids]), [0])) @ model.head.weight.t()
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert (read.lm_head.weight is read.model.embed_tokens.weight) is tied
+    assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is tied
+    with pytest.raises(RequestError, match="exists already"):
+        export(out, folder)
+
+
+def test_adapters_train_and_merge(recipe: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    settings = read_train(str(recipe), ["steps=3", "checkpoints.every=3", "model.lora.rank=4"])
+    out = tmp_path / "run"
+    train_here(tokenised(settings, str(out), Inline(), QUIET), lambda step, values: None)
+    base = build(settings.model.model_copy(update={"lora": None}), open_tokenizer(settings.data.tokenizer), 64, 5)
+    read = AutoModelForCausalLM.from_pretrained(export(out, tmp_path / "hub"))
+    layer = "model.layers.0.self_attn.q_proj.weight"
+    merged = read.state_dict()[layer]
+    assert not torch.equal(merged, base.lm.state_dict()[layer])
+    assert torch.equal(read.state_dict()["model.norm.weight"], base.lm.state_dict()["model.norm.weight"])
+    adapted = build(settings.model, open_tokenizer(settings.data.tokenizer), 64, 5)
+    load_weights(newest(out), adapted)
+    ids = list(range(40))
+    with torch.no_grad():
+        ours = adapted.hidden(make_batch(Fixed([ids]), [0])) @ adapted.head.weight.t()
+        assert torch.allclose(read(torch.tensor([ids])).logits[0], ours, atol=1e-5)
+
+
+def test_flops_are_those_that_torch_counts(small: tuple[Trained, Tokenizer]) -> None:
+    """Forward matrices are a third of 6·N; attention counts half of the full square, since it is causal."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, _ = small
+    batch = make_batch(Fixed([list(range(32))]), [0])
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        hidden = model.hidden(batch)
+        _ = hidden @ model.head.weight.t()
+    counted = counter.get_total_flops()
+    n, width = matrix_parameters(model), 32
+    attention = 4 * TINY["num_hidden_layers"] * width * 32 * 32
+    assert counted in (2 * n * 32, 2 * n * 32 + attention)  # some versions do not see the attention
+    assert flops(n, 2, width, batch.lengths) == 3 * (2 * n * 32 + attention / 2)
+
+
+def test_spikes_are_skipped_and_forgotten() -> None:
+    guard = SpikeGuard(12.0)
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        assert not guard.spike(2 + 0.05 * rng.standard_normal(), 1 + 0.1 * rng.standard_normal())
+    assert guard.spike(9.0, 1.0) and guard.spike(2.0, 40.0) and guard.spike(float("nan"), 1.0)
+    assert not guard.spike(2.1, 1.1)
+    again = SpikeGuard(12.0)
+    again.load(guard.state())
+    assert again.losses == guard.losses and again.spike(9.0, 1.0)
+
+
+def test_schedules() -> None:
+    cosine = Optimizer(lr=1.0, warmup=0.1, min_lr_ratio=0.1)
+    assert [round(lr_at(step, 100, cosine), 3) for step in (0, 9, 10, 55, 99)] == [0.1, 1.0, 1.0, 0.55, 0.1]
+    wsd = Optimizer(lr=1.0, warmup=0.1, schedule="wsd", decay=0.2, min_lr_ratio=0.0)
+    assert [round(lr_at(step, 100, wsd), 3) for step in (4, 50, 79, 90, 99)] == [0.5, 1.0, 1.0, 0.5, 0.05]
+
+
+def test_wrong_settings_are_told(recipe: Path, tmp_path: Path) -> None:
+    text = json.loads(recipe.read_text())
+    path = tmp_path / "wrong.yaml"
+    path.write_text(json.dumps(text | {"stepz": 3}))
+    with pytest.raises(RecipeError, match=r'wrong.yaml:1: unknown key "stepz"; did you mean "steps"'):
+        read_train(str(path))
+    with pytest.raises(RecipeError, match=r"multiple of micro_batch times processes \(3 x 1\)"):
+        read_train(str(recipe), ["micro_batch=3"])
+    with pytest.raises(RecipeError, match="exactly one of path and config"):
+        read_train(str(recipe), ["model.path=x"])
+    settings: Any = read_train(str(recipe), ["model.config.vocab_size=300"])
+    with pytest.raises(RecipeError, match="the model knows 300 tokens"):
+        build(settings.model, open_tokenizer(settings.data.tokenizer), 64, 1)
+    with pytest.raises(RecipeError, match=r"holds no config\.json"):
+        build(Model(path=str(tmp_path)), open_tokenizer(settings.data.tokenizer), 64, 1)
+    with pytest.raises(CorpusError, match=r"there is no manifest\.json"):
+        tokenised(read_train(str(recipe), [f"data.corpora.m={tmp_path}"]), "x", Inline(), QUIET)
+
+
+def test_a_job_can_be_sent(recipe: Path, tmp_path: Path) -> None:
+    import pickle
+
+    job = tokenised(read_train(str(recipe)), str(tmp_path / "run"), Inline(), QUIET)
+    sent: Job = pickle.loads(pickle.dumps(job))
+    assert sent.prepare().stream.record() == job.prepare().stream.record()
