@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmedc.errors import MmedcError, RequestError
+from mmedc.redact import redact
 
 if TYPE_CHECKING:
     from mmedc.build.build import Build
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     help="Multilingual medical corpora for language-model pretraining.",
@@ -101,17 +104,20 @@ def run(
     cpus: Annotated[int | None, typer.Option(min=1, help="How many CPUs to use; default all.")] = None,
     inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    log: Annotated[str | None, typer.Option("--log", help="Append what happens to this file, as JSON lines.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build the corpus; given again it goes on where it stopped."""
+    from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
     build = _prepare(recipe, out, sets)
     console = _console(stderr=True)
     bars = Bars(console, quiet or as_json)
+    watcher = Watchers(bars, *([Log(log)] if log else []))
     try:
         with _runner(inline, address, cpus) as runner:
-            manifest = build.run(runner, bars)
+            manifest = build.run(runner, watcher)
     finally:
         bars.close()
     _show_stats(build.store.url, manifest, as_json, seconds=bars.seconds)
@@ -280,12 +286,11 @@ def main() -> None:
     try:
         code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("interrupted; what is committed stays: give the same command again to go on", err=True)
-        code = 130
+        code = INTERRUPTED
     except MmedcError as problem:
         if _State.debug:
             raise
-        typer.echo(f"error: {problem}", err=True)
+        typer.echo(f"error: {redact(str(problem))}", err=True)
         code = problem.exit_code
     except Exception as problem:
         if _State.debug:
@@ -295,8 +300,13 @@ def main() -> None:
             show()
             code = getattr(problem, "exit_code", 2)
         else:
-            typer.echo(f"error: {type(problem).__name__}: {problem}\nThis is a defect; --debug shows where.", err=True)
+            typer.echo(
+                f"error: {type(problem).__name__}: {redact(str(problem))}\nThis is a defect; --debug shows where.",
+                err=True,
+            )
             code = 1
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this
+        typer.echo("interrupted; what is committed stays: give the same command again to go on", err=True)
     sys.exit(code)
 
 

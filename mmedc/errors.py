@@ -7,6 +7,8 @@
     │   ├── CorpusError     a folder that is no corpus, or belongs to another recipe
     │   └── ModelMissing    a model file that is not on this machine, and how to get it
     └── WorkError           the work failed (exit code 1)
+        ├── StorageError    a disk or an object store does not answer, or is full: where, and how to go on
+        ├── ClusterLost     Ray, or the node of this process, is gone; what is committed stays
         ├── UnitsFailed     some units could not be done: which, why, how to resume
         ├── AccountingError read ≠ kept + dropped + rejected: a bug, never ignored
         └── VerifyError     a corpus does not say the truth about itself
@@ -45,6 +47,14 @@ class ModelMissing(RequestError):
 
 class WorkError(MmedcError):
     """The work failed."""
+
+
+class StorageError(WorkError):
+    """A disk or an object store does not take or give what it should, after retries."""
+
+
+class ClusterLost(WorkError):
+    """The Ray cluster went away in the middle of the work."""
 
 
 class UnitsFailed(WorkError):

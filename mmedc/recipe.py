@@ -106,8 +106,18 @@ class Limits(Part):
     """Largest payload after decompression."""
     document_seconds: Annotated[float, Field(gt=0)] = 20.0
     """CPU seconds that one document may take in one step."""
+    document_memory: Bytes = 2**30
+    """Bytes by which one document may make its parser process grow."""
+    unit_seconds: Annotated[float, Field(gt=0)] = 6 * 3600.0
+    """CPU seconds that one unit may take in one attempt."""
     memory: Bytes = 3 * 2**30
     """Resident memory of one parser process."""
+    ratio: Annotated[float, Field(gt=1)] = 200.0
+    """How many times its size a compressed file of lines may unpack to, beyond 64 MiB."""
+    html_depth: Annotated[int, Field(gt=0)] = 1_000
+    """How deep the elements of a page may nest; browsers build 512 levels."""
+    html_nodes: Annotated[int, Field(gt=0)] = 300_000
+    """Start and end tags of a page."""
     unit: Bytes = 256 * 2**20
     """Target size of a unit where an input can be split (Parquet row groups)."""
     retries: Annotated[int, Field(ge=0)] = 2

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mmedc.errors import RecipeError
+from mmedc.redact import holds_secret
 from mmedc.yamlfile import YamlFile, nearest, parse_yaml
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -36,12 +37,24 @@ Settings = TypeVar("Settings", bound=Part)
 def checked(model: type[Settings], yaml: YamlFile) -> Settings:
     """Return what a file says as a `model`.
 
-    Raises: RecipeError with file, line, key, and the nearest valid name where one is unknown.
+    Raises: RecipeError with file, line, key, and the nearest valid name where one is unknown; for a
+    secret too, since settings are copied into what they make.
     """
+    _refuse_secrets(yaml, yaml.data, ())
     try:
         return model.model_validate(yaml.data)
     except ValidationError as problem:
         raise RecipeError("\n".join(_explain(error, yaml, model) for error in problem.errors())) from None
+
+
+def _refuse_secrets(yaml: YamlFile, value: Any, at: tuple[str | int, ...]) -> None:
+    if isinstance(value, str) and holds_secret(value):
+        raise RecipeError(
+            f'{yaml.where(at)}: "{".".join(map(str, at))}" holds what looks like a secret; '
+            "credentials come from the environment or the profile of the machine"
+        )
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        _refuse_secrets(yaml, part, (*at, key))
 
 
 def apply_setting(yaml: YamlFile, setting: str, one_of: tuple[str, ...] = ()) -> None:

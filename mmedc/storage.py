@@ -4,6 +4,9 @@ Data is read through pyarrow file systems (column projection, range reads); ever
 through obstore, whose create-only put makes a commit atomic on a local disk and on S3 alike.
 A URL is a local path, `s3://bucket/prefix` or, to read from, `hf://datasets/owner/name/…`.
 Credentials come from the environment or the profile of the machine only.
+
+An object store may answer late, or not at all, or keep half of what it was sent: each request is
+tried again with growing pauses, an upload is measured after it, and what stays wrong is a StorageError.
 """
 
 import contextlib
@@ -11,17 +14,26 @@ import functools
 import io
 import os
 import re
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pyarrow.fs as pafs
 
-from mmedc.errors import RequestError
+from mmedc.errors import RequestError, StorageError
+from mmedc.redact import redact
+
+T = TypeVar("T")
 
 PART_BYTES = 16 << 20  # of a multipart upload
 AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is worked on
+TRIES = 4  # of a whole request, each of which the client repeats on its own for RETRY_S
+RETRY_S = 60
+REQUEST_S = 60  # that one request may take
 
 
 @dataclass(frozen=True)
@@ -43,26 +55,44 @@ class Store:
     url: str
 
     def get(self, name: str) -> bytes:
-        """Return the content of `name`. Raises: FileNotFoundError."""
-        return bytes(self._there.get(name).bytes())
+        """Return the content of `name`. Raises: FileNotFoundError, StorageError."""
+        return self._try(name, lambda: bytes(self._there.get(name).bytes()))
 
     def put(self, name: str, data: Any) -> None:
-        """Write `name` whole or not at all, replacing what was there; durable when it returns."""
-        self._make()
-        self._store.put(name, memoryview(data).cast("B"), chunk_size=PART_BYTES)
-        self._sync(name)
+        """Write `name` whole or not at all, replacing what was there; durable when it returns.
+
+        Raises: StorageError.
+        """
+        view = memoryview(data).cast("B")
+
+        def put() -> None:
+            self._make()
+            self._store.put(name, view, chunk_size=PART_BYTES)
+            self._sync(name, len(view))
+
+        self._try(name, put)
 
     def put_new(self, name: str, data: bytes) -> bool:
-        """Write `name` unless it exists; return False, changing nothing, when it does."""
+        """Write `name` unless it exists; return False, changing nothing, when it does. Raises: StorageError.
+
+        When the answer to a successful attempt was lost, the next one finds what it wrote and returns False.
+        """
         from obstore.exceptions import AlreadyExistsError
 
-        self._make()
-        try:
-            self._store.put(name, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        self._sync(name)
-        return True
+        def put() -> bool:
+            self._make()
+            try:
+                self._store.put(name, data, mode="create")
+            except AlreadyExistsError:
+                return False
+            try:
+                self._sync(name, len(data))
+            except OSError:
+                self._store.delete(name)  # nobody may take half an entry for a commit
+                raise
+            return True
+
+        return self._try(name, put)
 
     def exists(self, name: str) -> bool:
         """Tell whether `name` is there."""
@@ -73,20 +103,21 @@ class Store:
         return True
 
     def size(self, name: str) -> int:
-        """Return the bytes of `name`. Raises: FileNotFoundError."""
-        return int(self._there.head(name)["size"])
+        """Return the bytes of `name`. Raises: FileNotFoundError, StorageError."""
+        return self._try(name, lambda: int(self._there.head(name)["size"]))
 
     def names(self, prefix: str = "") -> list[str]:
-        """Return the sorted names below the folder `prefix`."""
+        """Return the sorted names below the folder `prefix`. Raises: StorageError."""
         if is_local(self.url) and not os.path.isdir(os.path.join(self.url, prefix)):
             return []
-        found = [str(meta["path"]) for page in self._store.list(prefix or None) for meta in page]
-        return sorted(found)
+        return self._try(
+            prefix, lambda: sorted(str(meta["path"]) for page in self._store.list(prefix or None) for meta in page)
+        )
 
     def delete(self, name: str) -> None:
-        """Remove `name`, if it is there."""
+        """Remove `name`, if it is there. Raises: StorageError."""
         with contextlib.suppress(FileNotFoundError):
-            self._there.delete(name)
+            self._try(name, lambda: self._there.delete(name))
 
     def open_input(self, name: str) -> Any:
         """Open `name` as a pyarrow random-access file."""
@@ -112,16 +143,55 @@ class Store:
         if is_local(self.url):
             os.makedirs(self.url, exist_ok=True)
 
-    def _sync(self, name: str) -> None:
-        """Force a local file and its folder's entry to disk, so that a commit never outlives its data."""
-        if is_local(self.url):
-            path = os.path.join(self.url, name)
-            for place in (path, os.path.dirname(path)):
-                handle = os.open(place, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+    def _sync(self, name: str, size: int) -> None:
+        """Make sure that what was written is there whole.
+
+        A local file and its folder's entry are forced to disk, so that a commit never outlives its
+        data; of a remote one the size is asked for.
+        """
+        if not is_local(self.url):
+            if (found := int(self._store.head(name)["size"])) != size:
+                raise OSError(f"an upload arrived in part: {found:,} of {size:,} bytes")
+            return
+        path = os.path.join(self.url, name)
+        for place in (path, os.path.dirname(path)):
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def _try(self, name: str, act: Callable[[], T]) -> T:
+        """Return what `act` returns, trying again on a remote store. Raises: FileNotFoundError, StorageError."""
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+        local = is_local(self.url)
+        for tries in range(1, TRIES + 1):
+            try:
+                return act()
+            except FileNotFoundError:
+                raise
+            except (OSError, BaseError) as problem:
+                refused = isinstance(problem, PermissionDeniedError | UnauthenticatedError | PermissionError)
+                if local or refused or tries == TRIES:
+                    raise StorageError(_what_failed(f"{self.url.rstrip('/')}/{name}", problem, tries)) from None
+                time.sleep(2**tries / 10)
+        raise AssertionError("not reached")
+
+
+def _what_failed(where: str, problem: BaseException, tries: int) -> str:
+    said = redact(str(problem).strip().splitlines()[0])[:300]
+    for sign, meaning in (
+        ("os error 28", "the disk is full; make room"),
+        ("No space left", "the disk is full; make room"),
+        ("os error 122", "the quota of the disk is used up; make room"),
+        ("os error 13", "not allowed; change the owner or the mode"),
+        ("os error 30", "the disk can only be read; choose another --out"),
+    ):
+        if sign in said:
+            return f"{where}: {meaning}, then give the same command again"
+    tried = f" (tried {tries} times)" if tries > 1 else ""
+    return f"{where}: {said}{tried}; when the store is well, give the same command again"
 
 
 def is_local(url: str) -> bool:
@@ -135,10 +205,11 @@ def _object_store(url: str) -> Any:
 
     if is_local(url):
         return LocalStore(os.path.abspath(url))
-    options: Any = {}
+    client: Any = {"timeout": timedelta(seconds=REQUEST_S), "connect_timeout": timedelta(seconds=min(10, REQUEST_S))}
     if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-        options["client_options"] = {"allow_http": True}
-    return from_url(url, **options)
+        client["allow_http"] = True
+    retry: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=RETRY_S)}
+    return from_url(url, client_options=client, retry_config=retry)
 
 
 def file_system(url: str) -> tuple[pafs.FileSystem, str]:

@@ -10,10 +10,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from mmedc.errors import RequestError
 
 MAX_BYTES = 4 << 20
+MAX_DEPTH = 50
 MAX_NODES = 200_000  # 271 bytes of aliases can stand for 43 million leaves
 
 Keys = tuple[str | int, ...]
@@ -59,6 +61,7 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
     """Parse `text`, which came from `path`; see `read_yaml`."""
     result = YamlFile(path, None)
     try:
+        _check_depth(text)
         loaded = YAML(typ="rt", pure=True).load(text)
         result.data = _plain(loaded, (), result.lines, [0])
     except MarkedYAMLError as problem:
@@ -71,6 +74,15 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
     except (YAMLError, ValueError) as problem:
         raise error(f"{path}: {str(problem).splitlines()[0]}") from None
     return result
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what nests too deep for the loader, which recurses. Raises: ValueError, YAMLError."""
+    depth = 0
+    for event in YAML(typ="rt", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested too deep (over {MAX_DEPTH} levels)")
 
 
 def _plain(node: Any, at: Keys, lines: dict[Keys, int], count: list[int]) -> Any:

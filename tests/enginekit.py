@@ -1,10 +1,12 @@
 """Sources and steps for tests of the engine: numbers as documents, and steps that go wrong on demand."""
 
+import itertools
 import os
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -21,14 +23,16 @@ class Numbers:
 
     rows: int = 7
     breaks_at: int = -1
+    even_skipped: bool = False
     version: ClassVar[int] = 1
 
     def read(self, count: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
-        for first in range(start, count, self.rows):
-            ordinals = list(range(first, min(first + self.rows, count)))
+        cuts = sorted({*range(start, count, self.rows), *(one for one in skip if start <= one < count), count})
+        for first, end in itertools.pairwise(cuts):
+            ordinals = list(range(first, end))
             for ordinal in ordinals:
                 slot.mark(ordinal)
-                if ordinal == self.breaks_at and ordinal not in skip:
+                if ordinal == self.breaks_at and (self.even_skipped or ordinal not in skip):
                     os.kill(os.getpid(), signal.SIGSEGV)
             columns = {name: [None] * len(ordinals) for name in RAW.names}
             columns |= {
@@ -64,6 +68,9 @@ class Trouble:
     at: tuple[int, ...]
     how: str
     marks: bool = True
+    scars: str = ""
+    """A folder that remembers what went wrong, so that each record goes wrong `times` times only."""
+    times: int = 1
     name: ClassVar[str] = "trouble"
     version: ClassVar[int] = 1
 
@@ -72,14 +79,26 @@ class Trouble:
             for ordinal in batch.column("ordinal").to_pylist():
                 if self.marks:
                     slot.mark(ordinal)
-                if ordinal in self.at:
+                if ordinal in self.at and not self.healed(ordinal):
                     self.go_wrong()
             return batch
 
         return transform
 
+    def healed(self, ordinal: int) -> bool:
+        if not self.scars:
+            return False
+        past = len(list(Path(self.scars).glob(f"{ordinal}-*")))
+        (Path(self.scars) / f"{ordinal}-{past}").touch()
+        return past >= self.times
+
     def go_wrong(self) -> None:
-        if self.how == "segfault":
+        if self.how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.how == "worker killed":
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(600)
+        elif self.how == "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif self.how == "exit":
             os._exit(3)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mmedc.engine.chain import Chain, Count, check_funnel
 from mmedc.engine.commit import commit, entries, parquet_bytes, read_table
 from mmedc.engine.run import Inline, Progress, run_pass, run_unit
-from mmedc.engine.unit import Entry, Pass, Result, Stream, Streamed, Unit
+from mmedc.engine.unit import Bounds, Entry, Pass, Result, Stream, Streamed, Unit
 from mmedc.errors import AccountingError, UnitsFailed
 from mmedc.storage import Store
 from tests.enginekit import DropMultiples, LosesRows, Numbers, Trouble, finish
@@ -30,7 +30,7 @@ class Silent:
 
 
 def work(*steps: Any, source: Numbers = Numbers(), seconds: float = 2.0, memory: int = 1 << 30) -> Streamed:  # noqa: B008
-    return Streamed(source, steps, finish, seconds, memory)
+    return Streamed(source, steps, finish, Bounds(seconds, memory=memory))
 
 
 def a_pass(*steps: Any, units: tuple[Unit, ...] = UNITS, **options: Any) -> Pass:

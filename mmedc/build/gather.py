@@ -9,7 +9,7 @@ import pyarrow as pa
 from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
 from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document_id
 from mmedc.engine.chain import Step
-from mmedc.engine.unit import Pass, Result, Stream, Streamed, Unit, digest_of
+from mmedc.engine.unit import Bounds, Pass, Result, Stream, Streamed, Unit, digest_of
 from mmedc.errors import RecipeError
 from mmedc.policy import Policy, find_model
 from mmedc.recipe import CustomStep, Recipe
@@ -29,7 +29,7 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     """Return the steps of gather in their order: cheap and selective before dear."""
     model = str(find_model("lid", recipe.models.get("lid")))
     steps: list[Step] = [
-        Decode(),
+        Decode(recipe.limits.html_depth, recipe.limits.html_nodes),
         Gate(policy),
         Glance(model, policy),
         Extract(recipe.extract),
@@ -118,15 +118,14 @@ def gather_pass(recipe: Recipe, policy: Policy, units: list[Unit]) -> Pass:
         recipe.extract,
         policy.digest("gather"),
         _file_digest(recipe),
-        recipe.limits.document,
+        recipe.limits.model_dump(include={"document", "ratio", "html_depth", "html_nodes"}),
         vars(bands_for(recipe.dedup.jaccard)),
         Reader().version,
         SCHEMA_VERSION,
     )
     limits = recipe.limits
-    work = Streamed(
-        Reader(), steps, Finish(bands_for(recipe.dedup.jaccard).count), limits.document_seconds, limits.memory
-    )
+    bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
+    work = Streamed(Reader(), steps, Finish(bands_for(recipe.dedup.jaccard).count), bounds)
     return Pass("gather", key, work, tuple(units), limits.retries)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.document import SCRATCH, set_column
+from mmedc.document import RAW, SCRATCH, set_column
 from mmedc.engine import slot
 from mmedc.errors import AccountingError, RecipeError
 from mmedc.words import mix
@@ -191,6 +191,14 @@ class Chain:
         batch = batch.filter(pc.invert(pc.or_(is_rejected, is_dropped)))
         count.kept += batch.num_rows
         return batch
+
+
+def given_up(ordinal: int, label: str, why: str) -> Produced:
+    """Account for a source that can't be read from record `ordinal` on: one rejected record for all the rest."""
+    columns: dict[str, list[Any]] = {name: [None] for name in RAW.names}
+    columns |= {"ordinal": [ordinal], "locator": [f"{label}#rest-{ordinal}"], "provenance": [label]}
+    columns["rejected_by"] = [f"rest_unread: {why}; nothing from record {ordinal} on is read"]
+    return Chain(()).run(pa.RecordBatch.from_pydict(columns, schema=RAW), {}, 0.0)
 
 
 def _split(batch: pa.RecordBatch, index: int, faults: dict[int, Fault]) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:

@@ -7,6 +7,7 @@ Messages to the parent: ("batch", Produced), ("broken", first, last), ("failed",
 import contextlib
 import mmap
 import os
+import signal
 import sys
 import time
 import traceback
@@ -39,6 +40,7 @@ def stream(work: Streamed, chain: Chain, unit: Unit, start: int, faults: dict[in
 def main() -> None:
     """Serve the parent until it closes the pipe."""
     _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     pipe = Connection(int(sys.argv[1]))
     slot.attach(mmap.mmap(int(sys.argv[2]), slot.SIZE))
     opened: tuple[Any, Chain] | None = None
@@ -63,7 +65,6 @@ def _die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the pipe's end tells."""
     if sys.platform == "linux":
         import ctypes
-        import signal
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -1,8 +1,9 @@
 """Runs a pass: what is committed is passed over, the rest goes to the runner, failures are told."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -11,7 +12,8 @@ from mmedc.engine.chain import Funnel, add_funnel, ledger
 from mmedc.engine.commit import commit, entries
 from mmedc.engine.supervisor import Said, produce_here, supervisor
 from mmedc.engine.unit import Entry, Pass, Result, Streamed, Unit
-from mmedc.errors import MmedcError, UnitsFailed
+from mmedc.errors import MmedcError, RequestError, UnitsFailed, WorkError
+from mmedc.redact import redact
 from mmedc.storage import Store
 
 WORK = ".work"
@@ -19,12 +21,14 @@ WORK = ".work"
 
 @dataclass(frozen=True)
 class Progress:
-    """News of a pass: records read and kept since the last news, or a unit that is done."""
+    """News of a pass: records read and kept since the last news, or a unit that is done or tried again."""
 
     read: int = 0
     kept: int = 0
     done: Entry | None = None
     failed: tuple[Unit, str] | None = None
+    retried: tuple[Unit, str] | None = None
+    """A unit whose attempt came to nothing, and why; it will be tried again."""
 
 
 class Runner(Protocol):
@@ -47,6 +51,37 @@ class Watcher(Protocol):
         """Note that the pass is over."""
 
 
+LOSSES = 10  # of workers or nodes under one unit, before it is held to be the cause
+ROOMY = 3  # losses from which a unit is tried with nothing beside it
+
+
+class Attempts:
+    """How often the units of a pass were tried: what they raised, and losses that need not be their fault."""
+
+    def __init__(self, retries: int) -> None:
+        self.retries = retries
+        self.raised: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+
+    def after(self, unit: Unit, problem: BaseException, lost: bool = False) -> Progress:
+        """Return the news of a failed attempt: `retried` while there is hope, else `failed`.
+
+        `lost` says that a worker or node went away, which is no error of the unit until it happens
+        again and again.
+        """
+        why = describe(problem)
+        count = self.lost if lost else self.raised
+        count[unit.id] += 1
+        tries, most = count[unit.id], LOSSES if lost else self.retries + 1
+        if tries < most and not isinstance(problem, RequestError):
+            return Progress(retried=(unit, why))
+        return Progress(failed=(unit, f"{why} (tried {tries} times)" if tries > 1 else why))
+
+    def needs_room(self, unit: Unit) -> bool:
+        """Tell whether a unit is to be tried with nothing beside it, since its workers keep dying."""
+        return self.lost[unit.id] >= ROOMY
+
+
 def run_unit(one: Pass, unit: Unit, store: Store, said: Said, isolate: bool = True) -> Entry:
     """Do one unit where this is called and commit it; return the entry that holds."""
     begun = time.monotonic()
@@ -56,9 +91,13 @@ def run_unit(one: Pass, unit: Unit, store: Store, said: Said, isolate: bool = Tr
     batches: list[pa.RecordBatch] = []
     gone: list[dict[str, Any]] = []
     funnel: Funnel = {}
+    held, most = 0, one.work.limits.memory
     for produced in produce(one.work, unit, said):
         if produced.kept is not None:
             batches.append(produced.kept)
+            held += produced.kept.nbytes
+        if held > most:
+            raise WorkError(f"{unit.label}: keeps over {most >> 20} MiB; raise limits.memory, or cut the input")
         gone += produced.gone
         add_funnel(funnel, produced.funnel)
     result: Result = one.work.finish(unit, batches)
@@ -75,6 +114,7 @@ class Inline:
 
     def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
         """Yield the news of each unit; see `Runner`."""
+        attempts = Attempts(one.retries)
         for unit in units:
             counts = [0, 0]
 
@@ -82,12 +122,14 @@ class Inline:
                 counts[0] += read
                 counts[1] += kept
 
-            try:
-                entry = run_unit(one, unit, store, said, self.isolate)
-            except Exception as problem:
-                yield Progress(failed=(unit, describe(problem)))
-            else:
-                yield Progress(counts[0], counts[1], done=entry)
+            news = Progress(retried=(unit, ""))
+            while news.retried:
+                try:
+                    news = Progress(done=run_unit(one, unit, store, said, self.isolate))
+                except Exception as problem:
+                    news = attempts.after(unit, problem)
+                yield replace(news, read=counts[0], kept=counts[1])
+                counts[:] = [0, 0]
 
 
 def run_pass(one: Pass, runner: Runner, store: Store, watcher: Watcher) -> list[Entry]:
@@ -119,7 +161,7 @@ def run_pass(one: Pass, runner: Runner, store: Store, watcher: Watcher) -> list[
 
 
 def describe(problem: BaseException) -> str:
-    """Return one line that says what went wrong."""
+    """Return one line that says what went wrong, without secrets."""
     text = str(problem).strip().splitlines()
-    said = text[0] if text else "no message"
+    said = redact(text[0]) if text else "no message"
     return said if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {said}"

@@ -1,26 +1,46 @@
 """Runs units on Ray. The only file of mmedc's engine that knows Ray.
 
-Plain tasks, one CPU each; a window of them in flight; results are a few hundred bytes. Ray retries
-a task whose worker or node dies; a unit that raises is retried here. A retried or doubled attempt
-is harmless, because a commit is.
+Plain tasks, one CPU each; a window of them in flight; results are a few hundred bytes. Ray itself
+retries nothing: this process does, and tells of it. A worker or node that dies under a unit is no
+fault of the unit until it happens again and again. A retried or doubled attempt is harmless, because
+a commit is.
 """
 
 import contextlib
 import os
+import secrets
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray import exceptions as gone
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from mmedc.engine.run import Progress, describe, run_unit
+from mmedc.engine.run import Attempts, Progress, describe, run_unit
 from mmedc.engine.unit import Entry, Pass, Unit
-from mmedc.errors import RequestError
+from mmedc.errors import ClusterLost, RequestError
+from mmedc.redact import redact
 from mmedc.storage import Store
 
-WORKER_RETRIES = 3  # of a task whose worker or node died
 REPORT_S = 0.5
+NODES_S = 2.0  # between looks at the nodes of the cluster
+EMPTY_S = 120.0  # to wait for a node when all are gone
+GO_ON = "what is committed stays: give the same command again when it is up"
+LOSSES = (
+    gone.WorkerCrashedError,
+    gone.NodeDiedError,
+    gone.OutOfMemoryError,
+    gone.ObjectLostError,
+    gone.TaskCancelledError,
+    gone.LocalRayletDiedError,
+)
+"""What Ray raises when a worker, or all of its node, went away under a task."""
 
 
 class OnRay:
@@ -44,13 +64,24 @@ class OnRay:
         # Ray's own announcements are no news to the user of a pipeline.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         if self.address:
-            ray.init(address=self.address, **options)
+            try:
+                ray.init(address=self.address, **options)
+            except (ConnectionError, RuntimeError, ValueError, gone.RayError) as problem:
+                said = redact(str(problem).strip().splitlines()[0])
+                raise RequestError(
+                    f"--address {self.address}: can't join ({said}). Is Ray up there, is this one of its nodes, and "
+                    "does RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH hold its token?"
+                ) from None
         else:
             # "local" never joins a cluster that happens to run on this machine. Only paths and
             # counts pass through the object store, so it is kept small.
+            _own_token()
             cpus = self.cpus or os.cpu_count()
             ray.init(address="local", num_cpus=cpus, object_store_memory=100 << 20, include_dashboard=False, **options)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it, to end without a word
         self._own = True
 
     def __exit__(self, *_: object) -> None:
@@ -58,46 +89,150 @@ class OnRay:
             ray.shutdown()
 
     def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
-        """Yield the news of each unit; see `mmedc.engine.run.Runner`."""
+        """Yield the news of each unit; see `mmedc.engine.run.Runner`.
+
+        Raises: RequestError when there is no CPU to run on, ClusterLost when Ray goes away.
+        """
         self._start()
-        slots = int(ray.cluster_resources().get("CPU", 0))
-        if slots < 1:
-            raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
-        slots = min(slots, self.cpus or slots)
-        board = _Board.options(num_cpus=0).remote()  # type: ignore[attr-defined]
-        work = ray.put(one)
-        waiting = deque((unit, 0) for unit in units)
-        flying: dict[Any, tuple[Unit, int]] = {}
-        seen = (0, 0)
+        nodes, meters, attempts = _Nodes(self.cpus), _Meters(one.name), Attempts(one.retries)
+        board = _Tally(one)
+        work = ray.put(replace(one, units=()))
+        waiting, roomy = deque(units), deque[Unit]()
+        flying: dict[Any, Unit] = {}
         try:
-            while waiting or flying:
-                while waiting and len(flying) < 2 * slots:
-                    unit, tries = waiting.popleft()
-                    flying[_run.remote(work, unit, store, board)] = unit, tries
-                ready, _ = ray.wait(list(flying), timeout=REPORT_S)
-                with contextlib.suppress(ray.exceptions.RayError):
-                    read, kept = ray.get(board.total.remote(), timeout=10)
-                    yield Progress(read - seen[0], kept - seen[1])
-                    seen = read, kept
+            while waiting or roomy or flying:
+                while waiting and len(flying) < 2 * nodes.slots():
+                    unit = waiting.popleft()
+                    flying[_run.remote(work, unit, store, board.actor)] = unit
+                if roomy and not flying:
+                    unit = roomy.popleft()
+                    flying[_run.remote(work, unit, store, board.actor)] = unit
+                ready, _ = ray.wait(list(flying), timeout=REPORT_S) if flying else ([], [])
+                meters.flying(len(flying))
+                yield meters.told(board.news())
                 for task in ready:
-                    unit, tries = flying.pop(task)
+                    unit = flying.pop(task)
                     try:
-                        yield Progress(done=Entry.from_json(ray.get(task)))
+                        news = Progress(done=Entry.from_json(ray.get(task)))
                     except Exception as problem:
                         cause = getattr(problem, "cause", None) or problem
-                        if tries < one.retries and not isinstance(cause, RequestError):
-                            waiting.append((unit, tries + 1))
-                        else:
-                            yield Progress(failed=(unit, describe(cause)))
+                        news = attempts.after(unit, cause, isinstance(problem, LOSSES))
+                    if news.retried:
+                        (roomy if attempts.needs_room(unit) else waiting).append(unit)
+                    yield meters.told(news)
+            meters.flying(0)
         finally:
             for task in flying:
-                ray.cancel(task, force=True)
-            ray.kill(board)
+                with contextlib.suppress(Exception):
+                    ray.cancel(task, force=True)
+            board.close()
+
+
+class _Nodes:
+    """How many tasks the cluster can run at once; nodes come and go, so it is asked again and again."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self._cpus, self._asked = 0, 0.0
+        self._since = time.monotonic()
+        if self.slots() < 1:
+            raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
+
+    def slots(self) -> int:
+        """Return the CPUs to use. Raises: ClusterLost when the cluster does not answer, or has had none for long."""
+        now = time.monotonic()
+        if now - self._asked > NODES_S:
+            try:
+                self._cpus = int(ray.cluster_resources().get("CPU", 0))
+            except Exception as problem:
+                raise ClusterLost(f"the Ray cluster does not answer ({describe(problem)}); {GO_ON}") from None
+            self._asked = now
+            if self._cpus:
+                self._since = now
+            elif now - self._since > EMPTY_S:
+                raise ClusterLost(f"the Ray cluster has had no CPU for {EMPTY_S:.0f} s; {GO_ON}")
+        return min(self._cpus, self.most or self._cpus)
+
+
+def _own_token() -> None:
+    """Have a token that only this user can read before Ray writes one that all can; Ray asks for it at every port."""
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        os.environ.pop("RAY_AUTH_MODE", None)  # Ray turns tokens on for a cluster of its own
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with contextlib.suppress(OSError):  # Ray says what is wrong with it
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.chmod(0o600)
+        if not path.stat().st_size:
+            path.write_text(secrets.token_hex(32))
+
+
+class _Meters:
+    """The numbers of a pass for Prometheus, by Ray's own exporter (`ray_mmedc_…`)."""
+
+    def __init__(self, name: str) -> None:
+        from ray.util.metrics import Counter, Gauge
+
+        self._tags = {"pass": name}
+        self._read = Counter("mmedc_documents_read", "Records read.", ("pass",))
+        self._kept = Counter("mmedc_documents_kept", "Records that the steps of a pass kept.", ("pass",))
+        self._rejected = Counter("mmedc_documents_rejected", "Records in quarantine.", ("pass",))
+        self._units = Counter("mmedc_units", "Units that are done, tried again or failed.", ("pass", "fate"))
+        self._flying = Gauge("mmedc_units_in_flight", "Units that are being worked on.", ("pass",))
+
+    def flying(self, number: int) -> None:
+        """Say how many units are in flight."""
+        self._flying.set(number, self._tags)
+
+    def told(self, news: Progress) -> Progress:
+        """Count `news` and return it."""
+        for meter, value in ((self._read, news.read), (self._kept, news.kept)):
+            if value:
+                meter.inc(value, self._tags)
+        if news.done:
+            rejected = sum(sum(count.rejected.values()) for count in news.done.funnel.values())
+            if rejected:
+                self._rejected.inc(rejected, self._tags)
+        for fate in ("done", "retried", "failed"):
+            if getattr(news, fate):
+                self._units.inc(1, {**self._tags, "fate": fate})
+        return news
+
+
+class _Tally:
+    """Where tasks say how far they are; asked without waiting, since nothing depends on the answer."""
+
+    def __init__(self, one: Pass) -> None:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
+        self.actor = _Board.options(**options).remote()  # type: ignore[attr-defined]
+        self._asked: Any = self.actor.total.remote()
+        self._seen = (0, 0)
+
+    def news(self) -> Progress:
+        """Return what came in since the last answer."""
+        if not ray.wait([self._asked], timeout=0)[0]:
+            return Progress()
+        asked, self._asked = self._asked, self.actor.total.remote()
+        try:
+            read, kept = ray.get(asked)
+        except gone.RayError:
+            return Progress()
+        before = self._seen if read >= self._seen[0] else (0, 0)  # it was started anew
+        self._seen = read, kept
+        return Progress(read - before[0], kept - before[1])
+
+    def close(self) -> None:
+        """End the actor."""
+        with contextlib.suppress(Exception):
+            ray.kill(self.actor)
 
 
 @ray.remote(num_cpus=0)
 class _Board:
-    """Adds up what tasks say of their progress; nothing depends on it but the display."""
+    """Adds up what tasks say of their progress."""
 
     def __init__(self) -> None:
         self.read = self.kept = 0
@@ -110,7 +245,7 @@ class _Board:
         return self.read, self.kept
 
 
-@ray.remote(num_cpus=1, max_retries=WORKER_RETRIES)  # type: ignore[untyped-decorator]
+@ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
 def _run(one: Pass, unit: Unit, store: Store, board: Any) -> bytes:
     pending, told = [0, 0], time.monotonic()
 

@@ -1,17 +1,21 @@
 """Watches a parser process: kills it at its limits, finds the record at fault, goes on with the next.
 
 The child streams what each batch became; what arrived is kept, so a crash costs the batch it
-happened in, and after the batch is narrowed to one record, that record.
+happened in, and after the batch is narrowed to one record, that record. A child that is killed from
+outside, or that was full of what came before, says nothing against the record at hand: it gets
+strikes before it is held guilty.
 """
 
 import atexit
 import contextlib
+import fcntl
 import mmap
+import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from typing import Any
@@ -19,7 +23,7 @@ from typing import Any
 import psutil
 
 from mmedc.engine import slot
-from mmedc.engine.chain import Chain, Fault, Produced
+from mmedc.engine.chain import Chain, Fault, Produced, given_up
 from mmedc.engine.child import stream
 from mmedc.engine.unit import Streamed, Unit
 from mmedc.errors import WorkError
@@ -27,6 +31,9 @@ from mmedc.errors import WorkError
 POLL_S = 0.05
 STALLED = 10  # a record that uses no CPU is given this many times its limit of wall time
 STARTUP_S = 120.0  # models and parsers are loaded before the first record
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # no parser dies of these by itself
+PATIENCE = {"killed": 5, "memory": 2}
+"""How often a process may die at one place for a reason that need not be the record's, before it is."""
 
 Said = Callable[[int, int], None]
 """Told after each batch: records read, records kept."""
@@ -36,7 +43,7 @@ class ChildDied(Exception):
     """The parser process ended, or was ended, in the middle of its work."""
 
     def __init__(self, step: int, first: int, count: int, reason: str, detail: str) -> None:
-        super().__init__(f"step {step}, record {first}: {reason}")
+        super().__init__(f"step {step}, record {first}: {reason}; {detail}")
         self.step, self.first, self.count, self.fault = step, first, count, Fault(step, reason, detail)
 
 
@@ -54,28 +61,42 @@ class Supervisor:
         """
         start, alone_until = 0, 0
         faults: dict[int, Fault] = {}
+        deaths: Counter[tuple[int, int]] = Counter()
         while True:
-            child = self._child = self._child or _Child()
+            whole = False  # a child that is left in the middle of a unit still holds answers: it goes
             try:
+                child = self._child = self._child or _Child()
                 for produced in child.ask(work, unit, start, faults, alone_until):
                     start = produced.next_ordinal
                     read = next(iter(produced.funnel.values())).read
                     said(read, produced.kept.num_rows if produced.kept is not None else 0)
                     yield produced
+                whole = True
                 return
             except ChildDied as died:
-                self.close()
+                deaths[died.step, died.first] += 1
+                if deaths[died.step, died.first] < PATIENCE.get(died.fault.reason.split()[0], 1):
+                    continue
+                if died.step < 0:
+                    raise WorkError(f"{unit.label}: the parser process can't start: {died}") from None
                 if died.count > 1:
                     alone_until = max(alone_until, died.first + died.count)
-                elif faults.get(died.first, Fault(-1, "", "")).step == died.step:
+                elif faults.get(died.first, Fault(-1, "", "")).step != died.step:
+                    faults[died.first] = died.fault
+                elif died.step == 0:
+                    # It can't even be passed over: one rejected record stands for the rest.
+                    yield given_up(start, unit.label, f"{died.fault.reason} at record {died.first}")
+                    return
+                else:
                     raise WorkError(
                         f"{unit.label}: record {died.first} ends the process ({died.fault.reason}) even when it is "
                         f"passed over; {died.fault.detail}"
                     ) from None
-                else:
-                    faults[died.first] = died.fault
             except _Broken as broken:
-                alone_until = max(alone_until, broken.last + 1)
+                alone_until, whole = max(alone_until, broken.last + 1), True
+            finally:
+                if not whole:
+                    self.close()
 
     def close(self) -> None:
         """End the child, if there is one."""
@@ -111,20 +132,22 @@ class _Child:
 
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the child)
-        shared = tempfile.TemporaryFile()  # noqa: SIM115 (closed below, once mapped)
-        shared.truncate(slot.SIZE)
-        self._slot = mmap.mmap(shared.fileno(), slot.SIZE)
+        # In memory, so that a full disk does not keep a parser from starting.
+        self._errors = open(os.memfd_create("mmedc-errors"), "rb", buffering=0)  # noqa: SIM115 (until `kill`)
+        fcntl.fcntl(self._errors, fcntl.F_SETFL, os.O_APPEND)
+        shared = os.memfd_create("mmedc-slot")
+        os.truncate(shared, slot.SIZE)
+        self._slot = mmap.mmap(shared, slot.SIZE)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mmedc.engine.child", str(theirs.fileno()), str(shared.fileno())],
-            pass_fds=(theirs.fileno(), shared.fileno()),
+            [sys.executable, "-m", "mmedc.engine.child", str(theirs.fileno()), str(shared)],
+            pass_fds=(theirs.fileno(), shared),
             stdin=subprocess.DEVNULL,
             stdout=self._errors,
             stderr=self._errors,
         )
         self._usage = psutil.Process(self._process.pid)
         theirs.close()
-        shared.close()
+        os.close(shared)
 
     def ask(
         self, work: Streamed, unit: Unit, start: int, faults: dict[int, Fault], alone_until: int
@@ -133,6 +156,7 @@ class _Child:
         slot.attach(self._slot)
         slot.enter(-1, start, 1)  # until the child says otherwise it is starting
         slot_reset = slot.read(self._slot)
+        os.truncate(self._errors.fileno(), 0)
         try:
             self._pipe.send((work, unit, start, faults, alone_until))
             guard = _Guard(self, work, slot_reset)
@@ -156,12 +180,12 @@ class _Child:
         step, first, count = slot.read(self._slot)
         if not reason:
             code = self._process.wait(timeout=10)
-            reason = f"crash {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
-        self._errors.seek(0)
-        last_words = self._errors.read()[-300:].decode("utf-8", "replace").strip()
+            reason = f"exit {code}"
+            if code < 0:
+                reason = f"{'killed' if -code in FROM_OUTSIDE else 'crash'} {signal.Signals(-code).name}"
+        size = os.fstat(self._errors.fileno()).st_size
+        last_words = os.pread(self._errors.fileno(), 300, max(size - 300, 0)).decode("utf-8", "replace").strip()
         self.kill()
-        if step < 0:
-            raise WorkError(f"the parser process can't start: {reason}. {last_words}")
         return ChildDied(step, first, count, reason, detail or last_words)
 
     def usage(self) -> tuple[float, int]:
@@ -188,26 +212,31 @@ class _Guard:
     """Holds a child to the limits of its work; looked at between messages only, so it costs nothing."""
 
     def __init__(self, child: _Child, work: Streamed, place: tuple[int, int, int]) -> None:
-        self.child, self.work = child, work
-        self.place, self.cpu, self.since = place, child.usage()[0], time.monotonic()
+        self.child, self.limits, self.place = child, work.limits, place
+        self.cpu, self.resident = child.usage()
+        self.began, self.since = self.cpu, time.monotonic()
 
     def check(self) -> None:
         """Look at the child. Raises: ChildDied when it was beyond a limit, having killed it."""
-        place = self.child.place()
+        place, limits = self.child.place(), self.limits
         cpu, resident = self.child.usage()
         now = time.monotonic()
         if place != self.place:
-            self.place, self.cpu, self.since = place, cpu, now
+            self.place, self.cpu, self.resident, self.since = place, cpu, resident, now
         elif place[0] < 0:
             if now - self.since > STARTUP_S:
                 raise self.child.died("timeout", f"did not start within {STARTUP_S:.0f} s")
         else:
             # A step that works on a whole batch at once may take the time of all its records.
-            limit = self.work.document_seconds * max(place[2], 1)
+            limit = limits.document_seconds * max(place[2], 1)
             if cpu - self.cpu > limit or now - self.since > STALLED * limit:
-                raise self.child.died("timeout", f"over {self.work.document_seconds:g} CPU seconds")
-        if resident > self.work.memory_bytes:
-            raise self.child.died("memory", f"over {self.work.memory_bytes >> 20} MiB resident")
+                raise self.child.died("timeout", f"over {limits.document_seconds:g} CPU seconds")
+            if place[2] == 1 and resident - self.resident > limits.document_memory:
+                raise self.child.died("memory", f"over {limits.document_memory >> 20} MiB for one record")
+        if resident > limits.memory:
+            raise self.child.died("memory", f"over {limits.memory >> 20} MiB resident")
+        if cpu - self.began > limits.unit_seconds:
+            raise WorkError(f"over {limits.unit_seconds:g} CPU seconds for one unit (limits.unit_seconds)")
 
 
 _supervisor: Supervisor | None = None

@@ -63,6 +63,20 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What the parser process of a unit may use; see `limits` of a recipe."""
+
+    document_seconds: float = 20.0
+    """CPU seconds of one record in one step."""
+    unit_seconds: float = 6 * 3600.0
+    """CPU seconds of one unit, of one attempt."""
+    document_memory: int = 1 << 30
+    """Bytes by which one record may make the process grow."""
+    memory: int = 3 << 30
+    """Resident bytes of the process."""
+
+
+@dataclass(frozen=True)
 class Streamed:
     """Work that reads a source through a chain of steps, in a child process that may be killed."""
 
@@ -70,8 +84,7 @@ class Streamed:
     steps: tuple[Step, ...]
     finish: Callable[[Unit, list[pa.RecordBatch]], Result]
     """Turns the surviving batches of a unit, in order, into its tables."""
-    document_seconds: float
-    memory_bytes: int
+    limits: Bounds = Bounds()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import time
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mmedc.engine.run import Progress as News
@@ -55,7 +56,10 @@ class Bars:
             self.units += 1
         if news.failed and not self.quiet:
             unit, why = news.failed
-            self.console.print(f"[red]failed[/] {unit.label}: {why}", highlight=False, markup=True)
+            self.console.print(f"[red]failed[/] {escape(unit.label)}: {escape(why)}", highlight=False)
+        if news.retried and not self.quiet:
+            unit, why = news.retried
+            self.console.print(f"[yellow]again[/] {escape(unit.label)}: {escape(why)}", highlight=False)
         if self._bars is not None:
             if news.done:
                 self._bars.advance(self._task, self._sizes[news.done.unit])

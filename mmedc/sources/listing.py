@@ -35,6 +35,8 @@ class Piece:
     """Half-open range, of a Parquet file that is cut."""
     document_bytes: int
     """A larger payload is rejected."""
+    ratio: float = 200.0
+    """A compressed file of lines that unpacks to more than this many times its size is read no further."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Reader:
         elif config.parquet:
             yield from read_parquet(one, config, piece.row_groups, piece.document_bytes, start, skip)
         elif config.jsonl:
-            yield from read_jsonl(one, config, piece.document_bytes, start, skip)
+            yield from read_jsonl(one, config, piece.document_bytes, start, skip, piece.ratio)
         else:
             yield from read_files(piece.inputs, piece.document_bytes, start, skip)
 
@@ -90,11 +92,11 @@ def _pieces(name: str, config: SourceConfig, pattern: str, recipe: Recipe) -> It
     limit = recipe.limits
     if config.format == "files":
         for at in range(0, len(inputs), FILES_PER_UNIT):
-            yield Piece(name, config, tuple(inputs[at : at + FILES_PER_UNIT]), None, limit.document)
+            yield Piece(name, config, tuple(inputs[at : at + FILES_PER_UNIT]), None, limit.document, limit.ratio)
         return
     for index, one in enumerate(inputs):
         ranges: list[tuple[int, int] | None] = [None]
         if config.format == "parquet" and (index == 0 or one.bytes > limit.unit):
             ranges = row_group_ranges(name, one, config, limit.unit)
         for chosen in ranges:
-            yield Piece(name, config, (one,), chosen, limit.document)
+            yield Piece(name, config, (one,), chosen, limit.document, limit.ratio)

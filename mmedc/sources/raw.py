@@ -42,7 +42,8 @@ class Records:
         for name, column in self._columns.items():
             column.append(values.get(name))
         self._bytes += len(values.get("payload") or values.get("text") or "")
-        if len(self._columns["ordinal"]) >= self.rows or self._bytes >= BATCH_BYTES:
+        # What stands before a record that broke the reader is safe before the reader comes to it again.
+        if len(self._columns["ordinal"]) >= self.rows or self._bytes >= BATCH_BYTES or self.ordinal + 1 in self.skip:
             yield from self.flush()
 
     def flush(self) -> Iterator[pa.RecordBatch]:

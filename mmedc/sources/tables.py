@@ -19,6 +19,8 @@ from mmedc.yamlfile import nearest
 PARQUET_SUFFIXES = (".parquet",)
 JSONL_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst"))
 BATCH_ROWS = 512
+READ_ROWS = 128  # at a time from Parquet, whose rows may each be a book
+BOMB_BYTES = 64 << 20  # that any compressed file may unpack to
 
 
 def _columns(config: Source) -> dict[str, str]:
@@ -78,10 +80,8 @@ def read_parquet(
             records.next()
             yield from records.add(one.name, one.name, rejected_by=f"no_column: {', '.join(sorted(missing))}")
             groups = []
-        for batch in file.iter_batches(BATCH_ROWS, groups, columns=sorted(set(columns.values()))):
-            values = {
-                ours: batch.column(theirs).cast(pa.large_string()).to_pylist() for ours, theirs in columns.items()
-            }
+        for batch in file.iter_batches(READ_ROWS, groups, columns=sorted(set(columns.values()))):
+            values = {ours: _strings(batch.column(theirs)) for ours, theirs in columns.items()}
             for index in range(batch.num_rows):
                 if records.next():
                     row = {ours: column[index] for ours, column in values.items()}
@@ -98,18 +98,51 @@ def read_parquet(
     yield from records.flush()
 
 
-def read_jsonl(one: Input, config: Source, limit: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+def _strings(column: pa.Array) -> list[Any]:
+    """Return a column as strings; bytes where they are no UTF-8, which Parquet does not promise."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.cast(pa.large_binary())  # whose cast to text checks it
+    try:
+        return column.cast(pa.large_string()).to_pylist()  # type: ignore[no-any-return]
+    except pa.ArrowInvalid:
+        return [_utf8_or_bytes(value) for value in column.to_pylist()]
+
+
+def _utf8_or_bytes(value: Any) -> Any:
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
+
+
+def read_jsonl(
+    one: Input, config: Source, limit: int, start: int, skip: frozenset[int], ratio: float
+) -> Iterator[pa.RecordBatch]:
     """Yield the lines of a JSON-lines file; see `Reader.read`.
 
-    Rejected here: `bad_json`, `no_text`, `too_large`, `damaged` (a broken gzip or zstd stream), `unreadable`.
+    Rejected here: `bad_json`, `no_text`, `too_large`, `damaged` (a broken gzip or zstd stream), `unreadable`,
+    `bomb` (a file that unpacks to more than `ratio` times its size: the rest of it).
     """
     records, columns = Records(start, skip, BATCH_ROWS), _columns(config)
+    most = max(BOMB_BYTES, one.bytes * ratio) if one.name.endswith((".gz", ".zst")) else float("inf")
+    unpacked = 0
     try:
         with _open_lines(one) as stream:
             while line := stream.readline(limit + 1):
                 too_long = len(line) > limit
-                while too_long and not line.endswith(b"\n") and (line := stream.readline(1 << 20)):
-                    pass
+                unpacked += len(line)
+                while too_long and unpacked <= most and not line.endswith(b"\n"):
+                    line = stream.readline(1 << 20)
+                    unpacked += len(line)
+                    if not line:
+                        break
+                if unpacked > most:
+                    records.next()
+                    rest = f"bomb: {one.bytes:,} bytes unpack to over {most:,.0f}; the rest is not read"
+                    yield from records.add(f"{one.name}#bomb", one.name, rejected_by=rest)
+                    break
                 if not too_long and not line.strip():
                     continue
                 if not records.next():

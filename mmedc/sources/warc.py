@@ -40,6 +40,7 @@ def read_warc(one: Input, limit: int, start: int, skip: frozenset[int]) -> Itera
     except (FileNotFoundError, PermissionError, IsADirectoryError) as problem:
         yield from _whole_file(records, one, f"unreadable: {problem.strerror}")
         return
+    packed = _is_packed(one, magic)
     damage: tuple[int, str] | None = None  # where it began, and what was seen
     begin: int | None = 0
     while begin is not None:
@@ -49,7 +50,13 @@ def read_warc(one: Input, limit: int, start: int, skip: frozenset[int]) -> Itera
                 if damage:
                     yield from _damaged(records, one, *damage, at)
                     damage = None
-                if not records.next():
+                wanted = records.next()
+                # To go past a bomb, or past what broke the reader, look for the next member: do not unpack it.
+                far = packed and (record.content_length > limit + MAX_HTTP_HEADERS or records.skipped)
+                beyond = _next_record(one, magic, at + 1) if far else None
+                if not wanted:
+                    if beyond is not None:
+                        break
                     continue
                 slot.mark(records.ordinal)
                 headers = record.headers
@@ -61,8 +68,8 @@ def read_warc(one: Input, limit: int, start: int, skip: frozenset[int]) -> Itera
                     date=headers.get("WARC-Date"),
                     **values,
                 )
-                if values.get("rejected_by", "").startswith("truncated"):
-                    break  # its length was a lie that swallowed the records after it
+                if beyond is not None or values.get("rejected_by", "").startswith("truncated"):
+                    break  # a length that was a lie swallowed the records after it
             else:
                 break
         except OSError as problem:
@@ -102,7 +109,7 @@ def _next_record(one: Input, magic: bytes, after: int) -> int | None:
     In a gzip file a record is a member (ISO 28500, annex D) that begins with `WARC/`; in a plain one a
     line that does.
     """
-    packed = magic == b"\x1f\x8b" or one.name.endswith(".gz")
+    packed = _is_packed(one, magic)
     if not packed and one.name.endswith((".zst", ".lz4")):
         return None
     mark = b"\x1f\x8b\x08" if packed else b"\nWARC/1."
@@ -121,6 +128,10 @@ def _next_record(one: Input, magic: bytes, after: int) -> int | None:
             if not more:
                 return None
             offset, window = offset + max(sure, 0), window[max(sure, 0) :]
+
+
+def _is_packed(one: Input, magic: bytes) -> bool:
+    return magic == b"\x1f\x8b" or one.name.endswith(".gz")
 
 
 def _member_end(one: Input, begin: int) -> int:
