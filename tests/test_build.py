@@ -319,7 +319,7 @@ def test_a_build_that_was_killed_goes_on_to_the_same_corpus(
 
 
 def test_the_corpus_does_not_depend_on_how_keys_are_cut(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every pass over keys in many ranges, also the ones that read the texts of pairs near the line."""
     import mmedc.build.build as module
@@ -327,5 +327,5 @@ def test_the_corpus_does_not_depend_on_how_keys_are_cut(
     monkeypatch.setattr(module, "Dedup", partial(module.Dedup, group_rows=1, range_records=150, range_edges=8))
     notes = Notes()
     manifest = Build.prepare(read_recipe("quickstart"), str(tmp_path / "other")).run(Inline(), notes)
-    assert digest(manifest) == digest(read_manifest(str(corpus)))
+    assert digest(manifest) == digest(read_manifest(str(quickstart)))
     assert notes.done["match"][1] > 10 and notes.done["large-star-01"][1] > 5 and notes.done["weigh"][1] == 2
