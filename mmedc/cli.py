@@ -207,10 +207,12 @@ def train(
             job = tokenised(settings, folder, runner, bars)
     finally:
         bars.close()
-    with Table(console, settings.steps, quiet or as_json) as table:
+    with Table(console, job.settings.steps, quiet or as_json) as table:
         last = train_on_ray(job, address, table.tell) if address else train_here(job, table.tell)
     plot(Path(folder))
-    typer.echo(json.dumps(last) if as_json else f"{folder}: {settings.steps:,} steps; curves in {folder}/curves.svg")
+    typer.echo(
+        json.dumps(last) if as_json else f"{folder}: {job.settings.steps:,} steps; curves in {folder}/curves.svg"
+    )
 
 
 @app.command()

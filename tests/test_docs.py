@@ -9,6 +9,7 @@ from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.recipe import Dedup, Limits, Medical, Publish, Recipe, Source
 from mmedc.shipped import shipped
+from mmedc.train import config
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +33,18 @@ def test_every_key_of_a_recipe_is_documented() -> None:
     ]  # fmt: skip
     parents = {"medical", "dedup", "publish", "limits"}
     keys = [prefix + key for prefix, model in parts for key in model.model_fields if key not in parents]
+    assert not [key for key in keys if f"`{key}`" not in text]
+
+
+def test_every_key_of_a_training_is_documented() -> None:
+    text = read("docs/training.md")
+    parts: list[tuple[str, type[BaseModel]]] = [
+        ("", config.Train), ("model.", config.Model), ("model.lora.", config.Lora), ("data.", config.Data),
+        ("optimizer.", config.Optimizer), ("checkpoints.", config.Checkpoints), ("watch.", config.Watch),
+        ("examples.", config.Examples),
+    ]  # fmt: skip
+    parents = {"model", "model.lora", "data", "optimizer", "checkpoints", "watch", "examples"}
+    keys = {prefix + key for prefix, model in parts for key in model.model_fields} - parents
     assert not [key for key in keys if f"`{key}`" not in text]
 
 

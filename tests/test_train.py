@@ -20,7 +20,8 @@ import torch
 from mmedc.engine.run import Inline
 from mmedc.errors import CorpusError, RecipeError, RequestError
 from mmedc.train import checkpoint
-from mmedc.train.config import Checkpoints, Model, Optimizer, read_train
+from mmedc.train.config import Checkpoints, Examples, Model, Optimizer, read_train
+from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.exporting import export, load_weights, newest
 from mmedc.train.launch import Job, tokenised
 from mmedc.train.launch import train as train_here
@@ -243,7 +244,7 @@ def test_export_reloads_with_equal_logits(recipe: Path, tied: bool, tmp_path: Pa
     out = tmp_path / "run"
     train_here(tokenised(settings, str(out), Inline(), QUIET), lambda step, values: None)
     folder = export(out, tmp_path / "hub")
-    tokenizer = open_tokenizer(settings.data.tokenizer)
+    tokenizer = open_tokenizer(settings.tokenizer)
     model = build(settings.model, tokenizer, 64, 999)
     load_weights(newest(out), model)
     text = "El paciente presenta fiebre y tos. 患者は発熱"
@@ -266,13 +267,13 @@ def test_adapters_train_and_merge(recipe: Path, tmp_path: Path) -> None:
     settings = read_train(str(recipe), ["steps=3", "checkpoints.every=3", "model.lora.rank=4"])
     out = tmp_path / "run"
     train_here(tokenised(settings, str(out), Inline(), QUIET), lambda step, values: None)
-    base = build(settings.model.model_copy(update={"lora": None}), open_tokenizer(settings.data.tokenizer), 64, 5)
+    base = build(settings.model.model_copy(update={"lora": None}), open_tokenizer(settings.tokenizer), 64, 5)
     read = AutoModelForCausalLM.from_pretrained(export(out, tmp_path / "hub"))
     layer = "model.layers.0.self_attn.q_proj.weight"
     merged = read.state_dict()[layer]
     assert not torch.equal(merged, base.lm.state_dict()[layer])
     assert torch.equal(read.state_dict()["model.norm.weight"], base.lm.state_dict()["model.norm.weight"])
-    adapted = build(settings.model, open_tokenizer(settings.data.tokenizer), 64, 5)
+    adapted = build(settings.model, open_tokenizer(settings.tokenizer), 64, 5)
     load_weights(newest(out), adapted)
     ids = list(range(40))
     with torch.no_grad():
@@ -327,9 +328,9 @@ def test_wrong_settings_are_told(recipe: Path, tmp_path: Path) -> None:
         read_train(str(recipe), ["model.path=x"])
     settings: Any = read_train(str(recipe), ["model.config.vocab_size=300"])
     with pytest.raises(RecipeError, match="the model knows 300 tokens"):
-        build(settings.model, open_tokenizer(settings.data.tokenizer), 64, 1)
+        build(settings.model, open_tokenizer(settings.tokenizer), 64, 1)
     with pytest.raises(RecipeError, match=r"holds no config\.json"):
-        build(Model(path=str(tmp_path)), open_tokenizer(settings.data.tokenizer), 64, 1)
+        build(Model(path=str(tmp_path)), open_tokenizer(settings.tokenizer), 64, 1)
     with pytest.raises(CorpusError, match=r"there is no manifest\.json"):
         tokenised(read_train(str(recipe), [f"data.corpora.m={tmp_path}"]), "x", Inline(), QUIET)
 
@@ -340,3 +341,65 @@ def test_a_job_can_be_sent(recipe: Path, tmp_path: Path) -> None:
     job = tokenised(read_train(str(recipe)), str(tmp_path / "run"), Inline(), QUIET)
     sent: Job = pickle.loads(pickle.dumps(job))
     assert sent.prepare().stream.record() == job.prepare().stream.record()
+
+
+ITEMS = [
+    {"question": f"Which drug lowers fever number {n}?", "options": {"A": "paracetamol", "B": "insulin"},
+     "answer_idx": "A" if n % 2 else ["A", "B"], "rationale": f"Because {n} it acts on the brain." * (n % 3)}
+    for n in range(40)
+]  # fmt: skip
+
+
+def items_file(folder: Path) -> Path:
+    (folder / "English.jsonl").write_text("\n".join(map(json.dumps, ITEMS)) + "\n")
+    (folder / "French.jsonl").write_text("\n".join(map(json.dumps, ITEMS[:9])) + "\n")
+    return folder
+
+
+def test_examples_are_asked_as_the_paper_asks(tmp_path: Path) -> None:
+    found = read_examples(Examples(path=str(items_file(tmp_path))))
+    reasoned = sum(bool(item["rationale"]) for item in ITEMS) + sum(bool(item["rationale"]) for item in ITEMS[:9])
+    assert len(found) == len(ITEMS) + 9 + reasoned
+    assert len(read_examples(Examples(path=str(tmp_path), rationale="without"))) == len(ITEMS) + 9
+    french = [one for one in found if one.lang == "fr"]
+    assert all("You're a French doctor" in one.prompt and one.prompt.endswith("### Response:") for one in french)
+    assert {one.answer for one in found if "Rationale" not in one.answer} == {
+        "###Answer: OPTION A IS CORRECT.", "###Answer: OPTION A,B IS CORRECT.",
+    }  # fmt: skip
+    (tmp_path / "English.jsonl").write_text('{"question": 1}\n')
+    with pytest.raises(RecipeError, match=r"English\.jsonl:1: neither prompt and answer"):
+        read_examples(Examples(path=str(tmp_path)))
+
+
+def test_examples_are_packed_whole_with_loss_on_answers(tokenizer_file: Path, tmp_path: Path) -> None:
+    tokenizer = open_tokenizer(str(tokenizer_file))
+    examples = read_examples(Examples(path=str(items_file(tmp_path))))
+    stream = ExampleStream(examples, tokenizer, 1024, 0)
+    seen = []
+    for number in range(stream.sequences(1)):
+        got = stream.sequence(number)
+        assert got.lengths.sum() == 1024 == len(got.tokens)
+        for part, first in zip(stream.provenance(number), np.cumsum([0, *got.lengths]), strict=False):
+            one = examples[part["example"]]
+            seen.append(part["example"])
+            answer = tokenizer.encode([one.answer])[0]
+            prompt = tokenizer.encode([one.prompt])[0]
+            last = first + len(prompt) + len(answer)
+            learnt = got.targets[first:last]
+            assert learnt[learnt != IGNORE].tolist() == [*answer, tokenizer.eos]
+            assert got.tokens[first:last].tolist() == [*prompt, *answer]
+    assert sorted(seen) == list(range(len(examples)))
+    assert stream.sequences(2) > stream.sequences(1.5) > stream.sequences(1)
+    short = ExampleStream(examples, tokenizer, 64, 0)
+    assert all((short.sequence(n).targets != IGNORE).any() for n in range(short.sequences(1)))
+
+
+def test_fine_tuning_learns_the_answers(recipe: Path, tokenizer_file: Path, tmp_path: Path) -> None:
+    sets = [f"examples.path={items_file(tmp_path)}", "data.corpora={}", "steps=0", "epochs=2", "data.context=512",
+            "batch=2", "optimizer.lr=0.02", "examples.rationale=without"]  # fmt: skip
+    out = tmp_path / "run"
+    job = tokenised(read_train(str(recipe), sets), str(out), Inline(), QUIET)
+    train_here(job, lambda step, values: None)
+    found = losses(out)
+    assert len(found) == job.settings.steps >= 8
+    assert found[max(found)] < 0.5 * found[0]

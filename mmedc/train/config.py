@@ -1,11 +1,11 @@
 """What to train, on which corpus, how: the `train` part of a recipe, or a file of its own."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mmedc.errors import RecipeError
+from mmedc.prompts import Style
 from mmedc.recipe import recipe_file
 from mmedc.settings import Part, apply_setting, checked
 from mmedc.yamlfile import YamlFile, read_yaml
@@ -29,8 +29,9 @@ class Data(Part):
 
     corpora: dict[str, str] = {}
     """Published corpora by a name of your own: folders or s3:// URLs."""
-    tokenizer: str = "qwen"
-    """`qwen`, the path of a tokenizer.json, or a Hugging Face folder that holds one."""
+    tokenizer: str = ""
+    """`qwen`, the path of a tokenizer.json, or a Hugging Face folder that holds one; default: the model's own, or
+    `qwen` for a model of random weights."""
     context: Annotated[int, Field(ge=8)] = 2048
     """Tokens of a sequence."""
     temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -47,19 +48,25 @@ class Data(Part):
 
 
 class Examples(Part):
-    """Fine-tuning on questions with answers: JSON lines with `prompt` and `answer`; the loss is on the answer."""
+    """Fine-tuning on questions with answers; the loss is on the answer only."""
 
     path: str
-    rationale: bool = True
-    """With the rationale, where the items of MMedBench have one (the paper trains both ways)."""
+    """A file of JSON lines or a folder of `.jsonl`: `prompt` and `answer`, or MMedBench's items as released."""
+    rationale: Literal["both", "with", "without"] = "both"
+    """Which forms of an item with a rationale are trained on; the paper's: both."""
+    prompt: Style = "paper"
+    """`paper`: word for word as released; `plain`: without its sentence about the best treatment."""
 
 
 class Lora(Part):
     """Low-rank adapters (arXiv 2106.09685) on all linear layers, instead of full weights."""
 
     rank: Count = 16
+    """Width of the adapters; the paper's: 16."""
     alpha: Positive = 32.0
+    """Their scale, divided by the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Before the adapters."""
 
 
 class Model(Part):
@@ -90,14 +97,19 @@ class Optimizer(Part):
     """AdamW (arXiv 1711.05101) and its schedule."""
 
     lr: Positive = 2e-5
+    """Highest learning rate; the paper's: 2e-5."""
     min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """The last learning rate, as a share of `lr`."""
     schedule: Literal["cosine", "wsd", "constant"] = "cosine"
     """wsd: warm-up, stable, then a linear decay over the last `decay` of the steps (arXiv 2404.06395)."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """Share of the steps."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Share of the steps at the end (wsd)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """Of matrices; vectors do not decay."""
     betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of the two moments."""
     clip: Positive = 1.0
     """Largest norm of the gradient."""
     z_loss: Annotated[float, Field(ge=0)] = 0.0
@@ -114,6 +126,7 @@ class Checkpoints(Part):
     """When the state is saved, and what is kept."""
 
     every: Count = 500
+    """Steps from one to the next; the last step is always saved."""
     keep: Count = 2
     """Newest ones that stay; others go when a newer one is whole."""
     every_kept: Count | None = None
@@ -124,16 +137,17 @@ class Watch(Part):
     """What is measured on the way."""
 
     log_every: Count = 10
+    """Steps from one report to the next."""
     evaluate_every: Count = 500
+    """Steps from one look at the held-out documents to the next."""
     evaluate_documents: Count = 64
     """Held-out documents a cell."""
     tensorboard: bool = True
+    """Event files in the run's folder."""
     plugins: tuple[str, ...] = ()
     """`package.module:Class` of loggers of your own; an object with `log(step, values)` and `close()`."""
     peak_tflops: Positive | None = None
     """Measured matrix rate of a device, for MFU; default: measured at the start on CUDA, none on CPU."""
-    bench: str | None = None
-    """A benchmark recipe to score every exported checkpoint with."""
 
 
 class Train(Part):
@@ -141,16 +155,22 @@ class Train(Part):
 
     name: str = "train"
     out: str = ""
+    """Folder of the run; `--out` comes before it."""
     model: Model
     data: Data = Data()
     examples: Examples | None = None
-    steps: Count
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Updates of the weights."""
+    epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Instead of steps: times that all examples are read; the paper's: 5 for all weights, 3 for adapters."""
     batch: Count = 512
     """Sequences of a step, over all devices (the paper's: 512 of 2,048 tokens)."""
     micro_batch: Count = 1
     """Sequences that a device works on at once."""
     seed: int = 0
+    """Of the order of documents, random weights and dropout."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA where there is some."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Of the computation; auto: bfloat16 on CUDA, float32 on the CPU."""
     processes: Count = 1
@@ -158,6 +178,11 @@ class Train(Part):
     optimizer: Optimizer = Optimizer()
     checkpoints: Checkpoints = Checkpoints()
     watch: Watch = Watch()
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer's name or path."""
+        return self.data.tokenizer or self.model.path or "qwen"
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Train":
@@ -168,13 +193,19 @@ class Train(Part):
             )
         if not self.data.corpora and self.examples is None:
             raise ValueError("there is nothing to train on: name data.corpora, or examples")
+        if self.data.corpora and self.examples is not None:
+            raise ValueError("a training has data.corpora or examples, not both")
+        if (self.steps == 0) == (self.epochs == 0):
+            raise ValueError("a training has exactly one of steps and epochs")
+        if self.epochs and self.examples is None:
+            raise ValueError("epochs are counted of examples; a corpus is read for a number of steps")
         return self
 
 
 def read_train(path: str, sets: list[str] | None = None) -> Train:
     """Read the training of the recipe `path`: its `train` part, or the whole file where it has no such part.
 
-    Paths in the file are relative to it; `sets` are as for `read_recipe`, below `train`.
+    Paths in it are relative to the current folder, as corpora are; `sets` are as for `read_recipe`, below `train`.
 
     Raises: RecipeError with file, line and key.
     """
@@ -185,18 +216,6 @@ def read_train(path: str, sets: list[str] | None = None) -> Train:
     at = ("train",) if isinstance(yaml.data.get("train"), dict) else ()
     for key in at:
         yaml = YamlFile(yaml.path, yaml.data[key], {k[1:]: line for k, line in yaml.lines.items() if k[:1] == (key,)})
-    _anchor(yaml.data, file.parent)
     for setting in sets or []:
         apply_setting(yaml, setting)
     return checked(Train, yaml)
-
-
-def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Make the paths of inputs relative to the file's folder; `out` and corpora below it stay relative to the call."""
-    places = ((data.get("model"), "path"), (data.get("data"), "tokenizer"), (data.get("examples"), "path"))
-    for place, key in places:
-        if not isinstance(place, dict):
-            continue
-        value = place.get(key)
-        if isinstance(value, str) and "/" in value and "://" not in value and not value.startswith("/"):
-            place[key] = str(folder / value)

@@ -30,7 +30,7 @@ def export(where: Path, folder: Path) -> Path:
         raise RequestError(f"{said}; choose another checkpoint of {path.parent}")
     record = json.loads((run / RECORD).read_text())
     settings = Train.model_validate(record["settings"])
-    tokenizer = open_tokenizer(settings.data.tokenizer)
+    tokenizer = open_tokenizer(settings.tokenizer)
     model = build(settings.model, tokenizer, settings.data.context, settings.seed)
     load_weights(path, model)
     lm = model.lm.merge_and_unload() if settings.model.lora is not None else model.lm
@@ -71,7 +71,7 @@ def _card(name: str, settings: Train, state: dict[str, Any], record: dict[str, A
     ]
     lines += ["---", f"# {name}", "", f"Trained by mmedc for {state['step']:,} steps, {tokens:,} tokens.", ""]
     base = settings.model.path or f"random weights, {settings.model.config}"
-    lines += [f"- begun from: {base}", f"- tokenizer: {settings.data.tokenizer}"]
+    lines += [f"- begun from: {base}", f"- tokenizer: {settings.tokenizer}"]
     lines += [f"- corpus {name}: {digest}" for name, (_, digest) in record["corpora"].items()]
     lines += ["", "| cell | documents | tokens |", "|---|--:|--:|"]
     lines += [f"| {cell} | {have['documents']:,} | {have['tokens']:,} |" for cell, have in record["cells"].items()]

@@ -22,11 +22,12 @@ from mmedc.errors import MmedcError, RecipeError, WorkError
 from mmedc.storage import Store
 from mmedc.train.cells import cells_of, counts, shares
 from mmedc.train.config import Train
+from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.loop import Prepared, Told
 from mmedc.train.loop import run as run_loop
 from mmedc.train.measure import HeldOut
 from mmedc.train.stream import PackedStream
-from mmedc.train.tokens import open_tokenizer, tokenise
+from mmedc.train.tokens import Tokenizer, open_tokenizer, tokenise
 
 RECORD = "run.json"
 Corpora = dict[str, tuple[str, dict[str, Any], list[Entry]]]
@@ -43,9 +44,10 @@ class Job:
     def prepare(self) -> Prepared:
         """Lay out the tokens on this machine and return what the loop needs. Raises: RecipeError."""
         settings, folder = self.settings, Path(self.out)
-        tokenizer = open_tokenizer(settings.data.tokenizer)
+        tokenizer = open_tokenizer(settings.tokenizer)
         if settings.examples is not None:
-            raise RecipeError("examples: fine-tuning is not here yet")
+            stream = _examples(settings, tokenizer)
+            return Prepared(stream, HeldOut([], 0, settings.data.context), tokenizer, folder)
         cache = Path(settings.data.cache or folder / "tokens")
         cells = cells_of(self.corpora, settings.data.held_out, cache)
         table = shares(cells, settings.data, settings.steps * settings.batch)
@@ -54,9 +56,9 @@ class Job:
             "tokenizer": tokenizer.digest,
             "held_out": settings.data.held_out,
         }
-        stream = PackedStream(cells, table, settings.data.context, settings.seed, identity)
+        packed = PackedStream(cells, table, settings.data.context, settings.seed, identity)
         held_out = HeldOut(cells, settings.watch.evaluate_documents, settings.data.context)
-        return Prepared(stream, held_out, tokenizer, folder)
+        return Prepared(packed, held_out, tokenizer, folder)
 
 
 def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher) -> Job:
@@ -66,12 +68,21 @@ def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher) -> Jo
 
     Raises: CorpusError where there is no corpus; RecipeError for the tokenizer; UnitsFailed.
     """
-    tokenizer = open_tokenizer(settings.data.tokenizer)
+    tokenizer = open_tokenizer(settings.tokenizer)
     corpora: Corpora = {}
     for name, url in settings.data.corpora.items():
         manifest = read_manifest(url)
         corpora[name] = url, manifest, tokenise(url, manifest, tokenizer, runner, watcher)
+    if settings.epochs:
+        sequences = _examples(settings, tokenizer).sequences(settings.epochs)
+        steps = max(1, round(sequences / settings.batch))
+        settings = settings.model_copy(update={"steps": steps, "epochs": 0.0})
     return Job(settings, out, corpora)
+
+
+def _examples(settings: Train, tokenizer: Tokenizer) -> ExampleStream:
+    assert settings.examples is not None
+    return ExampleStream(read_examples(settings.examples), tokenizer, settings.data.context, settings.seed)
 
 
 def train(job: Job, tell: Told) -> dict[str, float]:
@@ -187,7 +198,7 @@ def _write_record(job: Job) -> None:
         "cells": counts(cells),
     }
     Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))
-    tokenizer = open_tokenizer(job.settings.data.tokenizer)
+    tokenizer = open_tokenizer(job.settings.tokenizer)
     for name, (url, _, _) in job.corpora.items():
         by_lang: dict[str, dict[str, int]] = {}
         for cell, have in record["cells"].items():

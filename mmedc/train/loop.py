@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.utils import deterministic
 
 from mmedc.errors import WorkError
 from mmedc.train import checkpoint, measure
@@ -76,6 +77,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
     """
     place = Place.find(settings.device)
     torch.use_deterministic_algorithms(place.device.type == "cpu")
+    deterministic.fill_uninitialized_memory = False  # nothing reads what it has not written
     precision = precision_of(settings, place.device)
     model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
     if settings.optimizer.states != "float32":

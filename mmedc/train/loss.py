@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mmedc.train.stream import IGNORE
 
-ROWS = 2048
+LOGITS = 1 << 26
+"""Logits that are made at a time: 256 MB of float32."""
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -38,7 +39,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 # d loss / d logits = softmax - one-hot, and 2 z softmax log-sum of the z-loss.
                 grad = torch.exp_(logits.sub_(log_sum[:, None]))
                 grad.mul_((1 + 2 * z_loss * log_sum)[:, None])
-                grad.scatter_add_(1, index[:, None], grad.new_full((len(index), 1), -1.0))
+                grad.scatter_(1, index[:, None], grad.gather(1, index[:, None]) - 1)
                 grad = grad.mul_(learnt[:, None]).to(hidden.dtype)
                 d_hidden[some] = grad @ weight
                 if d_weight is not None:
@@ -56,11 +57,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0, rows: int = ROWS
+    hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0, rows: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Return the summed loss of (T, d) hidden states against (V, d) output weights, and (T,) the loss of each token.
 
     Tokens whose target is IGNORE have no loss. `z_loss` weighs the squared log-partition (arXiv 2204.02311,
-    section 5), which is in the sum but not in the single losses. Memory: `rows` x V floats.
+    section 5), which is in the sum but not in the single losses. Memory: `rows` x V floats; 0 = as many rows as make
+    LOGITS.
     """
+    rows = rows or max(64, LOGITS // weight.shape[0])
     return _LinearCrossEntropy.apply(hidden, weight, targets, z_loss, rows)  # type: ignore[no-any-return, no-untyped-call]

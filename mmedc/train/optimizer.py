@@ -32,7 +32,7 @@ def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer, device:
     try:
         from torchao import optim
     except ImportError:
-        raise RecipeError(f"optimizer.states {settings.states} needs `pip install 'mmedc[train]'`") from None
+        raise RecipeError(f"optimizer.states {settings.states} needs `pip install 'mmedc[low-memory]'`") from None
     made = optim.AdamW8bit if settings.states == "8bit" else optim._AdamW
     return made(groups, bf16_stochastic_round=True, **options)  # type: ignore[no-any-return]
 

@@ -65,7 +65,7 @@ class Stream(Protocol):
         """Return what the stream depends on; a resumed run must find the same."""
 
 
-def _generator(*key: int) -> np.random.Generator:
+def generator(*key: int) -> np.random.Generator:
     """Return a counter-based generator (Philox) keyed by integers: the same numbers on every machine."""
     return np.random.Generator(np.random.Philox(key=np.random.SeedSequence(key).generate_state(2, np.uint64)))
 
@@ -123,7 +123,7 @@ class PackedStream:
         take = [b - a for a, b in zip(before, after, strict=True)]
         cell = np.repeat(np.arange(len(take)), take)
         within = np.concatenate([np.arange(a, b) for a, b in zip(before, after, strict=True)])
-        order = _generator(self.seed, 1, number).permutation(len(cell))
+        order = generator(self.seed, 1, number).permutation(len(cell))
         # The sequences of a cell keep their order within the block: its tape is read forwards.
         mixed = cell[order]
         rank = np.empty(len(cell), np.int64)
@@ -133,7 +133,7 @@ class PackedStream:
     def _draw_epoch(self, cell: int, epoch: int) -> _Epoch:
         rows = self.cells[cell].training
         rows = rows[self.cells[cell].lengths[rows] > 0]
-        rows = rows[_generator(self.seed, 2, cell, epoch).permutation(len(rows))]
+        rows = rows[generator(self.seed, 2, cell, epoch).permutation(len(rows))]
         return _Epoch(rows, np.cumsum(self.cells[cell].lengths[rows]))
 
     def place(self, number: int) -> tuple[int, int]:

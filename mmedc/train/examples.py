@@ -1,0 +1,175 @@
+"""Fine-tuning on questions: each example whole in one sequence, with the loss on its answer only."""
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmedc.errors import RecipeError
+from mmedc.prompts import LANGUAGES, answer_of, prompt_of
+from mmedc.train.config import Examples
+from mmedc.train.stream import IGNORE, Sequence, generator
+from mmedc.train.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and what is to be answered."""
+
+    prompt: str
+    answer: str
+    lang: str
+
+
+def read_examples(settings: Examples) -> list[Example]:
+    """Return the examples of JSON lines: `prompt` and `answer`, or items of MMedBench.
+
+    An item of MMedBench has `question`, `options` ({letter: text}), `answer_idx` (letters, by commas) and
+    perhaps `rationale`; the language is its `lang`, or the name of a language in the file's name.
+
+    Raises: RecipeError with file and line for what is neither.
+    """
+    path = Path(settings.path)
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    out = []
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError as problem:
+            raise RecipeError(f"examples.path: {file}: can't be read ({problem.strerror})") from None
+        lang = next((code for code, name in LANGUAGES.items() if name.lower() in file.name.lower()), "en")
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    out += _examples(json.loads(line), lang, settings)
+                except (ValueError, KeyError, TypeError, AttributeError) as problem:
+                    raise RecipeError(
+                        f"{file}:{number}: neither prompt and answer nor an item of MMedBench ({problem!r})"
+                    ) from None
+    if not out:
+        raise RecipeError(f"examples.path: {path}: there are no examples in it")
+    return out
+
+
+def _examples(item: dict[str, Any], lang: str, settings: Examples) -> list[Example]:
+    lang = item.get("lang", lang)
+    if "prompt" in item:
+        return [Example(item["prompt"], item["answer"], lang)]
+    letters = item["answer_idx"]
+    letters = letters if isinstance(letters, list) else letters.split(",")
+    rationale = item.get("rationale")
+    wanted = {"both": (True, False), "with": (True,), "without": (False,)}[settings.rationale]
+    return [
+        Example(
+            prompt_of(item["question"], item["options"], lang, reasoned, settings.prompt),
+            answer_of(letters, rationale if reasoned else None),
+            lang,
+        )
+        for reasoned in wanted
+        if rationale or not reasoned
+    ]
+
+
+@dataclass
+class ExampleStream:
+    """Examples packed whole into sequences of S tokens, drawn anew each epoch; pure in the sequence's number.
+
+    An example longer than a sequence keeps the end of its prompt and its whole answer; one whose answer alone is
+    longer is left out, and counted in `record`.
+    """
+
+    examples: list[Example]
+    tokenizer: Tokenizer
+    context: int
+    seed: int
+    names: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = [f"examples/{lang}/items/qa" for lang in sorted({one.lang for one in self.examples})]
+        self._left_out = 0
+        end = [self.tokenizer.eos]
+        prompts = self.tokenizer.encode([one.prompt for one in self.examples])
+        answers = self.tokenizer.encode([one.answer for one in self.examples])
+        self._items: list[tuple[npt.NDArray[np.int64], int, int]] = []
+        digest = hashlib.sha256()
+        for one, prompt, answer in zip(self.examples, prompts, answers, strict=True):
+            answer = answer + end
+            if len(answer) >= self.context:
+                self._left_out += 1
+                continue
+            prompt = prompt[max(0, len(prompt) + len(answer) - self.context - 1) :]
+            ids = np.array([*prompt, *answer], np.int64)
+            digest.update(ids.tobytes())
+            lang = self.names.index(f"examples/{one.lang}/items/qa")
+            self._items.append((ids, len(prompt), lang))
+        if not self._items:
+            raise RecipeError(f"examples: no answer is shorter than {self.context} tokens; raise data.context")
+        self._digest = digest.hexdigest()
+        self._plan = functools.lru_cache(maxsize=4)(self._draw)
+        self._ends = [len(self._plan(0))]
+
+    def _draw(self, epoch: int) -> list[list[int]]:
+        """Return which examples go together in each sequence of an epoch: in drawn order, as many as fit."""
+        bins: list[list[int]] = []
+        room = 0
+        for item in generator(self.seed, 3, epoch).permutation(len(self._items)).tolist():
+            size = len(self._items[item][0]) - 1  # the last token is only a target
+            if size > room:
+                bins.append([])
+                room = self.context
+            bins[-1].append(item)
+            room -= size
+        return bins
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """Return (epoch, sequence in it); epochs are planned once, up to the one asked for."""
+        while self._ends[-1] <= number:
+            self._ends.append(self._ends[-1] + len(self._plan(len(self._ends))))
+        epoch = int(np.searchsorted(self._ends, number, side="right"))
+        return epoch, number - (self._ends[epoch - 1] if epoch else 0)
+
+    def sequence(self, number: int) -> Sequence:
+        """Return sequence `number`; see `mmedc.train.stream.Stream`. What is left at its end has no targets."""
+        epoch, at = self._place(number)
+        tokens, targets = np.zeros(self.context, np.int64), np.full(self.context, IGNORE, np.int64)
+        lengths, cells, first = [], [], 0
+        for item in self._plan(epoch)[at]:
+            ids, prompt, lang = self._items[item]
+            last = first + len(ids) - 1
+            tokens[first:last] = ids[:-1]
+            targets[first + max(prompt - 1, 0) : last] = ids[max(prompt, 1) :]
+            lengths.append(len(ids) - 1)
+            cells.append(lang)
+            first = last
+        lengths.append(self.context - first)
+        sizes = np.array(lengths, np.int64)
+        return Sequence(tokens, targets, sizes[sizes > 0], cells[0])
+
+    def provenance(self, number: int) -> list[dict[str, Any]]:
+        """Return which examples sequence `number` is made of."""
+        epoch, at = self._place(number)
+        return [{"example": item} for item in self._plan(epoch)[at]]
+
+    def record(self) -> dict[str, Any]:
+        """Return what the stream depends on; see `mmedc.train.stream.Stream`."""
+        return {
+            "examples": self._digest,
+            "count": len(self._items),
+            "left_out": self._left_out,
+            "tokenizer": self.tokenizer.digest,
+            "context": self.context,
+            "seed": self.seed,
+        }
+
+    def sequences(self, epochs: float) -> int:
+        """Return how many sequences the first `epochs` epochs have."""
+        whole, part = divmod(epochs, 1)
+        while len(self._ends) <= whole:
+            self._place(self._ends[-1])
+        before = self._ends[int(whole) - 1] if whole else 0
+        return before + round(part * (self._ends[int(whole)] - before))
