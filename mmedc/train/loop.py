@@ -77,7 +77,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
     """
     place = Place.find(settings.device)
     torch.use_deterministic_algorithms(place.device.type == "cpu")
-    deterministic.fill_uninitialized_memory = False  # nothing reads what it has not written
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # all that is read was written
     precision = precision_of(settings, place.device)
     model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
     if settings.optimizer.states != "float32":
