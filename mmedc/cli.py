@@ -228,6 +228,34 @@ def export(
     typer.echo(str(export_model(checkpoint, folder)))
 
 
+@app.command()
+def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+    """Print the benchmark questions that were found in the documents of a build, with both sides."""
+    from mmedc.corpus.manifest import read_reject
+
+    rows = read_reject(corpus, "contamination", "name the questions in the recipe's `decontaminate`")
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    from mmedc.report.duplicates import contamination_tables
+
+    _console().print(contamination_tables(rows))
+
+
+@app.command()
+def duplicates(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+    """Print the largest and the loosest clusters of duplicates, to look at: who stayed, who went."""
+    from mmedc.corpus.manifest import read_reject
+
+    rows = read_reject(corpus, "clusters", "it was built by an older version; build it again")
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    from mmedc.report.duplicates import cluster_tables
+
+    _console().print(cluster_tables(rows))
+
+
 @models_app.command("get")
 def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid.")]) -> None:
     """Fetch a model file into the cache of this machine, and check its SHA-256."""

@@ -90,6 +90,24 @@ class Dedup(Part):
     """False: exact duplicates only."""
 
 
+class Decontaminate(Part):
+    """Which benchmark questions must not stand in the corpus; a path or a list of paths will do."""
+
+    questions: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
+    """Files of questions, JSON lines or Parquet; paths, folders or globs."""
+    hits: Literal["drop", "mask", "report"] = "drop"
+    """What becomes of a document that holds one: it goes, the passage goes, or it is only told."""
+    words: Annotated[int, Field(ge=8)] = 13
+    """Words in a row that make a hit."""
+    characters: Annotated[int, Field(ge=8)] = 20
+    """The same in scripts without spaces."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"questions": value} if isinstance(value, str | list | tuple) else value
+
+
 class Publish(Part):
     """The shape of the corpus on disk."""
 
@@ -149,6 +167,7 @@ class Recipe(Part):
     """Paths of model files, instead of the ones found on this machine."""
     medical: Medical = Medical()
     dedup: Dedup = Dedup()
+    decontaminate: Decontaminate = Decontaminate()
     publish: Publish = Publish()
     limits: Limits = Limits()
     train: dict[str, Any] | None = None
@@ -205,6 +224,11 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
     for place, keys in ((data, ("filters",)), (data.get("models"), ("lid",))):
         if isinstance(place, dict):
             place.update({key: anchored(place[key]) for key in keys if key in place})
+    questions = data.get("decontaminate")
+    if isinstance(questions, dict) and "questions" in questions:
+        questions["questions"] = anchored(questions["questions"])
+    elif isinstance(questions, str | list):
+        data["decontaminate"] = anchored(questions)
     for part, key in (("medical", "policy"), ("publish", "tokenizer")):
         place = data.get(part)
         if isinstance(place, dict) and isinstance(place.get(key), str) and "/" in place[key]:

@@ -12,7 +12,7 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmedc.dedup.exchange import Match
+from mmedc.dedup.exchange import Match, keys_of
 from mmedc.dedup.groups import TIE, drops_of, stars, strongest
 from mmedc.dedup.records import EDGE, KINDS, KNOWN, NODE, RECORD, edges_of, place_of, ranges_for
 from mmedc.dedup.signature import (
@@ -290,3 +290,22 @@ def test_texts_are_weighed_as_sets_of_shingles(lang: str) -> None:
 
     at = np.arange(len(truth))
     assert np.abs(jaccards(table(ones), table(others), at, at) - truth).max() < 1e-9
+
+
+def test_records_are_made_of_ids_contents_and_bands() -> None:
+    ids, contents = [f"{n * 7919:08x}" * 4 for n in range(1, 4)], [bytes([n]) * 16 for n in range(3)]
+    keys = pa.table(
+        {
+            "id": pa.chunked_array([ids[:1], ids[1:]]),
+            "content": pa.array(contents, pa.binary(16)),
+            "bands": pa.array([[1, 2], [3, 4], [5, 6]], pa.list_(pa.uint64(), 2)),
+            "sketch": pa.array([A] * 3, pa.binary(SKETCH_BYTES)),
+            "words": pa.array([4.0, 0.0, 9.0], pa.float32()),
+        }
+    )
+    key, kind, row = keys_of(keys, True)
+    assert list(zip(kind.tolist(), row.tolist(), key.tolist(), strict=True)) == [
+        *((0, n, int(ids[n][:16], 16)) for n in range(3)),
+        *((1, n, int.from_bytes(contents[n][:8], "big")) for n in range(3)),
+        *((2, 0, 1), (2, 0, 2), (2, 2, 5), (2, 2, 6)),  # the second has no word, so no shingle
+    ]

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
-from mmedc.recipe import Dedup, Limits, Medical, Publish, Recipe, Source
+from mmedc.recipe import Decontaminate, Dedup, Limits, Medical, Publish, Recipe, Source
 from mmedc.shipped import shipped
 from mmedc.train import config
 
@@ -29,7 +29,7 @@ def test_every_key_of_a_recipe_is_documented() -> None:
     text = read("docs/recipe.md")
     parts: list[tuple[str, type[BaseModel]]] = [
         ("", Recipe), ("", Source), ("medical.", Medical),
-        ("dedup.", Dedup), ("publish.", Publish), ("limits.", Limits),
+        ("dedup.", Dedup), ("decontaminate.", Decontaminate), ("publish.", Publish), ("limits.", Limits),
     ]  # fmt: skip
     parents = {"medical", "dedup", "publish", "limits"}
     keys = [prefix + key for prefix, model in parts for key in model.model_fields if key not in parents]

@@ -10,6 +10,8 @@ from mmedc.build.gather import gather_pass
 from mmedc.build.publish import publish
 from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
 from mmedc.corpus.tokens import check_tokenizer
+from mmedc.dedup.clean import Decontaminate, Selected
+from mmedc.dedup.questions import Questions, find_questions
 from mmedc.engine.commit import entries
 from mmedc.engine.run import WORK, Runner, Watcher, run_pass
 from mmedc.engine.unit import Entry, Pass, Unit, digest_of
@@ -30,6 +32,8 @@ class Build:
     policy: Policy
     store: Store
     gather: Pass
+    questions: Questions | None
+    """The benchmark questions that must not stand in the corpus."""
 
     @classmethod
     def prepare(cls, recipe: Recipe, out: str) -> "Build":
@@ -39,7 +43,9 @@ class Build:
         """
         policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
         check_tokenizer(recipe.publish.tokenizer)
-        return cls(recipe, policy, Store(out), gather_pass(recipe, policy, list_units(recipe)))
+        clean = recipe.decontaminate
+        questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
+        return cls(recipe, policy, Store(out), gather_pass(recipe, policy, list_units(recipe)), questions)
 
     def claim(self) -> None:
         """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
@@ -69,7 +75,7 @@ class Build:
                 one = next(passes)
             except StopIteration:
                 break
-        return publish(self.recipe, self.policy, self.store, one, done)
+        return publish(self.recipe, self.policy, self.store, one, done, self.questions)
 
     def done(self) -> dict[str, tuple[Pass, dict[str, Entry]]]:
         """Return the passes whose units are known, with the entries that are committed; touches nothing."""
@@ -107,8 +113,18 @@ class Build:
         key = digest_of(key, VERSIONS["select"])
         yield Pass("select", key, Select(policy, drops, len(gathered)), tuple(units), retries)
 
-        shards = self._shards(gathered, done["select"])
-        key = digest_of(key, recipe.publish.model_dump(), VERSIONS)
+        selected = done["select"]
+        if self.questions is not None:
+            key = digest_of(key, self.questions.digest, recipe.decontaminate.hits, VERSIONS["decontaminate"])
+            units = [
+                Unit(unit.id, unit.label, Selected(entry.outputs["documents"], chosen.outputs["keep"]), unit.bytes)
+                for unit, entry, chosen in zip(units, gathered, selected, strict=True)
+            ]
+            clean = Decontaminate(self.questions, recipe.decontaminate.hits)
+            yield Pass("decontaminate", key, clean, tuple(units), retries)
+            selected = done["decontaminate"]
+        shards = self._shards(gathered, selected)
+        key = digest_of(key, recipe.publish.model_dump(), VERSIONS["publish"])
         units = [Unit(digest_of(shard.path), shard.path, shard, int(shard.high - shard.low)) for shard in shards]
         yield Pass("publish", key, Publish(recipe.publish.tokenizer), tuple(units), retries)
 
@@ -132,11 +148,12 @@ class Build:
                 for gather_unit, size in parts:
                     if before < high and before + size > low:
                         documents = gathered[gather_unit].outputs["documents"]
-                        chosen.append((documents, selected[gather_unit].outputs["keep"], before))
+                        kept = selected[gather_unit].outputs
+                        chosen.append((documents, kept["keep"], kept.get("edits"), before))
                     before += size
                 shards.append(ShardPlan(lang, source, number, count, tuple(chosen), low, high))
         return shards
 
 
-VERSIONS = {"select": 1, "publish": 1}
+VERSIONS = {"select": 1, "decontaminate": 1, "publish": 2}
 """Raised when the code of a pass changes what it leaves."""

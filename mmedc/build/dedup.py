@@ -12,8 +12,8 @@ from mmedc.dedup.weigh import Shingle, Texts, Weigh
 from mmedc.engine.unit import Entry, Output, Pass, Unit, digest_of
 from mmedc.policy import Policy
 
-GROUP_ROWS = 200_000
-"""Rows of keys that one task of exchange holds: about 200 MB of records."""
+GROUP_ROWS = 100_000
+"""Rows of keys that one task of exchange holds: about 100 MB of records."""
 VERSION = 1
 """Raised when the code of one of these passes changes what it leaves."""
 

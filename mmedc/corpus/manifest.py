@@ -70,6 +70,17 @@ def read_manifest(corpus: str) -> dict[str, Any]:
     return manifest
 
 
+def read_reject(corpus: str, name: str, hint: str) -> list[dict[str, Any]]:
+    """Return the rows of `rejects/<name>.parquet` of a corpus. Raises: CorpusError, with `hint`, when it has none."""
+    import pyarrow.parquet as pq
+
+    path = f"rejects/{name}.parquet"
+    if path not in [one["path"] for one in read_manifest(corpus)["rejects"]]:
+        raise CorpusError(f"{corpus}: there is no {path}; {hint}")
+    with Store(corpus).open_input(path) as file:
+        return pq.read_table(file).to_pylist()  # type: ignore[no-any-return]
+
+
 def stats(manifest: dict[str, Any]) -> dict[str, Any]:
     """Return what `mmedc stats --json` prints."""
     shards = manifest["shards"]

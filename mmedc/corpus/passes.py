@@ -130,8 +130,8 @@ class ShardPlan:
     source: str
     number: int
     count: int
-    parts: tuple[tuple[Output, Output, int], ...]
-    """(documents, keep, text bytes of this language in the gather units before it), in order."""
+    parts: tuple[tuple[Output, Output, Output | None, int], ...]
+    """(documents, keep, edits, text bytes of this language in the gather units before it), in order."""
     low: float
     high: float
 
@@ -155,7 +155,7 @@ class Publish:
 
     def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int]) -> Iterator[pa.Table]:
         count = token_counter(self.tokenizer)
-        for documents, keep, before in spec.parts:
+        for documents, keep, edits, before in spec.parts:
             kept = read_table(store, keep, filters=[("lang", "==", spec.lang)])
             sizes = kept["bytes"].to_numpy()
             begins = before + np.cumsum(sizes) - sizes
@@ -167,12 +167,39 @@ class Publish:
             # Gather wrote the rows of a language together, so only its row groups are read.
             first = int(rows.min())
             table = _read_rows(store, documents, first, int(rows.max()) + 1).take(rows - first)
+            if edits is not None:
+                table = edited(table, rows, read_table(store, edits))
             for at in range(0, table.num_rows, SLICE_ROWS):
                 part = table.slice(at, SLICE_ROWS)
                 tokens = count(part["text"].to_pylist())
                 totals["tokens"] += int(tokens.sum())
                 part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
                 yield part.select(DOCUMENT.names).cast(DOCUMENT)
+
+
+def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.Table:
+    """Return the documents `rows` with parts of their texts replaced, and `chars` as they are then.
+
+    `edits` says (row, start, stop, by), sorted; other measures stay as they were taken, sections are forgotten.
+    """
+    mine = np.isin(rows, edits["row"].to_numpy())
+    if not mine.any():
+        return table
+    spans: dict[int, list[tuple[int, int, str]]] = {}
+    for edit in edits.to_pylist():
+        spans.setdefault(edit["row"], []).append((edit["start"], edit["stop"], edit["by"]))
+    texts, chars, sections = (table[name].to_pylist() for name in ("text", "chars", "sections"))
+    for at in np.flatnonzero(mine).tolist():
+        text, pieces, end = texts[at], [], 0
+        for start, stop, by in spans[int(rows[at])]:
+            pieces += [text[end:start], by]
+            end = stop
+        texts[at] = "".join([*pieces, text[end:]])
+        chars[at], sections[at] = float(len(texts[at])), None
+    for name, values in (("text", texts), ("chars", chars), ("sections", sections)):
+        field = table.schema.field(name)
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, field.type))
+    return table
 
 
 def _read_rows(store: Store, output: Output, low: int, high: int) -> pa.Table:

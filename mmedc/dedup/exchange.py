@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,15 +16,18 @@ from mmedc.dedup.records import (
     ASK,
     EDGE,
     I64,
+    NODE,
     RECORD,
+    U8,
+    byte_matrix,
     cut,
+    cut_lazily,
     edges_of,
     group_of,
     owner_of,
     place_of,
     range_of,
     read_cut,
-    sketch_matrix,
 )
 from mmedc.dedup.signature import estimate, standard_error
 from mmedc.engine.commit import read_table
@@ -63,19 +65,32 @@ class Exchange:
 
     def run(self, unit: Unit, store: Store) -> Result:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        parts: tuple[KeysOf, ...] = unit.spec
-        records = pa.concat_tables([RECORD.empty_table(), *(self._read(part, store) for part in parts)])
-        return Result({"records": cut(records, range_of(records["key"].to_numpy(), self.ranges), self.ranges)})
+        nodes, keys, kinds, at = [], [], [], []
+        rows = 0
+        for part in unit.spec:
+            table, places = self._read(part, store)
+            nodes.append(pa.table([self._ranks(table, part.corpus), places, table["sketch"]], schema=pa.schema(NODE)))
+            key, kind, row = keys_of(table, self.minhash)
+            keys.append(key)
+            kinds.append(kind)
+            at.append(row + rows)
+            rows += table.num_rows
+        every_key, every_kind, every_row = np.concatenate(keys), np.concatenate(kinds), np.concatenate(at)
+        node = pa.concat_tables(nodes).combine_chunks()
 
-    def _read(self, part: KeysOf, store: Store) -> pa.Table:
+        def take(which: I64) -> pa.Table:
+            return pa.table([every_key[which], every_kind[which], *node.take(every_row[which]).columns], schema=RECORD)
+
+        return Result({"records": cut_lazily(take, RECORD, range_of(every_key, self.ranges), self.ranges)})
+
+    def _read(self, part: KeysOf, store: Store) -> tuple[pa.Table, I64]:
+        """Return the keys of the rows that count, and their places."""
         if part.corpus is not None:
             table = read_table(Store(part.corpus), part.keys)
-            kept = np.arange(table.num_rows)
-        else:
-            table = read_table(store, part.keys)
-            kept = np.flatnonzero(reasons(table, self.policy).is_null().to_numpy(zero_copy_only=False))
-            table = table.take(kept)
-        return records_of(table, place_of(part.number, kept), self._ranks(table, part.corpus), self.minhash)
+            return table, place_of(part.number, np.arange(table.num_rows))
+        table = read_table(store, part.keys)
+        kept = np.flatnonzero(reasons(table, self.policy).is_null().to_numpy(zero_copy_only=False))
+        return table.take(kept), place_of(part.number, kept)
 
     def _ranks(self, table: pa.Table, corpus: str | None) -> U64:
         """Return ranks, lowest first: 8 bits of source, 24 of length (longest first), 32 of id."""
@@ -85,29 +100,24 @@ class Exchange:
         else:
             order = np.zeros(table.num_rows, np.uint64)
         chars = np.minimum(table.column("chars").to_numpy().astype(np.uint64), np.uint64(2**24 - 1))
-        tail = np.array([int(value[16:24], 16) for value in table.column("id").to_pylist()], np.uint64)
+        tail = _first_u64(table.column("id"), 16) >> np.uint64(32)
         ranks: U64 = (order << np.uint64(56)) | ((np.uint64(2**24 - 1) - chars) << np.uint64(32)) | tail
         return ranks
 
 
-def records_of(table: pa.Table, places: I64, rank: U64, minhash: bool) -> pa.Table:
-    """Return RECORD rows: one for the id, one for the content and one for each band of each row of keys."""
+def keys_of(table: pa.Table, minhash: bool) -> tuple[U64, U8, I64]:
+    """Return the keys of the rows of `table`, of what kind each is and of which row: id, content, each band."""
     rows = table.num_rows
-    ids = _first_u64([bytes.fromhex(value[:16]) for value in table.column("id").to_pylist()])
-    content = _first_u64(table.column("content").to_pylist())
-    keys, kinds, at = [ids, content], [np.full(rows, 0), np.full(rows, 1)], [np.arange(rows)] * 2
+    keys = [_first_u64(table.column("id")), _first_u64(table.column("content"))]
+    kinds, at = [np.full(rows, 0, np.uint8), np.full(rows, 1, np.uint8)], [np.arange(rows)] * 2
     if minhash and rows:
-        bands = table.column("bands").combine_chunks()
-        flat = bands.flatten().to_numpy()
+        flat = table.column("bands").combine_chunks().flatten().to_numpy()
         count = len(flat) // rows
         worded = np.repeat(table.column("words").to_numpy() > 0, count)
         keys.append(flat[worded])
-        kinds.append(np.full(worded.sum(), 2))
+        kinds.append(np.full(worded.sum(), 2, np.uint8))
         at.append(np.repeat(np.arange(rows), count)[worded])
-    where = np.concatenate(at)
-    sketch = table.column("sketch").combine_chunks().take(pa.array(where))
-    columns = [np.concatenate(keys), np.concatenate(kinds).astype(np.uint8), rank[where], places[where], sketch]
-    return pa.table(columns, schema=RECORD)
+    return np.concatenate(keys), np.concatenate(kinds), np.concatenate(at)
 
 
 @dataclass(frozen=True)
@@ -149,7 +159,7 @@ class Match:
         records = _shared(records)
         key, kind = records["key"].to_numpy(), records["kind"].to_numpy()
         rank, place = records["rank"].to_numpy(), records["place"].to_numpy()
-        sketch = sketch_matrix(records["sketch"])
+        sketch = byte_matrix(records["sketch"])
         known = place >= place_of(self.groups[-1], np.zeros(1, np.int64))[0]
         left = np.lexsort((place, rank, kind, key))
         ones, others, sures, compared = [], [], [], 0
@@ -210,5 +220,13 @@ def _distinct(edges: pa.Table) -> pa.Table:
     return edges.take(order[first])
 
 
-def _first_u64(values: list[bytes]) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(b"".join(value[:8] for value in values), ">u8").astype(np.uint64)
+def _first_u64(column: pa.ChunkedArray, start: int = 0) -> U64:
+    """Return 64 bits of each value: the first of binaries; of strings of hex digits those from digit `start` on."""
+    if pa.types.is_string(column.type):
+        digits = pc.binary_slice(column.cast(pa.binary()), start, start + 16).cast(pa.binary(16))
+        codes = byte_matrix(digits)
+        nibbles: U8 = (codes & np.uint8(0xF)) + np.uint8(9) * (codes >> np.uint8(6))  # 0 to 9, a to f
+        octets: U8 = nibbles[:, 0::2] << np.uint8(4) | nibbles[:, 1::2]
+    else:
+        octets = byte_matrix(column)[:, :8]
+    return np.ascontiguousarray(octets).view(">u8").ravel().astype(np.uint64)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmedc.dedup.records import (
     DROP,
@@ -23,12 +22,12 @@ from mmedc.dedup.records import (
     KNOWN,
     NODE,
     RANGE_EDGES,
+    byte_matrix,
     cut,
     edges_of,
     group_of,
     owner_of,
     read_cut,
-    sketch_matrix,
 )
 from mmedc.dedup.signature import estimate
 from mmedc.engine.unit import Output, Result, Stream, Tables, Unit
@@ -204,7 +203,7 @@ def drops_of(edges: pa.Table, ties: pa.Table, guard: float, published: int) -> t
     at = np.minimum(np.searchsorted(tied, place), max(len(tied) - 1, 0))
     has = tied[at] == place if len(tied) else np.zeros(len(place), bool)
     kind[has] = ties["kind"].to_numpy()[at[has]]
-    jaccard = estimate(sketch_matrix(edges["sketch"]), sketch_matrix(edges["to_sketch"]))
+    jaccard = estimate(byte_matrix(edges["sketch"]), byte_matrix(edges["to_sketch"]))
     alike = jaccard >= guard
     named = kind == 0
     astray = named & ~alike
@@ -227,19 +226,6 @@ def clusters(drops: pa.Table) -> pa.Table:
     shown = np.unique(np.concatenate([by_size[:SHOWN], by_likeness[:SHOWN]]))
     samples = [place[starts[one] : starts[one] + min(rows[one], SAMPLES)].tolist() for one in shown]
     return pa.table([survivor[starts[shown]], rows[shown], jaccard[starts[shown]], samples], schema=CLUSTER)
-
-
-def worst(parts: pa.Table, count: int = SHOWN) -> pa.Table:
-    """Return the `count` largest and the `count` loosest of the clusters of all ranges, largest first."""
-    if not parts.num_rows:
-        return parts
-    sums = parts.group_by("survivor").aggregate([("rows", "sum"), ("jaccard", "min"), ("samples", "list")])
-    samples = [[place for part in parts for place in part][:SAMPLES] for parts in sums["samples_list"].to_pylist()]
-    whole = pa.table([sums["survivor"], sums["rows_sum"], sums["jaccard_min"], samples], schema=CLUSTER)
-    large = whole.sort_by([("rows", "descending"), ("survivor", "ascending")])
-    loose = whole.sort_by([("jaccard", "ascending"), ("survivor", "ascending")]).slice(0, count)
-    is_loose = pc.is_in(large["survivor"], loose["survivor"]).to_numpy(zero_copy_only=False)
-    return large.filter(pa.array(is_loose | (np.arange(large.num_rows) < count)))
 
 
 def _to_both(edges: pa.Table, owners: int) -> Stream:

@@ -5,14 +5,14 @@ a row as duplicates see it: rank and place, which order all rows by who stays, a
 that is cut by range has one row group for each range, so that a reader fetches its own bytes only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mmedc.dedup.signature import SKETCH, SKETCH_BYTES
+from mmedc.dedup.signature import SKETCH
 from mmedc.engine.commit import read_groups
 from mmedc.engine.unit import Output, Stream
 from mmedc.storage import Store
@@ -71,14 +71,19 @@ def group_of(places: I64, groups: tuple[int, ...]) -> I64:
 
 def cut(table: pa.Table, target: I64, ranges: int) -> Stream:
     """Return `table` as a file of `ranges` row groups: the rows for each target, in their order."""
+    return cut_lazily(table.take, table.schema, target, ranges)
+
+
+def cut_lazily(take: Callable[[I64], pa.Table], schema: pa.Schema, target: I64, ranges: int) -> Stream:
+    """Return the same of rows that `take` makes, given their numbers, when their row group is written."""
     order = np.argsort(target, kind="stable")
-    bounds = np.searchsorted(target[order], np.arange(ranges + 1))
+    bounds = np.searchsorted(target, np.arange(ranges + 1), sorter=order)
 
     def parts() -> Iterator[pa.Table]:
         for low, high in pairwise(bounds):
-            yield table.take(order[low:high])
+            yield take(order[low:high])
 
-    return Stream(table.schema, parts(), whole=True)
+    return Stream(schema, parts(), whole=True)
 
 
 def read_cut(store: Store, files: tuple[Output, ...], number: int, schema: pa.Schema) -> pa.Table:
@@ -87,14 +92,17 @@ def read_cut(store: Store, files: tuple[Output, ...], number: int, schema: pa.Sc
     return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
 
 
-def sketch_matrix(column: pa.ChunkedArray) -> U8:
-    """Return a SKETCH column as (N, SKETCH_BYTES)."""
-    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(flat, pa.ChunkedArray):
-        flat = flat.chunk(0) if flat.num_chunks else pa.array([], SKETCH)
-    data = np.frombuffer(flat.buffers()[1], np.uint8) if len(flat) else np.zeros(0, np.uint8)
-    start = flat.offset * SKETCH_BYTES
-    return data[start : start + len(flat) * SKETCH_BYTES].reshape(len(flat), SKETCH_BYTES)
+def byte_matrix(column: pa.ChunkedArray | pa.Array) -> U8:
+    """Return a column of fixed-size binaries without nulls as (N, width)."""
+    width = column.type.byte_width
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width]
+        for chunk in chunks
+        if len(chunk)
+    ]
+    flat = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
+    return flat.reshape(-1, width)
 
 
 def sketch_array(matrix: U8) -> pa.Array:
