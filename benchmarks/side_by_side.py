@@ -19,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmedc.policy import find_model, read_policy
+from mmedc.models import find_model
+from mmedc.policy import read_policy
 
 HERE = Path(__file__).parent
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")

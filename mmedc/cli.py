@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmedc.errors import MmedcError, RequestError
+from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ models_app = typer.Typer(help="Model files that steps need.", no_args_is_help=Tr
 filters_app = typer.Typer(help="The words and limits under filters/.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(filters_app, name="filters")
+app.add_typer(fit_app, name="fit")
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one: quickstart, web.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")]

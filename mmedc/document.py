@@ -8,6 +8,10 @@ MEASURES: dict[str, str] = {
     "lang_score": "probability that the language model gives the language, 0 to 1",
     "medical_terms": "distinct lexicon terms of the document's language in the text",
     "medical_density": "share of the text's characters that lie inside lexicon terms, 0 to 1",
+    "medical_model": "probability that the learned model gives to medical, 0 to 1; null in languages it doesn't know",
+    "quality": "probability that the quality model gives to good, 0 to 1; null without such a model",
+    "perplexity": "perplexity per piece by the language's KenLM model, from 1 up; null without such a model",
+    "private_items": "placeholders that privacy put for e-mail addresses, telephone numbers and the like",
     "chars": "characters (Unicode code points)",
     "words": "words; in scripts without spaces, characters",
     "letter_ratio": "share of letters and their marks among the characters that are not space, 0 to 1",
@@ -37,6 +41,7 @@ DOCUMENT = pa.schema(
         pa.field("tokens", pa.int32()),  # by the tokenizer that the manifest names
         pa.field("sections", pa.list_(SECTION)),  # where the source has them; offsets in characters
         pa.field("provenance", pa.string(), nullable=False),  # input file and record: `part-0.warc.gz#17`
+        pa.field("bucket", pa.string()),  # of perplexity: head, middle, tail; null without a model
         *(pa.field(name, pa.float32()) for name in MEASURES),
     ],
     metadata={"mmedc.schema": str(SCHEMA_VERSION)},

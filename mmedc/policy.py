@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +59,25 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Privacy:
+    """What gives people away in a language; see `mmedc.steps.privacy`."""
+
+    regions: tuple[str, ...] = ()
+    """Where its speakers telephone: ISO 3166 codes, tried in order."""
+    ids: tuple[str, ...] = ()
+    """National numbers with a checksum, as modules of `stdnum`: `fr.nir`."""
+    record_words: tuple[str, ...] = ()
+    """Words before the number of a medical record."""
+    name_words: tuple[str, ...] = ()
+    """Words that, with a colon at the beginning of a line, stand before a person's name."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All words to look for."""
+        return self.record_words + self.name_words
+
+
+@dataclass(frozen=True)
 class LanguagePolicy:
     """Everything the project knows about one language."""
 
@@ -72,6 +91,7 @@ class LanguagePolicy:
     lexicon: tuple[Term, ...]
     stopwords: tuple[str, ...]
     limits: dict[str, Limit]
+    privacy: Privacy = Privacy()
 
 
 @dataclass(frozen=True)
@@ -102,17 +122,8 @@ def read_policy(name: str, languages: tuple[str, ...], overlay: str | None = Non
 
     Raises: PolicyError with file and line for what is missing, malformed or unknown.
     """
-    folders = [Path(overlay)] if overlay else []
-    if overlay and not folders[0].is_dir():
-        raise PolicyError(f"{overlay}: no such folder (the recipe's `filters`)")
-    folders.append(shipped("filters"))
-    if "/" in name:
-        file = Path(name)
-    else:
-        known = {path.stem: path for folder in reversed(folders) for path in folder.glob("policies/*.yaml")}
-        if name not in known:
-            raise PolicyError(f'no policy "{name}" in {", ".join(map(str, folders))}{nearest(name, known)}')
-        file = known[name]
+    folders = filter_folders(overlay)
+    file = find_policy(name, overlay)
     yaml = read_yaml(file, PolicyError)
     data = yaml.data if isinstance(yaml.data, dict) else {}
     for key in data:
@@ -164,7 +175,31 @@ def read_language(
         lexicon=read_lexicon(find("lexicon.txt")),
         stopwords=tuple(word for _, word in _lines(find("stopwords.txt"))),
         limits=own,
+        privacy=_privacy(code, folders),
     )
+
+
+def _privacy(code: str, folders: list[Path]) -> Privacy:
+    """Read `privacy.yaml` of language `code`; without one nothing of a language is looked for."""
+    from importlib.util import find_spec
+
+    file = next(
+        (folder / code / "privacy.yaml" for folder in folders if (folder / code / "privacy.yaml").is_file()), None
+    )
+    if file is None:
+        return Privacy()
+    yaml = read_yaml(file, PolicyError)
+    data = yaml.data if isinstance(yaml.data, dict) else {}
+    keys = [one.name for one in fields(Privacy)]
+    for key, values in data.items():
+        if key not in keys:
+            raise PolicyError(f'{yaml.where((key,))}: unknown key "{key}"{nearest(key, keys)}')
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise PolicyError(f"{yaml.where((key,))}: expected a list of words, such as [{key}]")
+    for name in data.get("ids", ()):
+        if not re.fullmatch(r"[a-z_]+\.[a-z_]+", name) or find_spec(f"stdnum.{name}") is None:
+            raise PolicyError(f"{yaml.where(('ids',))}: python-stdnum has no {name}")
+    return Privacy(**{key: tuple(values) for key, values in data.items()})
 
 
 def read_lexicon(path: Path) -> tuple[Term, ...]:
@@ -184,6 +219,33 @@ def read_lexicon(path: Path) -> tuple[Term, ...]:
             raise PolicyError(f"{path}:{number}: an empty form; write `term, form, form`")
         terms.append(Term(forms, category, number))
     return tuple(terms)
+
+
+def find_policy(name: str, overlay: str | None = None) -> Path:
+    """Return the file of policy `name`, a path or a name under `policies/`. Raises: PolicyError for an unknown one."""
+    if "/" in name:
+        return Path(name)
+    folders = filter_folders(overlay)
+    known = {path.stem: path for folder in reversed(folders) for path in folder.glob("policies/*.yaml")}
+    if name not in known:
+        raise PolicyError(f'no policy "{name}" in {", ".join(map(str, folders))}{nearest(name, known)}')
+    return known[name]
+
+
+def read_words(name: str, overlay: str | None = None) -> tuple[str, ...]:
+    """Return the lines of word list `name` of `filters/`, such as `block/host_words.txt`; that of `overlay` first."""
+    file = next(folder / name for folder in filter_folders(overlay) if (folder / name).is_file())
+    return tuple(word for _, word in _lines(file))
+
+
+def filter_folders(overlay: str | None = None) -> list[Path]:
+    """Return the folders that are looked in, first to last: `overlay`, and what ships.
+
+    Raises: PolicyError when `overlay` is no folder.
+    """
+    if overlay and not Path(overlay).is_dir():
+        raise PolicyError(f"{overlay}: no such folder (the recipe's `filters`)")
+    return [*([Path(overlay)] if overlay else []), shipped("filters")]
 
 
 def check_language(code: str, folders: list[Path] | None = None) -> list[str]:
@@ -227,47 +289,6 @@ def is_acronym(form: str) -> bool:
     """Tell whether a form is written wholly in capitals, and so is matched as it is written."""
     letters = [char for char in form if char.isalpha()]
     return len(letters) > 1 and all(char.isupper() for char in letters)
-
-
-def find_model(name: str, given: str | None = None) -> Path:
-    """Return the file of model `name`: `given`, or where `filters/models.yaml` says it may lie.
-
-    A model inside an installed distribution is found by that distribution's file list, without
-    importing it. Its SHA-256 is checked before anything loads it: a damaged fastText model can
-    make its loader spin for ever.
-
-    Raises: ModelMissing, saying how to get it; PolicyError for a file that is not the pinned one.
-    """
-    from importlib import metadata
-
-    from mmedc.errors import ModelMissing
-
-    known = read_yaml(shipped("filters") / "models.yaml", PolicyError).data[name]
-    places = [Path(given)] if given else [model_cache() / known["file"]]
-    if not given:
-        try:
-            files = metadata.distribution(known["distribution"]).files or []
-        except metadata.PackageNotFoundError:
-            files = []
-        places += [Path(str(file.locate())) for file in files if file.name == known["file"]]
-    for place in places:
-        if place.is_file():
-            found = hashlib.sha256(place.read_bytes()).hexdigest()
-            if not given and found != known["sha256"]:
-                raise PolicyError(f"{place}: SHA-256 is {found}, expected {known['sha256']}; get it again")
-            return place
-    raise ModelMissing(
-        f"the model {known['file']} ({known['use']}) is not at {', '.join(map(str, places))}; "
-        f"get it with `mmedc models get {name}`, or name a file in the recipe: `models: {{{name}: PATH}}`"
-    )
-
-
-def model_cache() -> Path:
-    """Return the folder for models that were fetched on this machine."""
-    import os
-
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "mmedc" / "models"
 
 
 def _limit(bounds: Any, where: str) -> Limit:

@@ -6,7 +6,7 @@ together; paths given by `--set` and `--out` are relative to the current folder.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -16,6 +16,7 @@ from mmedc.shipped import shipped
 from mmedc.yamlfile import nearest, read_yaml
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
+ModelName = Literal["lid", "medical", "quality", "kenlm"]
 FORMATS = ("warc", "parquet", "jsonl", "files")
 """The keys that say what a source reads; a source has exactly one of them."""
 
@@ -163,8 +164,12 @@ class Recipe(Part):
     steps: tuple[CustomStep, ...] = ()
     filters: str | None = None
     """A folder whose files come before those of the shipped `filters/`."""
-    models: dict[Literal["lid"], str] = {}
-    """Paths of model files, instead of the ones found on this machine."""
+    block: tuple[str, ...] = ()
+    """Lists of unwanted hosts, one a line, such as `domains` of a UT1 category; a host stands for its subdomains."""
+    privacy: bool = True
+    """Replace e-mail addresses, telephone numbers and the like by placeholders."""
+    models: dict[ModelName, str] = {}
+    """Paths of model files, instead of the ones that ship or are found on this machine."""
     medical: Medical = Medical()
     dedup: Dedup = Dedup()
     decontaminate: Decontaminate = Decontaminate()
@@ -221,7 +226,7 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
     for source in sources.values() if isinstance(sources, dict) else ():
         if isinstance(source, dict):
             source.update({key: anchored(source[key]) for key in FORMATS if key in source})
-    for place, keys in ((data, ("filters",)), (data.get("models"), ("lid",))):
+    for place, keys in ((data, ("filters", "block")), (data.get("models"), get_args(ModelName))):
         if isinstance(place, dict):
             place.update({key: anchored(place[key]) for key in keys if key in place})
     questions = data.get("decontaminate")

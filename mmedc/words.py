@@ -140,7 +140,13 @@ class TextBatch:
     @functools.cached_property
     def word_hashes(self) -> U64:
         """A 64-bit hash of each word's characters, (W,); the same for equal words of any batch."""
+        return self.beginnings(None)
+
+    def beginnings(self, size: int | None) -> U64:
+        """Return a hash of each word's first `size` characters (of all of them for None), (W,)."""
         starts, lengths = self.word_starts, self.word_lengths
+        if size is not None:
+            lengths = np.minimum(lengths, size)
         if not len(starts):
             return np.zeros(0, np.uint64)
         total = np.concatenate([[0], np.cumsum(lengths)])
@@ -176,6 +182,8 @@ _last: tuple[Any, TextBatch] | None = None
 def folded_batch(texts: Any) -> TextBatch:
     """Return the `TextBatch` of folded texts; the last one is kept, for rules and signatures ask for the same."""
     global _last
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
     if _last is None or not _last[0].equals(texts):
         _last = texts, TextBatch(fold(texts))
     return _last[1]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmedc.policy import Policy, find_model, read_policy
+from mmedc.models import find_model
+from mmedc.policy import Policy, read_policy
 from mmedc.steps.extract import trafilatura_text
 from mmedc.steps.gate import Gate, source_bound
 from mmedc.steps.glance import Glance, text_counter

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmedc.limits import reasons
-from mmedc.policy import Policy, find_model
+from mmedc.models import find_model
+from mmedc.policy import Policy
 from mmedc.steps.decode import decode_page
 from mmedc.steps.extract import EXTRACTORS
 from mmedc.steps.language import identifier

@@ -1,5 +1,6 @@
 """The gather pass: which steps a record goes through, in which order, and what a unit leaves."""
 
+import hashlib
 import importlib
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document
 from mmedc.engine.chain import Step
 from mmedc.engine.unit import Bounds, Pass, Result, Stream, Streamed, Unit, digest_of
 from mmedc.errors import RecipeError
-from mmedc.policy import Policy, find_model
-from mmedc.recipe import CustomStep, Recipe
+from mmedc.models import Model, known_models, read_model
+from mmedc.policy import Policy, read_words
+from mmedc.recipe import CustomStep, ModelName, Recipe
 from mmedc.sources import Piece, Reader
+from mmedc.steps.block import Block, read_hosts
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract, Metadata
 from mmedc.steps.gate import Gate
@@ -21,14 +24,18 @@ from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
 from mmedc.steps.medical import Medical
 from mmedc.steps.normalise import Normalise
+from mmedc.steps.perplexity import Perplexity
+from mmedc.steps.privacy import Private
 from mmedc.steps.rules import Rules
+from mmedc.steps.score import Score
 from mmedc.yamlfile import nearest
 
 
 def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     """Return the steps of gather in their order: cheap and selective before dear."""
-    model = str(find_model("lid", recipe.models.get("lid")))
+    model = _model("lid", recipe).path
     steps: list[Step] = [
+        Block(read_words("block/host_words.txt", recipe.filters), recipe.block),
         Decode(recipe.limits.html_depth, recipe.limits.html_nodes),
         Gate(policy),
         Glance(model, policy),
@@ -37,6 +44,9 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Language(model, policy),
         Medical(policy),
         Rules(policy),
+        *_scores(recipe, policy),
+        *([Perplexity(recipe.models["kenlm"], policy)] if "kenlm" in recipe.models else []),
+        *([Private(policy)] if recipe.privacy else []),
         Metadata(),
         Sign(recipe.dedup.jaccard),
     ]
@@ -46,6 +56,22 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
             raise RecipeError(f'steps: {custom.use} goes after "{custom.after}"{nearest(custom.after, names)}')
         steps.insert(names.index(custom.after), _load(custom))
     return tuple(steps)
+
+
+def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
+    """Return the steps of the learned models that the recipe names, that ship, or that a limit asks for."""
+    limited = {measure for language in policy.languages.values() for measure in language.limits}
+    known = known_models(recipe.filters) | set(recipe.models)
+    wanted: dict[ModelName, str] = {"medical": "medical_model", "quality": "quality"}
+    return [
+        Score(measure, _model(name, recipe), policy)
+        for name, measure in wanted.items()
+        if name in known or measure in limited
+    ]
+
+
+def _model(name: ModelName, recipe: Recipe) -> Model:
+    return read_model(name, recipe.models.get(name), recipe.filters)
 
 
 def _load(custom: CustomStep) -> Step:
@@ -117,8 +143,10 @@ def gather_pass(recipe: Recipe, policy: Policy, units: list[Unit]) -> Pass:
         custom,
         recipe.extract,
         policy.digest("gather"),
-        _file_digest(recipe),
         recipe.limits.model_dump(include={"document", "ratio", "html_depth", "html_nodes"}),
+        _model("lid", recipe).sha256,
+        [step.digest() for step in steps if isinstance(step, Score | Perplexity)],
+        _lists(recipe),
         vars(bands_for(recipe.dedup.jaccard)),
         Reader().version,
         SCHEMA_VERSION,
@@ -129,7 +157,7 @@ def gather_pass(recipe: Recipe, policy: Policy, units: list[Unit]) -> Pass:
     return Pass("gather", key, work, tuple(units), limits.retries)
 
 
-def _file_digest(recipe: Recipe) -> str:
-    import hashlib
-
-    return hashlib.sha256(find_model("lid", recipe.models.get("lid")).read_bytes()).hexdigest()
+def _lists(recipe: Recipe) -> list[str]:
+    """Return what blocking depends on: the words, and digests of the lists."""
+    words = read_words("block/host_words.txt", recipe.filters)
+    return [*words, *(hashlib.sha256(read_hosts(path).tobytes()).hexdigest() for path in recipe.block)]

@@ -1,7 +1,10 @@
 """One document through every step: what each saw, changed and scored, and why it stays or goes."""
 
 import os
+import re
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -12,11 +15,13 @@ from mmedc.errors import RequestError
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe, Source
 from mmedc.sources import Piece, Reader, list_units
-from mmedc.steps.medical import term_finder
+from mmedc.steps.medical import term_finder, width
 from mmedc.storage import Input, is_local
 
 SHOWN = ("lang", "title", "date", "content_type", "charset", *MEASURES)
 TEXTS = ("html", "text")
+SENTENCE = re.compile(r"[^.!?。！？।\n]+(?:[.!?](?!\s)[^.!?。！？।\n]*)*[.!?。！？।]*")
+"""A run up to a full stop before white space, one of Chinese, Japanese or Hindi, or the end of a line."""
 
 
 @dataclass
@@ -39,6 +44,8 @@ class Explanation:
     """Each limit of the policy: measure, value, min, max, met."""
     terms: list[str]
     """The lexicon terms found, as `term ×n`."""
+    sentences: list[str]
+    """Every sentence with a term, the terms in «»."""
     verdict: str
     text: str
 
@@ -67,7 +74,8 @@ def explain(recipe: Recipe, target: str) -> Explanation:
     elif verdict != "kept":
         verdict = f"{verdict.replace(':', ' at ' + stages[-1].step + ':', 1)}"
     text = row.get("text") or ""
-    return Explanation(row["locator"], row["provenance"], stages, limits, _terms(policy, row), verdict, text)
+    terms, sentences = _terms(policy, row)
+    return Explanation(row["locator"], row["provenance"], stages, limits, terms, sentences, verdict, text)
 
 
 def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
@@ -119,12 +127,24 @@ def _limits(policy: Policy, row: dict[str, Any]) -> list[dict[str, Any]]:
     return out
 
 
-def _terms(policy: Policy, row: dict[str, Any]) -> list[str]:
+def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the terms found, the most frequent first, and the sentences they stand in, in order."""
     language = policy.languages.get(row.get("lang") or "")
     if not language or not row.get("text"):
-        return []
-    found: dict[int, int] = {}
-    for number, _, _ in term_finder([term.forms for term in language.lexicon])(row["text"])[0]:
-        found[number] = found.get(number, 0) + 1
-    ordered = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-    return [f"{language.lexicon[number].forms[0]} ×{times}" for number, times in ordered]
+        return [], []
+    spans, length = term_finder([term.forms for term in language.lexicon])(row["text"])
+    times = Counter(number for number, _, _ in spans)
+    terms = [f"{language.lexicon[number].forms[0]} ×{many}" for number, many in times.most_common()]
+    text = width(row["text"])
+    if len(text) != length:  # a few capitals grow when lowered, and positions are those of the lowered text
+        text = text.lower()
+    sentences = []
+    for sentence in SENTENCE.finditer(text):
+        low, high = sentence.span()
+        inside = [(start, end) for _, start, end in spans if low <= start < high]
+        if inside:
+            bounds = [low, *(at for span in inside for at in span), high]
+            pieces = [text[a:b] for a, b in pairwise(bounds)]
+            marked = (f"«{piece}»" if index % 2 else piece for index, piece in enumerate(pieces))
+            sentences.append(" ".join("".join(marked).split()))
+    return terms, sentences

@@ -6,7 +6,7 @@ import urllib.request
 from pathlib import Path
 
 from mmedc.errors import PolicyError, RequestError, WorkError
-from mmedc.policy import model_cache
+from mmedc.models import model_cache
 from mmedc.shipped import shipped
 from mmedc.yamlfile import nearest, read_yaml
 

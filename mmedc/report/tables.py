@@ -97,7 +97,8 @@ def explanation(found: "Explanation") -> Group:
             limits.add_row(one["measure"], f"{one['value']:g}", low, high, met)
         parts += [limits, ""]
     if found.terms:
-        parts += [Text(f"lexicon terms: {', '.join(found.terms)}"), ""]
+        parts += [Text(f"lexicon terms: {', '.join(found.terms)}")]
+        parts += [*(Text(f"  {sentence}") for sentence in found.sentences), ""]
     if found.text:
         parts += [Text(found.text[:300] + ("…" if len(found.text) > 300 else "")), ""]
     parts.append(Text(found.verdict, "bold green" if found.verdict == "kept" else "bold red"))

@@ -1,0 +1,1 @@
+"""Makes policy from labelled texts: terms, thresholds, models, labels; files for `filters/`, with their evaluation."""

@@ -1,0 +1,134 @@
+"""The commands `mmedc fit …`: policy made from labelled texts. Thin; nothing heavy is imported before it is needed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Make policy from labelled texts: terms, models, thresholds, labels.", no_args_is_help=True)
+
+LabelledArgument = Annotated[
+    list[str],
+    typer.Argument(help="Labelled texts: JSON lines (text, lang, label, source), plain or .gz; patterns allowed."),
+]
+FolderOption = Annotated[Path, typer.Option("--out", help="A folder like filters/, for a recipe's `filters`.")]
+LanguagesOption = Annotated[list[str] | None, typer.Option("--lang", help="Only these languages; repeatable.")]
+OverlayOption = Annotated[
+    str | None, typer.Option("--filters", help="A folder that comes before the shipped filters/.")
+]
+
+
+@app.command()
+def lexicon(
+    language: Annotated[str, typer.Argument(help="The language's code.")],
+    labelled: LabelledArgument,
+    out: Annotated[Path | None, typer.Option(help="Where the proposals go; default the terminal.")] = None,
+    least: Annotated[int, typer.Option(min=1, help="Medical texts that must hold a phrase.")] = 5,
+    limit: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 300,
+    judge: Annotated[bool, typer.Option("--judge", help="Instead, the precision of every term that is there.")] = False,
+    filters: OverlayOption = None,
+) -> None:
+    """Propose terms that set medical texts apart, for you to review, in the shape of a lexicon."""
+    from mmedc.fit.labelled import read_labelled
+    from mmedc.fit.lexicon import judge as judged_terms
+    from mmedc.fit.lexicon import propose
+    from mmedc.policy import filter_folders, read_language
+
+    words = read_language(language, filter_folders(filters))
+    table = read_labelled(labelled, languages=(language,))
+    if judge:
+        lines = ["# precision, medical and other texts that hold it, line, term"]
+        lines += [
+            f"{one.precision:.3f}\t{one.medical}\t{one.other}\t{one.line}\t{one.term}"
+            for one in judged_terms(table, words)
+        ]
+    else:
+        found = propose(table, words, least, limit)
+        lines = [f"# {len(found)} proposals of `mmedc fit lexicon`: keep what a term should be, under its [category]"]
+        lines += [
+            f"{one.phrase}  # z {one.z:.1f}, in {one.medical} medical texts and {one.other} others" for one in found
+        ]
+    text = "\n".join(lines)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+    typer.echo(f"{out}: {len(lines) - 1} lines" if out else text)
+
+
+@app.command()
+def model(
+    labelled: LabelledArgument,
+    out: FolderOption,
+    name: Annotated[str, typer.Option(help="medical, or quality.")] = "medical",
+    positive: Annotated[str, typer.Option(help="The label that means yes; true does anyway.")] = "medical",
+    languages: LanguagesOption = None,
+    filters: OverlayOption = None,
+) -> None:
+    """Train a small fastText model, and measure it on origins that it didn't see.
+
+    Texts without a label are labelled by the lexicon where it is sure.
+    """
+    from mmedc.errors import RequestError
+    from mmedc.fit.model import fit_model
+
+    if name not in ("medical", "quality"):
+        raise RequestError(f"--name {name}: a model is called medical or quality")
+    card = fit_model(labelled, out, name, positive, tuple(languages or ()), filters)
+    typer.echo(card)
+
+
+@app.command()
+def thresholds(
+    labelled: LabelledArgument,
+    out: FolderOption,
+    policy: Annotated[str, typer.Option(help="The policy whose other limits are kept.")] = "balanced",
+    languages: LanguagesOption = None,
+    filters: OverlayOption = None,
+) -> None:
+    """Choose the limits of policies precise, balanced and recall from the precision-recall curve of each language.
+
+    Give it the held-out.parquet that `mmedc fit model` left, so that the model's scores are of texts it didn't see.
+    """
+    from mmedc.fit.thresholds import fit_thresholds
+
+    chosen = fit_thresholds(labelled, out, policy, tuple(languages or ()), filters)
+    for code, choices in chosen.items():
+        for name, one in choices.items():
+            found = one.quality
+            typer.echo(
+                f"{code} {name}: terms ≥ {one.terms}, density ≥ {one.density:g}, model ≥ {one.model:g}: "
+                f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}"
+            )
+
+
+@app.command()
+def labels(
+    texts: LabelledArgument,
+    out: Annotated[Path, typer.Option("--out", help="JSON lines; given again it goes on where it stopped.")],
+    url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
+    model: Annotated[str, typer.Option(help="The model's name there.")],
+    question: Annotated[str, typer.Option(help="A prompt of filters/prompts: medical, quality.")] = "quality",
+    key: Annotated[str, typer.Option(help="The environment variable that holds the key.")] = "OPENAI_API_KEY",
+    filters: OverlayOption = None,
+) -> None:
+    """Have a language model judge texts; what it says is training data for `mmedc fit model`."""
+    from mmedc.fit.labelled import read_labelled
+    from mmedc.fit.labels import Endpoint, label
+
+    counts = label(read_labelled(texts), question, Endpoint(url, model, key), out, filters)
+    typer.echo(f"{out}: {counts.judged} judged, {counts.failed} without a usable answer, {counts.already} were there")
+
+
+@app.command()
+def kenlm(
+    language: Annotated[str, typer.Argument(help="The language's code.")],
+    texts: LabelledArgument,
+    out: Annotated[Path, typer.Option("--out", help="A folder, for a recipe's `models: {kenlm: FOLDER}`.")],
+    pieces: Annotated[int, typer.Option(min=100, help="Size of the vocabulary of pieces.")] = 16_000,
+    tools: Annotated[str | None, typer.Option(help="The folder of lmplz and build_binary; default the PATH.")] = None,
+) -> None:
+    """Train a KenLM model of clean text, for perplexity and the buckets head, middle and tail."""
+    from mmedc.fit.kenlm import fit_kenlm
+    from mmedc.fit.labelled import read_labelled
+
+    made = fit_kenlm(read_labelled(texts, languages=(language,)), language, out, pieces, tools)
+    typer.echo(f"{out}/{language}.bin: {made['texts']} texts, {made['pieces']} pieces, cutoffs {made['cutoffs']}")

@@ -1,0 +1,160 @@
+"""Labels by a language model behind an OpenAI-compatible endpoint (`POST …/chat/completions`).
+
+The prompts lie in `filters/prompts/`. Texts are judged a few at a time and answers are written in the
+order of the texts, so that a run that was stopped goes on where it was. What can't be judged is kept with the
+reason in `error` and counted, never guessed.
+"""
+
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mmedc.errors import RequestError, WorkError
+from mmedc.shipped import shipped
+from mmedc.yamlfile import nearest
+
+TEXT_CHARS = 4_000
+ANSWER_TOKENS = 100
+AT_ONCE = 8
+TRIES = 4
+PAUSE_S = 1.0
+TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504)
+GOOD = 3
+"""Points of quality from which a text is labelled good (FineWeb-Edu, Penedo et al. 2024, section 4, uses 3 of 5)."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Who is asked. The key is read from an environment variable and shown nowhere."""
+
+    url: str
+    """Such as `http://localhost:8000/v1`."""
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    timeout_s: float = 120.0
+    pause_s: float = PAUSE_S
+
+
+@dataclass
+class Counts:
+    """What became of the texts."""
+
+    judged: int = 0
+    failed: int = 0
+    already: int = 0
+
+
+def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay: str | None = None) -> Counts:
+    """Judge the texts of `table` (text, lang, source) by the prompt `question` and append to the JSON lines `out`.
+
+    Each line has text, lang, source, `label` (true or false; null with `error`), and `answer`. Texts whose
+    lines are there already are not asked again.
+
+    Raises: RequestError for an unknown prompt, or an endpoint that refuses the request; WorkError when the
+    endpoint can't be reached.
+    """
+    prompt = read_prompt(question, overlay)
+    rows = table.select(["text", "lang", "source"]).to_pylist()
+    counts = Counts(already=_lines_in(out))
+    if counts.already > len(rows):
+        raise RequestError(f"{out}: has {counts.already} lines for {len(rows)} texts; it belongs to other input")
+    with ThreadPoolExecutor(AT_ONCE) as pool, out.open("a", encoding="utf-8") as file:
+        todo = iter(rows[counts.already :])
+        for some in iter(lambda: [row for row, _ in zip(todo, range(AT_ONCE), strict=False)], []):
+            for row, found in zip(
+                some, pool.map(lambda row: _judge(row, prompt, question, endpoint), some), strict=True
+            ):
+                counts.judged += "error" not in found
+                counts.failed += "error" in found
+                file.write(json.dumps({**row, **found}, ensure_ascii=False) + "\n")
+            file.flush()
+    return counts
+
+
+def read_prompt(name: str, overlay: str | None = None) -> str:
+    """Return prompt `name` of `prompts/`, the one of `overlay` first."""
+    folders = [*([Path(overlay)] if overlay else []), shipped("filters")]
+    known = {path.stem: path for folder in reversed(folders) for path in (folder / "prompts").glob("*.txt")}
+    if name not in known:
+        raise RequestError(f'no prompt "{name}" in {", ".join(map(str, folders))}{nearest(name, known)}')
+    text = known[name].read_text(encoding="utf-8")
+    if "{text}" not in text:
+        raise RequestError(f"{known[name]}: has no {{text}}, where the text to be judged goes")
+    return text
+
+
+def _judge(row: dict[str, Any], prompt: str, question: str, endpoint: Endpoint) -> dict[str, Any]:
+    asked = prompt.replace("{language}", row["lang"]).replace("{text}", row["text"][:TEXT_CHARS])
+    answer = _ask(asked, endpoint)
+    value = _read_answer(answer, question)
+    if value is None:
+        return {"label": None, "answer": answer[:300], "error": "the answer is not the asked-for JSON"}
+    return {"label": value >= GOOD if question == "quality" else bool(value), "answer": value}
+
+
+def _read_answer(answer: str, question: str) -> Any:
+    """Return the value under `question` in the last JSON object of an answer, or None: models like to think aloud."""
+    for found in reversed(re.findall(r"\{[^{}]*\}", answer)):
+        try:
+            value = json.loads(found).get(question)
+        except ValueError:
+            continue
+        if isinstance(value, bool) if question != "quality" else type(value) is int and 0 <= value <= 5:
+            return value
+    return None
+
+
+def _ask(prompt: str, endpoint: Endpoint) -> str:
+    url = endpoint.url.rstrip("/") + "/chat/completions"
+    body = {
+        "model": endpoint.model,
+        "messages": [{"role": "user", "content": prompt}],
+        "temperature": 0,
+        "seed": 0,
+        "max_tokens": ANSWER_TOKENS,
+    }
+    headers = {"Content-Type": "application/json"}
+    if key := os.environ.get(endpoint.key_variable):
+        headers["Authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    for pause in _pauses(endpoint.pause_s):
+        try:
+            with urllib.request.urlopen(request, timeout=endpoint.timeout_s) as response:
+                return str(json.loads(response.read())["choices"][0]["message"]["content"] or "")
+        except urllib.error.HTTPError as problem:
+            if problem.code not in TRANSIENT:
+                said = problem.read(300).decode("utf-8", "replace")
+                raise RequestError(
+                    f"{url}: answers {problem.code} ({said}); the key is read from {endpoint.key_variable}"
+                ) from None
+            last: Exception = problem
+        except (urllib.error.URLError, OSError) as problem:
+            last = problem
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise WorkError(f"{url}: its answer is not that of an OpenAI-compatible endpoint") from None
+        time.sleep(pause)
+    raise WorkError(f"{url}: no answer after {TRIES} tries ({last}); give the same command again to go on")
+
+
+def _pauses(first: float) -> Iterator[float]:
+    return (first * 2**number for number in range(TRIES))
+
+
+def _lines_in(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:  # the last line was cut off when the run was stopped
+        path.write_bytes(whole)
+    return whole.count(b"\n")

@@ -1,0 +1,247 @@
+"""Trains a model (see `mmedc.steps.score`) that tells medical or good texts, measured on origins it never saw."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from mmedc.errors import RequestError
+from mmedc.fit.labelled import SCHEMA, read_labelled
+from mmedc.fit.measured import array, quality, with_terms
+from mmedc.policy import Policy, read_policy
+from mmedc.steps.score import BITS, features, scorer
+from mmedc.words import TextBatch, fold
+
+FOLDS = 8
+SURE = 2.0
+"""How many times the lexicon's limits make a text without a label medical; one with no term is not."""
+PENALTY = 0.1
+ROUNDS = 40  # of L-BFGS: more fit the training origins better and others no better
+LEAST = 3  # texts that must hold a feature
+HEAVIEST = 10.0
+TERM_WEIGHT = 0.3
+SLICE = 500
+
+
+def fit_model(
+    patterns: list[str], folder: Path, name: str, positive: str, languages: tuple[str, ...], overlay: str | None
+) -> str:
+    """Train model `name` (medical or quality) on labelled texts into `folder`, and return its card.
+
+    Leaves `models/NAME.npz`, its entry in `models.yaml`, `models/NAME.md` (the card) and
+    `held-out.parquet`: every labelled text with its measures and the score of a model that saw no text of
+    its origin.
+
+    Raises: RequestError without two origins or without texts of both labels.
+    """
+    table = read_labelled(patterns, positive, languages)
+    codes = tuple(sorted(set(table["lang"].to_pylist())))
+    table = with_terms(table, policy := read_policy("balanced", codes, overlay))
+    extra = sure_ones(table.filter(pc.is_null(table["label"])), policy)
+    table = table.filter(pc.is_valid(table["label"]))
+    both = set(table["label"].to_pylist()) | set(extra["label"].to_pylist())
+    if both != {True, False} or len(set(table["origin"].to_pylist())) < 2:
+        raise RequestError(
+            f"{' '.join(patterns)}: a model needs texts with both labels (found {sorted(map(str, both))}) and of two "
+            f"origins or more (found {sorted(set(table['origin'].to_pylist()))}): one tests the other"
+        )
+    terms = words_as_texts(policy) if name == "medical" else None
+    measure = {"medical": "medical_model"}.get(name, name)
+    scored = table.append_column(measure, pa.array(held_out(table, extra, terms)))
+    path = folder / "models" / f"{name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(scored, folder / "held-out.parquet", compression="zstd")
+    train(pa.concat_tables([table, extra]), path, terms)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = card(scored, extra, measure, name, sha256, path.stat().st_size)
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    _register(folder / "models.yaml", name, sha256, codes)
+    return text
+
+
+def sure_ones(table: pa.Table, policy: Policy) -> pa.Table:
+    """Return those texts (with their terms counted) that the lexicon is sure of, labelled by it."""
+    least = {
+        code: (one.limits["medical_terms"].min or 0, one.limits["medical_density"].min or 0)
+        for code, one in policy.languages.items()
+    }
+    limits = np.array([least[lang] for lang in table["lang"].to_pylist()]).reshape(-1, 2)
+    terms, density = array(table, "medical_terms"), array(table, "medical_density")
+    yes = (terms >= SURE * limits[:, 0]) & (density >= SURE * limits[:, 1])
+    at = table.schema.get_field_index("label")
+    return table.set_column(at, "label", pa.array(yes)).filter(pa.array(yes | (terms == 0)))
+
+
+def card(scored: pa.Table, extra: pa.Table, measure: str, name: str, sha256: str, size: int) -> str:
+    """Return the model card: what it is, on what data, how well it does on origins that it didn't see."""
+    label = scored["label"].to_numpy(zero_copy_only=False)
+    said = array(scored, measure) >= 0.5
+    langs = np.array(scored["lang"].to_pylist())
+    rows = []
+    for code in np.unique(langs):
+        one = quality(said[langs == code], label[langs == code])
+        rows.append(
+            f"| {code} | {one.positives} | {one.negatives} | {one.precision:.3f} | {one.recall:.3f} | {one.f1:.3f} |"
+        )
+    origins: dict[str, dict[Any, Any]] = {}
+    for row in scored.select(["origin", "lang", "label", "licence"]).to_pylist():
+        one_origin = origins.setdefault(row["origin"], {"langs": set(), "terms": set(), True: 0, False: 0})
+        one_origin["langs"].add(row["lang"])
+        one_origin["terms"].add(row["licence"])
+        one_origin[row["label"]] += 1
+    data = [
+        f"| {origin} | {' '.join(sorted(of['langs']))} | {of[True]} | {of[False]} | {', '.join(sorted(of['terms']))} |"
+        for origin, of in sorted(origins.items())
+    ]
+    bootstrapped = (
+        f"\n{extra.num_rows} texts without a label were labelled by the lexicon where it was sure.\n"
+        if extra.num_rows
+        else ""
+    )
+    return CARD.format(
+        name=name, sha256=sha256, size=size, rows="\n".join(rows), data="\n".join(data), extra=bootstrapped,
+        penalty=PENALTY, rounds=ROUNDS, least=LEAST,
+    )  # fmt: skip
+
+
+CARD = """# Model {name}
+
+A linear classifier over hashed words, beginnings of words and pairs of words; one byte a weight,
+{size:,} bytes, SHA-256 {sha256}. It gives a text of any of the languages below the probability that it is positive.
+Made by `mmedc fit model`: logistic regression, penalty {penalty}, {rounds} rounds of L-BFGS, features in
+{least} texts or more.
+
+## On origins that it didn't see
+
+Each text is scored by a model that was trained on other origins only; positive from 0.5 on.
+
+| language | positive | negative | precision | recall | F1 |
+|---|--:|--:|--:|--:|--:|
+{rows}
+
+## Data
+
+| origin | languages | positive | negative | licence |
+|---|---|--:|--:|---|
+{data}
+{extra}"""
+
+
+def _register(file: Path, name: str, sha256: str, languages: tuple[str, ...]) -> None:
+    """Pin the model in `models.yaml`, beside what is there."""
+    yaml = YAML(typ="rt")
+    known = yaml.load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    use = {"medical": "medical or not", "quality": "good or not"}[name]
+    known[name] = {"use": use, "file": f"models/{name}.npz", "sha256": sha256, "languages": list(languages)}
+    with file.open("w", encoding="utf-8") as out:
+        yaml.dump(known, out)
+
+
+def train(table: pa.Table, path: Path, terms: pa.Table | None = None) -> None:
+    """Train on a labelled table (see `mmedc.fit.labelled`) and write the model to `path`. Equal input, equal model.
+
+    Logistic regression with an L2 penalty. Per language both labels weigh the same, a text at most
+    `HEAVIEST` times one of the other label's. `terms` (see `words_as_texts`) weigh `TERM_WEIGHT` of that.
+    """
+    from scipy.optimize import minimize
+
+    weight = _weights(table)
+    if terms is not None:
+        weight = np.append(weight, TERM_WEIGHT * _weights(terms))
+        table = pa.concat_tables([table.select(terms.column_names), terms])
+    matrix = design(table["text"])  # (D, 2**BITS)
+    sign = np.where(table["label"].to_numpy(zero_copy_only=False), 1.0, -1.0)
+    used = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]) >= LEAST)
+    matrix = matrix[:, used]
+    across = matrix.T.tocsr()
+
+    def loss(theta: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        margin = sign * (matrix @ theta[:-1] + theta[-1])
+        pull = -sign * weight / (1 + np.exp(np.clip(margin, -50, 50)))
+        value = float(weight @ np.logaddexp(0, -margin)) + PENALTY / 2 * float(theta[:-1] @ theta[:-1])
+        return value, np.append(across @ pull + PENALTY * theta[:-1], pull.sum())
+
+    found = minimize(loss, np.zeros(len(used) + 1), jac=True, method="L-BFGS-B", options={"maxiter": ROUNDS}).x
+    scale = max(float(np.abs(found[:-1]).max(initial=0)), 1e-9) / 127
+    weights = np.zeros(1 << BITS, np.int8)
+    weights[used] = np.round(found[:-1] / scale)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        np.savez_compressed(out, weights=weights, scale=np.float32(scale), bias=np.float32(found[-1]))
+
+
+def design(texts: Any) -> Any:
+    """Return the features of texts as a sparse matrix (D, 2**BITS)."""
+    from scipy import sparse
+
+    parts = []
+    for chunk in pa.chunked_array(texts).chunks:
+        for at in range(0, len(chunk), SLICE):
+            buckets, offsets, values = features(TextBatch(fold(chunk.slice(at, SLICE))))
+            filled = np.repeat(values, np.diff(offsets)).astype(np.float32)
+            parts.append(sparse.csr_matrix((filled, buckets, offsets), shape=(len(values), 1 << BITS)))
+    return sparse.vstack(parts).tocsr()
+
+
+def words_as_texts(policy: Policy) -> pa.Table:
+    """Return terms as medical texts of their own and stop words as others: what words mean where few texts tell."""
+    rows = [
+        {"text": " ".join(forms), "lang": code, "label": label}
+        for code, language in policy.languages.items()
+        for label, words in (
+            (True, [term.forms for term in language.lexicon]),
+            (False, [(w,) for w in language.stopwords]),
+        )
+        for forms in words
+    ]
+    return pa.Table.from_pylist(rows, pa.schema([SCHEMA.field(name) for name in ("text", "lang", "label")]))
+
+
+def _weights(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the weight of each text, (D,)."""
+    label, langs = table["label"].to_numpy(zero_copy_only=False), np.array(table["lang"].to_pylist())
+    weight = np.ones(len(label))
+    for lang in np.unique(langs):
+        for value in (False, True):
+            these = (langs == lang) & (label == value)
+            weight[these] = min((langs == lang).sum() / 2 / max(these.sum(), 1), HEAVIEST)
+    return weight
+
+
+def folds(origins: Iterable[str], count: int = FOLDS) -> Iterator[npt.NDArray[np.bool_]]:
+    """Yield masks of the rows to hold out: whole origins, the largest ones first, in at most `count` folds."""
+    names, sizes = np.unique(np.array(list(origins)), return_counts=True)
+    where = np.array(list(origins))
+    members: list[list[str]] = [[] for _ in range(min(count, len(names)))]
+    weights = [0] * len(members)
+    for index in np.argsort(-sizes, kind="stable"):
+        lightest = int(np.argmin(weights))
+        members[lightest].append(names[index])
+        weights[lightest] += int(sizes[index])
+    for some in members:
+        yield np.isin(where, some)
+
+
+def held_out(
+    table: pa.Table, extra: pa.Table | None = None, terms: pa.Table | None = None, count: int = FOLDS
+) -> npt.NDArray[np.float32]:
+    """Return for each row the score of a model that saw no text of its origin, (D,).
+
+    `extra` and `terms` are added to each model's training and held out of none.
+    """
+    scores = np.zeros(table.num_rows, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.npz"
+        for mask in folds(table["origin"].to_pylist(), count):
+            rest = table.filter(pa.array(~mask))
+            train(pa.concat_tables([rest, extra]) if extra else rest, path, terms)
+            scores[mask] = scorer(str(path))(table["text"].filter(pa.array(mask)).combine_chunks())
+    return scores

@@ -1,0 +1,254 @@
+"""Policy made from labels: each fitter on texts small enough to know the answer."""
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from mmedc.cli import app
+from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError
+from mmedc.fit.kenlm import find_tool
+from mmedc.fit.labelled import SCHEMA, read_labelled
+from mmedc.fit.labels import Endpoint, label
+from mmedc.fit.lexicon import judge, propose
+from mmedc.fit.measured import quality
+from mmedc.fit.model import fit_model, folds, train
+from mmedc.fit.thresholds import fit, fit_thresholds
+from mmedc.models import read_model
+from mmedc.policy import read_language, read_policy
+from mmedc.steps.score import Score, scorer
+from tests.build_sample import read_pages
+from tests.conftest import LANGUAGES
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def sample(path: Path) -> str:
+    """Write the paragraphs of the project's own pages as labelled texts, their pages as two origins."""
+    rows = [
+        {"text": text, "lang": lang, "label": page["label"], "source": f"half{number % 2} {page['path']}"}
+        for lang in LANGUAGES
+        for number, page in enumerate(read_pages(lang))
+        for text in page["text"].split("\n\n")
+    ]
+    return write(path, rows)
+
+
+def table(rows: list[tuple[str, str, bool]], **columns: list[float]) -> pa.Table:
+    given = [
+        {"text": text, "lang": lang, "label": label, "source": "a b", "origin": "a", "licence": "CC0-1.0"}
+        for lang, text, label in rows
+    ]
+    made = pa.Table.from_pylist(given, schema=SCHEMA)
+    for name, values in columns.items():
+        made = made.append_column(name, pa.array(values, pa.float32()))
+    return made
+
+
+def test_labelled_texts_are_read_and_mistakes_named(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "lang": "zh-Hant", "label": "medical", "source": "News 12"},
+        {"text": "b", "lang": "en", "label": False, "source": "Books 3", "origin": "x", "licence": "MIT"},
+        {"text": "c", "lang": "en", "label": None, "error": "the answer is not the asked-for JSON"},
+        {"text": "d", "lang": "en"},
+    ]
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt", encoding="utf-8") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+    read = read_labelled([str(tmp_path / "*.gz")])
+    assert read["lang"].to_pylist() == ["zh", "en", "en"]
+    assert read["label"].to_pylist() == [True, False, None]
+    assert read["origin"].to_pylist() == ["News", "x", tmp_path.name]
+    with pytest.raises(RequestError, match=r"bad.jsonl:2: not a labelled text"):
+        read_labelled([write(tmp_path / "bad.jsonl", [rows[0], {"text": "x"}])])
+    with pytest.raises(RequestError, match="no labelled text in fr"):
+        read_labelled([str(tmp_path / "*.gz")], languages=("fr",))
+
+
+def test_folds_hold_out_whole_origins() -> None:
+    origins = ["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["d"]
+    masks = list(folds(origins, 3))
+    assert np.sum(masks, axis=0).tolist() == [1] * 11
+    assert [sorted(set(np.array(origins)[mask])) for mask in masks] == [["a"], ["b"], ["c", "d"]]
+    assert len(list(folds(["a", "b"], 8))) == 2
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fit")
+    fit_model([sample(folder / "sample.jsonl")], folder, "medical", "medical", (), None)
+    return folder
+
+
+def test_a_model_is_trained_measured_and_pinned(fitted: Path) -> None:
+    model = read_model("medical", overlay=str(fitted))
+    assert model.languages == tuple(sorted(LANGUAGES))
+    held = pq.read_table(fitted / "held-out.parquet")
+    said = held["medical_model"].to_numpy() >= 0.5
+    # Paragraphs of pages never seen, from a few dozen pages of training: far above chance.
+    found = quality(said, held["label"].to_numpy(zero_copy_only=False))
+    assert found.precision > 0.85 and found.recall > 0.55
+    card = (fitted / "models" / "medical.md").read_text(encoding="utf-8")
+    assert model.sha256 in card and "| half0 |" in card
+    (fitted / "models" / "medical.npz").write_bytes(b"damaged")
+    with pytest.raises(PolicyError, match="SHA-256"):
+        read_model("medical", overlay=str(fitted))
+
+
+def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    some = read_labelled([sample(tmp_path / "sample.jsonl")], languages=("en", "zh"))
+    for name in ("one.npz", "two.npz"):
+        train(some, tmp_path / name)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    score = scorer(str(tmp_path / "one.npz"))
+    texts = pa.array(["The patient had fever and was given antibiotics.", "", "糖尿病患者的治疗"], pa.large_string())
+    together, alone = score(texts), np.concatenate([score(texts[at : at + 1]) for at in range(3)])
+    assert together.tolist() == alone.tolist()
+    assert together[0] > together[1] < together[2]
+
+
+def test_a_score_is_null_in_languages_the_model_does_not_know(tmp_path: Path) -> None:
+    fit_model([sample(tmp_path / "sample.jsonl")], tmp_path, "medical", "medical", ("en", "fr"), None)
+    step = Score("medical_model", read_model("medical", overlay=str(tmp_path)), read_policy("mmedc", ("en", "zh")))
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "lang": ["en", "zh"],
+            "text": pa.array(["asthma", "哮喘"], pa.large_string()),
+            "dropped_by": pa.nulls(2, pa.string()),
+        }
+    )
+    scored = step.open()(batch)
+    assert [value is None for value in scored.column("medical_model").to_pylist()] == [False, True]
+    assert scored.column("dropped_by").null_count == 2
+
+
+def test_a_model_needs_two_origins_and_both_labels(tmp_path: Path) -> None:
+    rows = [{"text": "a", "lang": "en", "label": "medical", "source": "x"}] * 3
+    with pytest.raises(RequestError, match="both labels"):
+        fit_model([write(tmp_path / "a.jsonl", rows)], tmp_path, "medical", "medical", (), None)
+
+
+def test_thresholds_are_where_the_labels_say() -> None:
+    rows = [("en", "", index >= 60) for index in range(100)]
+    terms = [float(index // 10) for index in range(100)]
+    exact = table(rows, medical_terms=terms, medical_density=[0.1] * 100, medical_model=[1.0] * 100)
+    chosen, curve = fit(exact)
+    assert {name: one.terms for name, one in chosen.items()} == {"precise": 6, "balanced": 6, "recall": 6}
+    assert all(one.quality.f1 == 1 for one in chosen.values()) and curve[0].quality.recall == 1
+    # Where the terms can't tell them apart, the model does.
+    model = [0.95 if label else 0.25 for _, _, label in rows]
+    blind = table(rows, medical_terms=[9.0] * 100, medical_density=[0.1] * 100, medical_model=model)
+    assert all(0.25 < one.model <= 0.95 and one.terms == 2 for one in fit(blind)[0].values())
+    with pytest.raises(RequestError, match="are alike"):
+        fit(exact.slice(0, 10))
+
+
+def test_fitted_policies_can_be_read_and_share_their_floors(tmp_path: Path) -> None:
+    fit_thresholds([sample(tmp_path / "sample.jsonl")], tmp_path, "balanced", (), None)
+    floors = set()
+    for name in ("precise", "balanced", "recall"):
+        limits = read_policy(name, LANGUAGES, str(tmp_path)).languages["en"].limits
+        assert limits["chars"].min == 150  # what the base has is kept
+        floors.add((limits["medical_terms"].floor, limits["medical_density"].floor))
+    assert len(floors) == 1
+    assert json.loads((tmp_path / "curve.json").read_text())["ja"]
+
+
+def test_proposed_terms_set_medical_texts_apart() -> None:
+    medical = [("en", "Spleen rupture was seen. The weather was fine.", True)] * 8
+    other = [("en", "The weather was fine in the town hall.", False)] * 8
+    words = read_language("en")
+    proposed = [one.phrase for one in propose(table(medical + other), words)]
+    assert "spleen rupture" in proposed and not any("weather" in phrase for phrase in proposed)
+    chinese = [("zh", "脾破裂的患者", True)] * 8 + [("zh", "天气很好的地方", False)] * 8
+    phrases = [one.phrase for one in propose(table(chinese), read_language("zh"))]
+    assert any("脾破裂" in phrase for phrase in phrases) and not any("天气" in phrase for phrase in phrases)
+    judged = {one.term: one for one in judge(table([*medical, ("en", "asthma", True), ("en", "asthma", False)]), words)}
+    assert (judged["asthma"].medical, judged["asthma"].other) == (1, 1) and judged["asthma"].precision < 0.2
+
+
+class Judge(BaseHTTPRequestHandler):
+    """An OpenAI-compatible endpoint that finds texts with "asthma" good; it stumbles once."""
+
+    seen: list[dict[str, Any]] = []  # noqa: RUF012 (a server's handler is made anew for each request)
+    stumbles = 1
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        Judge.seen.append({"path": self.path, "key": self.headers["Authorization"], **body})
+        if Judge.stumbles:
+            Judge.stumbles -= 1
+            self.send_error(503)
+            return
+        if body["model"] == "unknown":
+            self.send_error(404)
+            return
+        asked = body["messages"][0]["content"]
+        answer = 'I think {"quality": 4, "reason": "clear"}' if "asthma" in asked else '{"quality": 1}'
+        data = json.dumps({"choices": [{"message": {"content": "no" if "mumble" in asked else answer}}]}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Judge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_labels_come_from_an_endpoint_and_a_stopped_run_goes_on(
+    tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "secret-key")
+    out = tmp_path / "labels.jsonl"
+    texts = table([("en", "asthma in children", True), ("en", "buy now", True), ("en", "mumble", True)])
+    asked = Endpoint(endpoint, "judge", "JUDGE_KEY", pause_s=0)
+    counts = label(texts, "quality", asked, out)
+    assert (counts.judged, counts.failed, counts.already) == (2, 1, 0)
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row["label"] for row in rows] == [True, False, None] and "error" in rows[2]
+    assert Judge.seen[-1]["path"] == "/v1/chat/completions" and Judge.seen[-1]["key"] == "Bearer secret-key"
+    assert "secret-key" not in out.read_text()
+    whole = out.read_bytes()
+    out.write_bytes(whole[:-20])  # killed while it wrote
+    counts = label(texts, "quality", asked, out)
+    assert counts.already == 2 and out.read_bytes() == whole
+    assert read_labelled([str(out)])["label"].to_pylist() == [True, False]
+    with pytest.raises(RequestError, match="answers 404"):
+        label(texts, "quality", Endpoint(endpoint, "unknown", pause_s=0), tmp_path / "other.jsonl")
+    with pytest.raises(WorkError, match="no answer after"):
+        label(texts, "quality", Endpoint("http://127.0.0.1:9/v1", "judge", pause_s=0), tmp_path / "third.jsonl")
+    with pytest.raises(RequestError, match=r'no prompt "qality".*did you mean "quality"'):
+        label(texts, "qality", asked, out)
+
+
+def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=r"docs/fitting\.md"):
+        find_tool("lmplz", str(tmp_path))
+
+
+def test_the_commands_run(tmp_path: Path) -> None:
+    path, runner = sample(tmp_path / "sample.jsonl"), CliRunner()
+    judged = runner.invoke(app, ["fit", "lexicon", "en", path, "--judge"])
+    assert judged.exit_code == 0 and "asthma" in judged.output
+    proposed = runner.invoke(app, ["fit", "lexicon", "fr", path, "--least", "2", "--out", str(tmp_path / "terms.txt")])
+    assert proposed.exit_code == 0 and (tmp_path / "terms.txt").read_text(encoding="utf-8").startswith("# ")
+    fitted = runner.invoke(app, ["fit", "thresholds", path, "--out", str(tmp_path), "--lang", "en"])
+    assert fitted.exit_code == 0 and "en precise: terms ≥" in fitted.output

@@ -1,0 +1,99 @@
+"""What identifies people is replaced, and nothing that only looks like it; unwanted hosts are dropped."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from mmedc.errors import PolicyError
+from mmedc.policy import Policy, read_language, read_policy
+from mmedc.steps.block import blocker
+from mmedc.steps.privacy import Private, replacer
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("en", "Write to jane.doe@clinic.example or call (212) 555-2368.", "Write to <EMAIL> or call <PHONE>."),
+        ("en", "MRN: 00482913, admitted from 81.2.69.142", "MRN: <RECORD>, admitted from <IP>"),
+        ("en", "Patient: John A. Smith, 54 years", "Patient: <NAME>, 54 years"),
+        ("en", "Address 2001:db8:85a3::8a2e:370:7334 and 2a00:1450:4001:81b::200e", None),
+        ("zh", "姓名：张三，身份证11010519491231002X，病历号：20231145", "姓名：<NAME>，身份证<ID>，病历号：<RECORD>"),
+        ("ja", "氏名：山田太郎\n電話 03-3581-4111", "氏名：<NAME>\n電話 <PHONE>"),
+        ("fr", "Nom du patient : Jean Dupont\nNIR 1 84 12 76 451 089 46", None),
+        (
+            "es",
+            "Paciente: María García López, DNI 54362315K, tel. 912 345 678",
+            "Paciente: <NAME>, DNI <ID>, tel. <PHONE>",
+        ),
+        ("ru", "Пациент: Иванов Иван Иванович, тел. +7 495 123-45-67", "Пациент: <NAME>, тел. <PHONE>"),
+        ("de", "Patientennummer 4711-0815, Tel. 030 227-32152", "Patientennummer <RECORD>, Tel. <PHONE>"),
+        ("it", "Codice fiscale RSSMRA80A01H501U", "Codice fiscale <ID>"),
+        ("pt", "Paciente: Ana Souza\nCPF 390.533.447-05", "Paciente: <NAME>\nCPF <ID>"),
+        ("ko", "환자명: 김철수\n전화 02-2133-2114", "환자명: <NAME>\n전화 <PHONE>"),
+        ("hi", "रोगी का नाम: राम कुमार", "रोगी का नाम: <NAME>"),
+        ("ar", "اسم المريض: محمد علي", "اسم المريض: <NAME>"),
+    ],
+)
+def test_what_identifies_people_is_replaced(code: str, text: str, expected: str | None) -> None:
+    found, count = replacer(read_language(code).privacy)(text)
+    if expected is not None:
+        assert found == expected
+    assert count == found.count("<") > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("en", "From 1998-2003 we enrolled 1,234,567 people (n = 4567 8901); p < 0.001, 95% CI 1.02-1.38."),
+        ("en", "See section 12.3.4.5 and doi 10.1016/j.jacc.2019.01.010; at 12:30:45 he fell."),
+        ("en", "The patient: a man of 54 years. Patients: all who came."),
+        ("zh", "患者：男，54岁，血压120/80mmHg"),
+        ("fr", "De 1990 à 2000, 2 500 000 cas ; posologie : 100 mg 3 fois par jour"),
+        ("es", "Paciente: varón de 54 años, 120/80 mmHg"),
+        ("ru", "С 2010-2015 гг. 1 234 567 случаев, 120/80"),
+        ("de", "ICD-10 E11.9, ISBN 978-3-13-128283-5"),
+        ("ja", "平成10年4月1日から2003年3月31日まで"),
+    ],
+)
+def test_figures_of_medicine_stay(code: str, text: str) -> None:
+    assert replacer(read_language(code).privacy)(text) == (text, 0)
+
+
+def test_the_step_counts_and_is_idempotent(policy: Policy) -> None:
+    texts = ["Mail a@b.example, b@c.example", "nothing here", "患者 03-3581-4111"]
+    batch = pa.RecordBatch.from_pydict(
+        {"ordinal": [0, 1, 2], "lang": ["en", "en", "ja"], "text": pa.array(texts, pa.large_string())}
+    )
+    transform = Private(policy).open()
+    once = transform(batch)
+    assert once.column("private_items").to_pylist() == [2, 0, 1]
+    assert once.column("text").to_pylist() == ["Mail <EMAIL>, <EMAIL>", "nothing here", "患者 <PHONE>"]
+    assert transform(once).column("private_items").to_pylist() == [0, 0, 0]
+
+
+def test_hostile_digits_cost_little() -> None:
+    replace = replacer(read_language("en").privacy)
+    assert replace("1" * 200_000)[1] == replace("a" * 200_000 + "@")[1] == 0
+
+
+def test_mistakes_in_privacy_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "privacy.yaml").write_text("regions: [US]\nids: [us.nothing]\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"privacy.yaml:2: python-stdnum has no us.nothing"):
+        read_policy("balanced", ("en",), str(tmp_path))
+    (tmp_path / "en" / "privacy.yaml").write_text("region: [US]\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r'unknown key "region"; did you mean "regions"'):
+        read_policy("balanced", ("en",), str(tmp_path))
+
+
+def test_hosts_are_blocked_by_list_and_by_word(tmp_path: Path) -> None:
+    (tmp_path / "domains").write_text("# UT1\nbad.example\nEvil.Example\n", encoding="utf-8")
+    reason = blocker(("casino",), (str(tmp_path / "domains"),))
+    assert reason("https://bad.example/x") == reason("http://www.bad.example:8080/") == "blocked_host"
+    assert reason("https://evil.example") == "blocked_host"
+    assert reason("https://best-casino24.example/") == "blocked_word"
+    for free in ("https://notbad.example/", "https://example/bad.example", "casinos.txt#3", "http://[", ""):
+        assert reason(free) is None
+    with pytest.raises(PolicyError, match="can't be read"):
+        blocker((), (str(tmp_path / "none"),))
