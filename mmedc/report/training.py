@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
 
-from mmedc.train.measure import read_lines
+from mmedc.train.measure import METRICS, read_lines
 
 SHOWN = ("loss", "tokens_per_second", "mfu", "memory_gib", "gradient_norm", "lr", "bits_per_byte/all", "stalled_ms")
 
@@ -74,7 +74,7 @@ def plot(run: Path) -> Path | None:
 
     Returns the file, or None where matplotlib is not installed or nothing was logged.
     """
-    lines = read_lines(run / "metrics.jsonl")
+    lines = read_lines(run / METRICS)
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -19,13 +19,13 @@ from mmedc.corpus.manifest import read_manifest
 from mmedc.engine.run import Runner, Watcher
 from mmedc.engine.unit import Entry
 from mmedc.errors import MmedcError, RecipeError, WorkError
-from mmedc.storage import Store
+from mmedc.storage import Store, is_local
 from mmedc.train.cells import cells_of, counts, shares
 from mmedc.train.config import Train
 from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.loop import Prepared, Told
 from mmedc.train.loop import run as run_loop
-from mmedc.train.measure import HeldOut
+from mmedc.train.measure import METRICS, HeldOut, read_lines
 from mmedc.train.stream import PackedStream
 from mmedc.train.tokens import Tokenizer, open_tokenizer, tokenise
 
@@ -70,7 +70,9 @@ def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher) -> Jo
     """
     tokenizer = open_tokenizer(settings.tokenizer)
     corpora: Corpora = {}
-    for name, url in settings.data.corpora.items():
+    out = os.path.abspath(out)  # processes elsewhere have folders of their own
+    for name, given in settings.data.corpora.items():
+        url = os.path.abspath(given) if is_local(given) else given
         manifest = read_manifest(url)
         corpora[name] = url, manifest, tokenise(url, manifest, tokenizer, runner, watcher)
     if settings.epochs:
@@ -173,20 +175,22 @@ def train_on_ray(job: Job, address: str, tell: Told) -> dict[str, float]:
     _write_record(job)
     cuda = job.settings.device != "cpu"
     scaling = ScalingConfig(num_workers=job.settings.processes, use_gpu=cuda)
-    trainer = TorchTrainer(
-        _ray_work, train_loop_config={"job": job}, scaling_config=scaling, run_config=RunConfig(storage_path=job.out)
-    )
-    result = trainer.fit()
-    values = {key: value for key, value in (result.metrics or {}).items() if isinstance(value, float)}
-    tell(job.settings.steps - 1, values)
-    return values
+    TorchTrainer(
+        _ray_work,
+        train_loop_config={"job": job},
+        scaling_config=scaling,
+        run_config=RunConfig(storage_path=f"{job.out}/ray"),
+    ).fit()
+    last: dict[str, float] = {}
+    for line in read_lines(Path(job.out, METRICS)):
+        last |= line
+    tell(job.settings.steps - 1, last)
+    return last
 
 
 def _ray_work(config: dict[str, Any]) -> None:
-    import ray.train
-
     job: Job = config["job"]
-    ray.train.report(run_loop(job.settings, job.prepare()))
+    run_loop(job.settings, job.prepare())
 
 
 def _write_record(job: Job) -> None:

@@ -84,7 +84,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
         model = model.to(torch.bfloat16)
     shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
     model = prepare(model, settings.model, place.device, precision, place.mesh)
-    optimizer = adamw(model.parameters(), settings.optimizer, place.device)
+    optimizer = adamw(model.parameters(), settings.optimizer)
     guard = SpikeGuard(settings.optimizer.spike)
     group = dist.new_group(backend="gloo") if dist.is_initialized() else None
     keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, group)
@@ -203,7 +203,7 @@ class _Watch:
         if place.rank == 0:
             folder = prepared.folder
             folder.mkdir(parents=True, exist_ok=True)
-            self._loggers = [measure.LinesLogger(folder / "metrics.jsonl", first)]
+            self._loggers = [measure.LinesLogger(folder / measure.METRICS, first)]
             if settings.watch.tensorboard:
                 with contextlib.suppress(ImportError):
                     self._loggers.append(measure.TensorBoard(folder / "tensorboard"))

@@ -31,18 +31,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
             learnt = targets[some] != IGNORE
             index = torch.where(learnt, targets[some], 0)
             logits = (hidden[some] @ weight.t()).float()
-            log_sum = torch.logsumexp(logits, dim=-1)
-            losses = (log_sum - logits.gather(1, index[:, None]).squeeze(1)) * learnt
+            chosen = logits.gather(1, index[:, None]).squeeze(1)
+            log_share = torch.log_softmax(logits, dim=-1)
+            del logits
+            losses = -log_share.gather(1, index[:, None]).squeeze(1) * learnt
+            log_sum = chosen + losses  # where something is learnt
             each[some] = losses
             total += losses.sum() + z_loss * (log_sum.square() * learnt).sum()
             if d_hidden is not None:
                 # d loss / d logits = softmax - one-hot, and 2 z softmax log-sum of the z-loss.
-                grad = torch.exp_(logits.sub_(log_sum[:, None]))
-                grad.mul_((1 + 2 * z_loss * log_sum)[:, None])
-                grad.scatter_(1, index[:, None], grad.gather(1, index[:, None]) - 1)
-                grad = grad.mul_(learnt[:, None]).to(hidden.dtype)
+                grad = log_share.exp_().mul_(((1 + 2 * z_loss * log_sum) * learnt)[:, None])
+                grad.scatter_(1, index[:, None], grad.gather(1, index[:, None]) - learnt.float()[:, None])
+                grad = grad.to(hidden.dtype)
                 d_hidden[some] = grad @ weight
-                if d_weight is not None:
+                if d_weight is None:
+                    continue
+                if d_weight.dtype == grad.dtype:
+                    d_weight.addmm_(grad.t(), hidden[some])
+                else:
                     d_weight += grad.t() @ hidden[some]
         ctx.save_for_backward(d_hidden, d_weight)
         ctx.weight_dtype = weight.dtype

@@ -17,6 +17,8 @@ from mmedc.train.cells import Cell
 from mmedc.train.loader import Batch, make_batch
 from mmedc.train.stream import IGNORE, Sequence
 
+METRICS = "metrics.jsonl"
+
 
 class Logger(Protocol):
     """Takes the values of a step."""

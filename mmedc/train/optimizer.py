@@ -15,7 +15,7 @@ from mmedc.train.config import Optimizer
 WINDOW, ENOUGH = 128, 32
 
 
-def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer, device: torch.device) -> torch.optim.Optimizer:
+def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer) -> torch.optim.Optimizer:
     """Return the optimizer; vectors (norms, biases) do not decay.
 
     Raises: RecipeError where the states need torchao and it is not here.
@@ -28,7 +28,7 @@ def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer, device:
     options: dict[str, Any] = {"lr": settings.lr, "betas": settings.betas}
     groups = [group for group in groups if group["params"]]
     if settings.states == "float32":
-        return torch.optim.AdamW(groups, fused=device.type == "cuda", **options)
+        return torch.optim.AdamW(groups, fused=True, **options)
     try:
         from torchao import optim
     except ImportError:
