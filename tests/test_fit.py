@@ -93,12 +93,12 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_model_is_trained_measured_and_pinned(fitted: Path) -> None:
     model = read_model("medical", overlay=str(fitted))
-    assert model.languages == tuple(sorted(LANGUAGES))
+    assert model.languages == ()
     held = pq.read_table(fitted / "held-out.parquet")
     said = held["medical_model"].to_numpy() >= 0.5
     # Paragraphs of pages never seen, from a few dozen pages of training: far above chance.
     found = quality(said, held["label"].to_numpy(zero_copy_only=False))
-    assert found.precision > 0.85 and found.recall > 0.55
+    assert found.f1 > 0.9
     card = (fitted / "models" / "medical.md").read_text(encoding="utf-8")
     assert model.sha256 in card and "| half0 |" in card
     (fitted / "models" / "medical.npz").write_bytes(b"damaged")
@@ -113,23 +113,25 @@ def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
     score = scorer(str(tmp_path / "one.npz"))
     texts = pa.array(["The patient had fever and was given antibiotics.", "", "糖尿病患者的治疗"], pa.large_string())
-    together, alone = score(texts), np.concatenate([score(texts[at : at + 1]) for at in range(3)])
+    together, alone = score(texts, None), np.concatenate([score(texts[at : at + 1], None) for at in range(3)])
     assert together.tolist() == alone.tolist()
     assert together[0] > together[1] < together[2]
 
 
 def test_a_score_is_null_in_languages_the_model_does_not_know(tmp_path: Path) -> None:
-    fit_model([sample(tmp_path / "sample.jsonl")], tmp_path, "medical", "medical", ("en", "fr"), None)
-    step = Score("medical_model", read_model("medical", overlay=str(tmp_path)), read_policy("mmedc", ("en", "zh")))
+    fit_model([sample(tmp_path / "sample.jsonl")], tmp_path, "quality", "medical", ("en", "fr"), None)
+    step = Score("quality", read_model("quality", overlay=str(tmp_path)), read_policy("mmedc", ("en", "zh")))
     batch = pa.RecordBatch.from_pydict(
         {
             "lang": ["en", "zh"],
             "text": pa.array(["asthma", "哮喘"], pa.large_string()),
+            "medical_terms": pa.array([1, 1], pa.float32()),
+            "medical_density": pa.array([1, 1], pa.float32()),
             "dropped_by": pa.nulls(2, pa.string()),
         }
     )
     scored = step.open()(batch)
-    assert [value is None for value in scored.column("medical_model").to_pylist()] == [False, True]
+    assert [value is None for value in scored.column("quality").to_pylist()] == [False, True]
     assert scored.column("dropped_by").null_count == 2
 
 
@@ -142,14 +144,14 @@ def test_a_model_needs_two_origins_and_both_labels(tmp_path: Path) -> None:
 def test_thresholds_are_where_the_labels_say() -> None:
     rows = [("en", "", index >= 60) for index in range(100)]
     terms = [float(index // 10) for index in range(100)]
-    exact = table(rows, medical_terms=terms, medical_density=[0.1] * 100, medical_model=[1.0] * 100)
+    exact = table(rows, medical_terms=terms, medical_density=[0.1] * 100)
     chosen, curve = fit(exact)
     assert {name: one.terms for name, one in chosen.items()} == {"precise": 6, "balanced": 6, "recall": 6}
     assert all(one.quality.f1 == 1 for one in chosen.values()) and curve[0].quality.recall == 1
     # Where the terms can't tell them apart, the model does.
     model = [0.95 if label else 0.25 for _, _, label in rows]
     blind = table(rows, medical_terms=[9.0] * 100, medical_density=[0.1] * 100, medical_model=model)
-    assert all(0.25 < one.model <= 0.95 and one.terms == 2 for one in fit(blind)[0].values())
+    assert all(0.25 < one.model <= 0.95 for one in fit(blind)[0].values())
     with pytest.raises(RequestError, match="are alike"):
         fit(exact.slice(0, 10))
 
@@ -157,12 +159,12 @@ def test_thresholds_are_where_the_labels_say() -> None:
 def test_fitted_policies_can_be_read_and_share_their_floors(tmp_path: Path) -> None:
     fit_thresholds([sample(tmp_path / "sample.jsonl")], tmp_path, "balanced", (), None)
     floors = set()
-    for name in ("precise", "balanced", "recall"):
+    for name in ("precise", "balanced"):
         limits = read_policy(name, LANGUAGES, str(tmp_path)).languages["en"].limits
         assert limits["chars"].min == 150  # what the base has is kept
         floors.add((limits["medical_terms"].floor, limits["medical_density"].floor))
     assert len(floors) == 1
-    assert json.loads((tmp_path / "curve.json").read_text())["ja"]
+    assert json.loads((tmp_path / "curve.json").read_text())["all"]
 
 
 def test_proposed_terms_set_medical_texts_apart() -> None:
@@ -251,4 +253,4 @@ def test_the_commands_run(tmp_path: Path) -> None:
     proposed = runner.invoke(app, ["fit", "lexicon", "fr", path, "--least", "2", "--out", str(tmp_path / "terms.txt")])
     assert proposed.exit_code == 0 and (tmp_path / "terms.txt").read_text(encoding="utf-8").startswith("# ")
     fitted = runner.invoke(app, ["fit", "thresholds", path, "--out", str(tmp_path), "--lang", "en"])
-    assert fitted.exit_code == 0 and "en precise: terms ≥" in fitted.output
+    assert fitted.exit_code == 0 and "all precise: terms ≥" in fitted.output

@@ -82,15 +82,16 @@ def thresholds(
     out: FolderOption,
     policy: Annotated[str, typer.Option(help="The policy whose other limits are kept.")] = "balanced",
     languages: LanguagesOption = None,
+    each: Annotated[bool, typer.Option("--each", help="Each language alone: for many origins of each.")] = False,
     filters: OverlayOption = None,
 ) -> None:
-    """Choose the limits of policies precise, balanced and recall from the precision-recall curve of each language.
+    """Choose the limits of policies precise, balanced and recall from the precision-recall curve of labelled texts.
 
     Give it the held-out.parquet that `mmedc fit model` left, so that the model's scores are of texts it didn't see.
     """
     from mmedc.fit.thresholds import fit_thresholds
 
-    chosen = fit_thresholds(labelled, out, policy, tuple(languages or ()), filters)
+    chosen = fit_thresholds(labelled, out, policy, tuple(languages or ()), filters, each)
     for code, choices in chosen.items():
         for name, one in choices.items():
             found = one.quality

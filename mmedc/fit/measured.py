@@ -10,6 +10,7 @@ from mmedc.policy import Policy
 from mmedc.steps.medical import matcher
 
 MEASURES = ("medical_terms", "medical_density", "medical_model")
+HEAVIEST = 10.0
 
 
 class Quality(NamedTuple):
@@ -22,12 +23,30 @@ class Quality(NamedTuple):
     negatives: int
 
 
-def quality(kept: npt.NDArray[np.bool_], label: npt.NDArray[np.bool_]) -> Quality:
-    """Compare decisions with labels, (D,) each."""
-    hit, said, true = int((kept & label).sum()), int(kept.sum()), int(label.sum())
+def quality(
+    kept: npt.NDArray[np.bool_], label: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64] | None = None
+) -> Quality:
+    """Compare decisions with labels, (D,) each; the texts weigh the same, or `weight`."""
+    weight = np.ones(len(label)) if weight is None else weight
+    hit, said, true = (float(weight[these].sum()) for these in (kept & label, kept, label))
     precision, recall = hit / said if said else 1.0, hit / true if true else 1.0
     f1 = 2 * precision * recall / (precision + recall) if hit else 0.0
-    return Quality(precision, recall, f1, true, len(label) - true)
+    positives = int(label.sum())
+    return Quality(precision, recall, f1, positives, len(label) - positives)
+
+
+def weights_of(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the weight of each labelled text, (D,): in each language both labels weigh the same.
+
+    A text weighs at most `HEAVIEST`.
+    """
+    label, langs = table["label"].to_numpy(zero_copy_only=False), np.array(table["lang"].to_pylist())
+    weight = np.ones(len(label))
+    for lang in np.unique(langs):
+        for value in (False, True):
+            these = (langs == lang) & (label == value)
+            weight[these] = min((langs == lang).sum() / 2 / max(these.sum(), 1), HEAVIEST)
+    return weight
 
 
 def with_terms(table: pa.Table, policy: Policy) -> pa.Table:

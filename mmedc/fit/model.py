@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 
 from mmedc.errors import RequestError
 from mmedc.fit.labelled import SCHEMA, read_labelled
-from mmedc.fit.measured import array, quality, with_terms
+from mmedc.fit.measured import array, quality, weights_of, with_terms
 from mmedc.policy import Policy, read_policy
-from mmedc.steps.score import BITS, features, scorer
+from mmedc.steps.score import BITS, features, mixed, scorer
 from mmedc.words import TextBatch, fold
 
 FOLDS = 8
@@ -26,7 +26,6 @@ SURE = 2.0
 PENALTY = 0.1
 ROUNDS = 40  # of L-BFGS: more fit the training origins better and others no better
 LEAST = 3  # texts that must hold a feature
-HEAVIEST = 10.0
 TERM_WEIGHT = 0.3
 SLICE = 500
 
@@ -55,15 +54,18 @@ def fit_model(
         )
     terms = words_as_texts(policy) if name == "medical" else None
     measure = {"medical": "medical_model"}.get(name, name)
-    scored = table.append_column(measure, pa.array(held_out(table, extra, terms)))
+    words = held_out(table, extra, terms)
+    chances = held_out_mix(table, words) if name == "medical" else words
+    scored = table.append_column(measure, pa.array(chances))
     path = folder / "models" / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(scored, folder / "held-out.parquet", compression="zstd")
-    train(pa.concat_tables([table, extra]), path, terms)
+    mix = fit_mix(table, words) if name == "medical" else np.zeros(0)
+    train(pa.concat_tables([table, extra]), path, terms, mix)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     text = card(scored, extra, measure, name, sha256, path.stat().st_size)
     path.with_suffix(".md").write_text(text, encoding="utf-8")
-    _register(folder / "models.yaml", name, sha256, codes)
+    _register(folder / "models.yaml", name, sha256, codes if name != "medical" else ())
     return text
 
 
@@ -136,26 +138,29 @@ Each text is scored by a model that was trained on other origins only; positive 
 
 
 def _register(file: Path, name: str, sha256: str, languages: tuple[str, ...]) -> None:
-    """Pin the model in `models.yaml`, beside what is there."""
+    """Pin the model in `models.yaml`, beside what is there; no languages: it serves any, by what its lexicon finds."""
     yaml = YAML(typ="rt")
     known = yaml.load(file.read_text(encoding="utf-8")) if file.is_file() else {}
     use = {"medical": "medical or not", "quality": "good or not"}[name]
-    known[name] = {"use": use, "file": f"models/{name}.npz", "sha256": sha256, "languages": list(languages)}
+    known[name] = {"use": use, "file": f"models/{name}.npz", "sha256": sha256}
+    if languages:
+        known[name]["languages"] = list(languages)
     with file.open("w", encoding="utf-8") as out:
         yaml.dump(known, out)
 
 
-def train(table: pa.Table, path: Path, terms: pa.Table | None = None) -> None:
+def train(table: pa.Table, path: Path, terms: pa.Table | None = None, mix: Any = ()) -> None:
     """Train on a labelled table (see `mmedc.fit.labelled`) and write the model to `path`. Equal input, equal model.
 
     Logistic regression with an L2 penalty. Per language both labels weigh the same, a text at most
-    `HEAVIEST` times one of the other label's. `terms` (see `words_as_texts`) weigh `TERM_WEIGHT` of that.
+    ten times one of the other label's. `terms` (see `words_as_texts`) weigh `TERM_WEIGHT` of that;
+    `mix` (see `fit_mix`) goes into the file as it is.
     """
     from scipy.optimize import minimize
 
-    weight = _weights(table)
+    weight = weights_of(table)
     if terms is not None:
-        weight = np.append(weight, TERM_WEIGHT * _weights(terms))
+        weight = np.append(weight, TERM_WEIGHT * weights_of(terms))
         table = pa.concat_tables([table.select(terms.column_names), terms])
     matrix = design(table["text"])  # (D, 2**BITS)
     sign = np.where(table["label"].to_numpy(zero_copy_only=False), 1.0, -1.0)
@@ -175,7 +180,9 @@ def train(table: pa.Table, path: Path, terms: pa.Table | None = None) -> None:
     weights[used] = np.round(found[:-1] / scale)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as out:
-        np.savez_compressed(out, weights=weights, scale=np.float32(scale), bias=np.float32(found[-1]))
+        np.savez_compressed(
+            out, weights=weights, scale=np.float32(scale), bias=np.float32(found[-1]), mix=np.float32(mix)
+        )
 
 
 def design(texts: Any) -> Any:
@@ -205,17 +212,6 @@ def words_as_texts(policy: Policy) -> pa.Table:
     return pa.Table.from_pylist(rows, pa.schema([SCHEMA.field(name) for name in ("text", "lang", "label")]))
 
 
-def _weights(table: pa.Table) -> npt.NDArray[np.float64]:
-    """Return the weight of each text, (D,)."""
-    label, langs = table["label"].to_numpy(zero_copy_only=False), np.array(table["lang"].to_pylist())
-    weight = np.ones(len(label))
-    for lang in np.unique(langs):
-        for value in (False, True):
-            these = (langs == lang) & (label == value)
-            weight[these] = min((langs == lang).sum() / 2 / max(these.sum(), 1), HEAVIEST)
-    return weight
-
-
 def folds(origins: Iterable[str], count: int = FOLDS) -> Iterator[npt.NDArray[np.bool_]]:
     """Yield masks of the rows to hold out: whole origins, the largest ones first, in at most `count` folds."""
     names, sizes = np.unique(np.array(list(origins)), return_counts=True)
@@ -243,5 +239,36 @@ def held_out(
         for mask in folds(table["origin"].to_pylist(), count):
             rest = table.filter(pa.array(~mask))
             train(pa.concat_tables([rest, extra]) if extra else rest, path, terms)
-            scores[mask] = scorer(str(path))(table["text"].filter(pa.array(mask)).combine_chunks())
+            scores[mask] = scorer(str(path))(table["text"].filter(pa.array(mask)).combine_chunks(), None)
     return scores
+
+
+def fit_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the weights, (4,), of lexicon and words (held-out probabilities, (D,)); see `mmedc.steps.score.mixed`."""
+    from scipy.optimize import minimize
+
+    columns, weight = _columns(table, words), weights_of(table)
+    sign = np.where(table["label"].to_numpy(zero_copy_only=False), 1.0, -1.0)
+
+    def loss(theta: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        margin = sign * (columns @ theta)
+        pull = -sign * weight / (1 + np.exp(np.clip(margin, -50, 50)))
+        return float(weight @ np.logaddexp(0, -margin)), columns.T @ pull
+
+    found: npt.NDArray[np.float64] = minimize(loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B").x
+    return found
+
+
+def held_out_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return for each row the probability by a mix that was fitted on other origins, (D,)."""
+    columns, out = _columns(table, words), np.zeros(len(words), np.float32)
+    for mask in folds(table["origin"].to_pylist(), len(words)):
+        logits = columns[mask] @ fit_mix(table.filter(pa.array(~mask)), words[~mask])
+        out[mask] = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+    return out
+
+
+def _columns(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    chances = np.clip(words.astype(np.float64), 1e-4, 1 - 1e-4)
+    found = np.column_stack([array(table, "medical_terms"), array(table, "medical_density")])
+    return mixed(np.log(chances / (1 - chances)), found)

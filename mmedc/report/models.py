@@ -23,6 +23,8 @@ def get_model(name: str) -> Path:
     if name not in known:
         raise RequestError(f'no model "{name}"{nearest(name, known)}')
     one = known[name]
+    if "url" not in one:
+        raise RequestError(f"{name} ships with mmedc, as filters/{one['file']}: there is nothing to fetch")
     target = model_cache() / str(one["file"])
     if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == one["sha256"]:
         return target

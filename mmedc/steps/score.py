@@ -1,5 +1,9 @@
 """Scores that a model learned: a linear classifier over hashed words, one model for all languages.
 
+`medical_model` is the judgement that the kept decision rests on: what the words say and what the lexicon found
+(terms and density, set before), weighed against each other by a second, tiny regression (stacking: Wolpert 1992)
+whose weights all languages share, so that a language without labelled texts is judged by its lexicon.
+
 Features are the words, the beginnings of words (so that endings don't matter) and the pairs of words
 among the first of a text, as `mmedc.words` cuts them for the rules and signatures too
 (hashing trick: Weinberger et al. 2009, arXiv 0902.2206). The file holds numbers only, one byte a weight, and is
@@ -32,7 +36,9 @@ YES = "__label__yes"
 LINE_CHARS = 2_000  # of a text that fastText sees
 
 F32 = npt.NDArray[np.float32]
-Scorer = Callable[[Any], F32]
+Scorer = Callable[[Any, Any], F32]
+"""From texts (an Arrow array) and their terms and densities (None, or (D, 2)) to probabilities, (D,)."""
+LEXICON = ("medical_terms", "medical_density")
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class Score:
         known = pa.array(self.model.languages or tuple(self.policy.languages), pa.string())
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            values = pa.array(score(batch.column("text")))
+            found = np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in LEXICON], axis=1)
+            values = pa.array(score(batch.column("text"), found))
             values = pc.if_else(pc.is_in(batch.column("lang"), known), values, pa.scalar(None, pa.float32()))
             return drop_below_floor(set_column(batch, self.measure, values), self.policy, (self.measure,))
 
@@ -70,7 +77,7 @@ class Score:
 
 
 def scorer(path: str) -> Scorer:
-    """Return a function from an Arrow array of texts to the model's probabilities of "yes", (D,).
+    """Return the function that gives the model's probabilities of "yes".
 
     The file's SHA-256 must have been checked (see `mmedc.models`). Raises: PolicyError for a file of another kind.
     """
@@ -81,21 +88,29 @@ def _linear(path: str) -> Scorer:
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = file["weights"].astype(np.float32) * file["scale"]  # (2**BITS,)
-            bias = float(file["bias"])
+            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (4,), or (0,) where words decide alone
         if weights.shape != (1 << BITS,):
             raise ValueError(f"{len(weights)} weights instead of {1 << BITS}")
     except (OSError, ValueError, KeyError) as problem:
         raise PolicyError(f"{path}: no model that `mmedc fit model` made ({problem})") from None
 
-    def score(texts: Any) -> F32:
+    def score(texts: Any, found: Any) -> F32:
         buckets, offsets, values = features(folded_batch(texts))
         total = np.concatenate([[0.0], np.cumsum(weights[buckets], dtype=np.float64)])
         logits = (total[offsets[1:]] - total[offsets[:-1]]) * values + bias
+        if len(mix) and found is not None:
+            logits = mixed(logits, found) @ mix
         # Rounded, so that the order of additions, which depends on the batch, shows nowhere.
-        chances: F32 = np.round(1 / (1 + np.exp(-logits)), 4).astype(np.float32)
+        chances: F32 = np.round(1 / (1 + np.exp(-np.clip(logits, -50, 50))), 4).astype(np.float32)
         return chances
 
     return score
+
+
+def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return what is weighed, (D, 4): logarithm of terms, root of density, what the words say, and one."""
+    terms, density = found.T.astype(np.float64)
+    return np.column_stack([np.log1p(terms), np.sqrt(density), np.clip(logits, -6, 6), np.ones(len(logits))])
 
 
 def features(batch: TextBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -132,7 +147,7 @@ def _fasttext(path: str) -> Scorer:
     if len(loaded.get_labels()) != 2 or YES not in loaded.get_labels():
         raise PolicyError(f"{path}: its labels are {loaded.get_labels()}; expected two, one of them {YES}")
 
-    def score(texts: Any) -> F32:
+    def score(texts: Any, _: Any) -> F32:
         heads = pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, LINE_CHARS))
         lines = pc.replace_substring(heads, "\n", " ").to_pylist()
         names, chances = loaded.predict(lines, k=2) if lines else ([], [])
