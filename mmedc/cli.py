@@ -135,8 +135,9 @@ def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
 
 def _show_stats(corpus: str, manifest: dict[str, Any], as_json: bool, **more: Any) -> None:
     from mmedc.corpus.manifest import stats as stats_of
+    from mmedc.corpus.tokens import counts_by_tokenizer
 
-    found = stats_of(manifest)
+    found = stats_of(manifest) | {"tokenizers": counts_by_tokenizer(corpus)}
     if as_json:
         typer.echo(json.dumps(found | more))
     else:

@@ -22,7 +22,8 @@ from mmedc.engine.chain import check_funnel
 from mmedc.engine.commit import read_table
 from mmedc.engine.run import run_unit
 from mmedc.errors import RecipeError, RequestError
-from mmedc.policy import Policy, find_model, model_cache, read_policy
+from mmedc.models import find_model, model_cache
+from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.redact import HIDDEN, redact
 from mmedc.sources import list_units

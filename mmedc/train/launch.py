@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmedc.corpus.manifest import read_manifest
+from mmedc.corpus.tokens import FOLDER
 from mmedc.engine.run import Runner, Watcher
 from mmedc.engine.unit import Entry
 from mmedc.errors import MmedcError, RecipeError, WorkError
@@ -212,4 +213,4 @@ def _write_record(job: Job) -> None:
                 total["documents"] += have["documents"] + have["held_out_documents"]
                 total["tokens"] += have["tokens"] + have["held_out_tokens"]
         said = {"tokenizer": tokenizer.name, "digest": tokenizer.digest, "languages": by_lang}
-        Store(url).put(f"tokens/{tokenizer.digest[:16]}.json", json.dumps(said, indent=1).encode())
+        Store(url).put(f"{FOLDER}/{tokenizer.digest[:16]}.json", json.dumps(said, indent=1).encode())
