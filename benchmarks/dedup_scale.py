@@ -3,10 +3,10 @@
     python benchmarks/dedup_scale.py [--millions 1 4 16] [--cpus 2] [--folder FOLDER]
 
 Of the documents 4% are one giant cluster, one in 160 is a link of one chain (neighbours share one band
-key), 35% lie in clusters whose sizes fall by a power law (2 to 10,000), the rest is unlike all. Members
-of a cluster share each band of its first with probability 0.7 and all but two of its minima. Checked:
-exactly all but one of each cluster go. Measured: wall and CPU seconds of each pass, the largest resident
-memory of any worker process (imports included), and the bytes that passes left on disk.
+key), 35% lie in clusters whose sizes fall by a power law (2 to 10,000), the rest is unlike all. Members of
+a cluster share each band of its first with probability 0.7 and all but two of its minima. Checked: exactly
+all but one of each cluster go. Measured: wall and CPU seconds, the largest resident memory of any worker
+process in each kind of pass (imports and what earlier tasks left included), the bytes left on disk.
 """
 
 import argparse
@@ -103,7 +103,7 @@ class Meter:
     """Samples the worker processes of Ray: the largest resident memory, and CPU seconds."""
 
     def __init__(self) -> None:
-        self.peak, self.cpu, self._stop = 0, {}, threading.Event()
+        self.peak, self.cpu, self.stage, self._stop = {}, {}, "", threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
@@ -114,7 +114,7 @@ class Meter:
                     if child.name().startswith("ray::"):
                         times = child.cpu_times()
                         self.cpu[child.pid] = times.user + times.system
-                        self.peak = max(self.peak, child.memory_info().rss)
+                        self.peak[self.stage] = max(self.peak.get(self.stage, 0), child.memory_info().rss)
                 except psutil.Error:
                     continue
 
@@ -141,6 +141,11 @@ class Notes:
         self.seconds[one.name] = seconds
 
 
+def stage_of(name: str) -> str:
+    """Return the kind of a pass: star passes are numbered."""
+    return name.rsplit("-", 1)[0] if "star" in name else name
+
+
 def measure(millions: float, cpus: int, folder: Path) -> dict:
     documents = int(millions * 1_000_000)
     store, notes, meter = Store(str(folder)), Notes(), Meter()
@@ -153,6 +158,7 @@ def measure(millions: float, cpus: int, folder: Path) -> dict:
         runner._start()
         begun = time.perf_counter()
         for one in dedup.passes(keys, [], [], done):
+            meter.stage = stage_of(one.name)
             done[one.name] = run_pass(one, runner, store, notes)
         wall = time.perf_counter() - begun
         meter.stop()
@@ -161,12 +167,12 @@ def measure(millions: float, cpus: int, folder: Path) -> dict:
     assert gone == expected, f"{gone} rows go, {expected} should"
     parts: dict[str, float] = {}
     for name, seconds in notes.seconds.items():
-        kind = name.rsplit("-", 1)[0] if "star" in name else name
-        parts[kind] = parts.get(kind, 0.0) + seconds
+        parts[stage_of(name)] = parts.get(stage_of(name), 0.0) + seconds
     outputs = [output.bytes for entries in done.values() for entry in entries for output in entry.outputs.values()]
     passes = len(done)
     return {
-        "documents": documents, "wall": wall, "cpu": sum(meter.cpu.values()), "peak": meter.peak,
+        "documents": documents, "wall": wall, "cpu": sum(meter.cpu.values()),
+        "peaks": meter.peak, "peak": max(meter.peak.values()),
         "bytes": sum(outputs), "tasks": sum(map(len, done.values())), "passes": passes, "gone": gone, "parts": parts,
     }  # fmt: skip
 
@@ -185,7 +191,9 @@ def main() -> None:
         finally:
             shutil.rmtree(folder)
         row = rows[-1]
-        parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in row["parts"].items())
+        parts = ", ".join(
+            f"{name} {seconds:.0f} s {row['peaks'].get(name, 0) / 1e6:.0f} MB" for name, seconds in row["parts"].items()
+        )
         print(
             f"{row['documents']:,} documents: {row['wall']:.0f} s wall ({parts}), {row['cpu']:.0f} s CPU, "
             f"{row['gone']:,} go, as they must; largest worker {row['peak'] / 1e6:.0f} MB, "

@@ -89,6 +89,8 @@ class Dedup(Part):
     """Similarity of the sets of 5-token shingles from which two documents are duplicates."""
     minhash: bool = True
     """False: exact duplicates only."""
+    against: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
+    """Published corpora: what they have already goes."""
 
 
 class Decontaminate(Part):
@@ -229,6 +231,9 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
     for place, keys in ((data, ("filters", "block")), (data.get("models"), get_args(ModelName))):
         if isinstance(place, dict):
             place.update({key: anchored(place[key]) for key in keys if key in place})
+    dedup = data.get("dedup")
+    if isinstance(dedup, dict) and "against" in dedup:
+        dedup["against"] = anchored(dedup["against"])
     questions = data.get("decontaminate")
     if isinstance(questions, dict) and "questions" in questions:
         questions["questions"] = anchored(questions["questions"])

@@ -8,6 +8,7 @@ an n-gram serves all languages, also inside one text.
 
 import functools
 import unicodedata
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ _UNSPACED = (
 _TABLE = 0x20000  # beyond lie only Han (planes 2 and 3) and characters without meaning here
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
-_LONGEST = 64  # characters of a word that its hash sees by position
+_CACHED = 1 << 15  # characters whose hashes are taken together
 
 U64 = npt.NDArray[np.uint64]
 
@@ -56,9 +57,31 @@ def _classes() -> npt.NDArray[np.uint8]:
 
 
 @functools.cache
-def _powers() -> U64:
+def _powers(size: int) -> tuple[U64, U64]:
+    """Return the powers of the base and of its inverse modulo 2^64, (size,) each."""
+    inverse = np.uint64(pow(int(_BASE), -1, 1 << 64))
     with np.errstate(over="ignore"):
-        return np.cumprod(np.concatenate([[np.uint64(1)], np.full(_LONGEST - 1, _BASE)]), dtype=np.uint64)
+        one, other = (
+            np.cumprod(np.concatenate([[np.uint64(1)], np.full(size - 1, base)]), dtype=np.uint64)
+            for base in (_BASE, inverse)
+        )
+    return one, other
+
+
+@functools.cache
+def _weight_table() -> U64:
+    weights = mix(np.arange(_TABLE + 1, dtype=np.uint64) + np.uint64(1))
+    weights[(_classes() & WORD) == 0] = 0
+    return weights
+
+
+def _weights(codes: npt.NDArray[np.uint32]) -> U64:
+    """Return a number for each character: scattered evenly for those of words, 0 for others."""
+    result: U64 = _weight_table()[np.minimum(codes, _TABLE)]
+    if len(codes) and int(codes.max()) >= _TABLE:
+        rare = np.flatnonzero(codes >= _TABLE)
+        result[rare] = mix(codes[rare].astype(np.uint64) + np.uint64(1))
+    return result
 
 
 @functools.cache
@@ -140,20 +163,32 @@ class TextBatch:
     @functools.cached_property
     def word_hashes(self) -> U64:
         """A 64-bit hash of each word's characters, (W,); the same for equal words of any batch."""
-        return self.beginnings(None)
+        starts, ends = self._word_bounds
+        result = np.empty(len(starts), np.uint64)
+        cuts = np.flatnonzero(np.diff(starts // _CACHED, prepend=-1)).tolist()
+        for low, high in pairwise([*cuts, len(starts)]):  # some words at a time, in the cache of the core
+            first, last = int(starts[low]), int(starts[high]) if high < len(starts) else len(self.codes)
+            powers, inverses = _powers(1 << (last - first).bit_length())
+            at = starts[low:high] - first
+            with np.errstate(over="ignore"):
+                # Powers by place; what is before a word is divided out, what lies between words weighs nothing.
+                weighted = _weights(self.codes[first:last]) * powers[: last - first]
+                value = np.add.reduceat(weighted, at) * inverses[at]
+                result[low:high] = mix(value + (ends - starts)[low:high].astype(np.uint64))
+        return result
 
     def beginnings(self, size: int | None) -> U64:
         """Return a hash of each word's first `size` characters (of all of them for None), (W,)."""
-        starts, lengths = self.word_starts, self.word_lengths
-        if size is not None:
-            lengths = np.minimum(lengths, size)
+        if size is None:
+            return self.word_hashes
+        starts, lengths = self.word_starts, np.minimum(self.word_lengths, size)
         if not len(starts):
             return np.zeros(0, np.uint64)
         total = np.concatenate([[0], np.cumsum(lengths)])
         within = np.arange(total[-1]) - np.repeat(total[:-1], lengths)
-        codes = self.codes[np.repeat(starts, lengths) + within].astype(np.uint64)
+        powers, _ = _powers(1 << size.bit_length())
         with np.errstate(over="ignore"):
-            weighted = mix(codes + np.uint64(1)) * _powers()[within % _LONGEST]
+            weighted = _weights(self.codes[np.repeat(starts, lengths) + within]) * powers[within]
             return mix(np.add.reduceat(weighted, total[:-1]) + lengths.astype(np.uint64))
 
     def shingles(self, size: int) -> tuple[U64, npt.NDArray[np.int64]]:

@@ -329,3 +329,27 @@ def test_the_corpus_does_not_depend_on_how_keys_are_cut(
     manifest = Build.prepare(read_recipe("quickstart"), str(tmp_path / "other")).run(Inline(), notes)
     assert digest(manifest) == digest(read_manifest(str(quickstart)))
     assert notes.done["match"][1] > 10 and notes.done["large-star-01"][1] > 5 and notes.done["weigh"][1] == 2
+
+
+def test_what_is_published_does_not_come_again(quickstart: Path, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    build(known, ["languages=[en, zh]", "name=known"])
+    verify(str(known))
+    for shard in known.glob("data/*/*"):
+        shard.unlink()  # its text is not needed
+    manifest = build(tmp_path / "new", [f"dedup.against={known}", "name=new"])
+    whole = read_manifest(str(quickstart))
+    assert {s["lang"]: s["rows"] for s in manifest["shards"]} == {
+        s["lang"]: s["rows"] for s in whole["shards"] if s["lang"] not in ("en", "zh")
+    }
+    dropped = {row["step"]: row["dropped"] for row in manifest["funnel"]}["dedup"]
+    published = sum(s["rows"] for s in read_manifest(str(known))["shards"])
+    assert dropped["already_published"] >= published
+    verify(str(tmp_path / "new"))
+
+
+def test_corpora_that_cannot_be_compared_are_said_so(quickstart: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"its keys were made with .* give the same `dedup.jaccard`"):
+        build(tmp_path / "new", [f"dedup.against={quickstart}", "dedup.jaccard=0.5"])
+    with pytest.raises(CorpusError, match="names the folder that it builds"):
+        build(quickstart, [f"dedup.against={quickstart}"])

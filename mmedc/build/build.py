@@ -7,14 +7,15 @@ from typing import Any
 
 from mmedc.build.dedup import Dedup
 from mmedc.build.gather import gather_pass
-from mmedc.build.publish import publish
+from mmedc.build.publish import keys_made_by, publish
+from mmedc.corpus.keys import Kept, PublishKeys, published_keys
 from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
 from mmedc.corpus.tokens import check_tokenizer
 from mmedc.dedup.clean import Decontaminate, Selected
 from mmedc.dedup.questions import Questions, find_questions
 from mmedc.engine.commit import entries
 from mmedc.engine.run import WORK, Runner, Watcher, run_pass
-from mmedc.engine.unit import Entry, Pass, Unit, digest_of
+from mmedc.engine.unit import Entry, Output, Pass, Unit, digest_of
 from mmedc.errors import CorpusError
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe
@@ -34,6 +35,8 @@ class Build:
     gather: Pass
     questions: Questions | None
     """The benchmark questions that must not stand in the corpus."""
+    known: list[tuple[str, Output]]
+    """(URL, file of keys) of the published corpora whose documents must not come again."""
 
     @classmethod
     def prepare(cls, recipe: Recipe, out: str) -> "Build":
@@ -43,9 +46,14 @@ class Build:
         """
         policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
         check_tokenizer(recipe.publish.tokenizer)
+        if out in recipe.dedup.against:
+            raise CorpusError(
+                f"{out}: the recipe's dedup.against names the folder that it builds; choose another --out"
+            )
+        known = published_keys(recipe.dedup.against, keys_made_by(recipe))
         clean = recipe.decontaminate
         questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
-        return cls(recipe, policy, Store(out), gather_pass(recipe, policy, list_units(recipe)), questions)
+        return cls(recipe, policy, Store(out), gather_pass(recipe, policy, list_units(recipe)), questions, known)
 
     def claim(self) -> None:
         """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
@@ -98,7 +106,7 @@ class Build:
         keys, documents = ([entry.outputs[role] for entry in gathered] for role in ("keys", "documents"))
         retries = recipe.limits.retries
         dedup = Dedup(policy, tuple(recipe.sources), recipe.dedup.jaccard, recipe.dedup.minhash, retries)
-        for one in dedup.passes(keys, documents, [], done):
+        for one in dedup.passes(keys, documents, self.known, done):
             yield one
         key = one.key
         drops = tuple(entry.outputs["drops"] for entry in done["settle"])
@@ -111,7 +119,13 @@ class Build:
             spec = Gathered(number, piece.source, entry.outputs["documents"], entry.outputs["keys"], group)
             units.append(Unit(f"{number:06d}", unit.label, spec, entry.outputs["keys"].bytes))
         key = digest_of(key, VERSIONS["select"])
-        yield Pass("select", key, Select(policy, drops, len(gathered)), tuple(units), retries)
+        yield Pass(
+            "select",
+            key,
+            Select(policy, drops, len(gathered), tuple(url for url, _ in self.known)),
+            tuple(units),
+            retries,
+        )
 
         selected = done["select"]
         if self.questions is not None:
@@ -123,6 +137,12 @@ class Build:
             clean = Decontaminate(self.questions, recipe.decontaminate.hits)
             yield Pass("decontaminate", key, clean, tuple(units), retries)
             selected = done["decontaminate"]
+        units = [
+            Unit(unit.id, unit.label, Kept(output, chosen.outputs["keep"]), output.bytes)
+            for unit, output, chosen in zip(units, keys, selected, strict=True)
+        ]
+        yield Pass("keys", digest_of(key, VERSIONS["keys"]), PublishKeys(), tuple(units), retries)
+
         shards = self._shards(gathered, selected)
         key = digest_of(key, recipe.publish.model_dump(), VERSIONS["publish"])
         units = [Unit(digest_of(shard.path), shard.path, shard, int(shard.high - shard.low)) for shard in shards]
@@ -155,5 +175,5 @@ class Build:
         return shards
 
 
-VERSIONS = {"select": 1, "decontaminate": 1, "publish": 2}
+VERSIONS = {"select": 1, "decontaminate": 1, "keys": 1, "publish": 2}
 """Raised when the code of a pass changes what it leaves."""

@@ -14,6 +14,7 @@ from mmedc.corpus.passes import ShardPlan
 from mmedc.corpus.rejects import quarantined, sampled
 from mmedc.dedup.contamination import index_of
 from mmedc.dedup.questions import Questions
+from mmedc.dedup.signature import Sign, bands_for
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.commit import parquet_bytes, read_table
 from mmedc.engine.run import WORK
@@ -102,14 +103,26 @@ def publish(
         store.put(path, data)
         files.append({"path": path, "rows": rows, "bytes": len(data), "sha256": _sha256(data)})
     manifest["rejects"] = files
-    known = {one["path"] for one in [*shards, *files]}
-    for folder in ("data", "rejects"):
+    keys: list[dict[str, Any]] = [
+        {"path": f"keys/{number:06d}.parquet", "rows": output.rows, "bytes": output.bytes, "sha256": output.sha256}
+        for number, output in enumerate(entry.outputs["keys"] for entry in done["keys"])
+    ]
+    for one, entry in zip(keys, done["keys"], strict=True):
+        store.put(one["path"], work.get(entry.outputs["keys"].path))
+    manifest["keys"] = {**keys_made_by(recipe), "files": keys}
+    known = {one["path"] for one in [*shards, *files, *keys]}
+    for folder in ("data", "rejects", "keys"):
         for name in store.names(folder):
             if name not in known:
                 store.delete(name)  # of an earlier build of this recipe
     store.put("README.md", card(manifest, stats(manifest)).encode())
     store.put(NAME, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
     return manifest
+
+
+def keys_made_by(recipe: Recipe) -> dict[str, Any]:
+    """Return what keys depend on: those of two corpora can be compared where it is the same."""
+    return {"sign": Sign.version, "bands": list(vars(bands_for(recipe.dedup.jaccard)).values())}
 
 
 def contamination(work: Store, done: dict[str, list[Entry]]) -> pa.Table:

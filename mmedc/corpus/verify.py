@@ -33,11 +33,12 @@ def verify(corpus: str, said: Callable[[str], None] = lambda _: None) -> dict[st
     except AccountingError as problem:
         raise VerifyError(str(problem)) from None
     _equal(f"{corpus}: documents after the last step", list(funnel.values())[-1].kept, sum(s["rows"] for s in shards))
-    known = {one["path"] for one in [*shards, *manifest["rejects"]]}
-    for name in [*store.names("data"), *store.names("rejects")]:
+    files = [*shards, *manifest["rejects"], *manifest.get("keys", {}).get("files", [])]
+    known = {one["path"] for one in files}
+    for name in [*store.names("data"), *store.names("rejects"), *store.names("keys")]:
         if name not in known:
             raise VerifyError(f"{corpus}/{name}: the manifest does not know this file; delete it")
-    for one in [*shards, *manifest["rejects"]]:
+    for one in files:
         said(one["path"])
         _check_hash(store, one)
     ids = [_check_shard(store, shard) for shard in shards]

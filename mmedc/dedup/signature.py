@@ -11,6 +11,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +32,8 @@ CONTENT = pa.binary(16)
 RECALL_AT_LINE = 0.97
 """Chance that a pair exactly as alike as asked becomes a candidate."""
 NO_SHINGLE = np.uint64(0xFFFFFFFFFFFFFFFF)
+CACHED = 1 << 14
+"""Shingles whose minima are taken together: 128 kB."""
 PIECE_CHARS = 1 << 20
 """Characters that are signed at once: about 60 MB of working memory."""
 
@@ -72,10 +75,19 @@ def signatures(batch: TextBatch) -> U64:
     filled = np.flatnonzero(np.diff(bounds))
     if not len(filled):
         return result
-    starts = bounds[:-1][filled]
-    with np.errstate(over="ignore"):
-        for k, (multiplier, offset) in enumerate(zip(*_permutations(), strict=True)):
-            result[filled, k] = np.minimum.reduceat(shingles * multiplier + offset, starts)
+    # A few documents at a time, so that the work stays in the cache of the core.
+    cuts = np.flatnonzero(np.diff(bounds[:-1][filled] // CACHED, prepend=-1))
+    for low, high in pairwise([*cuts.tolist(), len(filled)]):
+        mine = filled[low:high]
+        first, last = bounds[mine[0]], bounds[mine[-1] + 1]
+        part, starts = shingles[first:last], bounds[mine] - first
+        buffer, minima = np.empty(len(part), np.uint64), np.empty((PERMUTATIONS, len(mine)), np.uint64)
+        with np.errstate(over="ignore"):
+            for k, (multiplier, offset) in enumerate(zip(*_permutations(), strict=True)):
+                np.multiply(part, multiplier, out=buffer)
+                np.add(buffer, offset, out=buffer)
+                np.minimum.reduceat(buffer, starts, out=minima[k])
+        result[mine] = minima.T
     return result
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmedc.dedup.records import ASK, EDGE, I64, cut, owner_of, place_of, read_cut
 from mmedc.dedup.signature import SHINGLE_WORDS
@@ -20,6 +21,7 @@ from mmedc.storage import Store
 from mmedc.words import TextBatch, fold
 
 SLICE_PAIRS = 1_000
+SLICE_CHARS = 1 << 19
 SHINGLES = pa.schema([("place", pa.int64()), ("shingles", pa.large_list(pa.uint32()))])
 """The set of a text's shingles: the lower halves of their hashes, sorted."""
 
@@ -79,12 +81,13 @@ def shingle_sets(store: Store, documents: tuple[tuple[int, Output], ...], places
     for number, output in documents:
         first = place_of(number, np.array([0, 1 << 32]))
         rows = places[np.searchsorted(places, first[0]) : np.searchsorted(places, first[1])] - first[0]
-        if len(rows):
-            for at, table in read_rows(store, output, rows, ["text"]):
-                for low in range(0, len(at), 64):  # a few texts at a time
-                    sets = list(sets_of(fold(table["text"].slice(low, 64).combine_chunks())))
-                    part = [pa.array(at[low : low + 64] + first[0]), pa.array(sets, SHINGLES.field(1).type)]
-                    parts.append(pa.table(part, schema=SHINGLES))
+        for at, table in read_rows(store, output, rows, ["text"]) if len(rows) else ():
+            sizes = pc.utf8_length(table["text"]).to_numpy()
+            cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // SLICE_CHARS, prepend=-1)).tolist()
+            for low, high in pairwise([*cuts, len(at)]):  # a few texts at a time
+                sets = list(sets_of(fold(table["text"].slice(low, high - low).combine_chunks())))
+                part = [pa.array(at[low:high] + first[0]), pa.array(sets, SHINGLES.field(1).type)]
+                parts.append(pa.table(part, schema=SHINGLES))
     return pa.concat_tables(parts).combine_chunks()
 
 
