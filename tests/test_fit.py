@@ -19,12 +19,13 @@ from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError
 from mmedc.fit.kenlm import find_tool
 from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.labels import Endpoint, label
+from mmedc.fit.language import fit_language
 from mmedc.fit.lexicon import judge, propose
-from mmedc.fit.measured import quality
+from mmedc.fit.measured import quality, with_terms
 from mmedc.fit.model import fit_model, folds, train
 from mmedc.fit.thresholds import fit, fit_thresholds
 from mmedc.models import read_model
-from mmedc.policy import read_language, read_policy
+from mmedc.policy import Policy, read_language, read_policy
 from mmedc.steps.score import Score, scorer
 from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
@@ -244,6 +245,31 @@ def test_labels_come_from_an_endpoint_and_a_stopped_run_goes_on(
 def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"docs/fitting\.md"):
         find_tool("lmplz", str(tmp_path))
+
+
+def test_a_language_is_begun_from_seed_texts(tmp_path: Path) -> None:
+    lines = Path(sample(tmp_path / "sample.jsonl")).read_text(encoding="utf-8")
+    (tmp_path / "seeds.jsonl").write_text(4 * lines, encoding="utf-8")
+    path, runner = str(tmp_path / "seeds.jsonl"), CliRunner()
+    for code, options in (("fr", ["--name", "French"]), ("zh", ["--script", "Han", "--unspaced"])):
+        made = runner.invoke(app, ["fit", "language", code, path, "--out", str(tmp_path / "mine"), *options])
+        assert made.exit_code == 0 and "F1" in made.output, made.output
+    french = read_language("fr", [tmp_path / "mine"])
+    assert {"de", "la", "les"} <= set(french.stopwords) and len(french.lexicon) > 20
+    assert read_language("zh", [tmp_path / "mine"]).spaced is False
+    with pytest.raises(RequestError, match="exists already"):
+        fit_language([path], "fr", "French", ["Latin"], True, tmp_path / "mine")
+
+
+def test_the_shipped_model_tells_the_project_s_own_pages_apart(policy: Policy) -> None:
+    """A floor of quality: these pages were never trained on; those that only play in a hospital are among them."""
+    rows = [(lang, page["text"], page["label"] == "medical") for lang in LANGUAGES for page in read_pages(lang)]
+    pages = with_terms(table(rows), policy)
+    found = np.column_stack([pages["medical_terms"].to_numpy(), pages["medical_density"].to_numpy()])
+    chances = scorer(read_model("medical").path)(pages["text"].combine_chunks(), found)
+    for name, least in (("balanced", 0.6), ("precise", 0.8)):
+        assert read_policy(name, ("en",)).languages["en"].limits["medical_model"].min == least
+        assert quality(chances >= least, pages["label"].to_numpy(zero_copy_only=False)).f1 > 0.97
 
 
 def test_the_commands_run(tmp_path: Path) -> None:

@@ -133,3 +133,24 @@ def kenlm(
 
     made = fit_kenlm(read_labelled(texts, languages=(language,)), language, out, pieces, tools)
     typer.echo(f"{out}/{language}.bin: {made['texts']} texts, {made['pieces']} pieces, cutoffs {made['cutoffs']}")
+
+
+@app.command()
+def language(
+    code: Annotated[str, typer.Argument(help="The language's code, ISO 639-1.")],
+    labelled: LabelledArgument,
+    out: FolderOption,
+    name: Annotated[str, typer.Option(help="Its English name.")] = "",
+    script: Annotated[
+        list[str] | None, typer.Option(help="A script it is written in; repeatable. Default Latin.")
+    ] = None,
+    unspaced: Annotated[bool, typer.Option("--unspaced", help="No spaces between its words.")] = False,
+) -> None:
+    """Begin a language from labelled seed texts: its folder of filters/, judged on sources that it didn't see."""
+    from mmedc.fit.language import fit_language
+
+    found = fit_language(labelled, code, name or code, script or ["Latin"], not unspaced, out)
+    typer.echo(
+        f"{out / code}: balanced on {found.positives} medical and {found.negatives} other texts of sources held out: "
+        f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}"
+    )
