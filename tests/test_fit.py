@@ -26,6 +26,7 @@ from mmedc.fit.model import fit_model, folds, train
 from mmedc.fit.thresholds import fit, fit_thresholds
 from mmedc.models import read_model
 from mmedc.policy import Policy, read_language, read_policy
+from mmedc.steps.classify import Classify, by_length
 from mmedc.steps.score import Score, scorer
 from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
@@ -245,6 +246,43 @@ def test_labels_come_from_an_endpoint_and_a_stopped_run_goes_on(
 def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"docs/fitting\.md"):
         find_tool("lmplz", str(tmp_path))
+
+
+def test_a_checkpoint_scores_texts_whatever_their_order(tmp_path: Path) -> None:
+    import transformers
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "town", "the", "has"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    transformers.BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    shape = {
+        "vocab_size": 9,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    labels = {"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 0, "good": 1}}
+    transformers.set_seed(1)
+    transformers.BertForSequenceClassification(transformers.BertConfig(**shape, **labels)).save_pretrained(tmp_path)
+    texts = ["the town has fever", "fever", "town " * 900, "", "the fever"]
+    score = Classify(str(tmp_path), label="good", batch_tokens=600).scorer()
+    together = score(texts)
+    assert np.allclose(together, np.concatenate([score([text]) for text in texts]), atol=1e-5)
+    assert np.allclose(1 - together, Classify(str(tmp_path), label="bad").scorer()(texts), atol=1e-5)
+    batch = pa.RecordBatch.from_pydict({"text": pa.array(texts, pa.large_string())})
+    step = Classify(str(tmp_path), "quality", "good")
+    assert np.allclose(step.open()(batch).column("quality").to_numpy(), together, atol=1e-5)
+    with pytest.raises(ModelMissing, match="no label 'best'; it has bad, good"):
+        Classify(str(tmp_path), label="best").open()
+    with pytest.raises(ModelMissing, match="no checkpoint for classification"):
+        Classify(str(tmp_path / "none")).open()
+
+
+def test_batches_by_length_waste_little() -> None:
+    lengths = [500, 3, 4, 490, 5, 1000]
+    batches = by_length(lengths, 1000)
+    assert [batch.tolist() for batch in batches] == [[1, 2, 4], [3, 0], [5]]
+    assert by_length([], 10) == []
 
 
 def test_a_language_is_begun_from_seed_texts(tmp_path: Path) -> None:

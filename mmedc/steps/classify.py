@@ -1,0 +1,106 @@
+"""A transformer as judge: any sequence-classification checkpoint gives every text a score.
+
+For users who have such a model, such as FineWeb-Edu's: `pip install 'mmedc[train]'`. Texts of
+like length are batched together, so that little is padding; bfloat16 on a GPU, float32 on a CPU.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmedc.document import set_column
+from mmedc.engine.chain import Transform
+from mmedc.errors import ModelMissing
+
+Scorer = Callable[[list[str]], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Sets the column `measure` to a checkpoint's score. Drops nothing: give the policy a limit on the measure.
+
+    A step for a recipe's `steps`. Weights are read from safetensors only; none of the checkpoint's code is run.
+    """
+
+    checkpoint: str
+    """A folder of Hugging Face files, or a name in the cache of this machine."""
+    measure: str = "quality"
+    version: ClassVar[int] = 1
+    label: str | int = -1
+    """Whose probability is the score; of a model with one output, the output itself divided by `scale`."""
+    scale: float = 1.0
+    tokens: int = 512
+    """Of a text that are looked at."""
+    batch_tokens: int = 16_384
+    """Tokens, padding and all, of one batch."""
+
+    @property
+    def name(self) -> str:
+        """What the funnel calls it."""
+        return f"classify_{self.measure}"
+
+    def open(self) -> Transform:
+        """Return the transform; loads the checkpoint."""
+        score = self.scorer()
+
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            return set_column(batch, self.measure, pa.array(score(batch.column("text").to_pylist())))
+
+        return transform
+
+    def scorer(self) -> Scorer:
+        """Return the function from texts to scores, float32 (D,). Raises: ModelMissing for what is not there."""
+        try:
+            import torch
+            import transformers
+        except ImportError as problem:
+            raise ModelMissing(f"a classifier needs {problem.name}: `pip install 'mmedc[train]'`") from None
+        transformers.logging.set_verbosity_error()
+        options = {"trust_remote_code": False, "local_files_only": True}
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        kind = torch.bfloat16 if device == "cuda" else torch.float32
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self.checkpoint, **options)
+            model = transformers.AutoModelForSequenceClassification.from_pretrained(
+                self.checkpoint, dtype=kind, use_safetensors=True, **options
+            )
+        except (OSError, ValueError) as problem:
+            raise ModelMissing(f"{self.checkpoint}: no checkpoint for classification here ({problem})") from None
+        model.to(device).eval()
+        column = self._column(model.config)
+
+        def score(texts: list[str]) -> npt.NDArray[np.float32]:
+            found = np.zeros(len(texts), np.float32)
+            encoded = tokenizer(texts, truncation=True, max_length=self.tokens)["input_ids"] if texts else []
+            for rows in by_length([len(one) for one in encoded], self.batch_tokens):
+                inputs = tokenizer.pad({"input_ids": [encoded[row] for row in rows]}, return_tensors="pt").to(device)
+                with torch.inference_mode():
+                    logits = model(**inputs).logits.float()  # (rows, labels)
+                chosen = logits[:, 0] / self.scale if logits.shape[1] == 1 else logits.softmax(-1)[:, column]
+                found[rows] = chosen.cpu().numpy()
+            return found
+
+        return score
+
+    def _column(self, config: Any) -> int:
+        if isinstance(self.label, int):
+            return self.label
+        if self.label not in config.label2id:
+            raise ModelMissing(f"{self.checkpoint}: no label {self.label!r}; it has {', '.join(config.label2id)}")
+        return int(config.label2id[self.label])
+
+
+def by_length(lengths: list[int], most: int) -> list[npt.NDArray[np.int64]]:
+    """Return the rows of each batch, shortest texts first; none has more than `most` tokens, padding and all."""
+    batches: list[npt.NDArray[np.int64]] = []
+    order = np.argsort(np.array(lengths, np.int64), kind="stable")
+    first = 0
+    for at in range(1, len(order) + 1):
+        if at == len(order) or lengths[order[at]] * (at - first + 1) > most:
+            batches.append(order[first:at])
+            first = at
+    return batches
