@@ -139,6 +139,12 @@ def read_policy(name: str, languages: tuple[str, ...], overlay: str | None = Non
         for measure, bounds in measures.items():
             where = yaml.where(("limits", code, measure))
             limits.setdefault(code, {})[measure] = _limit(bounds, where)
+    bare = [code for code in languages if code not in limits and "all" not in limits]
+    if limits and bare:
+        raise PolicyError(
+            f"{file}: no limits for {', '.join(bare)}, so everything would be kept; it has {', '.join(limits)}: "
+            "choose policy balanced, or add limits"
+        )
     return Policy(file.stem, rule, {code: read_language(code, folders, limits) for code in languages})
 
 

@@ -158,6 +158,11 @@ def test_thresholds_are_where_the_labels_say() -> None:
         fit(exact.slice(0, 10))
 
 
+def test_a_policy_without_limits_for_a_language_is_refused() -> None:
+    with pytest.raises(PolicyError, match=r"mmedc\.yaml: no limits for de, ko, so everything would be kept"):
+        read_policy("mmedc", ("en", "de", "ko"))
+
+
 def test_fitted_policies_can_be_read_and_share_their_floors(tmp_path: Path) -> None:
     fit_thresholds([sample(tmp_path / "sample.jsonl")], tmp_path, "balanced", (), None)
     floors = set()

@@ -18,7 +18,7 @@ import pyarrow as pa
 from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
-from mmedc.errors import ModelMissing
+from mmedc.errors import ModelMissing, PolicyError
 from mmedc.limits import drop_below_floor
 from mmedc.policy import Policy
 from mmedc.steps.medical import folded
@@ -74,14 +74,23 @@ class Perplexity:
 
 
 def measurer(folder: str, code: str) -> Callable[[str], float]:
-    """Return the function that gives a text's perplexity per piece, from 1 up; not a number for an empty text."""
+    """Return the function that gives a text's perplexity per piece, from 1 up; not a number for an empty text.
+
+    Raises: ModelMissing without the packages; PolicyError for a file that is no model.
+    """
     try:
         import kenlm
         import sentencepiece
     except ImportError as problem:
         raise ModelMissing(f"perplexity needs {problem.name}: `pip install 'mmedc[lm]'`") from None
-    pieces = sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / f"{code}.sp.model"))
-    model = kenlm.Model(str(Path(folder) / f"{code}.bin"))
+    quiet = kenlm.Config()
+    quiet.show_progress = False
+    path = Path(folder) / f"{code}.bin"
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(path.with_suffix(".sp.model")))
+    try:
+        model = kenlm.Model(str(path), quiet)
+    except OSError as problem:
+        raise PolicyError(f"{path}: no model of KenLM ({problem})") from None
 
     def measure(text: str) -> float:
         score = length = 0.0
