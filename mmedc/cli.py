@@ -259,6 +259,31 @@ def duplicates(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     _console().print(cluster_tables(rows))
 
 
+@app.command()
+def bench(
+    recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a benchmark of its own.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for items.jsonl and scores.json.")] = None,
+    against: Annotated[Path | None, typer.Option(help="An earlier --out of the same items, to compare with.")] = None,
+    sets: SetOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a checkpoint on multiple-choice questions: accuracy by language, with intervals."""
+    from mmedc.bench.scoring import compare, read_bench, score
+    from mmedc.report.scores import Counting, scores_table
+
+    if against and not out:
+        raise RequestError("--against needs --out, so that there are two scorings to compare")
+    settings = read_bench(recipe, [*(sets or []), *([f"out={out}"] if out else [])])
+    with Counting(_console(stderr=True), quiet or as_json) as counting:
+        found = score(settings, counting.tell)
+    compared = compare(Path(settings.out), against) if against else {}
+    if as_json:
+        typer.echo(json.dumps(found | ({"compared": compared} if compared else {})))
+    else:
+        _console().print(scores_table(found, compared))
+
+
 @models_app.command("get")
 def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid.")]) -> None:
     """Fetch a model file into the cache of this machine, and check its SHA-256."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from mmedc.bench.scoring import Bench
 from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.recipe import Decontaminate, Dedup, Limits, Medical, Publish, Recipe, Source
@@ -46,6 +47,10 @@ def test_every_key_of_a_training_is_documented() -> None:
     parents = {"model", "model.lora", "data", "optimizer", "checkpoints", "watch", "examples"}
     keys = {prefix + key for prefix, model in parts for key in model.model_fields} - parents
     assert not [key for key in keys if f"`{key}`" not in text]
+
+
+def test_every_key_of_a_benchmark_is_documented() -> None:
+    assert not [key for key in Bench.model_fields if f"`{key}`" not in read("docs/scoring.md")]
 
 
 def test_every_measure_and_column_is_documented() -> None:

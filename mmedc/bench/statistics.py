@@ -1,0 +1,53 @@
+"""Error bars and tests for accuracies."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+Z95 = 1.959963984540054
+
+
+def wilson(right: int, count: int, z: float = Z95) -> tuple[float, float]:
+    """Return the interval of a share (Wilson 1927), 95% by default; (0, 1) where nothing was counted."""
+    if not count:
+        return 0.0, 1.0
+    share, z2 = right / count, z * z
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = z * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def macro_interval(groups: Mapping[str, Sequence[bool]], rounds: int = 10_000, seed: int = 0) -> tuple[float, float]:
+    """Return the 95% interval of the mean of the groups' accuracies by a bootstrap within each group."""
+    generator = np.random.default_rng(seed)
+    means = np.zeros(rounds)
+    for right in groups.values():
+        values = np.asarray(right, bool)
+        # Drawing n of n with replacement gives a binomial count of right ones.
+        means += generator.binomial(len(values), values.mean(), rounds) / len(values)
+    low, high = np.quantile(means / len(groups), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
+    """Return the two-sided exact p-value that two scorings of the same items are equally good (McNemar 1947).
+
+    Only items that one has right and the other wrong count; under the hypothesis they are coin tosses.
+    """
+    a, b = np.asarray(one, bool), np.asarray(other, bool)
+    first, second = int((a & ~b).sum()), int((b & ~a).sum())
+    tosses = first + second
+    if not tosses:
+        return 1.0
+    tail = sum(math.comb(tosses, k) for k in range(min(first, second) + 1))
+    return min(1.0, float(2 * tail / 2**tosses))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Return p-values adjusted for being many (Holm 1979), in the order given."""
+    out, worst = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[name]))
+        out[name] = worst
+    return {name: out[name] for name in p_values}
