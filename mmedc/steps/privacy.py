@@ -27,9 +27,12 @@ EMAIL, IP, PHONE, NUMBER, RECORD, NAME = "<EMAIL>", "<IP>", "<PHONE>", "<ID>", "
 # Lengths are bounded (RFC 5321, section 4.5.3.1), so that no text makes a search quadratic.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
 _IP = re.compile(r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)")
-_NUMBER = re.compile(r"(?<![A-Za-z0-9.,-])(?:[A-Z]{1,6}(?=\d))?\d(?:[ .-]?\d|-?[A-Z]){6,18}(?![A-Za-z0-9-])")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9.,/=&?_-])(?:[A-Z]{1,6}(?=\d))?\d(?:[ .-]?\d|-?[A-Z]){6,18}(?![A-Za-z0-9/_-])")
 _DIGITS = r"(?:\p{Nd}[ ().\x{2010}-\x{2015}\x{a0}/-]{0,3}){7}"  # what might be a telephone number
 _LIKELY = rf"@|\d\.\d{{1,3}}\.\d|:[0-9A-Fa-f]{{0,4}}:|[A-Z]{{6}}\d\d|{_DIGITS}"
+# Grouped thousands, a decimal number, a range: no telephone number is written so.
+_FIGURE = re.compile(r"\d{1,2}(?:[ .\u00a0]\d{3})+|\d+\.\d+|\d{3,4} ?[-–—] ?\d{3,4}")
+_IN_URL = frozenset("/=&?#%_-.")
 _YEARS = re.compile(r"(?:1[89]|20)\d\d\s?[-–—]\s?(?:1[89]|20)\d\d")
 _DIGIT_RUN = re.compile(r"[+(]?\d(?:[ ().\u2010-\u2015\u00a0/-]{0,3}\d){6,16}")
 AROUND = 8  # characters that the matcher sees before and after a run of digits
@@ -43,7 +46,7 @@ class Private:
 
     policy: Policy
     name: ClassVar[str] = "privacy"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -101,7 +104,7 @@ def _after_words(privacy: Privacy) -> list[tuple[re.Pattern[str], Callable[[re.M
     rules: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]] = []
     if privacy.record_words:
         number = r"[A-Z]{0,3}[-/ ]?\d[\d/-]{3,19}(?!\w)"
-        before = rf"((?<!\w)(?:{one_of(privacy.record_words)})\s?(?:n\.?\s?[º°o]|№|#)?\s?[:：]?\s?)"
+        before = rf"((?<!\w)(?:{one_of(privacy.record_words)})(?![^\W\d_])\s?(?:n\.?\s?[º°o]|№|#)?\s?[:：]?\s?)"
         rules.append((re.compile(before + number, re.IGNORECASE), lambda found: found[1] + RECORD))
     if privacy.name_words:
         # Two to five words that don't begin in lower case, or one without spaces in the scripts of East Asia.
@@ -128,6 +131,9 @@ def _without_phones(text: str, regions: tuple[str, ...]) -> tuple[str, int]:
 
     spans: list[tuple[int, int]] = []
     for run in _DIGIT_RUN.finditer(text) if regions else ():
+        before = text[run.start() - 1 : run.start()]
+        if (before and before in _IN_URL) or _FIGURE.fullmatch(run[0]):
+            continue
         if _YEARS.search(run[0]) or (spans and run.start() < spans[-1][1]):
             continue
         low, high = max(run.start() - AROUND, 0), run.end() + AROUND
