@@ -3,9 +3,10 @@
     python benchmarks/chaos.py [--rounds 10] [--every 3] [--times 6]     # N builds under fire, a row each
     python benchmarks/chaos.py --minutes 30                              # a soak: builds until the time is over
 
-The input is the quickstart's, its pages `--times` over. From when workers are at work a victim is drawn by `--seed` among the processes
-of the build: a parser, a Ray worker, the raylet, or the driver itself; each gets SIGKILL. When the driver is
-gone the same command is given again. Exits with 1 when a document is lost or doubled, or a digest differs.
+The input is the quickstart's, its pages `--times` over. From when workers are at work a victim is drawn by
+`--seed` among the processes of the build: a parser, a Ray worker, the raylet, or the driver itself; each gets
+SIGKILL. When the driver is gone the same command is given again. Exits with 1 when a document is lost or
+doubled, a process is left behind, or a digest differs.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def kind(process: psutil.Process) -> str:
     line = " ".join(words)
     if "mmedc.engine.child" in line:
         return "parser"
-    if line.startswith("ray::"):
+    if line.startswith(("ray::_", "ray::IDLE")):  # not Ray's own agents, without which its node ends itself
         return "worker"
     return "raylet" if words and words[0].endswith("/raylet/raylet") else "other"
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -22,14 +23,14 @@ import ray
 from ray import exceptions as gone
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from mmedc.engine.run import Attempts, Progress, describe, run_unit
+from mmedc.engine.run import Attempts, Progress, run_unit
 from mmedc.engine.unit import Entry, Pass, Unit
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.redact import redact
 from mmedc.storage import Store
 
 REPORT_S = 0.5
-NODES_S = 2.0  # between looks at the nodes of the cluster
+NODES_S = 1.0  # between looks at the nodes of the cluster
 EMPTY_S = 120.0  # to wait for a node when all are gone
 GO_ON = "what is committed stays: give the same command again when it is up"
 LOSSES = (
@@ -84,8 +85,8 @@ class OnRay:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it, to end without a word
         self._own = True
 
-    def __exit__(self, *_: object) -> None:
-        if self._own:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._own and kind is not ClusterLost:  # then Ray's farewell at the end of the process must do
             ray.shutdown()
 
     def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
@@ -101,7 +102,8 @@ class OnRay:
         flying: dict[Any, Unit] = {}
         try:
             while waiting or roomy or flying:
-                while waiting and len(flying) < 2 * nodes.slots():
+                nodes.check()
+                while waiting and len(flying) < 2 * nodes.slots:
                     unit = waiting.popleft()
                     flying[_run.remote(work, unit, store, board.actor)] = unit
                 if roomy and not flying:
@@ -121,6 +123,10 @@ class OnRay:
                         (roomy if attempts.needs_room(unit) else waiting).append(unit)
                     yield meters.told(news)
             meters.flying(0)
+        except ClusterLost:
+            flying.clear()  # nobody is there who could cancel it
+            board.actor = None
+            raise
         finally:
             for task in flying:
                 with contextlib.suppress(Exception):
@@ -129,29 +135,49 @@ class OnRay:
 
 
 class _Nodes:
-    """How many tasks the cluster can run at once; nodes come and go, so it is asked again and again."""
+    """What the cluster can do at once; nodes come and go, so it is asked again and again."""
 
     def __init__(self, most: int | None) -> None:
         self.most = most
-        self._cpus, self._asked = 0, 0.0
-        self._since = time.monotonic()
-        if self.slots() < 1:
+        here = ray.get_runtime_context().get_node_id()
+        mine = next(node for node in ray.nodes() if node["NodeID"] == here)
+        head, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._doors = {
+            "the head of the Ray cluster": (head.strip("[]"), int(port)),
+            "Ray on this node": (mine["NodeManagerAddress"], int(mine["NodeManagerPort"])),
+        }
+        self.slots, self._asked, self._since = 0, 0.0, time.monotonic()
+        self.check()
+        if not self.slots:
             raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
 
-    def slots(self) -> int:
-        """Return the CPUs to use. Raises: ClusterLost when the cluster does not answer, or has had none for long."""
+    def check(self) -> None:
+        """Count the CPUs to use. Raises: ClusterLost when head or node are gone, or there has been no CPU for long.
+
+        Head and node are asked by a bare connection: Ray's own calls would wait for a minute and then end
+        this process without a word of how to go on.
+        """
         now = time.monotonic()
-        if now - self._asked > NODES_S:
-            try:
-                self._cpus = int(ray.cluster_resources().get("CPU", 0))
-            except Exception as problem:
-                raise ClusterLost(f"the Ray cluster does not answer ({describe(problem)}); {GO_ON}") from None
-            self._asked = now
-            if self._cpus:
-                self._since = now
-            elif now - self._since > EMPTY_S:
-                raise ClusterLost(f"the Ray cluster has had no CPU for {EMPTY_S:.0f} s; {GO_ON}")
-        return min(self._cpus, self.most or self._cpus)
+        if now - self._asked < NODES_S:
+            return
+        for name, door in self._doors.items():
+            if not (_opens(door) or _opens(door)):
+                raise ClusterLost(f"{name} is gone ({door[0]}:{door[1]} does not answer); {GO_ON}")
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        self.slots, self._asked = min(cpus, self.most or cpus), now
+        if cpus:
+            self._since = now
+        elif now - self._since > EMPTY_S:
+            raise ClusterLost(f"the Ray cluster has had no CPU for {EMPTY_S:.0f} s; {GO_ON}")
+
+
+def _opens(door: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(door, timeout=10).close()
+    except OSError:
+        time.sleep(0.2)
+        return False
+    return True
 
 
 def _own_token() -> None:
@@ -226,8 +252,9 @@ class _Tally:
 
     def close(self) -> None:
         """End the actor."""
-        with contextlib.suppress(Exception):
-            ray.kill(self.actor)
+        if self.actor is not None:
+            with contextlib.suppress(Exception):
+                ray.kill(self.actor)
 
 
 @ray.remote(num_cpus=0)
