@@ -15,6 +15,7 @@ from mmedc.document import RAW, set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.engine.unit import Result, Unit
+from mmedc.storage import Store
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,40 @@ class Trouble:
             while True:
                 hold.append(bytearray(64 << 20))
                 time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes its time over every batch, so that something can happen meanwhile."""
+
+    seconds: float
+    name: ClassVar[str] = "slow"
+    version: ClassVar[int] = 1
+
+    def open(self) -> Transform:
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            time.sleep(self.seconds)
+            return batch
+
+        return transform
+
+
+@dataclass(frozen=True)
+class Straggler:
+    """Work whose first attempt goes on only when another has committed the unit."""
+
+    folder: str
+
+    def run(self, unit: Unit, store: Store) -> Result:
+        try:
+            (Path(self.folder) / "first").touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            while not store.exists(f"test-key/units/{unit.id}.json"):
+                time.sleep(0.05)
+            (Path(self.folder) / "late").touch()
+        return Result({"documents": pa.table({"n": list(range(unit.spec))})})
 
 
 @dataclass(frozen=True)

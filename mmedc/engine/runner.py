@@ -67,6 +67,11 @@ class OnRay:
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         on_sigterm = signal.getsignal(signal.SIGTERM)
         if self.address:
+            head, _, port = self.address.rpartition(":")
+            if port.isdigit() and "/" not in head and not _opens((head.strip("[]"), int(port))):
+                raise RequestError(
+                    f"--address {self.address}: nothing answers there. Is Ray up, and is this its head's port?"
+                )
             try:
                 ray.init(address=self.address, **options)
             except (ConnectionError, RuntimeError, ValueError, gone.RayError) as problem:

@@ -1,0 +1,147 @@
+"""Scenes on real Ray clusters of several nodes on loopback, each in a process of its own.
+
+python -m tests.clusters SCENE FOLDER prints what happened as JSON. Nodes have addresses of their own (127.0.0.2,
+.3, …), since Ray takes 127.0.0.1 for the address of the machine.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+
+from mmedc.engine import runner
+from mmedc.engine.commit import read_table
+from mmedc.engine.run import Progress, run_pass
+from mmedc.engine.runner import OnRay
+from mmedc.engine.unit import Pass, Unit
+from mmedc.errors import ClusterLost
+from mmedc.storage import Store
+from tests.enginekit import DropMultiples, Numbers, Slow, Straggler
+from tests.test_engine import work
+
+UNITS = tuple(Unit(f"u{n}", f"unit {n}", 20, 20) for n in range(8))
+QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+
+
+class News:
+    """Remembers what it was told, and does something at the first sign of work."""
+
+    def __init__(self, act: Any = None) -> None:
+        self.act, self.done, self.retried = act, 0, list[str]()
+
+    def begin(self, one: Pass, done: int) -> None:
+        self.before = done
+
+    def tell(self, news: Progress) -> None:
+        self.done += bool(news.done)
+        if news.retried:
+            self.retried.append(news.retried[1])
+        if self.act and self.done >= 1:
+            act, self.act = self.act, None
+            act()
+
+    def end(self, one: Pass, seconds: float) -> None: ...
+
+
+def start() -> Cluster:
+    head = {"node_ip_address": "127.0.0.2", "num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+    return Cluster(initialize_head=True, head_node_args={**head, "_system_config": QUICK})
+
+
+def add(cluster: Cluster, number: int) -> Any:
+    return cluster.add_node(node_ip_address=f"127.0.0.{number}", num_cpus=1, object_store_memory=80 << 20)
+
+
+def join(address: str) -> None:
+    ray.init(address=address, _node_ip_address="127.0.0.2", log_to_driver=False, logging_level="ERROR")
+
+
+def the_pass(seconds: float = 0.4) -> Pass:
+    return Pass("test", "key", work(DropMultiples(3), Slow(seconds), source=Numbers(5), seconds=20.0), UNITS)
+
+
+def kept(store: Store, entries: list[Any]) -> bool:
+    below, expected = store.below(".work"), [n for n in range(20) if n % 3]
+    found = [read_table(below, entry.outputs["documents"])["ordinal"].to_pylist() for entry in entries]
+    return len(entries) == len(UNITS) and all(one == expected for one in found)
+
+
+def nodes_come_and_go(folder: Path) -> dict[str, Any]:
+    """A node is killed under its unit, another joins; the object store is full meanwhile and spills."""
+    cluster = start()
+    doomed = add(cluster, 3)
+    join(cluster.address)
+    held = [ray.put(os.urandom(25 << 20)) for _ in range(5)]  # more than an object store holds
+
+    def strike() -> None:
+        cluster.remove_node(doomed, allow_graceful=False)
+        add(cluster, 4)
+
+    news, store = News(strike), Store(str(folder))
+    entries = run_pass(the_pass(), OnRay(), store, news)
+    alive = sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"])
+    return {"kept": kept(store, entries), "retried": news.retried, "alive": alive, "held": len(ray.get(held))}
+
+
+def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
+    cluster = start()
+    add(cluster, 3)
+    join(cluster.address)
+    (folder / "marks").mkdir()
+    store = Store(str(folder / "c"))
+    one = Pass("test", "key", Straggler(str(folder / "marks")), UNITS[:1])
+    board = runner._Tally(one)
+    tasks = [runner._run.remote(one, UNITS[0], store, board.actor) for _ in range(2)]
+    first, second = (json.loads(data) for data in ray.get(tasks))
+    return {
+        "equal": first == second,
+        "late": (folder / "marks" / "late").exists(),
+        "entries": store.names("test-key/units"),
+        "files": len(store.names("test-key/documents")),
+    }
+
+
+def drive(folder: Path, address: str) -> dict[str, Any]:
+    """Run the pass as a driver of its own on a cluster that is there."""
+    join(address)
+    news, store = News(), Store(str(folder))
+    try:
+        with OnRay() as on:
+            entries = run_pass(the_pass(), on, store, news)
+    except ClusterLost as problem:
+        print(json.dumps({"lost": str(problem)}), flush=True)
+        os._exit(1)  # Ray has no one to say good-bye to
+    return {"kept": kept(store, entries), "before": news.before}
+
+
+def the_head_dies(folder: Path) -> dict[str, Any]:
+    """The head dies under a driver, which says so; on a new head the driver goes on with what is left."""
+    said = []
+    for kill in (True, False):
+        cluster = start()
+        driver = [sys.executable, "-m", "tests.clusters", "drive", str(folder / "c"), cluster.address]
+        process = subprocess.Popen(driver, stdout=subprocess.PIPE, text=True)
+        while kill and process.poll() is None:
+            if list(folder.glob("c/.work/test-key/units/*.json")):
+                cluster.head_node.kill_gcs_server(check_alive=False)
+                cluster.head_node.kill_raylet(check_alive=False)
+                break
+            time.sleep(0.1)
+        out, _ = process.communicate(timeout=120)
+        said.append({"code": process.returncode, **json.loads(out.strip().splitlines()[-1])})
+        if not kill:
+            cluster.shutdown()
+    return {"killed": said[0], "resumed": said[1]}
+
+
+if __name__ == "__main__":
+    name, folder, *more = sys.argv[1:]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    print(json.dumps(globals()[name](Path(folder), *more)), flush=True)
+    os._exit(0)  # the cluster ends with this process

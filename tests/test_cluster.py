@@ -1,0 +1,41 @@
+"""Nodes die, come, and go slow under a pass; see `tests.clusters` for the scenes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.ray
+
+
+def scene(name: str, folder: Path) -> dict[str, Any]:
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.clusters", name, str(folder)],
+        capture_output=True, text=True, timeout=400, env=environment, cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def test_a_node_that_dies_costs_its_units_another_try_and_a_new_one_helps(tmp_path: Path) -> None:
+    found = scene("nodes_come_and_go", tmp_path)
+    assert found["kept"] and found["held"] == 5
+    assert found["alive"] == ["127.0.0.2", "127.0.0.4"]
+    assert all("Died" in why or "Crashed" in why or "Lost" in why for why in found["retried"])
+
+
+def test_an_attempt_that_ends_after_its_retry_changes_nothing(tmp_path: Path) -> None:
+    found = scene("a_slow_attempt_ends_after_its_retry", tmp_path)
+    assert found == {"equal": True, "late": True, "entries": ["test-key/units/u0.json"], "files": 1}
+
+
+def test_a_head_that_dies_is_said_and_the_pass_goes_on_under_another(tmp_path: Path) -> None:
+    found = scene("the_head_dies", tmp_path)
+    assert found["killed"]["code"] == 1 and "what is committed stays" in found["killed"]["lost"]
+    assert found["resumed"]["code"] == 0 and found["resumed"]["kept"] and found["resumed"]["before"] >= 1
