@@ -1,0 +1,72 @@
+"""Who may talk to a Ray that mmedc starts, what it tells of itself, and that requests that can't be met end."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mmedc.engine.runner import OnRay, _own_token
+from mmedc.errors import RequestError
+from mmedc.yamlfile import read_yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.ray
+def test_a_ray_of_ours_lets_no_stranger_in(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.guarded", str(tmp_path)],
+        capture_output=True, text=True, timeout=400, cwd=ROOT,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_metrics_report_interval_ms": "1000"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found["done"] == 8
+    assert found["another token"].startswith("refused") and found["no token"].startswith("refused"), found
+    assert all(ip.endswith("127.0.0.1") for ip in found["dashboard"])
+
+
+def test_the_dashboard_for_grafana_asks_for_the_numbers_that_the_runner_gives() -> None:
+    asked = set(re.findall(r"ray_(mmedc_\w+?)(?:_total)?\b", (ROOT / "cluster" / "grafana.json").read_text("utf-8")))
+    given = set(re.findall(r'"(mmedc_\w+)"', (ROOT / "mmedc" / "engine" / "runner.py").read_text("utf-8")))
+    assert asked == given and len(given) == 5
+
+
+def test_a_token_is_made_that_only_its_user_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _own_token()
+    path = tmp_path / ".ray" / "auth_token"
+    token = path.read_text()
+    assert len(token) == 64 and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "RAY_AUTH_MODE" not in os.environ  # Ray then asks for tokens by itself
+    path.chmod(0o644)
+    _own_token()
+    assert path.read_text() == token and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_an_address_at_which_nothing_answers_is_said_at_once() -> None:
+    with pytest.raises(RequestError, match=r"--address 127\.0\.0\.1:9: nothing answers there"):
+        OnRay(address="127.0.0.1:9")._start()
+
+
+def test_what_is_shipped_for_clusters_asks_for_a_token_and_hides_the_dashboard() -> None:
+    recipe = read_yaml(ROOT / "cluster" / "ray-up.yaml", RequestError).data
+    import ray
+
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(recipe, schema)
+    starts = [
+        line for line in [*recipe["head_start_ray_commands"], *recipe["worker_start_ray_commands"]] if "start" in line
+    ]
+    assert len(starts) == 2 and all(line.startswith("RAY_AUTH_MODE=token ray start") for line in starts)
+    assert "--dashboard-host=127.0.0.1" in starts[0]
