@@ -6,21 +6,22 @@ python benchmarks/isolation.py [--warc FOLDER] [--rounds 5]
 import argparse
 import glob
 import statistics
-import tempfile
 
 import psutil
 
 from mmedc.build.gather import gather_pass
-from mmedc.engine.run import run_unit
+from mmedc.engine.chain import Chain
+from mmedc.engine.child import stream
+from mmedc.engine.supervisor import supervisor
+from mmedc.engine.unit import Streamed, Unit
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped
 from mmedc.sources import list_units
-from mmedc.storage import Store
 
 
 def cpu() -> float:
-    """Return the CPU seconds of this process and of its parser process: other work on the machine leaves them alone."""
+    """Return the CPU seconds of this process and of its parser process, whatever else the machine does."""
     me = psutil.Process()
     used = [one.cpu_times() for one in (me, *me.children())]
     return sum(one.user + one.system for one in used)
@@ -34,21 +35,29 @@ def main() -> None:
     files = sorted(glob.glob(f"{given.warc}/*.warc.gz"))
     recipe = Recipe.model_validate({"name": "isolation", "sources": {"pages": {"warc": files}}})
     one = gather_pass(recipe, read_policy("balanced", recipe.languages), list_units(recipe))
-    times: dict[bool, list[float]] = {True: [], False: []}
+    assert isinstance(one.work, Streamed)
+    work, chain = one.work, Chain(one.work.steps)
+
+    def here(unit: Unit) -> int:
+        return sum(next(iter(made.funnel.values())).read for made in stream(work, chain, unit, 0, {}, 0))
+
+    def there(unit: Unit) -> int:
+        return sum(next(iter(made.funnel.values())).read for made in supervisor().produce(work, unit, lambda *_: None))
+
+    times: dict[str, list[float]] = {"here": [], "there": []}
     read = 0
     for number in range(given.rounds + 1):
-        for isolate in (True, False):
-            read = 0
-            with tempfile.TemporaryDirectory() as folder:
-                begun = cpu()
-                for unit in one.units:
-                    read += run_unit(one, unit, Store(folder), lambda *_: None, isolate).funnel["read"].read
-                if number:  # the first loads models
-                    times[isolate].append(cpu() - begun)
-    inside, outside = (statistics.median(times[isolate]) for isolate in (False, True))
-    print(f"{read:,} documents, {given.rounds} rounds in turn, median CPU seconds")
-    print(f"| in the worker itself | in a process that may be killed | cost |\n|--:|--:|--:|\n"
-          f"| {inside:.2f} s | {outside:.2f} s | {outside / inside - 1:+.1%} |")  # fmt: skip
+        for name, run in (("here", here), ("there", there)):
+            begun = cpu()
+            read = sum(run(unit) for unit in one.units)
+            if number:  # in the first, models are loaded
+                times[name].append(cpu() - begun)
+    inside, outside = (statistics.median(times[name]) for name in ("here", "there"))
+    ratios = sorted(b / a - 1 for a, b in zip(times["here"], times["there"], strict=True))
+    print(f"{read:,} documents, {given.rounds} rounds in turn, median CPU seconds", end="; ")
+    print(f"from {ratios[0]:+.1%} to {ratios[-1]:+.1%}")
+    print("| in the worker itself | in a process that may be killed | cost |\n|--:|--:|--:|")
+    print(f"| {inside:.2f} | {outside:.2f} | {outside / inside - 1:+.1%} |")
 
 
 if __name__ == "__main__":
