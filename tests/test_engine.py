@@ -70,7 +70,7 @@ def test_rows_are_kept_dropped_and_counted(tmp_path: Path) -> None:
 def test_a_poison_document_costs_one_document(tmp_path: Path, how: str, reason: str, marks: bool) -> None:
     store = Store(str(tmp_path))
     bad = (11,) if how in ("spin", "memory") else (11, 12, 30)
-    options: dict[str, Any] = {"seconds": 0.15} if how == "spin" else {}
+    options: dict[str, Any] = {"seconds": 0.4} if how == "spin" else {}
     if how == "memory":
         options["memory"] = 600 << 20
     one = a_pass(DropMultiples(5), Trouble(bad, how, marks), units=UNITS[:1], **options)
