@@ -340,7 +340,8 @@ def _console(stderr: bool = False) -> Any:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Not by way of SIGINT, which is ignored in what a shell runs in the background.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
     except (typer.Abort, KeyboardInterrupt):

@@ -195,7 +195,15 @@ def run_quickstart(out: Path, *more: str) -> list[str]:
 def test_a_build_that_is_stopped_says_so_leaves_no_process_and_goes_on(tmp_path: Path, how: int, where: str) -> None:
     out = tmp_path / "c"
     more = ["--inline"] if where == "inline" else ["--cpus", "1"]
-    process = subprocess.Popen(run_quickstart(out, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        run_quickstart(out, *more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a suite in the background ignores it
+    )
     for _ in range(6000):
         if any("mmedc.engine.child" in " ".join(one.cmdline()) for one in living(children_of(process.pid))):
             break
