@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmedc.errors import RecipeError
-from mmedc.settings import Bytes, Part, apply_setting, checked
+from mmedc.settings import Bytes, Part, Settings, apply_setting, checked
 from mmedc.shipped import shipped
-from mmedc.yamlfile import nearest, read_yaml
+from mmedc.yamlfile import YamlFile, nearest, read_yaml
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
 ModelName = Literal["lid", "medical", "quality", "kenlm"]
@@ -212,6 +212,24 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     for setting in sets or []:
         apply_setting(yaml, setting, one_of=FORMATS)
     return checked(Recipe, yaml)
+
+
+def read_part(path: str, part: str, model: type[Settings], sets: list[str] | None, docs: str) -> Settings:
+    """Return the part `part` of the recipe `path`, or the whole file where it has no such part, as a `model`.
+
+    `sets` are as for `read_recipe`, below the part; `docs` is where its keys are told.
+
+    Raises: RecipeError with file, line and key.
+    """
+    yaml = read_yaml(recipe_file(path), RecipeError)
+    if not isinstance(yaml.data, dict):
+        raise RecipeError(f"{yaml.path}: expected a mapping of keys to values; {docs} has them all")
+    if isinstance(yaml.data.get(part), dict):
+        lines = {key[1:]: line for key, line in yaml.lines.items() if key[:1] == (part,)}
+        yaml = YamlFile(yaml.path, yaml.data[part], lines)
+    for setting in sets or []:
+        apply_setting(yaml, setting)
+    return checked(model, yaml)
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ cut at the length of the prompt's own encoding; spaces at the prompt's end go to
 long loses its beginning; float32 log-softmax.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +89,11 @@ class Likelihood:
     def _rows(self, requests: list[Request]) -> list[_Row]:
         """Return what the model must see: continuations of one token share the pass of their prompt."""
         rows = []
+        encode = functools.lru_cache(maxsize=2)(self.encode)  # a prompt is encoded once for all its continuations
         for number, request in enumerate(requests):
             shared: dict[tuple[int, ...], _Row] = {}
             for place, continuation in enumerate(request.continuations):
-                prompt, tokens = pair(self.encode, request.prompt, continuation)
+                prompt, tokens = pair(encode, request.prompt, continuation)
                 whole = (*prompt, *tokens)[-(self.context + 1) :]
                 tokens = tokens[-(len(whole) - 1) :]
                 seen = whole[: len(whole) - 1]

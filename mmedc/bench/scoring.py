@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from mmedc.bench.items import Item, read_items
 from mmedc.bench.likelihood import Likelihood, Request
 from mmedc.bench.protocols import Protocol, choices_of, few_shot
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
 from mmedc.errors import RecipeError
-from mmedc.recipe import recipe_file
-from mmedc.settings import Part, apply_setting, checked
-from mmedc.yamlfile import YamlFile, read_yaml
+from mmedc.recipe import Paths, read_part
+from mmedc.settings import Part
 
 Normal = Literal["sum", "characters", "bytes"]
-Paths = Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v), Field(min_length=1)]
 
 
 class Bench(Part):
@@ -46,15 +44,7 @@ class Bench(Part):
 
 def read_bench(path: str, sets: list[str] | None = None) -> Bench:
     """Read the benchmark of the recipe `path`: its `bench` part, or the whole file. Raises: RecipeError."""
-    yaml = read_yaml(recipe_file(path), RecipeError)
-    if not isinstance(yaml.data, dict):
-        raise RecipeError(f"{yaml.path}: a benchmark is a mapping of keys to values; docs/scoring.md has them all")
-    if isinstance(yaml.data.get("bench"), dict):
-        lines = {key[1:]: line for key, line in yaml.lines.items() if key[:1] == ("bench",)}
-        yaml = YamlFile(yaml.path, yaml.data["bench"], lines)
-    for setting in sets or []:
-        apply_setting(yaml, setting)
-    return checked(Bench, yaml)
+    return read_part(path, "bench", Bench, sets, "docs/scoring.md")
 
 
 @dataclass(frozen=True)

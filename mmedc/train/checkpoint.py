@@ -31,7 +31,7 @@ FILES, STATE = "files.json", "state.json"
 
 @dataclass
 class Keeper:
-    """Saves, finds and prunes the checkpoints of a run."""
+    """Saves and prunes the checkpoints of a run."""
 
     folder: Path
     settings: Checkpoints
@@ -77,12 +77,13 @@ class Keeper:
             if every is None or int(path.name.removeprefix("step-")) % every:
                 shutil.rmtree(path)
 
-    def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest checkpoint that is sound, with its state, or None; a damaged one is passed over."""
-        for path in reversed(_steps(self.folder)):
-            if not damage(path):
-                return path, json.loads((path / STATE).read_text())
-        return None
+
+def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the newest sound checkpoint in a folder of them, with its state, or None; a damaged one is passed over."""
+    for path in reversed(_steps(folder)):
+        if not damage(path):
+            return path, json.loads((path / STATE).read_text())
+    return None
 
 
 def _steps(folder: Path) -> list[Path]:

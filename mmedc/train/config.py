@@ -4,11 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mmedc.errors import RecipeError
 from mmedc.prompts import Style
-from mmedc.recipe import recipe_file
-from mmedc.settings import Part, apply_setting, checked
-from mmedc.yamlfile import YamlFile, read_yaml
+from mmedc.recipe import read_part
+from mmedc.settings import Part
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -209,13 +207,4 @@ def read_train(path: str, sets: list[str] | None = None) -> Train:
 
     Raises: RecipeError with file, line and key.
     """
-    file = recipe_file(path)
-    yaml = read_yaml(file, RecipeError)
-    if not isinstance(yaml.data, dict):
-        raise RecipeError(f"{file}: a training is a mapping of keys to values; docs/training.md has them all")
-    at = ("train",) if isinstance(yaml.data.get("train"), dict) else ()
-    for key in at:
-        yaml = YamlFile(yaml.path, yaml.data[key], {k[1:]: line for k, line in yaml.lines.items() if k[:1] == (key,)})
-    for setting in sets or []:
-        apply_setting(yaml, setting)
-    return checked(Train, yaml)
+    return read_part(path, "train", Train, sets, "docs/training.md")

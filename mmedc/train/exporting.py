@@ -42,7 +42,7 @@ def export(where: Path, folder: Path) -> Path:
 
 def newest(run: Path) -> Path:
     """Return the newest sound checkpoint of a run. Raises: RequestError when there is none."""
-    found = checkpoint.Keeper(run / "checkpoints", Train.model_fields["checkpoints"].default).newest()
+    found = checkpoint.newest(run / "checkpoints")
     if found is None:
         raise RequestError(f"{run}: there is no sound checkpoint in {run / 'checkpoints'}")
     return found[0]

@@ -21,7 +21,7 @@ from mmedc.engine.run import Runner, Watcher
 from mmedc.engine.unit import Entry
 from mmedc.errors import MmedcError, RecipeError, WorkError
 from mmedc.storage import Store, is_local
-from mmedc.train.cells import cells_of, counts, shares
+from mmedc.train.cells import Cell, cells_of, counts, shares
 from mmedc.train.config import Train
 from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.loop import Prepared, Told
@@ -42,6 +42,11 @@ class Job:
     out: str
     corpora: Corpora
 
+    def cells(self) -> list[Cell]:
+        """Return the cells of the corpora, their tokens laid out on this machine."""
+        cache = Path(self.settings.data.cache or Path(self.out) / "tokens")
+        return cells_of(self.corpora, self.settings.data.held_out, cache)
+
     def prepare(self) -> Prepared:
         """Lay out the tokens on this machine and return what the loop needs. Raises: RecipeError."""
         settings, folder = self.settings, Path(self.out)
@@ -49,8 +54,7 @@ class Job:
         if settings.examples is not None:
             stream = _examples(settings, tokenizer)
             return Prepared(stream, HeldOut([], 0, settings.data.context), tokenizer, folder)
-        cache = Path(settings.data.cache or folder / "tokens")
-        cells = cells_of(self.corpora, settings.data.held_out, cache)
+        cells = self.cells()
         table = shares(cells, settings.data, settings.steps * settings.batch)
         identity = {
             "corpora": {name: manifest["digest"] for name, (_, manifest, _) in self.corpora.items()},
@@ -196,11 +200,10 @@ def _ray_work(config: dict[str, Any]) -> None:
 
 def _write_record(job: Job) -> None:
     """Leave in the run's folder what it was made from: settings, and the documents and tokens of each cell."""
-    cells = cells_of(job.corpora, job.settings.data.held_out, Path(job.settings.data.cache or Path(job.out) / "tokens"))
     record = {
         "settings": job.settings.model_dump(mode="json"),
         "corpora": {name: [url, manifest["digest"]] for name, (url, manifest, _) in job.corpora.items()},
-        "cells": counts(cells),
+        "cells": counts(job.cells()),
     }
     Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))
     tokenizer = open_tokenizer(job.settings.tokenizer)

@@ -90,7 +90,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
     keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, group)
     record = {"data": prepared.stream.record(), "batch": settings.batch, "steps": settings.steps}
     first = 0
-    if found := keeper.newest():
+    if found := checkpoint.newest(keeper.folder):
         path, state = found
         checkpoint.check_same(state["record"], record, prepared.folder)
         checkpoint.load(path, model, optimizer)
