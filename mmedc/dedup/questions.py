@@ -51,10 +51,13 @@ class Questions:
     characters: int
     """The same in scripts without spaces."""
 
-    @property
-    def digest(self) -> list[Any]:
-        """What a result depends on: names, sizes and times of change of the files, and the lengths."""
-        return [[(one.name, one.bytes, one.version) for one in self.inputs], self.words, self.characters]
+    @functools.cached_property
+    def digest(self) -> str:
+        """What a result depends on: the questions and the lengths."""
+        whole = hashlib.sha256(repr((self.words, self.characters)).encode())
+        for one in self.read():
+            whole.update(repr((one.place, one.text, one.options)).encode("utf-8", "surrogatepass"))
+        return whole.hexdigest()
 
     def read(self) -> list[Question]:
         """Return the questions, each once, in the order of the files."""

@@ -4,6 +4,7 @@ A step measures, adds columns and says in `dropped_by` or `rejected_by` what sho
 only the chain removes rows, and it counts each one.
 """
 
+import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ import pyarrow.compute as pc
 from mmedc.document import RAW, SCRATCH, set_column
 from mmedc.engine import slot
 from mmedc.errors import AccountingError, RecipeError
-from mmedc.words import mix
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -259,17 +259,17 @@ def _gone(batch: pa.RecordBatch, step: str, fate: str) -> list[dict[str, Any]]:
     return gone
 
 
-def ledger(gone: list[dict[str, Any]], unit: str) -> pa.Table:
-    """Return the rows that went from `unit` as a `GONE` table, texts left on a sample of each reason.
+def ledger(gone: list[dict[str, Any]]) -> pa.Table:
+    """Return the rows that went from a unit as a `GONE` table, texts left on a sample of each reason.
 
-    The sample is drawn by a hash of unit and ordinal, so that it does not depend on batches or order.
+    The sample is drawn by a hash of what the rows are called, so that it does not depend on batches, order or the
+    files' times of change.
     """
-    seed = np.uint64(int.from_bytes(unit.encode()[-8:].rjust(8, b"\0"), "big"))
-    draws = mix(np.array([row["ordinal"] for row in gone], np.uint64) ^ seed)
     best: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for index, (row, draw) in enumerate(zip(gone, draws.tolist(), strict=True)):
-        row["draw"] = draw
-        best.setdefault((row["step"], row["reason"]), []).append((draw, index))
+    for index, row in enumerate(gone):
+        name = f"{row['provenance']}\0{row['locator']}".encode("utf-8", "surrogatepass")
+        row["draw"] = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
+        best.setdefault((row["step"], row["reason"]), []).append((row["draw"], index))
     sampled = {index for drawn in best.values() for _, index in sorted(drawn)[:SAMPLES]}
     for index, row in enumerate(gone):
         row["sample"] = index in sampled

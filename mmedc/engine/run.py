@@ -101,7 +101,7 @@ def run_unit(one: Pass, unit: Unit, store: Store, said: Said, isolate: bool = Tr
         gone += produced.gone
         add_funnel(funnel, produced.funnel)
     result: Result = one.work.finish(unit, batches)
-    result.tables["gone"] = ledger(gone, unit.id)
+    result.tables["gone"] = ledger(gone)
     result.funnel = funnel
     return commit(store, one.folder, unit, result, begun)
 
