@@ -103,7 +103,7 @@ def broken() -> bytes:
         "gemeinsam in ein Räuberhaus einziehen. Auf ihrem Weg erleben sie allerlei Abenteuer und halten zusammen. "
     )
     bomb = gzip.compress(b"<p>" + b" " * (24 << 20), 9, mtime=0)
-    deep = "<div>" * 3000 + "<p>nested</p>" + "</div>" * 3000
+    deep = "<div>" * 3000 + "<p>fever, cough and asthma, nested</p>" + "</div>" * 3000
     records = [
         record(f"{site}/missing", http(b"<html><body>Not found</body></html>", status=404)),
         record(f"{site}/logo.png", http(b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmedc.models import find_model
 from mmedc.policy import Policy, read_policy
 from mmedc.steps.extract import trafilatura_text
-from mmedc.steps.gate import Gate, source_bound
+from mmedc.steps.gate import Gate, source_bound, without_scripts
 from mmedc.steps.glance import Glance, text_counter
 from mmedc.steps.medical import matcher
 from mmedc.steps.normalise import normalise
@@ -118,3 +118,37 @@ def test_a_glance_judges_a_large_page_by_its_main_text(policy: Policy) -> None:
     dropped = Glance(str(find_model("lid")), policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
     assert dropped.to_pylist() == ["few_terms", "low_density", None, "other_language", None]
     assert text_counter(policy)(trafilatura_text(pages[2]) or "")
+
+
+@pytest.mark.parametrize(
+    ("page", "left"),
+    [
+        ("<p>a</p><script src=x>fever</script><p>b</p>", "<p>a</p> <p>b</p>"),
+        ("a<style>fever</style>b<style media=print>cough</style>c", "a b c"),
+        ('<script type="application/ld+json">{"articleBody": "fever"}</script>b', None),
+        ("a<script>fever", None),  # without its end it is all left
+        ("a</script>fever", "a fever"),
+        ("<!-- <script> -->fever<script>cough</script>b", "<!-- <script> -->fever b"),
+        ("<style-guide>fever</style-guide></style>b", "<style-guide>fever</style-guide> b"),
+        ("<SCRIPT>fever</SCRIPT>", None),  # rare, and a bound all the same
+    ],
+)
+def test_scripts_and_styles_are_cut_out(page: str, left: str | None) -> None:
+    shown = without_scripts(page.encode()).decode()
+    if left is None:
+        assert "fever" in shown
+    else:
+        assert shown == left
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("left " * 900 + "fever, cough, chest pain", True),
+        ("chest " * 900 + "fever, cough, " + "x " * 900 + "pain", False),
+        ("pain " * 900 + "fever, cough and a chest", True),
+        ("Patienten: обструктивная " + "x " * 100 + "болезнь лёгких, кашель, астма", True),
+    ],
+)
+def test_the_words_of_a_term_stand_near_one_another(text: str, passes: bool) -> None:
+    assert BOUNDS["balanced"](text.encode()) is passes

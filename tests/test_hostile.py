@@ -33,6 +33,7 @@ from tests.warcs import html, http, packed, page, record
 ROOT = Path(__file__).parent.parent
 MB = 1 << 20
 TEXT = ["The patient was treated for hypertension and diabetes; blood pressure fell under therapy. " * 4] * 6
+WORDS = b"hypertension, diabetes, fever, cough and asthma"
 GOOD = html("Hypertension", TEXT)
 
 
@@ -55,10 +56,10 @@ def fates(source: dict[str, Any], policy: Policy, folder: Path, **limits: Any) -
 
 
 PAGES: dict[str, tuple[bytes, str]] = {
-    "1,001 nested elements": (b"<div>" * 1001 + b"x" + b"</div>" * 1001, "too_deep"),
-    "200,000 nested elements (2.2 MB)": (b"<div>" * 200_000 + b"x" + b"</div>" * 200_000, "too_many_nodes"),
-    "100,000 nested elements without an end": (b"<b>" * 100_000, "too_deep"),
-    "400,000 line breaks": (b"<br>" * 400_000, "too_many_nodes"),
+    "1,001 nested elements": (b"<div>" * 1001 + WORDS + b"</div>" * 1001, "too_deep"),
+    "200,000 nested elements (2.2 MB)": (b"<div>" * 200_000 + WORDS + b"</div>" * 200_000, "too_many_nodes"),
+    "100,000 nested elements without an end": (b"<b>" * 100_000 + WORDS, "too_deep"),
+    "400,000 line breaks": (b"<br>" * 400_000 + WORDS, "too_many_nodes"),
     "30,000 scripts without an end": (b"<script>" * 30_000, "gate"),
     "a page of 5 MB on one line": (b"<p>" + b"word " * MB, "too_large"),
     "one element with 20,000 attributes": (b"<p " + b"".join(b"a%d=1 " % n for n in range(20_000)) + b">x", "gate"),

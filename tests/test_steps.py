@@ -109,6 +109,27 @@ def test_languages(policy: Policy, text: str, lang: str) -> None:
     assert 0 < scores[0].as_py() <= 1
 
 
+def test_the_language_of_a_page_is_that_of_its_text_and_not_of_its_menu(policy: Policy) -> None:
+    menu = "Home | About us | Contact | Search this site | Terms of use and privacy | Sign in | Site map\n" * 3
+    text = "Больной жалуется на головную боль и тошноту в течение трёх дней после приёма лекарства. " * 20
+    langs, scores = identifier(str(find_model("lid")), policy)(one(menu + text))
+    assert langs[0].as_py() == "ru" and scores[0].as_py() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("english", "spanish", "lang", "share"), [(5, 1, "en", 0.8), (1, 5, "es", 0.8), (3, 2, "en", 0.6)]
+)
+def test_a_page_in_two_languages_is_judged_by_its_lines(
+    policy: Policy, english: int, spanish: int, lang: str, share: float
+) -> None:
+    """Lines of both in turn: the language is that of most of the text, its score about its share."""
+    lines = ["The patient was admitted to hospital with chest pain."] * english
+    lines += ["El paciente presenta fiebre y dolor de cabeza desde ayer."] * spanish
+    langs, scores = identifier(str(find_model("lid")), policy)(one("\n".join(lines * 6)))
+    assert langs[0].as_py() == lang
+    assert scores[0].as_py() == pytest.approx(share, abs=0.15)
+
+
 def test_language_does_not_depend_on_neighbours(policy: Policy) -> None:
     identify = identifier(str(find_model("lid")), policy)
     several = ["", "Больной\nжалуется", "患者", "x" * 5000, "12 34"]

@@ -23,6 +23,7 @@ from mmedc.steps.gate import Gate
 from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
 from mmedc.steps.medical import Medical
+from mmedc.steps.nesting import Nesting
 from mmedc.steps.normalise import Normalise
 from mmedc.steps.perplexity import Perplexity
 from mmedc.steps.privacy import Private
@@ -36,8 +37,9 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     model = _model("lid", recipe).path
     steps: list[Step] = [
         Block(read_words("block/host_words.txt", recipe.filters), recipe.block),
-        Decode(recipe.limits.html_depth, recipe.limits.html_nodes),
+        Decode(),
         Gate(policy),
+        Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
         Glance(model, policy),
         Extract(recipe.extract),
         Normalise(),

@@ -1,7 +1,6 @@
 """Bytes to characters: which charset a page is really in, whatever it says."""
 
 import codecs
-import functools
 import re
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,13 +23,6 @@ _MARKS = tuple(bom for bom, _ in BOMS)
 META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 META_BYTES = 4096  # HTML asks for the first 1,024 (WHATWG HTML 13.2.3.2); pages are later than that
 ESCAPES = (b"\x1b$", b"\x1b(")  # ISO-2022-JP is made of ASCII bytes
-TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,30})")
-RAW_TEXT = (b"script", b"style", b"textarea", b"title")  # what looks like a tag in them is none
-UNNESTED = frozenset(
-    b"area base br col embed hr img input link meta param source track wbr "  # void (WHATWG HTML, 13.1.2)
-    b"p li dt dd tr td th thead tbody tfoot option optgroup colgroup rt rp html head body".split()  # end left out
-)
-"""Elements whose start tags need no end tag, so that they say nothing of depth."""
 MAX_BROKEN = 0.02  # share of characters that may be undecodable
 MAX_NUL = 0.1  # share of NUL bytes from which a page is no text
 
@@ -39,28 +31,22 @@ MAX_NUL = 0.1  # share of NUL bytes from which a page is no text
 class Decode:
     """Decodes payloads into `html` (pages) or `text` (plain text); rows with text pass through.
 
-    A page of more than `html_nodes` tags, or nested deeper than `html_depth`, is rejected before a
-    parser sees it: parsers take quadratic time over depth.
-
     In order: byte-order mark; the escapes of ISO-2022; UTF-8 where every byte is valid as such, since
     text in another charset hardly ever is; the charset of the server, then of the page, where all bytes
-    are valid in it; detection. Rejected: `undecodable`, `binary`, `too_deep`, `too_many_nodes`.
+    are valid in it; detection. Rejected: `undecodable`, `binary`.
     """
 
-    html_depth: int = 1_000
-    html_nodes: int = 300_000
     name: ClassVar[str] = "decode"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform; it adds `html`."""
-        return functools.partial(_decode, depth=self.html_depth, nodes=self.html_nodes)
+        return _decode
 
 
-def _decode(batch: pa.RecordBatch, depth: int, nodes: int) -> pa.RecordBatch:
+def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
     ordinals = batch.column("ordinal").to_pylist()
     payloads, charsets = batch.column("payload"), batch.column("charset").to_pylist()
-    kinds = batch.column("content_type").to_pylist()
     rejected: list[str | None] = [None] * len(ordinals)
     decoded: list[bytes | None] = [None] * len(ordinals)
     changed = False
@@ -75,9 +61,6 @@ def _decode(batch: pa.RecordBatch, depth: int, nodes: int) -> pa.RecordBatch:
             text, problem = decode_page(payload, charsets[index])
             decoded[index] = None if text is None else text.encode("utf-8", "replace")
             rejected[index] = problem if text is None else None
-        page = decoded[index]
-        if page is not None and kinds[index] != "text/plain" and page.count(b"<") > depth:
-            rejected[index] = _overgrown(page, depth, nodes)
     # Most pages are UTF-8 as they lie: their bytes are taken over, and no text is made of them yet.
     pages = (pa.array(decoded, pa.large_binary()) if changed else payloads).cast(pa.large_string())
     is_text = pc.equal(batch.column("content_type"), "text/plain").fill_null(False)
@@ -87,31 +70,6 @@ def _decode(batch: pa.RecordBatch, depth: int, nodes: int) -> pa.RecordBatch:
         pages = pc.if_else(is_text, pa.scalar(None, pa.large_string()), pages)
     batch = set_column(batch, "html", pages)
     return set_column(batch, "rejected_by", pa.array(rejected, pa.string()))
-
-
-def _overgrown(page: bytes, depth: int, nodes: int) -> str | None:
-    """Return why a page has too many tags or nests too deep, or None; linear in its tags."""
-    tags = page.count(b"<")
-    if tags > nodes:
-        return f"too_many_nodes: {tags:,} tags, at most {nodes:,} are parsed"
-    lower, level, tag = page.lower(), 0, TAG.search(page)
-    while tag:
-        name, end = tag.group(2).lower(), tag.end()
-        if name in UNNESTED:
-            pass
-        elif tag.group(1):
-            level = max(0, level - 1)
-        elif name in RAW_TEXT:
-            end = lower.find(b"</" + name, end)
-            if end < 0:
-                break
-            level += 1
-        else:
-            level += 1
-        if level > depth:
-            return f"too_deep: elements nest over {depth:,} levels"
-        tag = TAG.search(page, end)
-    return None
 
 
 def _is_plain_utf8(payload: bytes) -> bool:

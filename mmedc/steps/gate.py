@@ -2,8 +2,10 @@
 
 The text of a page is, but for the order of its parts, a part of its source. So the terms that could
 be put together from the words of the source bound those of the text from above, and a page below the
-policy's loosest limit is below it in the end. The bound is cheap because it looks at bytes: ASCII
-case and punctuation are folded by one table, then two automata find the words of all lexicons.
+policy's loosest limit is below it in the end. The bound is cheap because it looks at bytes: scripts
+and styles are cut out, ASCII case and punctuation are folded by one table, then two automata find the
+words of all lexicons. Of a term of several words only the longest is looked for; the others are
+looked up around it when the page might pass.
 
 It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`) nor made
 by scripts; entities, widths, combining marks and invisible characters are resolved where a page has
@@ -11,10 +13,10 @@ any. The words of a term may stand in any order within 1,000 bytes. benchmarks/g
 what is lost.
 """
 
+import functools
 import re
-from bisect import bisect
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html.entities import name2codepoint
 from typing import Any, ClassVar, NamedTuple
@@ -31,31 +33,40 @@ from mmedc.steps.normalise import INVISIBLE
 from mmedc.words import is_unspaced
 
 NEAR_BYTES = 1_000  # of source, within which the words of a term stand
-_ASCII = bytes(range(128))
-_CONTROLS = bytes(code for code in range(128) if (code < 32 and code not in b"\t\n\v\f\r") or code == 127)
+_UNSHOWN = ((b"<script", b"</script>"), (b"<style", b"</style>"))
+_AFTER_NAME = (b">", b" ", b"\n", b"\t", b"\r", b"/")
+_HEAD_BYTES = 200  # of a start tag, in which its type stands
 
 
 def _table(beyond_ascii: bool) -> bytes:
-    """Return a table for `bytes.translate`: ASCII in lower case, all that is no letter or digit a space."""
+    """Return a table for `bytes.translate`: ASCII in lower case, controls NUL, all else that is no word a space."""
     folds = bytes(code if chr(code).isalnum() else 32 for code in range(128)).lower()
-    return folds + (bytes(range(128, 256)) if beyond_ascii else b" " * 128)
+    controls = bytes(
+        0 if code == 127 or (code < 32 and code not in b"\t\n\v\f\r") else folds[code] for code in range(128)
+    )
+    return controls + (bytes(range(128, 256)) if beyond_ascii else b" " * 128)
 
 
 ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 
-ENTITY = re.compile(rb"(&(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
-ODD = re.compile(
-    rb"\xc2[\x80-\x9f\xad]"  # C1 controls, soft hyphen
-    rb"|\xe2\x80[\x8b-\x91\xaa-\xae]|\xe2\x81[\xa0-\xaf]"  # invisible characters, typographic hyphens
-    rb"|\xef(?:\xac[\x80-\x86]|\xbb\xbf)"  # ligatures, byte-order mark
-    rb"|\xef(?:\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # widths
-)
-"""UTF-8 of characters that folding changes; looked for first in what is not ASCII, which is shorter."""
-MARK = re.compile(
-    rb"[\xcc\xcd][\x80-\xbf]|\xe3\x82[\x99\x9a]"  # combining; voicing of Kana
-    rb"|\xe1[\x84-\x87][\x80-\xbf]|\xd9[\x93-\x95]"  # Hangul Jamo, Arabic madda and hamza
-    rb"|\xe0(?:\xa4\xbc|\xa5[\x98-\x9f])"  # Devanagari nukta
-)
+ENTITY = re.compile(rb"(&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
+ODD = {  # by the first byte, which is looked for first
+    b"\xc2": re.compile(rb"\xc2[\x80-\x9f\xad]"),  # C1 controls, soft hyphen
+    b"\xe2": re.compile(rb"\xe2(?:\x80[\x8b-\x91\xaa-\xae]|\x81[\xa0-\xaf])"),  # invisible, typographic hyphens
+    b"\xef": re.compile(
+        rb"\xef(?:\xac[\x80-\x86]|\xbb\xbf"  # ligatures, byte-order mark
+        rb"|\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # widths
+    ),
+}
+"""UTF-8 of characters that folding changes."""
+MARK = {
+    b"\xcc": re.compile(rb"\xcc[\x80-\xbf]"),  # combining
+    b"\xcd": re.compile(rb"\xcd[\x80-\xbf]"),
+    b"\xe3": re.compile(rb"\xe3\x82[\x99\x9a]"),  # voicing of Kana
+    b"\xe1": re.compile(rb"\xe1[\x84-\x87][\x80-\xbf]"),  # Hangul Jamo
+    b"\xd9": re.compile(rb"\xd9[\x93-\x95]"),  # Arabic madda and hamza
+    b"\xe0": re.compile(rb"\xe0(?:\xa4\xbc|\xa5[\x98-\x9f])"),  # Devanagari nukta
+}
 """UTF-8 of characters that the normal form composes with the one before, or takes apart."""
 
 
@@ -65,7 +76,7 @@ class Gate:
 
     policy: Policy
     name: ClassVar[str] = "gate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -77,39 +88,72 @@ class Gate:
             dropped: list[str | None] = [None] * len(ordinals)
             for index, ordinal in enumerate(ordinals):
                 slot.mark(ordinal)
-                source = (pages if pages[index].is_valid else texts)[index].as_buffer()
-                if source is not None and not enough(source.to_pybytes()):
+                page, text = pages[index].as_buffer(), texts[index].as_buffer()
+                source = text.to_pybytes() if text is not None else None
+                if page is not None:
+                    source = without_scripts(page.to_pybytes())
+                if source is not None and not enough(source):
                     dropped[index] = "gate"
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
         return transform
 
 
+def without_scripts(page: bytes) -> bytes:
+    """Return a page without its scripts and styles, but for JSON-LD, whose text extractors take.
+
+    From each end tag back to the nearest start tag before it; both as nearly all pages write them, in lower case.
+    """
+    for start, end in _UNSHOWN:
+        parts, at = [], 0
+        while (close := page.find(end, at)) >= 0:
+            begun = page.rfind(start, at, close)
+            after = begun + len(start)
+            cut = (
+                begun >= 0
+                and page.startswith(_AFTER_NAME, after)
+                and b"ld+json" not in page[after : after + _HEAD_BYTES]
+            )
+            parts.append(page[at : begun if cut else close])
+            at = close + len(end)
+        if parts:
+            page = b" ".join((*parts, page[at:]))
+    return page
+
+
 def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     """Return a function that tells whether a source (UTF-8) may hold enough terms of some language."""
     terms = _Terms(policy)
-    in_ascii = [word for word in terms.words if word.bounded and word.text.isascii()]
-    ascii_words = _automaton([f" {word.text} ".encode() for word in in_ascii])
+    in_ascii = [word for word in terms.keys if word.plain]
+    ascii_words = _automaton([b" %b " % word.text.encode() for word in in_ascii])
     written: dict[bytes, list[_Word]] = defaultdict(list)
-    for word in terms.words.difference(in_ascii):
-        for form in {word.text, word.text.upper(), word.text.capitalize(), word.text.title()}:
-            written[form.encode().translate(ALL_BYTES)].append(word)
+    for word in terms.keys:
+        if not word.plain:
+            for form in _written(word):
+                written[form].append(word)
     other_words, owners = _automaton(list(written)), list(written.values())
-    anywhere = any(pattern.isascii() for pattern in written)
+    signs = _signs(written)
 
     def enough(source: bytes) -> bool:
         source = _plain(source)
+        view = _View(source)
+        in_view = ascii_words.find_matches_as_indexes(view.in_ascii, overlapping=True)
+        found = {in_ascii[index] for index in {index for index, _, _ in in_view}}
+        others = []
+        if any(sign in source for sign in signs):
+            others = other_words.find_matches_as_indexes(view.whole, overlapping=True)
+            for index in {index for index, _, _ in others}:
+                found.update(owners[index])
+        if not terms.reached(found, lambda *_: True):
+            return False
         places: dict[_Word, list[int]] = defaultdict(list)
-        view = b" %b " % source.translate(ONLY_ASCII, _CONTROLS)
-        for index, start, _ in ascii_words.find_matches_as_indexes(view, overlapping=True):
+        for index, start, _ in in_view:
             places[in_ascii[index]].append(start)
-        if anywhere or not source.isascii():
-            view = source.translate(ALL_BYTES, _CONTROLS)
-            for index, start, end in other_words.find_matches_as_indexes(view, overlapping=True):
-                for word in owners[index]:
-                    if not word.bounded or _bounded(view, start, end):
-                        places[word].append(start)
-        return terms.reached(places)
+        for index, start, end in others:
+            for word in owners[index]:
+                if not word.bounded or _bounded(view.whole, start, end):
+                    places[word].append(start)
+        return terms.reached(places, lambda key, more: view.near(places[key], more))
 
     return enough
 
@@ -118,11 +162,79 @@ def _automaton(patterns: list[bytes]) -> Any:
     return ahocorasick_rs.BytesAhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.DFA)
 
 
+def _signs(patterns: Iterable[bytes]) -> list[bytes]:
+    """Return few strings of which every pattern holds one: without them there is nothing to look for.
+
+    Bytes beyond ASCII where all patterns have some, the fewest that greed finds.
+    """
+    left = [frozenset(byte for byte in pattern if byte > 127) for pattern in patterns]
+    signs = []
+    while left:
+        common = Counter(byte for pattern in left for byte in pattern).most_common(1)
+        if not common or not all(left):
+            return [b""]
+        byte = common[0][0]
+        signs.append(bytes([byte]))
+        left = [pattern for pattern in left if byte not in pattern]
+    return signs
+
+
 class _Word(NamedTuple):
     """A word of a lexicon; bounded: the rule finds it as a whole word only."""
 
     text: str
     bounded: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is found between spaces, where all that is not ASCII is a space."""
+        return self.bounded and self.text.isascii()
+
+
+@functools.cache
+def _written(word: _Word) -> list[bytes]:
+    """Return how a word stands in the folded bytes of a source, which have ASCII in lower case only."""
+    forms = {word.text, word.text.upper(), word.text.capitalize(), word.text.title()}
+    return sorted({form.encode().translate(ALL_BYTES) for form in forms})
+
+
+class _View:
+    """The folded bytes of a source: with only its ASCII, and whole."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+        self.in_ascii = b" %b " % source.translate(ONLY_ASCII)
+        self._bare = b"\0" in self.in_ascii
+        if self._bare:  # controls are invisible
+            self.in_ascii = self.in_ascii.replace(b"\0", b"")
+
+    @functools.cached_property
+    def whole(self) -> bytes:
+        """All bytes, those beyond ASCII as they are."""
+        view = self._source.translate(ALL_BYTES)
+        return view.replace(b"\0", b"") if self._bare else view
+
+    def near(self, places: list[int], words: tuple[_Word, ...]) -> bool:
+        """Tell whether all words stand near some of the places (in order): tags between them may be long."""
+        windows: list[tuple[int, int]] = []
+        for place in places:
+            low, high = max(place - NEAR_BYTES, 0), place + NEAR_BYTES
+            if windows and low <= windows[-1][1]:
+                windows[-1] = windows[-1][0], high
+            else:
+                windows.append((low, high))
+        return any(all(self._holds(word, low, high) for word in words) for low, high in windows)
+
+    def _holds(self, word: _Word, low: int, high: int) -> bool:
+        if word.plain:
+            return self.in_ascii.find(b" %b " % word.text.encode(), low, high) >= 0
+        for form in _written(word):
+            at = self.whole.find(form, low, high)
+            while at >= 0 and word.bounded and not _bounded(self.whole, at, at + len(form)):
+                at = self.whole.find(form, at + 1, high)
+            if at >= 0:
+                return True
+        return False
 
 
 class _Terms:
@@ -130,40 +242,23 @@ class _Terms:
 
     def __init__(self, policy: Policy) -> None:
         self.floors = [floor_of(language.limits) for language in policy.languages.values()]
-        self._single: dict[_Word, list[tuple[int, int]]] = defaultdict(list)
-        self._several: dict[_Word, list[tuple[int, int, frozenset[_Word]]]] = defaultdict(list)
+        self.keys: dict[_Word, list[tuple[int, int, tuple[_Word, ...]]]] = defaultdict(list)
+        """By the longest word of a term, which is the rarest: (language, term, its other words)."""
         for number, language in enumerate(policy.languages.values()):
             light = set(language.stopwords)
             for term, form, bounded in forms_of(language, policy.rule):
-                words = _words(form, light, bounded)
-                if len(words) == 1:
-                    self._single[next(iter(words))].append((number, term))
-                else:
-                    for word in words:
-                        self._several[word].append((number, term, words))
-        self.words = {*self._single, *self._several}
+                words = sorted(_words(form, light, bounded), key=lambda word: (-len(word.text), word))
+                if words:
+                    self.keys[words[0]].append((number, term, tuple(words[1:])))
 
-    def reached(self, places: dict[_Word, list[int]]) -> bool:
-        """Tell whether the words found, each at its places in order, make enough terms of some language."""
+    def reached(self, found: Iterable[_Word], near: Callable[[_Word, tuple[_Word, ...]], bool]) -> bool:
+        """Tell whether the keys found, with their other words near, make enough terms of some language."""
         terms: list[set[int]] = [set() for _ in self.floors]
-        for word in places:
-            for number, term in self._single.get(word, ()):
-                terms[number].add(term)
-            for number, term, words in self._several.get(word, ()):
-                if term not in terms[number] and words <= places.keys() and _near([places[one] for one in words]):
+        for key in found:
+            for number, term, others in self.keys[key]:
+                if term not in terms[number] and (not others or near(key, others)):
                     terms[number].add(term)
         return reached(terms, self.floors)
-
-
-def _near(places: list[list[int]]) -> bool:
-    """Tell whether somewhere all words stand near one another: tags between them may be long."""
-    rarest, *others = sorted(places, key=len)
-
-    def close(place: int, other: list[int]) -> bool:
-        at = bisect(other, place)
-        return any(abs(found - place) <= NEAR_BYTES for found in other[max(at - 1, 0) : at + 1])
-
-    return any(all(close(place, other) for other in others) for place in rarest)
 
 
 def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
@@ -204,10 +299,14 @@ def _plain(source: bytes) -> bytes:
         letters = {entity: char for entity in set(ENTITY.findall(source)) if (char := _letter(entity)) is not None}
         if letters:
             source = ENTITY.sub(lambda found: letters.get(found[1], found[0]), source)
-    beyond = b"" if source.isascii() else source.translate(None, _ASCII)
-    if MARK.search(beyond):  # is written with the character before it
-        return _plain_text(source)
-    return ODD.sub(lambda found: _plain_text(found[0]), source) if ODD.search(beyond) else source
+    if source.isascii():
+        return source
+    if any(first in source and mark.search(source) for first, mark in MARK.items()):
+        return _plain_text(source)  # a mark is written with the character before it
+    for first, odd in ODD.items():
+        if first in source:
+            source = odd.sub(lambda found: _plain_text(found[0]), source)
+    return source
 
 
 def _plain_text(text: bytes) -> bytes:
