@@ -246,17 +246,24 @@ def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def duplicates(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+def duplicates(
+    corpus: CorpusArgument,
+    lines: Annotated[bool, typer.Option("--lines", help="Lines that went from most documents instead.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print the largest and the loosest clusters of duplicates, to look at: who stayed, who went."""
     from mmedc.corpus.manifest import read_reject
 
-    rows = read_reject(corpus, "clusters", "it was built by an older version; build it again")
+    name, hint = "clusters", "it was built by an older version; build it again"
+    if lines:
+        name, hint = "lines", "put `lines: true` under the recipe's `dedup`"
+    rows = read_reject(corpus, name, hint)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    from mmedc.report.duplicates import cluster_tables
+    from mmedc.report.duplicates import cluster_tables, line_table
 
-    _console().print(cluster_tables(rows))
+    _console().print(line_table(rows) if lines else cluster_tables(rows))
 
 
 @app.command()

@@ -24,7 +24,7 @@ MEASURES: dict[str, str] = {
 }
 """Every measure, with its unit. A column of float32; null where it could not be computed."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SECTION = pa.struct([("offset", pa.int32()), ("title", pa.string())])
 
 DOCUMENT = pa.schema(
@@ -41,6 +41,7 @@ DOCUMENT = pa.schema(
         pa.field("tokens", pa.int32()),  # by the tokenizer that the manifest names
         pa.field("sections", pa.list_(SECTION)),  # where the source has them; offsets in characters
         pa.field("provenance", pa.string(), nullable=False),  # input file and record: `part-0.warc.gz#17`
+        pa.field("removed_chars", pa.int32()),  # of lines that went since other documents have them
         pa.field("bucket", pa.string()),  # of perplexity: head, middle, tail; null without a model
         *(pa.field(name, pa.float32()) for name in MEASURES),
     ],
@@ -79,3 +80,12 @@ def set_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordB
     """Return `batch` with column `name` set to `values`, replacing the one it had."""
     at = batch.schema.get_field_index(name)
     return batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)
+
+
+def edited_text(text: str, spans: list[tuple[int, int, str]]) -> str:
+    """Return `text` with each (start, stop, by) of `spans`, sorted and without overlap, replaced."""
+    pieces, end = [], 0
+    for start, stop, by in spans:
+        pieces += [text[end:start], by]
+        end = stop
+    return "".join([*pieces, text[end:]])

@@ -25,6 +25,10 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _switch(value: Any) -> Any:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 def _safe_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
         raise ValueError("use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
@@ -82,6 +86,19 @@ class Medical(Part):
     """A policy of `filters/policies/`, or the path of a policy file."""
 
 
+class Lines(Part):
+    """Which lines go from a text since other documents have them; each stays in the best of these."""
+
+    site: Annotated[int, Field(ge=0)] = 10
+    """Documents of a site that have a line of boilerplate; 0: never for that."""
+    corpus: Annotated[int, Field(ge=0)] = 50
+    """Documents of a language that have one, wherever they are from; 0: never for that."""
+    passage: Annotated[int, Field(ge=0)] = 100
+    """Words of a run of lines that other documents have, from which on it goes; 0: never for that."""
+    words: Annotated[int, Field(ge=3)] = 8
+    """A line of fewer words is not looked at. Two characters of scripts without spaces are a word."""
+
+
 class Dedup(Part):
     """How alike two documents must be for one to go."""
 
@@ -91,6 +108,8 @@ class Dedup(Part):
     """False: exact duplicates only."""
     against: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
     """Published corpora: what they have already goes."""
+    lines: Annotated[Lines | None, BeforeValidator(_switch)] = None
+    """Take out lines that many documents have; `true` for the usual limits."""
 
 
 class Decontaminate(Part):

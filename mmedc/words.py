@@ -184,6 +184,16 @@ class TextBatch:
                 result[low:high] = mix(value + (ends - starts)[low:high].astype(np.uint64))
         return result
 
+    @functools.cached_property
+    def text_hashes(self) -> U64:
+        """A 64-bit hash of the words of each text in their order, (D,); the same for equal words of any batch."""
+        offsets, hashes = self.word_offsets, self.word_hashes
+        powers, inverses = _powers(1 << len(hashes).bit_length())
+        with np.errstate(over="ignore"):
+            total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashes * powers[: len(hashes)], dtype=np.uint64)])
+            value = (total[offsets[1:]] - total[offsets[:-1]]) * inverses[offsets[:-1]]
+            return mix(value + np.diff(offsets).astype(np.uint64))
+
     def beginnings(self, size: int | None) -> U64:
         """Return a hash of each word's first `size` characters (of all of them for None), (W,)."""
         if size is None:

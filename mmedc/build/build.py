@@ -7,11 +7,13 @@ from typing import Any
 
 from mmedc.build.dedup import Dedup
 from mmedc.build.gather import gather_pass
+from mmedc.build.lines import line_passes, trimmed
 from mmedc.build.publish import keys_made_by, publish
 from mmedc.corpus.keys import Kept, PublishKeys, published_keys
 from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
 from mmedc.corpus.tokens import check_tokenizer
 from mmedc.dedup.clean import Decontaminate, Selected
+from mmedc.dedup.lines import Chosen
 from mmedc.dedup.questions import Questions, find_questions
 from mmedc.engine.commit import entries
 from mmedc.engine.run import WORK, Runner, Watcher, run_pass
@@ -137,26 +139,40 @@ class Build:
             clean = Decontaminate(self.questions, recipe.decontaminate.hits)
             yield Pass("decontaminate", key, clean, tuple(units), retries)
             selected = done["decontaminate"]
+        chosen = [
+            Chosen(number, entry.outputs["documents"], one.outputs["keep"], one.outputs.get("edits"))
+            for number, (entry, one) in enumerate(zip(gathered, selected, strict=True))
+        ]
+        sizes: list[dict[str, list[int]]] = [one.notes for one in selected]
+        if recipe.dedup.lines is not None:
+            for one in line_passes(
+                key, policy, tuple(recipe.sources), recipe.dedup.lines, chosen, sizes, done, retries
+            ):
+                key = one.key
+                yield one
+            chosen, sizes = trimmed(chosen, done["trim"])
         units = [
-            Unit(unit.id, unit.label, Kept(output, chosen.outputs["keep"]), output.bytes)
-            for unit, output, chosen in zip(units, keys, selected, strict=True)
+            Unit(unit.id, unit.label, Kept(output, one.keep), output.bytes)
+            for unit, output, one in zip(units, keys, chosen, strict=True)
         ]
         yield Pass("keys", digest_of(key, VERSIONS["keys"]), PublishKeys(), tuple(units), retries)
 
-        shards = self._shards(gathered, selected)
+        shards = self._shards(gathered, chosen, sizes)
         key = digest_of(key, recipe.publish.model_dump(), VERSIONS["publish"])
         units = [Unit(digest_of(shard.path), shard.path, shard, int(shard.high - shard.low)) for shard in shards]
         yield Pass("publish", key, Publish(recipe.publish.tokenizer), tuple(units), retries)
 
-    def _shards(self, gathered: list[Entry], selected: list[Entry]) -> list[ShardPlan]:
+    def _shards(
+        self, gathered: list[Entry], chosen: list[Chosen], sizes: list[dict[str, list[int]]]
+    ) -> list[ShardPlan]:
         """Return the files of the corpus: for each language and source as many as its bytes need, of even size."""
         stored = sum(entry.outputs["documents"].bytes for entry in gathered)
         plain = sum(entry.notes["text_bytes"] for entry in gathered)
         text_per_shard = self.recipe.publish.shard * (plain / stored if stored else 1.0)
         cells: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for number, entry in enumerate(selected):
+        for number, by_lang in enumerate(sizes):
             piece: Piece = self.gather.units[number].spec
-            for lang, (_, size) in entry.notes.items():
+            for lang, (_, size) in by_lang.items():
                 cells.setdefault((lang, piece.source), []).append((number, size))
         shards = []
         for (lang, source), parts in sorted(cells.items()):
@@ -164,14 +180,13 @@ class Build:
             count = max(1, -(-total // max(int(text_per_shard), 1)))
             for number in range(count):
                 low, high = total * number / count, total * (number + 1) / count
-                chosen, before = [], 0
+                mine, before = [], 0
                 for gather_unit, size in parts:
                     if before < high and before + size > low:
-                        documents = gathered[gather_unit].outputs["documents"]
-                        kept = selected[gather_unit].outputs
-                        chosen.append((documents, kept["keep"], kept.get("edits"), before))
+                        one = chosen[gather_unit]
+                        mine.append((one.documents, one.keep, one.edits, before))
                     before += size
-                shards.append(ShardPlan(lang, source, number, count, tuple(chosen), low, high))
+                shards.append(ShardPlan(lang, source, number, count, tuple(mine), low, high))
         return shards
 
 

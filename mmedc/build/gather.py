@@ -106,6 +106,7 @@ class Finish:
             "source": [piece.source] * rows,
             "kind": [piece.config.kind] * rows,
             "licence": [piece.config.licence] * rows,
+            "removed_chars": [0] * rows,
         }
         empty: dict[str, Any] = {"tokens": pa.int32(), "sections": pa.list_(SECTION)}
 

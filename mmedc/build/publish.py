@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from mmedc import __version__
 from mmedc.build.clusters import worst_clusters
+from mmedc.build.lines import commonest_lines, line_notes
 from mmedc.corpus.card import card
 from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
 from mmedc.corpus.passes import ShardPlan
@@ -59,7 +60,7 @@ def publish(
             }
         )
     funnel: Funnel = {}
-    passes = [step for step in ("gather", "select", "decontaminate") if step in done]
+    passes = [step for step in ("gather", "select", "decontaminate", "trim") if step in done]
     for step in passes:
         part: Funnel = {}
         for entry in done[step]:
@@ -84,6 +85,8 @@ def publish(
         index = index_of(questions)
         hits = sum(entry.outputs["found"].rows for entry in done["decontaminate"])
         manifest["contamination"] = {"questions": len(index.questions), "too_short": index.short, "hits": hits}
+    if "trim" in done:
+        manifest["lines"] = line_notes(done["trim"])
     old = json.loads(store.get(NAME)) if store.exists(NAME) else None
     if old is not None and old["build"] == manifest["build"] and old["digest"] == manifest["digest"]:
         return old  # type: ignore[no-any-return]
@@ -97,6 +100,7 @@ def publish(
         ("rejects/quarantine.parquet", quarantined(work, gone)),
         ("rejects/samples.parquet", sampled(work, gone)),
         ("rejects/clusters.parquet", worst_clusters(work, done["gather"], done["settle"])),
+        *([("rejects/lines.parquet", commonest_lines(work, done["trim"]))] if "trim" in done else []),
         *([("rejects/contamination.parquet", contamination(work, done))] if "decontaminate" in done else []),
     ):
         data, rows = parquet_bytes(Stream(table.schema, iter([table])))

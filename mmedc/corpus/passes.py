@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmedc.corpus.tokens import token_counter
-from mmedc.document import DOCUMENT
+from mmedc.document import DOCUMENT, edited_text
 from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.unit import Output, Result, Stream, Unit
@@ -180,7 +180,8 @@ class Publish:
 def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.Table:
     """Return the documents `rows` with parts of their texts replaced, and `chars` as they are then.
 
-    `edits` says (row, start, stop, by), sorted; other measures stay as they were taken, sections are forgotten.
+    `edits` says (row, start, stop, by), sorted. What goes without anything in its place is counted in `removed_chars`.
+    Other measures stay as they were taken, sections are forgotten.
     """
     mine = np.isin(rows, edits["row"].to_numpy())
     if not mine.any():
@@ -188,15 +189,15 @@ def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.
     spans: dict[int, list[tuple[int, int, str]]] = {}
     for edit in edits.to_pylist():
         spans.setdefault(edit["row"], []).append((edit["start"], edit["stop"], edit["by"]))
-    texts, chars, sections = (table[name].to_pylist() for name in ("text", "chars", "sections"))
+    names = ("text", "chars", "sections", "removed_chars")
+    columns = {name: table[name].to_pylist() for name in names}
     for at in np.flatnonzero(mine).tolist():
-        text, pieces, end = texts[at], [], 0
-        for start, stop, by in spans[int(rows[at])]:
-            pieces += [text[end:start], by]
-            end = stop
-        texts[at] = "".join([*pieces, text[end:]])
-        chars[at], sections[at] = float(len(texts[at])), None
-    for name, values in (("text", texts), ("chars", chars), ("sections", sections)):
+        parts = spans[int(rows[at])]
+        text = edited_text(columns["text"][at], parts)
+        removed = sum(stop - start for start, stop, by in parts if not by)
+        for name, value in zip(names, (text, float(len(text)), None, removed), strict=True):
+            columns[name][at] = value
+    for name, values in columns.items():
         field = table.schema.field(name)
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, field.type))
     return table

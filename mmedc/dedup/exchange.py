@@ -1,8 +1,8 @@
 """Exchange by key range, and the search for pairs within a range.
 
 Which document of a group stays is said by `rank`: what is published already, then the source that
-the recipe names first, then the longer text, then the id; so it does not depend on the order of
-anything that runs. Rank and place together order all rows.
+the recipe names first, then the better quality where a model scores it, then the longer text, then the id; so it
+does not depend on the order of anything that runs. Rank and place together order all rows.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,8 @@ class Exchange:
         rows = 0
         for part in unit.spec:
             table, places = self._read(part, store)
-            nodes.append(pa.table([self._ranks(table, part.corpus), places, table["sketch"]], schema=pa.schema(NODE)))
+            rank = ranks(table, self.sources, part.corpus is not None)
+            nodes.append(pa.table([rank, places, table["sketch"]], schema=pa.schema(NODE)))
             key, kind, row = keys_of(table, self.minhash)
             keys.append(key)
             kinds.append(kind)
@@ -92,17 +93,28 @@ class Exchange:
         kept = np.flatnonzero(reasons(table, self.policy).is_null().to_numpy(zero_copy_only=False))
         return table.take(kept), place_of(part.number, kept)
 
-    def _ranks(self, table: pa.Table, corpus: str | None) -> U64:
-        """Return ranks, lowest first: 8 bits of source, 24 of length (longest first), 32 of id."""
-        if corpus is None:
-            order = pc.index_in(table.column("source"), pa.array(self.sources)).to_numpy().astype(np.uint64)
-            order += np.uint64(1)
-        else:
-            order = np.zeros(table.num_rows, np.uint64)
-        chars = np.minimum(table.column("chars").to_numpy().astype(np.uint64), np.uint64(2**24 - 1))
-        tail = _first_u64(table.column("id"), 16) >> np.uint64(32)
-        ranks: U64 = (order << np.uint64(56)) | ((np.uint64(2**24 - 1) - chars) << np.uint64(32)) | tail
-        return ranks
+
+def ranks(table: pa.Table, sources: tuple[str, ...], published: bool = False) -> U64:
+    """Return the rank of each row, lowest first: 8 bits of source, 4 of quality, 20 of length, 32 of id.
+
+    Quality counts in tenths, the best first, and not where it is null; of equals the longer text comes first.
+    """
+    order = np.zeros(table.num_rows, np.uint64)
+    if not published:
+        order += pc.index_in(table.column("source"), pa.array(sources)).to_numpy().astype(np.uint64) + np.uint64(1)
+    tenths = np.zeros(table.num_rows, np.uint64)
+    if "quality" in table.schema.names:
+        quality = pc.fill_null(table.column("quality").cast(pa.float32()), 0.0).to_numpy()
+        tenths = (np.clip(quality, 0, 1) * np.float32(10)).astype(np.uint64)
+    chars = table.column("chars").to_numpy().astype(np.uint64)
+    fine = np.uint64(1 << 19)  # exact up to here, then in steps of 32 characters
+    length = np.where(chars < fine, chars, fine + (np.maximum(chars, fine) - fine) // np.uint64(32))
+    length = np.minimum(length, np.uint64(2**20 - 1))
+    tail = _first_u64(table.column("id"), 16) >> np.uint64(32)
+    found: U64 = np.minimum(order, np.uint64(255)) << np.uint64(56)
+    found |= (np.uint64(10) - tenths) << np.uint64(52)
+    found |= (np.uint64(2**20 - 1) - length) << np.uint64(32)
+    return found | tail
 
 
 def keys_of(table: pa.Table, minhash: bool) -> tuple[U64, U8, I64]:

@@ -1,4 +1,4 @@
-"""Tables of what was found twice: clusters of duplicates, and benchmark questions inside documents."""
+"""Tables of what was found twice: clusters of duplicates, lines, and benchmark questions inside documents."""
 
 from collections import Counter
 from typing import Any
@@ -50,4 +50,16 @@ def cluster_tables(rows: list[dict[str, Any]]) -> Group:
         document = Text(row["locator"]), Text(row["begins"])
         table.add_row(*head, alike, Text(row["fate"], style), row["lang"], *document)
         last = row["cluster"]
+    return Group(table)
+
+
+def line_table(rows: list[dict[str, Any]]) -> Group:
+    """Return the table of `mmedc duplicates --lines`: what went, from most documents first, and one of these."""
+    if not rows:
+        return Group(Text("no line went"))
+    table = Table("documents", box=None, pad_edge=False)
+    for column in ("why", "lang", "line", "gone from"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(f"{row['documents']:,}", row["why"], row["lang"], Text(row["line"]), Text(row["locator"]))
     return Group(table)

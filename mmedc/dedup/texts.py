@@ -1,0 +1,64 @@
+"""What passes over texts share: texts a few at a time, spans of them that go, rows of the ledger."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmedc.dedup.records import I64
+from mmedc.engine.chain import HEAD_CHARS
+from mmedc.engine.commit import read_rows
+from mmedc.engine.unit import Output
+from mmedc.storage import Store
+
+SLICE_CHARS = 1 << 20
+COLUMNS = ["id", "lang", "source", "kind", "locator", "provenance", "chars", "quality", "text"]
+
+EDIT = pa.schema([("row", pa.int64()), ("start", pa.int64()), ("stop", pa.int64()), ("by", pa.string())])
+"""Characters of a row's text that are replaced; sorted, without overlap."""
+
+Span = tuple[int, int, str]
+"""From which character to which, and what comes in their place."""
+
+
+def text_slices(store: Store, documents: Output, rows: I64) -> Iterator[tuple[I64, pa.Table]]:
+    """Yield (rows, table of COLUMNS) of about SLICE_CHARS characters of text each, for the sorted `rows`."""
+    for at, table in read_rows(store, documents, rows, COLUMNS):
+        sizes = np.array([len(text) for text in table["text"].to_pylist()])
+        part = np.cumsum(sizes) // SLICE_CHARS
+        starts = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]])).tolist()
+        for low, high in zip(starts, [*starts[1:], len(part)], strict=True):
+            yield at[low:high], table.slice(low, high - low)
+
+
+def joined(spans: list[Span]) -> list[Span]:
+    """Return the spans, sorted, those that touch made one."""
+    out: list[Span] = []
+    for low, high, by in sorted(spans):
+        if out and low <= out[-1][1]:
+            out[-1] = out[-1][0], max(high, out[-1][1]), out[-1][2] or by
+        else:
+            out.append((low, high, by))
+    return out
+
+
+def sizes_by_language(keep: pa.Table) -> dict[str, list[int]]:
+    """Return {lang: [rows, text bytes]} of a table with the columns `lang` and `bytes`."""
+    found = keep.group_by("lang").aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist()
+    return {row["lang"]: [row["bytes_count"], row["bytes_sum"]] for row in found}
+
+
+def gone_row(row: dict[str, Any], ordinal: int, step: str, reason: str, detail: str, sample: bool) -> dict[str, Any]:
+    """Return a document that goes, `row` of `text_slices`, as a row of the ledger."""
+    return {
+        "ordinal": ordinal,
+        **{name: row[name] for name in ("locator", "provenance", "lang")},
+        "step": step,
+        "fate": "dropped",
+        "reason": reason,
+        "detail": detail,
+        "sample": sample,
+        "text": row["text"][:HEAD_CHARS] if sample else None,
+        "draw": int(row["id"][:16], 16),
+    }
