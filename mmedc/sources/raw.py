@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from mmedc.document import RAW
 
-BATCH_ROWS = 64
-BATCH_BYTES = 8 << 20
+BATCH_ROWS = 256
+BATCH_BYTES = 16 << 20
 
 
 @dataclass

@@ -30,7 +30,7 @@ from mmedc.engine.chain import Transform
 from mmedc.policy import LanguagePolicy, Policy
 from mmedc.steps.medical import folded, free, inside_words, width
 from mmedc.steps.normalise import INVISIBLE
-from mmedc.words import is_unspaced
+from mmedc.words import in_word
 
 NEAR_BYTES = 1_000  # of source, within which the words of a term stand
 _UNSHOWN = ((b"<script", b"</script>"), (b"<style", b"</style>"))
@@ -326,11 +326,16 @@ def _letter(entity: bytes) -> bytes | None:
     return char.encode() if char.isalnum() or INVISIBLE.match(char) or char in "-‐‑./" else None
 
 
+_WORD = bytes(in_word(chr(code)) for code in range(128)) + bytes([2]) * 128  # 2: look at the character
+
+
 def _bounded(view: bytes, start: int, end: int) -> bool:
-    """Tell whether a word ends at both ends of a match in UTF-8; see `mmedc.steps.medical.free`."""
-    first = view[start : start + 4].decode("utf-8", "ignore")[:1]
-    last = view[max(end - 4, 0) : end].decode("utf-8", "ignore")[-1:]
-    before = view[max(start - 4, 0) : start].decode("utf-8", "ignore")[-1:]
-    after = view[end : end + 4].decode("utf-8", "ignore")[:1]
-    ends = (before, first), (after, last)
-    return all(not out or is_unspaced(own) or free(out + own, 0, 1) for out, own in ends)
+    """Tell whether words end at both ends of a match in UTF-8; see `mmedc.steps.medical.free`."""
+    before, after = _WORD[view[start - 1]] if start else 0, _WORD[view[end]] if end < len(view) else 0
+    if not (before or after):
+        return True
+    if before == _WORD[view[start]] == 1 or after == _WORD[view[end - 1]] == 1:
+        return False
+    ends = (view[max(start - 4, 0) : start], view[start : start + 4]), (view[end - 4 : end], view[end : end + 4])
+    around = [left.decode("utf-8", "ignore")[-1:] + right.decode("utf-8", "ignore")[:1] for left, right in ends]
+    return all(free(pair, 0, len(pair) - 1) for pair in around)

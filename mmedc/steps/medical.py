@@ -172,7 +172,12 @@ def width(text: str) -> str:
 
     Case is left as it is.
     """
-    text = unicodedata.normalize("NFKC", text)
+    if text.isascii():
+        return text
+    for wide, plain in (("\xa0", " "), ("…", "...")):  # what most web pages have, so that the quick check holds
+        text = text.replace(wide, plain)
+    if not unicodedata.is_normalized("NFKC", text):
+        text = unicodedata.normalize("NFKC", text)
     for typographic, typed in (("’", "'"), ("ʼ", "'"), ("‐", "-")):  # NFKC makes U+2011 a U+2010
         text = text.replace(typographic, typed)
     return text

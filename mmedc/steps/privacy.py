@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import ahocorasick_rs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,18 +53,19 @@ class Private:
         """Return the transform."""
         replace = {code: replacer(language.privacy) for code, language in self.policy.languages.items()}
         words = {word for one in self.policy.languages.values() for word in one.privacy.words}
-        likely = "|".join([_LIKELY, *(f"(?i:{re.escape(word)})" for word in sorted(words))])
+        mention = ahocorasick_rs.AhoCorasick(sorted(word.lower() for word in words))
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            texts, langs = batch.column("text"), batch.column("lang").to_pylist()
-            rows = np.flatnonzero(pc.match_substring_regex(texts, likely).to_numpy(zero_copy_only=False))
+            ordinals, langs = batch.column("ordinal").to_pylist(), batch.column("lang").to_pylist()
+            texts = batch.column("text").to_pylist()
             items = np.zeros(batch.num_rows, np.float32)
-            if len(rows):
-                ordinals, out = batch.column("ordinal").to_pylist(), texts.to_pylist()
-                for row in rows.tolist():
+            likely = pc.match_substring_regex(batch.column("text"), _LIKELY).to_pylist()
+            for row, text in enumerate(texts):
+                if likely[row] or mention.find_matches_as_indexes(text.lower()):
                     slot.mark(ordinals[row])
-                    out[row], items[row] = replace[langs[row]](out[row])
-                batch = set_column(batch, "text", pa.array(out, texts.type))
+                    texts[row], items[row] = replace[langs[row]](text)
+            if items.any():
+                batch = set_column(batch, "text", pa.array(texts, batch.column("text").type))
             return set_column(batch, "private_items", pa.array(items))
 
         return transform

@@ -31,7 +31,7 @@ RULES = (
 )
 SENTENCE_ENDS = np.array([ord(char) for char in ".!?…。！？｡।؟:;\"'”’»」』）)："], np.uint32)
 LINE_WORDS = 5  # shorter lines are headings and list items
-MARKUP = np.array([ord(char) for char in "#{}|<>\\^~@_*"], np.uint32)  # counted as symbols too
+MARKUP = np.isin(np.arange(128), [ord(char) for char in "#{}|<>\\^~@_*"])  # of ASCII, counted as symbols too
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,18 @@ def measure(texts: Any, langs: npt.NDArray[Any], stop: dict[str, Any]) -> dict[s
     classes, codes = batch.classes, batch.codes
     solid = np.maximum(batch.count((classes & SPACE) == 0), 1)
     letters = batch.count((classes & (LETTER | MARK)) != 0)  # vowel signs are written letters
-    symbols = batch.count(((classes & SYMBOL) != 0) | np.isin(codes, MARKUP))
+    symbols = batch.count(((classes & SYMBOL) != 0) | MARKUP[np.minimum(codes, 127)])
     words = np.diff(batch.word_offsets)
     some = np.maximum(words, 1)
     word_chars = sums(batch.word_lengths, batch.word_offsets)
     stops = np.zeros(len(batch), np.int64)
     for code, hashes in stop.items():
         mine = langs == code
-        if mine.any():
-            hit = np.isin(batch.word_hashes, hashes)
-            stops[mine] = sums(hit, batch.word_offsets)[mine]
+        if mine.any() and len(hashes):
+            of_mine = np.flatnonzero(np.repeat(mine, words))
+            found = batch.word_hashes[of_mine]
+            hit = hashes[np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)] == found
+            stops += np.bincount(np.repeat(np.arange(len(batch)), words)[of_mine], hit, len(batch)).astype(np.int64)
     duplicate, ends = _lines(batch)
     return {
         "words": words,
@@ -116,14 +118,13 @@ def _lines(batch: TextBatch) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 def _top_trigram(batch: TextBatch) -> npt.NDArray[Any]:
     """Return how often the commonest run of 3 words occurs in each document, (D,); 0 where none repeats."""
     hashes, bounds = batch.shingles(3)
-    owner = np.repeat(np.arange(len(batch)), np.diff(bounds))
-    order = np.lexsort((hashes, owner))
-    hashes, owner = hashes[order], owner[order]
     if not len(hashes):
         return np.zeros(len(batch))
-    fresh = np.concatenate([[True], (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1])])
-    runs = np.flatnonzero(fresh)
-    lengths = np.diff(np.append(runs, len(hashes)))
+    # 48 bits tell the runs of one document apart; with its number before them one sort does for all.
+    owner = np.repeat(np.arange(len(batch), dtype=np.uint64), np.diff(bounds))
+    runs = np.sort(owner << np.uint64(48) | hashes >> np.uint64(16))
+    starts = np.flatnonzero(np.concatenate([[True], runs[1:] != runs[:-1]]))
+    lengths = np.diff(np.append(starts, len(runs)))
     top = np.zeros(len(batch), np.int64)
-    np.maximum.at(top, owner[runs], lengths)
+    np.maximum.at(top, (runs[starts] >> np.uint64(48)).astype(np.int64), lengths)
     return np.where(top > 1, top, 0)
