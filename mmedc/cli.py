@@ -271,17 +271,28 @@ def bench(
     recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a benchmark of its own.")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder for items.jsonl and scores.json.")] = None,
     against: Annotated[Path | None, typer.Option(help="An earlier --out of the same items, to compare with.")] = None,
+    harness: Annotated[
+        Path | None, typer.Option(help="Write the tasks for lm-evaluation-harness to this folder; score nothing.")
+    ] = None,
     sets: SetOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a checkpoint on multiple-choice questions: accuracy by language, with intervals."""
-    from mmedc.bench.scoring import compare, read_bench, score
+    from mmedc.bench.config import read_bench
+    from mmedc.bench.scoring import compare, score, selected
     from mmedc.report.scores import Counting, scores_table
 
     if against and not out:
         raise RequestError("--against needs --out, so that there are two scorings to compare")
     settings = read_bench(recipe, [*(sets or []), *([f"out={out}"] if out else [])])
+    if harness is not None:
+        from mmedc.bench.harness import export as export_tasks
+
+        items, examples = selected(settings)
+        names = export_tasks(items, examples, settings, harness)
+        typer.echo(f"{harness}: {len(names)} tasks; lm_eval --include_path {harness} --tasks mmedc")
+        return
     with Counting(_console(stderr=True), quiet or as_json) as counting:
         found = score(settings, counting.tell)
     compared = compare(Path(settings.out), against) if against else {}

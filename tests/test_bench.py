@@ -1,7 +1,9 @@
 """Scoring: continuations as the plain computation has them, sets of letters, intervals and tests."""
 
+import importlib.util
 import json
 import math
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -12,43 +14,28 @@ pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
 import torch
 
+from mmedc.bench.config import Bench, read_bench
+from mmedc.bench.harness import export
 from mmedc.bench.items import QUESTIONS, Item, read_items
-from mmedc.bench.likelihood import Likelihood, Request, pair
-from mmedc.bench.protocols import choices_of, few_shot, prompt_of
-from mmedc.bench.scoring import Bench, Scored, compare, read_bench, score, summary
+from mmedc.bench.local import Local
+from mmedc.bench.packing import Request, pair, rows_of
+from mmedc.bench.protocols import asked, choices_of, prompt_of
+from mmedc.bench.scoring import Scored, compare, positions, score, selected, summary
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
 from mmedc.errors import RecipeError
+from tests.tinymodel import make
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Llama of random weights with a byte-level tokenizer learnt from the shipped questions."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("model")
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    learnt = trainers.BpeTrainer(
-        vocab_size=500,
-        special_tokens=["</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    made.train_from_iterator([item.question for item in read_items((QUESTIONS,))], learnt)
-    made.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>"}')
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, initializer_range=0.5,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return make(tmp_path_factory.mktemp("model"))
 
 
-def plain(scorer: Likelihood, prompt: str, continuation: str) -> float:
+def how(**settings: object) -> Bench:
+    return Bench.model_validate({"model": "x", "items": [QUESTIONS], **settings})
+
+
+def plain(scorer: Local, prompt: str, continuation: str) -> float:
     """The log-likelihood of one continuation, by itself."""
     whole = scorer.encode(prompt + continuation)[-(scorer.context + 1) :]
     count = min(len(scorer.encode(prompt + continuation)) - len(scorer.encode(prompt)), len(whole) - 1)
@@ -57,20 +44,45 @@ def plain(scorer: Likelihood, prompt: str, continuation: str) -> float:
     return sum(float(logs[at - 1, whole[at]]) for at in range(len(whole) - count, len(whole)))
 
 
+@pytest.mark.parametrize("shots", [0, 2])
 @pytest.mark.parametrize("protocol", ["letters", "options"])
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
-def test_likelihoods_are_those_of_the_plain_computation(model: Path, protocol: str, batch_tokens: int) -> None:
-    scorer = Likelihood(str(model), "cpu", context=120, batch_tokens=batch_tokens)
-    items = read_items((QUESTIONS,))[::2]
+def test_likelihoods_are_those_of_the_plain_computation(
+    model: Path, protocol: str, batch_tokens: int, shots: int
+) -> None:
+    scorer = Local(str(model), device="cpu", context=120 if not shots else 250, batch_tokens=batch_tokens)
+    assert scorer.packs and scorer.own_head
+    items, manner = read_items((QUESTIONS,))[::2], how(protocol=protocol)
+    solved = {item.lang: [item] * shots for item in read_items((QUESTIONS,))}
     requests = [
-        Request(prompt_of(item, protocol), tuple(text for _, text in choices_of(item, protocol))) for item in items
+        Request(prompt_of(item, manner, solved[item.lang]), tuple(f" {text}" for _, text in choices_of(item, manner)))
+        for item in items
     ]
-    told: list[int] = []
-    found = scorer.score(requests, told.append)
-    for request, values in zip(requests, found, strict=True):
+    found = dict(scorer.score(requests))
+    scorer.packs = False
+    unpacked = dict(scorer.score(requests))
+    for number, request in enumerate(requests):
         expected = [plain(scorer, request.prompt, one) for one in request.continuations]
-        assert values == pytest.approx(expected, abs=2e-4)
-    assert told[-1] == sum(len(request.continuations) for request in requests)
+        assert found[number] == pytest.approx(expected, abs=2e-4)
+        assert unpacked[number] == pytest.approx(expected, abs=2e-4)
+
+
+def test_what_continuations_share_is_in_a_row_once() -> None:
+    def encode(text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+    (row,) = rows_of([Request("ask:", ("A", "A,B", "A,C", "B"))], encode, 100, True)
+    assert "".join(map(chr, row.tokens)) == "ask:A,"  # last tokens are never inputs
+    assert [tokens for *_, tokens in row.wanted] == [tuple(map(ord, one)) for one in ("A", "A,B", "A,C", "B")]
+    assert [path for _, _, path, _ in row.wanted] == [[3], [3, 4, 5], [3, 4, 5], [3]] and not row.branches
+    (row,) = rows_of([Request("ask:", ("no", "yes"))], encode, 100, True)
+    assert row.branches and row.parents == [-1, 0, 1, 2, 3, 3, 5] and row.depths == [0, 1, 2, 3, 4, 4, 5]
+    assert row.visible()[5].nonzero()[0].tolist() == [0, 1, 2, 3, 5]  # "y" does not see "n"
+    same = [Request("solved solved " + one, (" a", " b")) for one in ("x", "y")]
+    assert len(rows_of(same, encode, 100, True)) == 1  # two prompts that begin alike
+    assert len(rows_of(same, encode, 100, False)) == 2
+    cut = rows_of([Request("0123456789", ("ab", "c"))], encode, 8, True)
+    assert "".join(map(chr, cut[0].tokens)).startswith("3456789") or len(cut[0].tokens) > 8
 
 
 def test_prompt_and_continuation_are_cut_where_the_prompt_ends() -> None:
@@ -91,10 +103,10 @@ def test_sets_of_letters_where_a_benchmark_has_several(tmp_path: Path) -> None:
     items = read_items((str(path),))
     assert [item.gold for item in items] == [("A",), ("A", "C"), ("A", "B")]
     # The one with a single answer is asked like the others: nothing tells.
-    assert [len(choices_of(item, "letters")) for item in items] == [7, 7, 7]
-    assert choices_of(items[0], "letters")[-1] == (("A", "B", "C"), " A,B,C")
+    assert [len(choices_of(item, how())) for item in items] == [7, 7, 7]
+    assert choices_of(items[0], how())[-1] == (("A", "B", "C"), "A,B,C")
     path.write_text(json.dumps(lines[0]))
-    assert len(choices_of(read_items((str(path),))[0], "letters")) == 3
+    assert len(choices_of(read_items((str(path),))[0], how())) == 3
 
 
 def test_mmedbench_is_read_as_released(tmp_path: Path) -> None:
@@ -102,8 +114,8 @@ def test_mmedbench_is_read_as_released(tmp_path: Path) -> None:
     (tmp_path / "Japanese.jsonl").write_text(json.dumps(raw) + "\n")
     (item,) = read_items((str(tmp_path),))
     assert (item.id, item.lang, item.gold, item.rationale) == ("Japanese.jsonl#1", "ja", ("B",), "r")
-    assert prompt_of(item, "letters") == "問題: 問\nA. a\nB. b\n答え:"
-    assert few_shot(item, [item], "options") == "問題: 問\n答え: b\n\n問題: 問\n答え:"
+    assert prompt_of(item, how()) == "問題: 問\nA. a\nB. b\n答え:"
+    assert prompt_of(item, how(protocol="options"), [item]) == "問題: 問\n答え: b\n\n問題: 問\n答え:"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +123,7 @@ def test_mmedbench_is_read_as_released(tmp_path: Path) -> None:
     [
         ("{", "not an item"),
         ('{"id": "1", "question": "q", "options": {"A": "x", "B": "y"}, "answer": "C"}', "not among the options"),
-        ('{"id": "0", "question": "q", "options": {"A": "x", "B": "y"}, "answer": "A"}', 'the id "0" stands at'),
+        ('{"id": "0", "question": "p", "options": {"A": "x", "B": "y"}, "answer": "A"}', 'the id "0" stands at'),
     ],
 )
 def test_what_is_no_item_is_told_with_its_line(line: str, said: str, tmp_path: Path) -> None:
@@ -144,9 +156,9 @@ def test_a_benchmark_from_recipe_to_scores(model: Path, tmp_path: Path) -> None:
 
 def test_right_is_the_exact_set() -> None:
     rows = [
-        Scored("1", "fr", ("A", "B"), ("A", "B"), []),
-        Scored("2", "fr", ("A",), ("A", "B"), []),
-        Scored("3", "en", ("C",), ("A",), []),
+        Scored("1", "fr", ("A", "B"), ("A", "B")),
+        Scored("2", "fr", ("A",), ("A", "B")),
+        Scored("3", "en", ("C",), ("A",)),
     ]
     found = summary(rows)
     assert found["languages"]["fr"]["accuracy"] == 0.5 and found["languages"]["fr"]["hamming"] == 0.75
@@ -171,3 +183,169 @@ def test_the_shipped_questions_are_sound() -> None:
     items: list[Item] = read_items((QUESTIONS,))
     assert len(items) == 18 and {item.lang for item in items} == {"en", "zh", "ja", "fr", "ru", "es"}
     assert Bench(model="x", items=QUESTIONS).items == (QUESTIONS,)  # type: ignore[arg-type]
+
+
+def test_tasks_for_the_harness_say_what_we_ask(tmp_path: Path) -> None:
+    from ruamel.yaml import YAML
+
+    items = read_items((QUESTIONS,))
+    manner = how(shots=1, examples=[QUESTIONS])
+    names = export(items, {item.lang: [item] for item in items}, manner, tmp_path)
+    assert names == [f"mmedc_{lang}" for lang in ("en", "es", "fr", "ja", "ru", "zh")]
+    task = YAML(typ="safe").load(tmp_path / "mmedc_fr.yaml")
+    docs = [json.loads(line) for line in (tmp_path / "mmedc_fr.jsonl").open(encoding="utf-8")]
+    french = [item for item in items if item.lang == "fr"]
+    for item, doc in zip(french, docs, strict=True):
+        assert doc["choices"][doc["gold"]] == ",".join(item.gold) and len(doc["choices"]) == 15
+        example = json.loads((tmp_path / "mmedc_fr_examples.jsonl").read_text(encoding="utf-8"))
+        solved = example["prompt"] + task["target_delimiter"] + example["choices"][example["gold"]]
+        # What the harness makes of it is our prompt, to the letter.
+        assert f"{solved}{task['fewshot_delimiter']}{doc['prompt']}" == prompt_of(item, manner, french[-1:])
+    assert YAML(typ="safe").load(tmp_path / "mmedc.yaml")["task"] == names
+    (several,) = [one for one in french if one.id == "toy-fr-1"]
+    export([several], {}, how(protocol="options"), tmp_path / "options")
+    doc = json.loads((tmp_path / "options" / "mmedc_fr.jsonl").read_text(encoding="utf-8"))
+    assert doc["gold"] == -100 and doc["choices"][0] == "Le rein"  # never right, as with us
+    export(items, {}, how(protocol="generate", prompt="paper"), tmp_path / "said")
+    (doc, *_) = [json.loads(line) for line in (tmp_path / "said" / "mmedc_fr.jsonl").open(encoding="utf-8")]
+    process = runpy.run_path(str(tmp_path / "said" / "utils.py"))["process"]
+    assert process(doc, ["###Answer: OPTION A,B IS CORRECT."]) == {"exact_set": 1.0, "parsed": 1.0}
+    assert process(doc, ["?"]) == {"exact_set": 0.0, "parsed": 0.0}
+
+
+def test_the_harness_chooses_as_we_do(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed; benchmarks/harness.py runs it apart")
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    for protocol in ("letters", "options"):
+        settings = how(model=str(model), protocol=protocol, out=str(tmp_path / protocol), device="cpu")
+        score(settings)
+        export(*selected(settings), settings, tmp_path / f"tasks-{protocol}")
+        found = simple_evaluate(
+            model="hf",
+            model_args=f"pretrained={model},dtype=float32",
+            tasks=["mmedc"],
+            task_manager=TaskManager(include_path=str(tmp_path / f"tasks-{protocol}")),
+            log_samples=True,
+        )
+        ours = {row["id"]: row for row in map(json.loads, (tmp_path / protocol / "items.jsonl").open())}
+        for samples in found["samples"].values():
+            for sample in samples:
+                mine = ours[sample["doc"]["id"]]
+                assert mine["likelihoods"] == pytest.approx([one[0][0] for one in sample["resps"]], abs=1e-3)
+                assert mine["right"] == bool(sample["acc"])
+
+
+def test_options_in_another_order_show_a_bias_of_position(model: Path, tmp_path: Path) -> None:
+    items = read_items((QUESTIONS,))
+    ask = asked(items, how(permute=2))
+    assert len(ask) == 54 and [one.shown for one in ask[:18]] == items
+    for one in ask:
+        assert one.meant(one.shown.gold) == one.item.gold
+        assert {one.shown.options[letter] for letter in one.shown.gold} == {one.item.options[a] for a in one.item.gold}
+    assert ask[18:] == asked(items, how(permute=2))[18:] != asked(items, how(permute=2, seed=1))[18:]
+    first = [Scored(str(n), "en", one.meant(("A",)), one.item.gold, order=one.order) for n, one in enumerate(ask[18:])]
+    found = positions(first)
+    assert found["chosen"] == {"A": pytest.approx(1.0)} and sum(found["gold"].values()) == pytest.approx(1.0)
+    result = score(how(model=str(model), permute=1, out=str(tmp_path), device="cpu"))
+    assert set(result["positions"]) == {"chosen", "gold", "accuracy", "consistent"}
+    assert len((tmp_path / "items.jsonl").read_text().splitlines()) == 18
+
+
+def test_a_run_that_is_stopped_goes_on(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = how(model=str(model), out=str(tmp_path), device="cpu", protocol="options")
+    fresh = score(settings.model_copy(update={"out": str(tmp_path / "fresh")}))
+    told: list[int] = []
+
+    def stop(done: int, of: int) -> None:
+        told.append(done)
+        if done > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(settings, stop)
+    kept = (tmp_path / "cache.jsonl").read_bytes()
+    (tmp_path / "cache.jsonl").write_bytes(kept + b'{"key": "cut sho')  # as a crash in mid-write leaves it
+    asked_again: list[int] = []
+    plain = Local.score
+    monkeypatch.setattr(Local, "score", lambda self, new: (asked_again.append(len(new)), plain(self, new))[1])
+    assert score(settings)["languages"] == fresh["languages"]
+    assert asked_again == [18 - len(kept.splitlines())]
+    chosen = [
+        [json.loads(line)["chosen"] for line in (path / "items.jsonl").open()]
+        for path in (tmp_path, tmp_path / "fresh")
+    ]
+    assert chosen[0] == chosen[1]
+    score(settings)
+    score(settings.model_copy(update={"normal": "bytes"}))
+    assert len(asked_again) == 1  # nothing is asked twice
+
+
+def test_generated_answers_are_greedy_and_parsed(model: Path, tmp_path: Path) -> None:
+    settings = how(model=str(model), protocol="generate", max_tokens=6, out=str(tmp_path), device="cpu", limit=2)
+    found = score(settings)
+    rows = [json.loads(line) for line in (tmp_path / "items.jsonl").open(encoding="utf-8")]
+    assert sum(row["unparsed"] for row in found["languages"].values()) == sum(not row["chosen"] for row in rows)
+    scorer = Local(str(model), device="cpu")
+    items = {item.id: item for item in read_items((QUESTIONS,))}
+    for row in rows[:6]:
+        tokens = scorer.encode(prompt_of(items[row["id"]], settings))[-(scorer.context - 6) :]
+        said: list[int] = []
+        for _ in range(6):  # one by one, by itself
+            with torch.no_grad():
+                said.append(int(scorer.model(torch.tensor([tokens + said])).logits[0, -1].argmax()))
+        said = said[: said.index(0)] if 0 in said else said
+        assert row["output"] == scorer.tokenizer.decode(said, skip_special_tokens=True)
+
+
+def test_chat_templates_and_adapters(model: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    scorer = Local(str(model), device="cpu")
+    assert scorer.chat("Hi") == "<|user|>Hi<|assistant|>"
+    plain_scores = dict(scorer.score([Request("Question: ?", (" A", " Bile"))]))
+    adapted = get_peft_model(scorer.model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+    adapted.save_pretrained(tmp_path / "lora")
+    other = Local(str(model), str(tmp_path / "lora"), device="cpu")
+    assert other.packs and other.own_head and other.identity != scorer.identity
+    scores = dict(other.score([Request("Question: ?", (" A", " Bile"))]))
+    assert scores[0] == pytest.approx([plain(other, "Question: ?", one) for one in (" A", " Bile")], abs=2e-4)
+    assert scores[0] != pytest.approx(plain_scores[0], abs=1e-2)
+    with pytest.raises(RecipeError, match=r"adapter_config\.json"):
+        Local(str(model), str(tmp_path), device="cpu")
+    result = score(how(model=str(model), chat=True, device="cpu", limit=1))
+    assert result["average"]["accuracy"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"protocol": "options", "prompt": "paper"}, "goes with prompt: short"),
+        ({"reasoned": True}, "reasoned goes with"),
+        ({"backend": "server"}, "go together"),
+        ({"backend": "server", "endpoint": "http://x/v1"}, "not log-likelihoods"),
+        ({"protocol": "generate", "normal": "bytes"}, "normal divides"),
+    ],
+)
+def test_settings_that_contradict_are_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        how(**settings)
+
+
+def test_vllm_is_asked_for_by_name(model: Path) -> None:
+    if importlib.util.find_spec("vllm"):
+        pytest.skip("vLLM is installed")
+    with pytest.raises(RecipeError, match="not installed here"):
+        score(how(model=str(model), backend="vllm"))
+
+
+@pytest.mark.ray
+def test_several_models_on_ray_answer_as_one(model: Path) -> None:
+    settings = how(model=str(model), device="cpu")
+    import ray
+
+    try:
+        assert score(settings.model_copy(update={"workers": 2}))["languages"] == score(settings)["languages"]
+    finally:
+        ray.shutdown()

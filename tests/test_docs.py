@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from mmedc.bench.scoring import Bench
+from mmedc.bench.config import Bench
 from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.recipe import Decontaminate, Dedup, Limits, Medical, Publish, Recipe, Source

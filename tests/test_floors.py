@@ -9,7 +9,7 @@ PACKAGE = Path(mmedc.__file__).parent
 FLOORS = {"cli": 6, "__main__": 7, "report": 5, "submit": 5, "train": 4, "bench": 4, "fit": 4, "build": 3,
           "sources": 2, "steps": 2, "dedup": 2, "corpus": 2, "engine": 1}  # fmt: skip
 HEAVY = {
-    "ray": {"engine/runner.py", "train/launch.py"},
+    "ray": {"engine/runner.py", "train/launch.py", "bench/fleet.py"},
     "trafilatura": {"steps/extract.py"},
     "fasttext": {"steps/language.py", "steps/score.py"},
     "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/glance.py"},

@@ -56,7 +56,7 @@ def test_a_token_is_made_that_only_its_user_can_read(tmp_path: Path, monkeypatch
 
 def test_an_address_at_which_nothing_answers_is_said_at_once() -> None:
     with pytest.raises(RequestError, match=r"--address 127\.0\.0\.1:9: nothing answers there"):
-        OnRay(address="127.0.0.1:9")._start()
+        OnRay(address="127.0.0.1:9").start()
 
 
 def test_what_is_shipped_for_clusters_asks_for_a_token_and_hides_the_dashboard() -> None:

@@ -41,10 +41,10 @@ def read_items(paths: tuple[str, ...]) -> list[Item]:
     list), and perhaps `context`, `topic`, `source`, `licence`, `rationale`. MMedBench: `answer_idx` for `answer`,
     the language by the file's name.
 
-    Raises: RecipeError with file and line for what is not an item, and for an id that comes twice.
+    Raises: RecipeError with file and line for what is not an item, and for an id that two different items have.
     """
     items: list[Item] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, int]] = {}
     for path in paths:
         for file in _files(Path(path)):
             first = len(items)
@@ -56,9 +56,11 @@ def read_items(paths: tuple[str, ...]) -> list[Item]:
                     item = _item(json.loads(line), file, number)
                 except (ValueError, KeyError, TypeError, AttributeError) as problem:
                     raise RecipeError(f"{where}: not an item ({problem!r}); docs/scoring.md has the format") from None
+                if item.id in seen and items[seen[item.id][1]] == item:
+                    continue  # the same row once more
                 if item.id in seen:
-                    raise RecipeError(f'{where}: the id "{item.id}" stands at {seen[item.id]} already')
-                seen[item.id] = where
+                    raise RecipeError(f'{where}: the id "{item.id}" stands at {seen[item.id][0]} already')
+                seen[item.id] = where, len(items)
                 items.append(item)
             # That some have several answers must not tell which: all of the file are asked alike.
             if any(len(item.gold) > 1 for item in items[first:]):

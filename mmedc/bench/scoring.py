@@ -3,48 +3,23 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
+from mmedc.bench.backends import Backend, open_backend
+from mmedc.bench.cache import Cache
+from mmedc.bench.config import Bench, Normal
 from mmedc.bench.items import Item, read_items
-from mmedc.bench.likelihood import Likelihood, Request
-from mmedc.bench.protocols import Protocol, choices_of, few_shot
+from mmedc.bench.packing import Request
+from mmedc.bench.parsing import parse
+from mmedc.bench.protocols import Asked, asked, choices_of, delimiter, prompt_of
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
 from mmedc.errors import RecipeError
-from mmedc.recipe import Paths, read_part
-from mmedc.settings import Part
 
-Normal = Literal["sum", "characters", "bytes"]
-
-
-class Bench(Part):
-    """The `bench` part of a recipe. Paths are relative to the current folder."""
-
-    model: str
-    """A Hugging Face folder."""
-    items: Paths
-    """Files or folders of questions."""
-    out: str = ""
-    protocol: Protocol = "letters"
-    """`letters`: the letters are compared; `options`: the texts of the options."""
-    normal: Normal = "sum"
-    """What a log-likelihood is divided by: nothing, characters, or UTF-8 bytes of the continuation."""
-    shots: Annotated[int, Field(ge=0)] = 0
-    """Solved examples before each question, from `examples`, of its language, in their order."""
-    examples: tuple[str, ...] = ()
-    limit: Annotated[int, Field(ge=0)] = 0
-    """At most so many items of a language, the first ones; 0: all."""
-    context: Annotated[int, Field(gt=8)] = 2048
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-def read_bench(path: str, sets: list[str] | None = None) -> Bench:
-    """Read the benchmark of the recipe `path`: its `bench` part, or the whole file. Raises: RecipeError."""
-    return read_part(path, "bench", Bench, sets, "docs/scoring.md")
+RECORDS, SCORES = "items.jsonl", "scores.json"
 
 
 @dataclass(frozen=True)
@@ -54,8 +29,13 @@ class Scored:
     id: str
     lang: str
     chosen: tuple[str, ...]
+    """Empty where the answer said no choice."""
     gold: tuple[str, ...]
-    likelihoods: list[float]
+    likelihoods: list[float] = field(default_factory=list)
+    output: str = ""
+    topic: str = ""
+    order: tuple[str, ...] = ()
+    """Which of the item's letters stood at each place."""
 
     @property
     def right(self) -> bool:
@@ -63,55 +43,143 @@ class Scored:
         return self.chosen == self.gold
 
 
-def score(settings: Bench, tell: Callable[[int, int], None] = lambda done, of: None) -> dict[str, Any]:
+def selected(how: Bench) -> tuple[list[Item], dict[str, list[Item]]]:
+    """Return the items of a benchmark, and the solved examples of each language. Raises: RecipeError."""
+    items = _limited(read_items(how.items), how.limit)
+    return items, _examples(how, {item.lang for item in items})
+
+
+def score(how: Bench, tell: Callable[[int, int], None] = lambda done, of: None) -> dict[str, Any]:
     """Score the checkpoint and return the result; with `out` also write `items.jsonl` and `scores.json`.
 
     Raises: RecipeError for items, examples or a checkpoint that can't be used.
     """
-    items = _limited(read_items(settings.items), settings.limit)
-    examples = _examples(settings, {item.lang for item in items})
-    model = Likelihood(settings.model, settings.device, settings.context)
-    choices = [choices_of(item, settings.protocol) for item in items]
-    requests = [
-        Request(few_shot(item, examples.get(item.lang, []), settings.protocol), tuple(text for _, text in found))
-        for item, found in zip(items, choices, strict=True)
-    ]
-    total = sum(len(found) for found in choices)
-    likelihoods = model.score(requests, lambda done: tell(done, total))
-    records = []
-    for item, found, values in zip(items, choices, likelihoods, strict=True):
-        sizes = [_size(text, settings.normal) for _, text in found]
-        best = int(np.argmax(np.array(values) / sizes))  # of equals the first
-        records.append(Scored(item.id, item.lang, tuple(sorted(found[best][0])), item.gold, values))
-    result = summary(records) | {"model": settings.model, "protocol": settings.protocol, "normal": settings.normal}
-    result |= {"shots": settings.shots, "items_sha256": _digest(items)}
-    if settings.out:
-        folder = Path(settings.out)
-        folder.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({**vars(one), "right": one.right}, ensure_ascii=False) + "\n" for one in records]
-        (folder / "items.jsonl").write_text("".join(lines), encoding="utf-8")
-        (folder / "scores.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    items, examples = selected(how)
+    ask = asked(items, how)
+    backend = open_backend(how)
+    prompts = [prompt_of(one.shown, how, examples.get(one.item.lang)) for one in ask]
+    if how.chat:
+        prompts = [backend.chat(prompt) for prompt in prompts]
+    with Cache(how.out) as cache:
+        answer = _generated if how.protocol == "generate" else _compared
+        records = answer(ask, prompts, how, backend, cache, tell)
+    result = summary(records[: len(items)]) | {"model": how.model, "protocol": how.protocol, "normal": how.normal}
+    result |= {"prompt": how.prompt, "shots": how.shots, "items_sha256": _digest(items), "identity": backend.identity}
+    if how.permute:
+        result["positions"] = positions(records)
+    if how.out:
+        write(Path(how.out), records[: len(items)], result)
     return result
 
 
+def write(folder: Path, records: list[Scored], result: dict[str, Any]) -> None:
+    """Leave the record of every item and the result in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({**vars(one), "right": one.right}, ensure_ascii=False) + "\n" for one in records]
+    (folder / RECORDS).write_text("".join(lines), encoding="utf-8")
+    (folder / SCORES).write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+Tell = Callable[[int, int], None]
+
+
+def _compared(
+    ask: list[Asked], prompts: list[str], how: Bench, backend: Backend, cache: Cache, tell: Tell
+) -> list[Scored]:
+    """Return what is chosen by log-likelihood."""
+    choices = [choices_of(one.shown, how) for one in ask]
+    between = "" if how.chat else delimiter(how)
+    requests = [
+        Request(prompt, tuple(between + text for _, text in compared))
+        for prompt, compared in zip(prompts, choices, strict=True)
+    ]
+    values: list[list[float]] = [[] for _ in requests]
+    total, done = sum(map(len, choices)), 0
+    for number, found in cache.answered(backend.identity, requests, backend.score):
+        values[number] = found
+        done += len(found)
+        tell(done, total)
+    records = []
+    for one, compared, likelihoods in zip(ask, choices, values, strict=True):
+        sizes = [_size(text, how.normal) for _, text in compared]
+        best = int(np.argmax(np.array(likelihoods) / sizes))  # of equals the first
+        records.append(_record(one, compared[best][0], likelihoods=likelihoods))
+    return records
+
+
+def _generated(
+    ask: list[Asked], prompts: list[str], how: Bench, backend: Backend, cache: Cache, tell: Tell
+) -> list[Scored]:
+    """Return what generated answers choose."""
+    outputs = [""] * len(prompts)
+    identity = f"{backend.identity}/{how.most}"
+    answers = cache.answered(identity, prompts, lambda new: backend.generate(new, how.most))
+    for done, (number, text) in enumerate(answers, 1):
+        outputs[number] = text
+        tell(done, len(prompts))
+    records = []
+    for one, output in zip(ask, outputs, strict=True):
+        found = parse(output, one.shown.options, one.item.multiple)
+        records.append(_record(one, found or (), output=output))
+    return records
+
+
+def _record(one: Asked, chosen: tuple[str, ...], **more: Any) -> Scored:
+    item = one.item
+    order = one.order if one.order != tuple(item.options) else ()
+    return Scored(item.id, item.lang, one.meant(chosen), item.gold, topic=item.topic, order=order, **more)
+
+
 def summary(records: list[Scored]) -> dict[str, Any]:
-    """Return accuracy, its 95% interval and Hamming accuracy of each language, and of their mean."""
+    """Return accuracy, its 95% interval, Hamming accuracy and answers without a choice, by language and topic."""
     groups: dict[str, list[Scored]] = {}
+    topics: dict[str, list[Scored]] = {}
     for one in records:
         groups.setdefault(one.lang, []).append(one)
-    languages = {}
-    for lang, found in sorted(groups.items()):
-        right = sum(one.right for one in found)
-        shared = [len({*one.chosen} & {*one.gold}) / len({*one.chosen} | {*one.gold}) for one in found]
-        languages[lang] = {
-            "items": len(found),
-            "accuracy": right / len(found),
-            "interval": wilson(right, len(found)),
-            "hamming": float(np.mean(shared)),
-        }
+        if one.topic:
+            topics.setdefault(one.topic, []).append(one)
+    languages = {lang: _accuracy(found) for lang, found in sorted(groups.items())}
     mean = float(np.mean([row["accuracy"] for row in languages.values()]))
     interval = macro_interval({lang: [one.right for one in found] for lang, found in groups.items()})
-    return {"languages": languages, "average": {"accuracy": mean, "interval": interval}}
+    out: dict[str, Any] = {"languages": languages, "average": {"accuracy": mean, "interval": interval}}
+    if topics:
+        out["topics"] = {topic: _accuracy(found) for topic, found in sorted(topics.items())}
+    return out
+
+
+def _accuracy(found: list[Scored]) -> dict[str, Any]:
+    right = sum(one.right for one in found)
+    shared = [len({*one.chosen} & {*one.gold}) / len({*one.chosen} | {*one.gold}) for one in found]
+    return {
+        "items": len(found),
+        "accuracy": right / len(found),
+        "interval": wilson(right, len(found)),
+        "hamming": float(np.mean(shared)),
+        "unparsed": sum(not one.chosen for one in found),
+    }
+
+
+def positions(records: list[Scored]) -> dict[str, Any]:
+    """Return how choices depend on the place of options, over all orders in which items were asked.
+
+    `chosen` and `gold`: shares of each place (A, B, …); `accuracy`: mean over orders; `consistent`: the share of
+    items whose choice is the same option in every order.
+    """
+    by_item: dict[str, set[tuple[str, ...]]] = {}
+    chosen: dict[str, float] = {}
+    gold: dict[str, float] = {}
+    for one in records:
+        by_item.setdefault(one.id, set()).add(one.chosen)
+        for letters, count in ((one.chosen, chosen), (one.gold, gold)):
+            for letter in letters:
+                place = chr(ord("A") + one.order.index(letter)) if one.order else letter
+                count[place] = count.get(place, 0.0) + 1 / len(records) / len(letters)
+    return {
+        "chosen": dict(sorted(chosen.items())),
+        "gold": dict(sorted(gold.items())),
+        "accuracy": float(np.mean([one.right for one in records])),
+        "consistent": float(np.mean([len(found) == 1 for found in by_item.values()])),
+    }
 
 
 def compare(one: Path, other: Path) -> dict[str, dict[str, float]]:
@@ -119,7 +187,7 @@ def compare(one: Path, other: Path) -> dict[str, dict[str, float]]:
 
     Raises: RecipeError when they are not of the same items.
     """
-    rows = [[json.loads(line) for line in (path / "items.jsonl").open(encoding="utf-8")] for path in (one, other)]
+    rows = [[json.loads(line) for line in (path / RECORDS).open(encoding="utf-8")] for path in (one, other)]
     if [row["id"] for row in rows[0]] != [row["id"] for row in rows[1]]:
         raise RecipeError(f"{one} and {other} are not of the same items; score both with the same `items`")
     right: dict[str, tuple[list[bool], list[bool]]] = {}
@@ -135,7 +203,6 @@ def compare(one: Path, other: Path) -> dict[str, dict[str, float]]:
 
 
 def _size(text: str, normal: Normal) -> int:
-    text = text.removeprefix(" ")
     return {"sum": 1, "characters": len(text), "bytes": len(text.encode())}[normal] or 1
 
 
@@ -151,18 +218,18 @@ def _limited(items: list[Item], limit: int) -> list[Item]:
     return out
 
 
-def _examples(settings: Bench, languages: set[str]) -> dict[str, list[Item]]:
-    if not settings.shots:
+def _examples(how: Bench, languages: set[str]) -> dict[str, list[Item]]:
+    if not how.shots:
         return {}
-    if not settings.examples:
-        raise RecipeError(f"bench.shots is {settings.shots}; name files of solved questions with bench.examples")
+    if not how.examples:
+        raise RecipeError(f"bench.shots is {how.shots}; name files of solved questions with bench.examples")
     found: dict[str, list[Item]] = {}
-    for item in read_items(settings.examples):
-        if len(found.setdefault(item.lang, [])) < settings.shots:
+    for item in read_items(how.examples):
+        if len(found.setdefault(item.lang, [])) < how.shots:
             found[item.lang].append(item)
-    few = sorted(lang for lang in languages if len(found.get(lang, [])) < settings.shots)
+    few = sorted(lang for lang in languages if len(found.get(lang, [])) < how.shots)
     if few:
-        raise RecipeError(f"bench.examples: fewer than {settings.shots} in {', '.join(few)}")
+        raise RecipeError(f"bench.examples: fewer than {how.shots} in {', '.join(few)}")
     return found
 
 

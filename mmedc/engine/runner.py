@@ -57,7 +57,7 @@ class OnRay:
     def __enter__(self) -> "OnRay":
         return self
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Start or join Ray when there is something to run, and not before."""
         if ray.is_initialized():
             return
@@ -99,7 +99,7 @@ class OnRay:
 
         Raises: RequestError when there is no CPU to run on, ClusterLost when Ray goes away.
         """
-        self._start()
+        self.start()
         nodes, meters, attempts = _Nodes(self.cpus), _Meters(one.name), Attempts(one.retries)
         board = _Tally(one)
         work = ray.put(replace(one, units=()))

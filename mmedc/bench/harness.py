@@ -1,0 +1,111 @@
+"""Tasks for lm-evaluation-harness: the same items, prompts and choices, as YAML and JSON lines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import TaggedScalar
+
+from mmedc.bench import parsing
+from mmedc.bench.config import Bench
+from mmedc.bench.items import Item
+from mmedc.bench.protocols import answer_of, choices_of, delimiter, question_of
+
+GROUP = "mmedc"
+NONE = -100
+"""The harness's index of a gold answer that is not among the choices: never right."""
+
+_PROCESS = '''"""Reads an answer that was generated, by the parser that lies beside this file."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+from mmedc_parsing import parse  # noqa: E402
+
+
+def process(doc, results):
+    found = parse(results[0], json.loads(doc["options"]), doc["multiple"])
+    right = found is not None and ",".join(found) == doc["gold"]
+    return {"exact_set": float(right), "parsed": float(found is not None)}
+'''
+
+
+def export(items: list[Item], examples: dict[str, list[Item]], how: Bench, folder: Path) -> list[str]:
+    """Write the tasks of a benchmark, one a language, and their group to `folder`; return the tasks' names.
+
+    `lm_eval --include_path FOLDER --tasks mmedc` runs them. Solved examples are its own
+    few-shot examples, in their order; `--apply_chat_template` is to be given to it where `chat` is set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    languages = sorted({item.lang for item in items})
+    names = [f"{GROUP}_{lang}" for lang in languages]
+    generated = how.protocol == "generate"
+    for lang, name in zip(languages, names, strict=True):
+        files = {"test": folder / f"{name}.jsonl"}
+        _write(files["test"], [_doc(item, how) for item in items if item.lang == lang])
+        if how.shots:
+            files["validation"] = folder / f"{name}_examples.jsonl"
+            _write(files["validation"], [_doc(item, how, example=True) for item in examples[lang]])
+        task: dict[str, Any] = {
+            "task": name,
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {split: str(path.resolve()) for split, path in files.items()}},
+            "test_split": "test",
+            "output_type": "generate_until" if generated else "multiple_choice",
+            "doc_to_text": "prompt",
+            "doc_to_target": "answer" if generated else "gold",
+            "target_delimiter": delimiter(how),
+            "num_fewshot": how.shots,
+            "metadata": {"version": 1, "licences": sorted({item.licence for item in items if item.lang == lang})},
+        }
+        if how.shots:
+            task |= {
+                "fewshot_split": "validation",
+                "fewshot_delimiter": "\n\n",
+                "fewshot_config": {"sampler": "first_n"},
+            }
+        if generated:
+            task["generation_kwargs"] = {"until": [], "max_gen_toks": how.most, "do_sample": False}
+            task["process_results"] = TaggedScalar("utils.process", tag="!function")
+            task["metric_list"] = _metrics("exact_set", "parsed")
+        else:
+            task["doc_to_choice"] = "choices"
+            task["metric_list"] = _metrics("acc", "acc_norm", "acc_bytes")
+        _yaml(folder / f"{name}.yaml", task)
+    if generated:
+        (folder / "utils.py").write_text(_PROCESS, encoding="utf-8")
+        (folder / "mmedc_parsing.py").write_text(Path(parsing.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    first = "exact_set" if generated else "acc"
+    means = [{"metric": first, "aggregation": "mean", "weight_by_size": False}]
+    _yaml(folder / f"{GROUP}.yaml", {"group": GROUP, "task": names, "aggregate_metric_list": means})
+    return names
+
+
+def _doc(item: Item, how: Bench, example: bool = False) -> dict[str, Any]:
+    doc: dict[str, Any] = {"id": item.id, "prompt": question_of(item, how)}
+    if how.protocol == "generate":
+        more = {"options": json.dumps(item.options, ensure_ascii=False), "multiple": item.multiple}
+        return doc | {"answer": answer_of(item.gold, item, how), "gold": ",".join(item.gold), **more}
+    choices = choices_of(item, how)
+    sets = [letters for letters, _ in choices]
+    right = item.gold[:1] if example and how.protocol == "options" else item.gold  # as `answer_of` has it
+    gold = sets.index(right) if right in sets else NONE
+    return doc | {"choices": [text for _, text in choices], "gold": gold}
+
+
+def _metrics(*names: str) -> list[dict[str, Any]]:
+    return [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in names]
+
+
+def _write(path: Path, docs: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(doc, ensure_ascii=False) + "\n" for doc in docs), encoding="utf-8")
+
+
+def _yaml(path: Path, task: dict[str, Any]) -> None:
+    writer = YAML()
+    writer.width = 10_000
+    with path.open("w", encoding="utf-8") as file:
+        writer.dump(task, file)

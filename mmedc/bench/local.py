@@ -1,0 +1,222 @@
+"""A checkpoint on this machine: log-likelihoods of continuations and greedy answers, batched by length.
+
+A continuation is scored as lm-evaluation-harness does: prompt and continuation are encoded together and
+cut at the length of the prompt's own encoding; spaces at the prompt's end go to the continuation; what is too
+long loses its beginning; softmax in float32. What continuations share is computed once (`packing`).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmedc.bench.packing import Request, Row, batches, rows_of
+from mmedc.errors import RecipeError
+
+HEAD_ROWS = 256
+"""Predictions that become logits at a time: 150 MB of float32 with 150,000 words."""
+CLOSE = 2e-2
+"""Logits of a packed row may differ so from those of plain rows, in units of their standard deviation (bfloat16)."""
+
+
+class Local:
+    """A causal language model in a Hugging Face folder, perhaps with the adapters (LoRA) of another.
+
+    Raises: RecipeError when a folder does not hold what it should.
+    """
+
+    def __init__(
+        self, folder: str, adapter: str = "", device: str = "auto", context: int = 2048, batch_tokens: int = 8192
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        if not Path(folder, "config.json").is_file():
+            raise RecipeError(f"bench.model: {folder} holds no config.json; expected a Hugging Face folder")
+        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        self.device = torch.device("cuda" if cuda else "cpu")
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+            dtype = torch.bfloat16 if cuda else torch.float32
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **options)
+        except (OSError, ValueError) as problem:
+            raise RecipeError(f"bench.model: {folder}: {str(problem).splitlines()[0]}") from None
+        if adapter:
+            model = _with_adapter(model, adapter)
+        self.model = model.to(self.device).eval()
+        self.context = min(context, getattr(self.model.config, "max_position_embeddings", context))
+        self.batch_tokens = batch_tokens
+        self.identity = _digest(folder, adapter, self.device.type, self.context)
+        self._templated = False
+        self.packs, self.own_head = self._check()
+
+    def chat(self, prompt: str) -> str:
+        """Return a prompt as a user's turn, by the tokenizer's chat template. Raises: RecipeError without one."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise RecipeError("bench.chat: the tokenizer of this model has no chat template")
+        self._templated = True
+        turns = [{"role": "user", "content": prompt}]
+        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text, with what the tokenizer puts before it, unless the text has it already."""
+        bos = getattr(self.tokenizer, "bos_token", None)
+        twice = self._templated and bool(bos) and text.startswith(str(bos))
+        return self.tokenizer(text, add_special_tokens=not twice)["input_ids"]  # type: ignore[no-any-return]
+
+    def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
+        """Yield (number of a request, summed log-likelihood of each continuation, natural), each when it is done."""
+        found = [[0.0] * len(request.continuations) for request in requests]
+        left = [len(request.continuations) for request in requests]
+        rows = rows_of(requests, self.encode, self.context, self.packs)
+        for batch in batches(rows, lambda row: len(row.tokens), self.batch_tokens):
+            for request, number, value in self._score(batch):
+                found[request][number] = value
+                left[request] -= 1
+                if not left[request]:
+                    yield request, found[request]
+
+    def generate(self, prompts: list[str], most: int) -> Iterator[tuple[int, str]]:
+        """Yield (number of a prompt, its most likely continuation of at most `most` tokens, greedily chosen)."""
+        encoded = [
+            (number, self.encode(prompt)[-max(1, self.context - most) :]) for number, prompt in enumerate(prompts)
+        ]
+        end = self.tokenizer.eos_token_id
+        fill = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else (end or 0)
+        # Every row grows by what is generated, which is what memory goes by.
+        for batch in batches(encoded, lambda one: len(one[1]) + most, self.batch_tokens):
+            width = max(len(tokens) for _, tokens in batch)
+            ids = torch.full((len(batch), width), fill, dtype=torch.long)
+            seen = torch.zeros((len(batch), width), dtype=torch.long)
+            for line, (_, tokens) in enumerate(batch):
+                ids[line, width - len(tokens) :] = torch.tensor(tokens)
+                seen[line, width - len(tokens) :] = 1
+            with torch.inference_mode():
+                made = self.model.generate(
+                    input_ids=ids.to(self.device),
+                    attention_mask=seen.to(self.device),
+                    max_new_tokens=most,
+                    do_sample=False,
+                    temperature=None,
+                    top_p=None,
+                    top_k=None,
+                    pad_token_id=fill,
+                )
+            for (number, _), line in zip(batch, made[:, width:].tolist(), strict=True):
+                ends = {end, *_listed(self.model.generation_config.eos_token_id)}
+                cut = next((at for at, token in enumerate(line) if token in ends), len(line))
+                yield number, self.tokenizer.decode(line[:cut], skip_special_tokens=True)
+
+    def _score(self, batch: list[Row]) -> Iterator[tuple[int, int, float]]:
+        """Yield (request, continuation, log-likelihood) for all that a batch of rows answers."""
+        states = self._forward(batch, not self.own_head)
+        read = self._base.get_output_embeddings() if self.own_head else (lambda logits: logits)
+        nodes = [(line, node) for line, row in enumerate(batch) for _, _, path, _ in row.wanted for node in path]
+        targets = [token for row in batch for *_, tokens in row.wanted for token in tokens]
+        lines, places = torch.tensor(nodes, dtype=torch.long).reshape(-1, 2).T.to(self.device)
+        values: list[float] = []
+        with torch.inference_mode():
+            for low in range(0, len(nodes), HEAD_ROWS):
+                part = slice(low, low + HEAD_ROWS)
+                logits = read(states[lines[part], places[part]]).float()
+                aim = torch.tensor(targets[part], device=self.device)
+                picked = logits.gather(-1, aim[:, None]).squeeze(-1) - logits.logsumexp(-1)
+                values += picked.tolist()
+        at = 0
+        for row in batch:
+            for request, number, path, _ in row.wanted:
+                yield request, number, float(sum(values[at : at + len(path)]))
+                at += len(path)
+
+    def _forward(self, batch: list[Row], logits: bool) -> Tensor:
+        """Return the (B, n, d) last states of the tokens of a batch, or their (B, n, V) logits."""
+        width = max(len(row.tokens) for row in batch)
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
+        for line, row in enumerate(batch):
+            ids[line, : len(row.tokens)] = torch.tensor(row.tokens)  # filled on the right: nothing before sees it
+        options: dict[str, Any] = {"use_cache": False}
+        if any(row.branches for row in batch):
+            depths = torch.zeros((len(batch), width), dtype=torch.long)
+            seen = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1)
+            for line, row in enumerate(batch):
+                size = len(row.tokens)
+                depths[line, :size] = torch.tensor(row.depths)
+                seen[line, :size, :size] = torch.from_numpy(row.visible())
+            low = torch.finfo(self.model.dtype).min
+            mask = torch.zeros(seen.shape, dtype=self.model.dtype).masked_fill_(~seen, low)
+            options |= {"position_ids": depths.to(self.device), "attention_mask": mask[:, None].to(self.device)}
+        with torch.inference_mode():
+            model = self.model if logits else self._base.base_model
+            found = model(input_ids=ids.to(self.device), **options)
+        return found.logits if logits else found.last_hidden_state  # type: ignore[no-any-return]
+
+    @property
+    def _base(self) -> Any:
+        """The `transformers` model below adapters, if there are any."""
+        return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+
+    def _check(self) -> tuple[bool, bool]:
+        """Return whether the model computes rows that branch rightly, and logits by its head alone: by trying it.
+
+        Windows and recurrence don't show on a short row; models that have them get plain rows.
+        """
+        words = int(self._base.get_input_embeddings().num_embeddings)
+        tokens = tuple((7 * place + 3) % words for place in range(12))
+        sequences = tokens, (*tokens[:8], *reversed(tokens[8:]))
+        rows, both = (Row(), Row()), Row()
+        for number, (row, whole) in enumerate(zip(rows, sequences, strict=True)):
+            row.want([], whole, 4, 0, number)
+            both.want([], whole, 4, 0, number)
+        with torch.inference_mode():
+            expected = [self._forward([row], True)[0, 7:].float() for row in rows]
+            near = CLOSE * float(expected[0].std())
+            try:
+                states = self._forward([rows[0]], False)[0, 7:]
+                alone = torch.allclose(self._base.get_output_embeddings()(states).float(), expected[0], atol=near)
+            except (AttributeError, TypeError, RuntimeError):
+                alone = False
+            if _windowed(self.model.config):
+                return False, alone
+            try:
+                packed = self._forward([both], True)[0].float()
+            except (TypeError, ValueError, RuntimeError):
+                return False, alone
+        paths = [path for _, _, path, _ in both.wanted]
+        return all(
+            torch.allclose(packed[path], one, atol=near) for path, one in zip(paths, expected, strict=True)
+        ), alone
+
+
+def _windowed(config: Any) -> bool:
+    kinds = set(getattr(config, "layer_types", None) or [])
+    window = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+    return bool(kinds - {"full_attention"}) or window
+
+
+def _listed(value: Any) -> list[int]:
+    return value if isinstance(value, list) else [value]
+
+
+def _with_adapter(model: Any, folder: str) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise RecipeError("bench.adapter needs `pip install 'mmedc[train]'`") from None
+    if not Path(folder, "adapter_config.json").is_file():
+        raise RecipeError(f"bench.adapter: {folder} holds no adapter_config.json; expected a folder of peft")
+    return PeftModel.from_pretrained(model, folder, local_files_only=True)
+
+
+def _digest(folder: str, adapter: str, *settings: object) -> str:
+    """Return what answers depend on: the content of every file of the model, and how it is run."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for path in (Path(folder), *([Path(adapter)] if adapter else [])):
+        for file in sorted(path.iterdir()):
+            if file.suffix in {".json", ".safetensors", ".model", ".jinja", ".txt"}:
+                digest.update(file.name.encode())
+                with file.open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()

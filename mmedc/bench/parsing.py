@@ -1,0 +1,325 @@
+"""Which letters an answer in words chooses, in English, Chinese, Japanese, French, Russian and Spanish.
+
+Needs nothing but Python: tasks for lm-evaluation-harness carry a copy. An answer that does not say a choice
+plainly, or says two, is no answer: None, to be counted as such, never guessed.
+
+From sure to less sure, the first that says something counts: what is marked as final (a box, a tag, the form of
+MMedBench); "the answer is …"; a line of letters alone, first or last; "… is correct"; the text of an option.
+"""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Mapping
+
+Letters = tuple[str, ...]
+
+_CYRILLIC = {"А": "A", "Б": "B", "С": "C", "Е": "E", "а": "a", "б": "b", "с": "c", "е": "e"}
+"""Look-alikes, and the second letter. В is the third letter and looks like B: it is B only where there is no C."""
+_OPEN, _CLOSE = r"[\(\[【「『〔<{\"'“‘«]*\s*", r"(?:\s*[\)\]】」』〕>}\"'”’»]+)?"
+_AND = r"(?:and|et|y|e|и|und|和|及|与|跟|同|以及|と|および|及び|並びに|ならびに)"
+_OR = r"(?:or|ou|o|u|или|либо|或|或者|または|もしくは|あるいは|か)"
+_LEAD = (
+    r"(?:(?:(?:the|options?|choices?|letters?|answers?|statements?|numbers?"
+    r"|la|le|les|las|los|réponses?|propositions?|lettres?|choix|items?"
+    r"|opci(?:ón|on|ones)|letras?|alternativas?|respuestas?|incisos?|números?|literal|literales"
+    r"|варианты?|вариантом|вариантах?|буква|буквы|буквой|под|номером|ответы?|пункты?|это)\b"
+    r"|选项|選項|选择肢|选择|选|为|第|選択肢|記号|肢)\s*[:：]?\s*)*"
+)
+_IS = (
+    r"(?:is|are|was|would be|should be|must be|will be|being|est|sont|serait|seraient|es|son|sería|serían|"
+    r"это|является|являются|будет|—|–|-|:|：|=|为|為|是|应为|应是|应该是|应该为|应选|应该选|选|選|選ぶ|は|が|が最も適切なのは|→|⇒)"
+)
+_NOUN = (
+    r"(?:(?:correct|right|best|most appropriate|most likely|final|my|proper|true|only correct)\s+)*"
+    r"(?:answers?|options?|choices?|response|diagnosis|statements?|pick)(?:\s+(?:choice|option|letter|here|to this question"
+    r"|to the question|in this case|for this (?:case|patient|question)))?"
+    r"|(?:bonnes?\s+|justes?\s+|seules?\s+|ma\s+)*(?:réponses?|propositions?|choix|options?)"
+    r"(?:\s+(?:correctes?|exactes?|justes?|vraies?|corrects?|attendues?|finales?|retenues?|à retenir|à cocher))*"
+    r"|(?:единственн\w+\s+)?(?:правильн\w+\s+|верн\w+\s+|окончательн\w+\s+|итогов\w+\s+|мой\s+|наиболее подходящ\w+\s+)*"
+    r"(?:ответ\w*|вариант\w*)(?:\s+(?:на вопрос|ответа|здесь))*"
+    r"|(?:respuestas?|opci(?:ón|ones)|alternativas?|solución)"
+    r"(?:\s+(?:correctas?|verdaderas?|acertadas?|final|adecuadas?|más adecuada|más probable))*"
+    r"|(?:本题|此题|所以|因此|最终|最佳|正确|参考|标准|最后|的)*(?:答案|選項|选项)(?:应该|应当|应)?"
+    r"|(?:したがって|よって|最終的な)?(?:正しい|適切な)?(?:答え|正解|正答|解答|回答|答|選択肢)(?:の選択肢|の記号)?"
+)
+_PHRASE = re.compile(rf"(?<![^\W\d_])(?:{_NOUN})\s*(?:\([^()]*\)\s*)?{_IS}\s*[:：]?\s*", re.IGNORECASE)
+_CHOOSE = re.compile(
+    r"(?:\b(?:it(?:'s| is)|c'est|es la|i(?:'d| would| will|'ll)?\s+(?:choose|pick|select|go with|say|answer|opt for)"
+    r"|je\s+(?:choisis|retiens|coche|réponds)|je\s+choisirais|cochez|on retient|il faut (?:cocher|choisir)"
+    r"|elijo|escojo|selecciono|eligiría|marco|me quedo con|yo diría|se debe (?:elegir|marcar)|hay que marcar"
+    r"|ответ|выбираю|выбрать|выбираем|следует выбрать|я бы выбрал\w*)\b"
+    r"|故选|应选择|应选|因此选|所以选|我选择|我选|答选|选择|选项为|选|而是|選択する|ではなく(?:、)?)\s*[:：]?\s*",
+    re.IGNORECASE,
+)
+_BUT = re.compile(
+    r"(?:\bnot\s+(?:option\s+)?[A-J],?\s+but\s+(?:rather\s+)?|\bno\s+es\s+(?:la\s+)?[A-J],?\s+sino\s+(?:que\s+)?(?:es\s+)?"
+    r"|\bpas\s+(?:la\s+)?[A-J],?\s+mais\s+(?:bien\s+)?|\bне\s+[A-J],?\s+а\s+)",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(
+    r"\\boxed\s*\{\s*(?:\\(?:text|mathrm|textbf|mathbf)\s*\{)?(?P<box>[^{}]*)\}"
+    r"|<answer>(?P<tag>.*?)</answer>"
+    r"|[\"'](?:answer|answer_idx|réponse|respuesta|ответ|答案|答え|回答)[\"']\s*:\s*(?P<json>\[[^\]]*\]|\"[^\"]*\"|'[^']*')"
+    r"|#+\s*answer\s*:?\s*options?\s+(?P<paper>.*?)\s+(?:is|are)\s+correct"
+    r"|(?:\bfinal answer|\bréponse finale|\brespuesta final|\bокончательный ответ|\bитоговый ответ|最终答案|最終解答|最終回答"
+    r"|最終的な答え)\s*(?:is|est|es|это|是|为|は)?\s*[:：—–-]?\s*(?P<said>[^\n]*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_RIGHT = re.compile(
+    r"^\s*(?:(?:is|are)\s+(?:the\s+)?(?:(?:most\s+)?(?:likely\s+)?(?:correct|right|best|true|appropriate|accurate))\b(?!\s+(?:that|to say))"
+    r"|(?:est|sont)\s+(?:la\s+|les\s+|donc\s+)?(?:bonnes?|correcte?s?|exacte?s?|vraie?s?|justes?)\b"
+    r"|(?:es|son)\s+(?:la\s+|las\s+|el\s+)?(?:opci(?:ón|ones)\s+|respuestas?\s+)?(?:correct[ao]s?|verdader[ao]s?|ciert[ao]s?|acertad[ao]s?)\b"
+    r"|(?:—|–|-|является|являются|это)?\s*(?:правильн\w+|верн\w+|верен|верна|верны|правилен)\b"
+    r"|(?:选项|项|選項)?\s*(?:是|为)?\s*(?:正确|最佳|对的|正確|最合适)(?!与否|吗)"
+    r"|(?:の選択肢)?\s*(?:が|は)\s*(?:最も)?(?:正しい|正解|適切|正答)(?!で(?:は|も)?な|とは|では|じゃ)"
+    r"|を(?:選ぶ|選択))",
+    re.IGNORECASE,
+)
+_WRONG_AFTER = re.compile(
+    r"^\s*(?:ではな|じゃな|でな|とは限|не\s|is\s+(?:not|wrong|incorrect)|isn't|are\s+(?:not|wrong|incorrect)|n'est|ne\s"
+    r"|no\s+es|错|錯|不)",
+    re.IGNORECASE,
+)
+_NOT_BEFORE = re.compile(
+    r"(?:\bnot|\bn't|\bnever|\bpas|\bno|\bне|不|非|不是|并非|if|si|если|如果|もし)\s*(?:the|la|le|el)?\s*$",
+    re.IGNORECASE,
+)
+_CUE = re.compile(
+    r"actually|wait|correction|sorry|therefore|thus|hence|so,? |in conclusion|in summary|finally|overall|on reflection"
+    r"|donc|finalement|en conclusion|en réalité|correction|pardon|por (?:lo )?tanto|así que|en conclusión|finalmente|perdón"
+    r"|следовательно|таким образом|итак|поэтому|нет,|точнее|однако|因此|所以|综上|故|更正|不对|したがって|よって|以上|訂正|いや",
+    re.IGNORECASE,
+)
+_NEXT = re.compile(
+    r"\n\s*(?:#+\s*)?(?:Question|Q|问题|题目|問題|Вопрос|Pregunta|Input|Instruction|User|Human)\s*\d*\s*[:：]"
+    r"|\nBelow is an instruction"
+)
+_BECAUSE = re.compile(
+    r"\s+(?:because|since|as|for|given|due|which|car|parce|puisque|qui|porque|ya que|pues|dado|debido|потому|так как|поскольку)\b",
+    re.IGNORECASE,
+)
+
+
+def parse(text: str, options: Mapping[str, str], multiple: bool = False) -> Letters | None:
+    """Return the letters that `text` chooses among `options` (letter → text), sorted, or None where it does not say.
+
+    `multiple`: several may be right, so that letters in a run ("ACE") are several.
+    """
+    said = _clean(text, options)
+    if said is None or not said.strip():
+        return None
+    for look in (_final, _stated, _alone, _called_right, _by_text):
+        found, sure = look(said, options, multiple)
+        if sure:
+            return found
+    return None
+
+
+Found = tuple[Letters | None, bool]
+"""Letters, and whether looking ends here: a contradiction is (None, True)."""
+_NOTHING: Found = (None, False)
+
+
+def _clean(text: str, options: Mapping[str, str]) -> str | None:
+    """Return `text` in plain characters; options that it quotes shrink to letters. None: letter and text disagree."""
+    text = unicodedata.normalize("NFKC", text)
+    text = re.sub(r"<think>.*?(?:</think>|\Z)", " ", text, flags=re.DOTALL)
+    if (more := _NEXT.search(text)) and text[: more.start()].strip():
+        text = text[: more.start()]
+    text = re.sub(r"</?(?:b|i|strong|em|p|br|s|u)\s*/?>|\*+|`+|(?<!\w)__|__(?!\w)", "", text)
+    text = (
+        re.sub(r"(?<!\w)(?:В|в)(?!\w)", lambda one: "B" if one[0] == "В" else "b", text) if "C" not in options else text
+    )
+    text = re.sub(
+        r"(?<![^\W\d_])[АБСЕабсе](?=\s*[,.;:)\]]|\s*$)", lambda one: _CYRILLIC[one[0]], text, flags=re.MULTILINE
+    )
+    text = re.sub(r"(?<![^\W\d_])[АБСЕ](?![^\W\d_])", lambda one: _CYRILLIC[one[0]], text)
+    quoted = {letter: re.escape(" ".join(unicodedata.normalize("NFKC", said).split())).replace(r"\ ", r"\s+")
+              for letter, said in options.items() if said.strip()}  # fmt: skip
+    listed = [
+        re.search(rf"(?m)^\s*{_OPEN}{letter}{_CLOSE}\s*[.):：]?\s*{said}", text) for letter, said in quoted.items()
+    ]
+    if len(quoted) > 1 and all(listed):  # the options said once more, before anything is chosen
+        end = max(one.end() for one in listed if one)
+        text = text[end:]
+    letters = "".join(options)
+    for letter, said in sorted(quoted.items(), key=lambda one: -len(one[1])):
+        # "B. Pancreas", "B (Pancreas)" become "B"; "B. Liver", where the liver is A, is no answer.
+        form = rf"(?<![A-Za-zÀ-ÿА-яЁё0-9_])([{letters}])\s*(?:[.):：,、-]\s*)?[(\"'“«「]?\s*{said}\s*[)\"'”»」]?(?!\w)"
+        for one in re.finditer(form, text, re.IGNORECASE):
+            if one[1] != letter:
+                separated = re.match(rf"{one[1]}\s*[,、]", one[0])
+                if not separated:
+                    return None
+        text = re.sub(form, functools.partial(_shrunk, letter), text, flags=re.IGNORECASE)
+    return text
+
+
+def _shrunk(letter: str, one: re.Match[str]) -> str:
+    return letter if one[1] == letter else one[0]
+
+
+def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = False) -> tuple[Letters, str] | None:
+    """Return the letters that `text` begins with, and what follows them; `whole`: nothing may but a stop."""
+    lead = re.match(_LEAD, text, re.IGNORECASE)
+    rest = text[lead.end() :] if lead else text
+    one = rf"{_OPEN}(?:{_LEAD})([A-Ja-j])(?![A-Za-zÀ-ÿА-яЁё0-9])(?!['’][a-zà-ÿ]){_CLOSE}"
+    found: list[str] = []
+    at = 0
+    if multiple and (run := re.match(r"[(\[【「]?([A-J]{2,10})(?![A-Za-z0-9А-я])", rest)):
+        letters = list(run[1])
+        if letters == sorted(set(letters)) and set(letters) <= set(options):
+            found, at = letters, run.end()
+    while not found or at:
+        separator = ""
+        if found:
+            between = re.match(
+                rf"\s*(?:[,、;/&+·・]\s*(?:{_AND}\s+|{_AND}(?=\s*[A-J]))?|\s{_AND}\s+|{_AND}(?=\s*[A-J]))\s*", rest[at:]
+            )
+            if (other := re.match(rf"\s*[,、]?\s*{_OR}\s*{_OPEN}[A-J](?![A-Za-z])", rest[at:])) and not between:
+                return (), rest[at + other.end() :]
+            if not between:
+                break
+            separator = between[0]
+        step = re.match(one, rest[at + len(separator) :], re.IGNORECASE)
+        if not step or step[1].upper() not in options:
+            break
+        letter, after = step[1], rest[at + len(separator) + step.end() :]
+        if (
+            letter.islower()
+            and not re.match(r"\s*(?:[.,;:)\]】」』。、]|$|\n)", after)
+            and not re.match(rf"\s+{_AND}\s+[a-j]\b", after)
+        ):
+            break
+        found.append(letter.upper())
+        at += len(separator) + step.end()
+    if not found:
+        return None
+    rest = rest[at:]
+    if whole and not re.match(r"\s*[.。!！,，;:：)）」]*\s*$", rest):
+        return None
+    return tuple(sorted(set(found))), rest
+
+
+def _plausible(letters: Letters, rest: str) -> bool:
+    """Tell whether a single letter before `rest` is a choice, not an article, a genus or a name."""
+    if letters == ("A",) and re.match(r"\s+[a-z]", rest) and not _BECAUSE.match(rest) and not re.match(
+        r"\s+(?:is|are|and|was|est|es|y|et)\b", rest
+    ):  # fmt: skip
+        return False
+    return not re.match(r"\.\s+[a-z]{3,}\b", rest) or bool(_BECAUSE.match(rest[1:]))
+
+
+def _agree(found: list[tuple[Letters, bool]]) -> Found:
+    """Return what statements say together: one set, or the last where it corrects or concludes; else nothing."""
+    if not found:
+        return _NOTHING
+    if len({letters for letters, _ in found}) == 1 or found[-1][1]:
+        return (found[-1][0] or None), True
+    return None, True
+
+
+def _final(text: str, options: Mapping[str, str], multiple: bool) -> Found:
+    found: list[Letters | None] = []
+    for one in _FINAL.finditer(text):
+        said = next((part for part in one.groups() if part is not None), "")
+        listed = _list(said.strip(" []\"'").replace('"', "").replace("'", ""), options, multiple)
+        if listed and _plausible(*listed):
+            found.append(listed[0] or None)
+        elif (by_text := _same_text(said, options)) is not None:
+            found.append(by_text)
+        elif one.group("said") is None:
+            found.append(None)
+    return (found[-1], True) if found else _NOTHING
+
+
+def _stated(text: str, options: Mapping[str, str], multiple: bool) -> Found:
+    found: list[tuple[Letters, bool]] = []
+    end = 0
+    ends = sorted({(one.end(), one.start()) for form in (_PHRASE, _CHOOSE, _BUT) for one in form.finditer(text)})
+    for at, start in ends:
+        before, after = text[max(0, start - 40) : start], text[at:]
+        if at < end or _NOT_BEFORE.search(before):
+            continue
+        listed = _list(after, options, multiple)
+        if listed:
+            letters, rest = listed
+            if not _plausible(letters, rest) or _WRONG_AFTER.match(rest):
+                continue
+            end = len(text) - len(rest)
+        else:
+            by_text = _same_text(re.split(r"[\n。!！]|\.(?=\s|$)", after, maxsplit=1)[0], options)
+            if by_text is None:
+                continue
+            letters = by_text
+        found.append((letters, bool(_CUE.search(before) or _BUT.search(text[start:at]) or "而是" in text[start:at])))
+    return _agree(found)
+
+
+def _alone(text: str, options: Mapping[str, str], multiple: bool) -> Found:
+    lines = [line.strip() for line in text.strip().split("\n") if line.strip()]
+    if not lines:
+        return _NOTHING
+    found: list[Letters] = []
+    listed = _list(lines[0], options, multiple)
+    if listed:
+        letters, rest = listed
+        if re.fullmatch(r"\s*[.。!！,;:)）]*", rest):
+            found.append(letters)
+        elif re.match(r"\s*[.):：—–\-,。、]\s*\S|\s+[—–-]\s|です|だ[。\s]|である|吧", rest) or _BECAUSE.match(rest):
+            if not (_plausible(letters, rest) and not _WRONG_AFTER.match(rest)):
+                return _NOTHING
+            if re.match(r"\s*,\s*[^\W\d_]", rest) and not _BECAUSE.match(rest[1:]):
+                return _NOTHING
+            found.append(letters)
+    if len(lines) > 1 and (last := _list(lines[-1], options, multiple, whole=True)):
+        found.append(last[0])
+    if len(lines) > 1 and multiple and all(_list(line, options, multiple, whole=True) for line in lines):
+        found = [tuple(sorted({one for line in lines for one in _list(line, options, multiple)[0]}))]  # type: ignore[index]
+    return _agree([(one, False) for one in found])
+
+
+def _called_right(text: str, options: Mapping[str, str], multiple: bool) -> Found:
+    found: list[Letters] = []
+    at = 0
+    for one in re.finditer(r"(?<![A-Za-zÀ-ÿА-яЁё0-9'’])[(\[「]?[A-J](?![A-Za-zÀ-ÿА-яЁё0-9])", text):
+        if one.start() < at or not (listed := _list(text[one.start() :], options, multiple)):
+            continue
+        letters, rest = listed
+        before = text[max(0, one.start() - 24) : one.start()]
+        if letters and _RIGHT.match(rest) and not _NOT_BEFORE.search(re.sub(rf"{_LEAD}$", "", before)):
+            found.append(letters)
+        at = len(text) - len(rest)
+    if not found:
+        return _NOTHING
+    union = tuple(sorted({letter for letters in found for letter in letters}))
+    return (union, True) if multiple or len(set(found)) == 1 else (None, True)
+
+
+def _by_text(text: str, options: Mapping[str, str], multiple: bool) -> Found:
+    if (found := _same_text(text, options)) is not None:
+        return found, True
+    parts = [part for part in re.split(r"[\n;；]|\s*[,、]\s*(?=\S)", text) if part.strip()]
+    each = [_same_text(re.sub(r"^\s*[-•*\d.]+\s*", "", part), options) for part in parts]
+    if multiple and len(each) > 1 and all(each):
+        return tuple(sorted({letter for one in each if one for letter in one})), True
+    opening = re.split(r"[,.。;；:：!！\n—–]", text.strip(), maxsplit=1)[0]
+    found = _same_text(opening, options)
+    return (found, True) if found is not None else _NOTHING
+
+
+def _same_text(said: str, options: Mapping[str, str]) -> Letters | None:
+    """Return the one option whose text is `said`, but for case, punctuation and an article."""
+    mine = _bare(said)
+    found = [letter for letter, text in options.items() if _bare(text) == mine]
+    return (found[0],) if len(found) == 1 and mine else None
+
+
+def _bare(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).casefold().replace("ё", "е")
+    words = re.findall(r"\w+", text)
+    articles = ("the", "a", "an", "le", "la", "les", "l", "un", "une", "el", "los", "las", "una")
+    while len(words) > 1 and words[0] in articles:
+        words = words[1:]
+    return " ".join(words).removesuffix("です").strip()
