@@ -96,7 +96,7 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     (folder / "marks").mkdir()
     store = Store(str(folder / "c"))
     one = Pass("test", "key", Straggler(str(folder / "marks")), UNITS[:1])
-    board = runner._Tally(one)
+    board = runner._Tally()
     tasks = [runner._run.remote(one, UNITS[0], store, board.actor) for _ in range(2)]
     first, second = (json.loads(data) for data in ray.get(tasks))
     return {

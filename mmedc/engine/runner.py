@@ -53,6 +53,7 @@ class OnRay:
     def __init__(self, cpus: int | None = None, address: str | None = None) -> None:
         self.cpus, self.address = cpus, address
         self._own = False
+        self._tally: _Tally | None = None
 
     def __enter__(self) -> "OnRay":
         return self
@@ -91,7 +92,11 @@ class OnRay:
         self._own = True
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._own and kind is not ClusterLost:  # then Ray's farewell at the end of the process must do
+        if kind is ClusterLost:  # nobody answers any more; Ray's farewell at the end of the process must do
+            return
+        if self._tally:
+            self._tally.close()
+        if self._own:
             ray.shutdown()
 
     def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
@@ -101,7 +106,9 @@ class OnRay:
         """
         self.start()
         nodes, meters, attempts = _Nodes(self.cpus), _Meters(one.name), Attempts(one.retries)
-        board = _Tally(one)
+        if self._tally:
+            self._tally.begin()
+        tally = self._tally = self._tally or _Tally()
         work = ray.put(replace(one, units=()))
         waiting, roomy = deque(units), deque[Unit]()
         flying: dict[Any, Unit] = {}
@@ -110,13 +117,13 @@ class OnRay:
                 nodes.check()
                 while waiting and len(flying) < 2 * nodes.slots:
                     unit = waiting.popleft()
-                    flying[_run.remote(work, unit, store, board.actor)] = unit
+                    flying[_run.remote(work, unit, store, tally.actor)] = unit
                 if roomy and not flying:
                     unit = roomy.popleft()
-                    flying[_run.remote(work, unit, store, board.actor)] = unit
+                    flying[_run.remote(work, unit, store, tally.actor)] = unit
                 ready, _ = ray.wait(list(flying), timeout=REPORT_S) if flying else ([], [])
                 meters.flying(len(flying))
-                yield meters.told(board.news())
+                yield meters.told(tally.news())
                 for task in ready:
                     unit = flying.pop(task)
                     try:
@@ -130,13 +137,11 @@ class OnRay:
             meters.flying(0)
         except ClusterLost:
             flying.clear()  # nobody is there who could cancel it
-            board.actor = None
             raise
         finally:
             for task in flying:
                 with contextlib.suppress(Exception):
                     ray.cancel(task, force=True)
-            board.close()
 
 
 class _Nodes:
@@ -235,12 +240,18 @@ class _Meters:
 class _Tally:
     """Where tasks say how far they are; asked without waiting, since nothing depends on the answer."""
 
-    def __init__(self, one: Pass) -> None:
+    def __init__(self) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
         self.actor = _Board.options(**options).remote()  # type: ignore[attr-defined]
         self._asked: Any = self.actor.total.remote()
         self._seen = (0, 0)
+
+    def begin(self) -> None:
+        """Leave what an earlier pass said to itself."""
+        with contextlib.suppress(gone.RayError, TimeoutError):
+            self._seen = ray.get(self.actor.total.remote(), timeout=5)
+        self._asked = self.actor.total.remote()
 
     def news(self) -> Progress:
         """Return what came in since the last answer."""
@@ -257,9 +268,8 @@ class _Tally:
 
     def close(self) -> None:
         """End the actor."""
-        if self.actor is not None:
-            with contextlib.suppress(Exception):
-                ray.kill(self.actor)
+        with contextlib.suppress(Exception):
+            ray.kill(self.actor)
 
 
 @ray.remote(num_cpus=0)
