@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 HERE = Path(__file__).parent
 QUICKSTART = HERE.parent / "pipelines" / "quickstart"
 WEIGHTS = {"parser": 4, "worker": 4, "raylet": 1, "driver": 1}
+LEAVE_S = 90.0  # for what a build started to go after it
 MOST_STARTS = 60  # of the driver in one round
 
 
@@ -103,10 +104,13 @@ def under_fire(build: list[str], every: float, draw: random.Random) -> Round:
                         continue
                     done.faults[name] += 1
             process.wait()
-            _, alive = psutil.wait_procs([one for one in family.values() if one.is_running()], timeout=30)
+            # A raylet takes up to half a minute to see that its driver is gone, and longer on a busy machine.
+            _, alive = psutil.wait_procs([one for one in family.values() if one.is_running()], timeout=LEAVE_S)
             for one in alive:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    done.orphans += kind(one) != "agent"
+                    if (what := kind(one)) != "agent":
+                        done.orphans += 1
+                        print(f"left behind: {what} {' '.join(one.cmdline())[:200]}", file=sys.stderr)
                     one.kill()
             if process.returncode == 0:
                 out.seek(0)
