@@ -6,13 +6,17 @@ import re
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from mmedc.engine.runner import OnRay, _own_token
+from mmedc.engine.chain import Count
+from mmedc.engine.run import Progress
+from mmedc.engine.runner import OnRay, _Meters, _own_token
+from mmedc.engine.unit import Entry
 from mmedc.errors import RequestError
 from mmedc.yamlfile import read_yaml
 
@@ -37,6 +41,32 @@ def test_the_dashboard_for_grafana_asks_for_the_numbers_that_the_runner_gives() 
     asked = set(re.findall(r"ray_(mmedc_\w+?)(?:_total)?\b", (ROOT / "cluster" / "grafana.json").read_text("utf-8")))
     given = set(re.findall(r'"(mmedc_\w+)"', (ROOT / "mmedc" / "engine" / "runner.py").read_text("utf-8")))
     assert asked == given and len(given) == 5
+
+
+def test_the_meters_count_what_the_entries_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what came in between: the last words of a short unit may come late."""
+    told: Counter[str] = Counter()
+
+    class Meter:
+        def __init__(self, name: str, *_: object) -> None:
+            self.name = name
+
+        def inc(self, value: float, tags: dict[str, str]) -> None:
+            told[f"{self.name} {' '.join(tags.values())}"] += int(value)
+
+    monkeypatch.setattr("ray.util.metrics.Counter", Meter)
+    monkeypatch.setattr("ray.util.metrics.Gauge", Meter)
+    meters = _Meters("gather")
+    funnel = {"read": Count(10, 9, {}, {"broken": 1}), "gate": Count(9, 4, {"gate": 3}, {"odd": 2})}
+    meters.told(Progress(read=3, kept=1))
+    meters.told(Progress(done=Entry("u", "a", {}, funnel, {}, 1.0)))
+    meters.told(Progress(done=Entry("v", "b", {}, {}, {}, 1.0)))
+    assert told == {
+        "mmedc_documents_read gather": 10,
+        "mmedc_documents_kept gather": 4,
+        "mmedc_documents_rejected gather": 3,
+        "mmedc_units gather done": 2,
+    }
 
 
 def test_a_token_is_made_that_only_its_user_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

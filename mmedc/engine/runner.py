@@ -224,13 +224,16 @@ class _Meters:
 
     def told(self, news: Progress) -> Progress:
         """Count `news` and return it."""
-        for meter, value in ((self._read, news.read), (self._kept, news.kept)):
-            if value:
-                meter.inc(value, self._tags)
-        if news.done:
-            rejected = sum(sum(count.rejected.values()) for count in news.done.funnel.values())
-            if rejected:
-                self._rejected.inc(rejected, self._tags)
+        if news.done and news.done.funnel:  # exact, where the live news may miss a unit's last words
+            counts = list(news.done.funnel.values())
+            rejected = sum(sum(count.rejected.values()) for count in counts)
+            for meter, value in (
+                (self._read, counts[0].read),
+                (self._kept, counts[-1].kept),
+                (self._rejected, rejected),
+            ):
+                if value:
+                    meter.inc(value, self._tags)
         for fate in ("done", "retried", "failed"):
             if getattr(news, fate):
                 self._units.inc(1, {**self._tags, "fate": fate})
