@@ -27,7 +27,7 @@ from side_by_side import environment
 
 from mmedc.bench.config import Bench
 from mmedc.bench.harness import export
-from mmedc.bench.items import Item, read_items
+from mmedc.bench.items import Item, read_items, write_items
 from mmedc.bench.scoring import selected
 
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
@@ -100,9 +100,7 @@ def make_model(folder: Path, texts: list[str], size: str) -> None:
 
 def written(path: Path, items: list[Item]) -> Path:
     """Write items as mmedc reads them and return the file."""
-    path.parent.mkdir(exist_ok=True)
-    rows = [{**vars(item), "answer": list(item.gold)} for item in items]
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_items(items, path)
     return path
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmedc.bench.commands import app as items_app
 from mmedc.errors import MmedcError, RequestError
 from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
@@ -31,6 +32,7 @@ filters_app = typer.Typer(help="The words and limits under filters/.", no_args_i
 app.add_typer(models_app, name="models")
 app.add_typer(filters_app, name="filters")
 app.add_typer(fit_app, name="fit")
+app.add_typer(items_app, name="items")
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one: quickstart, web.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")]

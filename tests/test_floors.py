@@ -15,7 +15,7 @@ HEAVY = {
     "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/glance.py"},
     "fastwarc": {"sources/warc.py"},
     "scipy": {"dedup/groups.py", "fit/model.py"},
-    "typer": {"cli.py", "fit/commands.py"},
+    "typer": {"cli.py", "fit/commands.py", "bench/commands.py"},
     "phonenumbers": {"steps/privacy.py"},
 }
 

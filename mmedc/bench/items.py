@@ -30,6 +30,8 @@ class Item:
     source: str = ""
     licence: str = "unknown"
     rationale: str = ""
+    human_checked: bool = False
+    """Whether a person has checked the rationale, and it passed."""
     multiple: bool = False
     """Whether several letters may be right, which is a fact of its benchmark, not of this item."""
 
@@ -38,8 +40,8 @@ def read_items(paths: tuple[str, ...]) -> list[Item]:
     """Return the items of files (`.jsonl`, `.jsonl.gz`) and of folders of them, in the order of their names.
 
     Own format: `id`, `lang`, `question`, `options` {letter: text}, `answer` (a letter, several with commas, or a
-    list), and perhaps `context`, `topic`, `source`, `licence`, `rationale`. MMedBench: `answer_idx` for `answer`,
-    the language by the file's name.
+    list), and perhaps `context`, `topic`, `source`, `licence`, `rationale`, `human_checked`, `multiple`. MMedBench:
+    `answer_idx` for `answer`, `human_check_passed`, the language by the file's name.
 
     Raises: RecipeError with file and line for what is not an item, and for an id that two different items have.
     """
@@ -70,6 +72,23 @@ def read_items(paths: tuple[str, ...]) -> list[Item]:
     return items
 
 
+def row_of(item: Item) -> dict[str, Any]:
+    """Return an item as a row of mmedc's own format, without what says nothing."""
+    row = {key: value for key, value in vars(item).items() if value and key != "gold"}
+    return row | {"answer": ",".join(item.gold)}
+
+
+def write_items(items: list[Item], file: Path) -> None:
+    """Write items in mmedc's own format."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row_of(item), ensure_ascii=False) + "\n" for item in items), encoding="utf-8")
+
+
+def language_of(file: str) -> str:
+    """Return the language that a file is named after, English where it is none."""
+    return next((code for code, name in LANGUAGES.items() if name.lower() in file.lower()), "en")
+
+
 def _files(path: Path) -> list[Path]:
     if str(path) == QUESTIONS:
         path = shipped("pipelines") / "quickstart" / "questions"
@@ -89,7 +108,6 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _item(raw: dict[str, Any], file: Path, number: int) -> Item:
-    named = next((code for code, name in LANGUAGES.items() if name.lower() in file.name.lower()), "en")
     answer = raw["answer"] if "answer_idx" not in raw else raw["answer_idx"]
     gold = tuple(sorted(answer if isinstance(answer, list) else [one.strip() for one in answer.split(",")]))
     options = {str(letter): str(text) for letter, text in raw["options"].items()}
@@ -99,4 +117,17 @@ def _item(raw: dict[str, Any], file: Path, number: int) -> Item:
     texts: dict[str, Any] = {key: str(raw.get(key) or "") for key in ("context", "topic", "source", "rationale")}
     licence = str(raw.get("licence") or "unknown")
     name = str(raw.get("id") or f"{file.name}#{number}")
-    return Item(name, str(raw.get("lang", named)), str(raw["question"]), options, gold, licence=licence, **texts)
+    texts["multiple"] = bool(raw.get("multiple", False))
+    passed = raw.get(
+        "human_check_passed", raw.get("human_checked")
+    )  # in MMedBench checked is one thing, passed another
+    texts["human_checked"] = str(passed).lower() == "true"
+    return Item(
+        name,
+        str(raw.get("lang") or language_of(file.name)),
+        str(raw["question"]),
+        options,
+        gold,
+        licence=licence,
+        **texts,
+    )

@@ -1,0 +1,179 @@
+"""Question sets in their makers' formats, each with a few questions written for this test."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from mmedc.bench.formats import FORMATS, convert
+from mmedc.bench.items import read_items, write_items
+from mmedc.cli import app
+from mmedc.errors import RecipeError
+
+ORGANS = {"A": "Heart", "B": "Lung", "C": "Skin", "D": "Bone"}
+EXAM = {"name": "Examen de prueba", "year": "2020", "category": "nursery", "data": [
+    {"qid": "1", "qtext": "¿Qué órgano bombea la sangre?", "ra": "2", "image": "",
+     "answers": [{"aid": 2, "atext": "El corazón"}, {"aid": 1, "atext": "La piel"}]},
+    {"qid": "2", "qtext": "¿Qué se ve en la imagen?", "ra": "1", "image": "x.png",
+     "answers": [{"aid": 1, "atext": "Una fractura"}, {"aid": 2, "atext": "Nada"}]},
+    {"qid": "3", "qtext": "¿Anulada?", "ra": "0", "answers": [{"aid": 1, "atext": "Sí"}, {"aid": 2, "atext": "No"}]},
+]}  # fmt: skip
+MCQ = {
+    "opa": "Iron",
+    "opb": "Zinc",
+    "opc": "Copper",
+    "opd": "Lead",
+    "exp": "It is in haem.",
+    "subject_name": "Biochemistry",
+}
+FILES: dict[str, list[tuple[str, Any]]] = {
+    "medqa-usmle": [("t.jsonl", [
+        {"question": "Which organ pumps blood?", "options": ORGANS, "answer": "Heart", "answer_idx": "A", "meta_info": "step1"},
+        {"question": "Which organ takes up oxygen?", "options": [{"key": k, "value": v} for k, v in ORGANS.items()],
+         "answer": "Lung", "answer_idx": "B"},
+        {"question": "Which?", "options": ORGANS, "answer_idx": "E"},
+        {"question": " ", "options": ORGANS, "answer_idx": "A"},
+        {"no": "question"},
+    ])],
+    "medqa-mcmle": [("t.jsonl", [{"question": "哪个器官泵血？", "options": {"A": "心", "B": "肺"}, "answer_idx": "A"}])],
+    "igakuqa": [("118-A.jsonl", [
+        {"problem_id": "118A1", "problem_text": "血液を送り出す臓器はどれか。", "choices": ["心臓", "肺", "皮膚"],
+         "text_only": True, "answer": ["a"], "points": "1"},
+        {"problem_id": "118A2", "problem_text": "一対の臓器はどれか。2つ選べ。", "choices": ["腎", "肺", "肝"], "text_only": True,
+         "answer": ["a", "b"]},
+        {"problem_id": "118A3", "problem_text": "写真を示す。", "choices": ["a", "b"], "text_only": False, "answer": ["a"]},
+        {"problem_id": "118A4", "problem_text": "何mLか。", "choices": ["1", "2"], "answer": ["12"]},
+    ])],
+    "frenchmedmcqa": [("dev.json", [
+        {"id": "f1", "question": "Quels organes sont pairs ?", "answers": {"a": "Reins", "b": "Poumons", "c": "Foie"},
+         "correct_answers": ["b", "a"], "nbr_correct_answers": 2},
+        {"id": "f2", "question": "Lequel bat ?", "answers": {"a": "Cœur", "b": "Os"}, "correct_answers": [0]},
+    ])],
+    "rumeddanet": [("dev.jsonl", [
+        {"pairID": "r1", "context": "Сердце качает кровь.", "question": "Сердце качает кровь?", "answer": "да"},
+        {"pairID": "r2", "context": "Лёгкие дышат.", "question": "Лёгкие качают кровь?", "answer": "нет"},
+        {"pairID": "r3", "context": "Кость.", "question": "Без ответа?"},
+    ])],
+    "headqa": [("test_HEAD.json", {"version": 1, "language": "es", "exams": {"e": EXAM}})],
+    "mmedbench": [
+        ("French.jsonl", [{"question": "Pairs ?", "options": {"A": "Reins", "B": "Foie", "C": "Poumons"}, "answer_idx": "A,C",
+                           "rationale": "Deux reins.", "human_checked": True, "human_check_passed": True}]),
+        ("Russian.jsonl", [{"question": "Бьётся?", "options": {"A": "да", "B": "нет"}, "answer_idx": "A", "rationale": "Да.",
+                            "human_checked": True, "human_check_passed": False}]),
+    ],
+    "medmcqa": [("dev.json", [
+        {"id": "m1", "question": "Which metal carries oxygen?", "cop": 1, **MCQ},
+        {"id": "m2", "question": "Which metal is a poison?", "cop": 4, **MCQ, "exp": None},
+        {"id": "m2", "question": "The same id once more?", "cop": 4, **MCQ},
+    ])],
+    "pubmedqa": [("ori.json", {
+        "1": {"QUESTION": "Does rest help?", "CONTEXTS": ["We asked.", "They slept."], "final_decision": "maybe", "LONG_ANSWER": "Perhaps."},
+        "2": {"QUESTION": "Undecided?", "CONTEXTS": ["Nothing."]},
+    })],
+    "mmlu": [
+        ("anatomy_test.csv", [["Which bone, of the skull, moves?", "Mandible", "Vomer", "Frontal", "Parietal", "A"]]),
+        ("astronomy_test.csv", [["Which planet?", "Mars", "Moon", "Sun", "Io", "A"]]),
+    ],
+}  # fmt: skip
+EXPECTED = {
+    "medqa-usmle": (["A", "B"], {"an answer that is not among the options": 1, "no question": 1, "not a row": 1}),
+    "medqa-mcmle": (["A"], {}),
+    "igakuqa": (["A", "A,B"], {"a question about a picture": 1, "an answer that is a number": 1}),
+    "frenchmedmcqa": (["A,B", "A"], {}),
+    "rumeddanet": (["A", "B"], {"no answer": 1}),
+    "headqa": (["B"], {"a question about a picture": 1, "no answer": 1}),
+    "mmedbench": (["A,C", "A"], {}),
+    "medmcqa": (["A", "D"], {"an id that came before": 1}),
+    "pubmedqa": (["C"], {"no answer": 1}),
+    "mmlu": (["A"], {"a subject that is not medical": 1}),
+}  # fmt: skip
+
+
+def write(path: Path, content: Any) -> None:
+    if path.suffix == ".csv":
+        lines = io.StringIO()
+        csv.writer(lines).writerows(content)
+        path.write_text(lines.getvalue(), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content), encoding="utf-8")
+    else:
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_question_set_becomes_items(name: str, tmp_path: Path) -> None:
+    for file, content in FILES[name]:
+        write(tmp_path / file, content)
+    found = convert(name, [str(tmp_path)])
+    gold, rejects = EXPECTED[name]
+    assert [",".join(item.gold) for item in found.items] == gold
+    assert {reason.split(" of ")[0]: count for reason, (count, _) in found.rejects.items()} == rejects
+    for item in found.items:
+        assert item.source == FORMATS[name].source and item.licence == FORMATS[name].licence and item.lang
+    write_items(found.items, tmp_path / "out" / "items.jsonl")
+    if name != "mmedbench":  # whose two files are of two languages: what has several answers is said by file
+        assert read_items((str(tmp_path / "out" / "items.jsonl"),)) == found.items
+
+
+def test_what_a_set_says_is_kept(tmp_path: Path) -> None:
+    for name, files in FILES.items():
+        (tmp_path / name).mkdir()
+        for file, content in files:
+            write(tmp_path / name / file, content)
+    found = {name: convert(name, [str(tmp_path / name)]).items for name in FILES}
+    assert found["headqa"][0].options == {"A": "La piel", "B": "El corazón"} and found["headqa"][0].topic == "nursery"
+    assert found["rumeddanet"][1].context == "Лёгкие дышат."
+    french, russian = found["mmedbench"]
+    assert (french.lang, french.multiple, french.human_checked) == ("fr", True, True)
+    assert (russian.lang, russian.multiple, russian.human_checked) == ("ru", False, False)
+    assert found["medmcqa"][0].rationale == "It is in haem." and found["mmlu"][0].topic == "anatomy"
+    assert found["pubmedqa"][0].context == "We asked. They slept." and found["igakuqa"][0].multiple
+
+
+def test_the_hub_has_other_shapes(tmp_path: Path) -> None:
+    rows = {
+        "medmcqa": [{"id": "x", "question": "First?", "cop": 0, **MCQ}, {"id": "y", "question": "?", "cop": -1, **MCQ}],
+        "mmlu": [{"question": "Bone?", "subject": "anatomy", "choices": ["Vomer", "Liver"], "answer": 1}],
+        "pubmedqa": [{"pubid": 7, "question": "So?", "context": {"contexts": ["Yes."]}, "final_decision": "yes"}],
+        "headqa": [
+            {"name": "e", "qid": 1, "qtext": "¿?", "ra": 1, "category": "c", "answers": EXAM["data"][0]["answers"]}
+        ],
+    }
+    expected = {"medmcqa": "A", "mmlu": "B", "pubmedqa": "A", "headqa": "A"}
+    for name, content in rows.items():
+        pq.write_table(pa.Table.from_pylist(content), tmp_path / f"{name}.parquet")
+        (item,) = convert(name, [str(tmp_path / f"{name}.parquet")]).items
+        assert ",".join(item.gold) == expected[name]
+
+
+def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="known are medqa-usmle"):
+        convert("medqa", [str(tmp_path)])
+    with pytest.raises(RecipeError, match="there are no files"):
+        convert("mmlu", [str(tmp_path)])
+    (tmp_path / "a.jsonl").write_text('{"question": 1}\n{')
+    with pytest.raises(RecipeError, match=r"a\.jsonl:2: not JSON"):
+        convert("medqa-usmle", [str(tmp_path)])
+    (tmp_path / "a.jsonl").unlink()
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b"{}")[:-4])
+    with pytest.raises(RecipeError, match="can't be read"):
+        convert("medqa-usmle", [str(tmp_path)])
+    write(tmp_path / "c.json", [{"id": "m", "question": "?", "cop": 2, **MCQ}])
+    with pytest.raises(RecipeError, match="neither 0 nor 4"):
+        convert("medmcqa", [str(tmp_path / "c.json")])
+
+
+def test_the_command_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    for file, content in FILES["medqa-usmle"]:
+        write(tmp_path / file, content)
+    arguments = ["items", "convert", "medqa-usmle", str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0 and "2 items, 0 with several right answers" in done.output
+    assert "left out 1: no question (first: t.jsonl#4)" in done.output
