@@ -17,7 +17,6 @@ import pyarrow as pa
 from mmedc.dedup.records import (
     DROP,
     EDGE,
-    I64,
     KINDS,
     KNOWN,
     NODE,
@@ -109,7 +108,7 @@ def strongest(edges: pa.Table) -> pa.Table:
 class LargeStar:
     """Links the worse neighbours of every row to its best one. Unit spec: the range; `files` are cut by both ends.
 
-    Reads its files twice, one at a time: first for the best neighbour of each of its rows, then to link.
+    Reads its files some at a time, first for the best neighbour of each of its rows, then to link.
     Leaves `edges-N`, cut by the row that would go. Notes: `changed`, the links that are not as before; when
     no range has any, every component is a star.
     """
@@ -121,23 +120,17 @@ class LargeStar:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         number: int = unit.spec
         best = pa.table({name: pa.array([], kind) for name, kind in [("own", pa.int64()), *NODE]})
-        batches: list[list[Output]] = []
-        held = 0
-        for file in self.files:
-            pairs = self._neighbours(store, (file,), number)
-            if not pairs.num_rows:
-                continue
-            itself = pairs.select(["own", "own_rank", "own", "own_sketch"]).rename_columns(best.column_names)
-            best = _least(pa.concat_tables([best, pairs.select(best.column_names), itself]))
-            if not batches or held + pairs.num_rows > 2 * RANGE_EDGES:
-                batches.append([])
-                held = 0
-            batches[-1].append(file)
-            held += pairs.num_rows
+        batches: list[tuple[Output, ...]] = []
+        last: pa.Table = None
+        for files, last in self._batches(store, number):
+            batches.append(files)
+            itself = last.select(["own", "own_rank", "own", "own_sketch"]).rename_columns(best.column_names)
+            best = _least(pa.concat_tables([best, last.select(best.column_names), itself]))
+        held = last if len(batches) == 1 else None  # the usual case, in which nothing is read twice
         notes = {"changed": 0}
 
         def parts(files: tuple[Output, ...]) -> Iterator[pa.Table]:
-            pairs = self._neighbours(store, files, number)
+            pairs = self._neighbours(store, files, number) if held is None else held
             worse = _before(pairs, "own_rank", "own", "rank", "place")
             pairs = pairs.filter(pa.array(worse))
             at = np.searchsorted(best["own"].to_numpy(), pairs["own"].to_numpy())
@@ -148,9 +141,25 @@ class LargeStar:
             yield from cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners).parts
 
         tables: Tables = {
-            f"edges-{turn:03d}": Stream(EDGE, parts(tuple(batch)), whole=True) for turn, batch in enumerate(batches)
+            f"edges-{turn:03d}": Stream(EDGE, parts(batch), whole=True) for turn, batch in enumerate(batches)
         }
         return Result(tables, notes=notes)
+
+    def _batches(self, store: Store, number: int) -> Iterator[tuple[tuple[Output, ...], pa.Table]]:
+        """Yield (files, their `_neighbours`), as many files at a time as bounded memory allows."""
+        files: list[Output] = []
+        parts: list[pa.Table] = []
+        for file in self.files:
+            pairs = self._neighbours(store, (file,), number)
+            if not pairs.num_rows:
+                continue
+            if parts and sum(part.num_rows for part in parts) + pairs.num_rows > 2 * RANGE_EDGES:
+                yield tuple(files), pa.concat_tables(parts).combine_chunks()
+                files, parts = [], []
+            files.append(file)
+            parts.append(pairs)
+        if parts:
+            yield tuple(files), pa.concat_tables(parts).combine_chunks()
 
     def _neighbours(self, store: Store, files: tuple[Output, ...], number: int) -> pa.Table:
         """Return (own, own_rank, own_sketch, and the NODE columns of a neighbour) for the rows of this range."""
@@ -245,8 +254,15 @@ def _before(table: pa.Table, rank: str, place: str, other_rank: str, other_place
 
 def _least(candidates: pa.Table) -> pa.Table:
     """Return for each `own` the best node among its candidates, sorted by it."""
-    own: I64 = candidates["own"].to_numpy()
-    order: Any = np.lexsort((candidates["place"].to_numpy(), candidates["rank"].to_numpy(), own))
-    first = np.ones(len(order), bool)
-    first[1:] = own[order][1:] != own[order][:-1]
-    return candidates.take(pa.array(order[first])).combine_chunks()
+    own, rank, place = (candidates[name].to_numpy() for name in ("own", "rank", "place"))
+    order: Any = np.argsort(own, kind="stable")
+    own, rank, place = own[order], rank[order], place[order]
+    first = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]])[: len(own)])
+    if not len(first):
+        return candidates
+    size = np.diff(np.append(first, len(own)))
+    among = rank == np.repeat(np.minimum.reduceat(rank, first), size)
+    place = np.where(among, place, np.iinfo(np.int64).max)
+    among = place == np.repeat(np.minimum.reduceat(place, first), size)
+    at = np.flatnonzero(among)
+    return candidates.take(pa.array(order[at[np.searchsorted(at, first)]])).combine_chunks()
