@@ -17,7 +17,7 @@ from mmedc.build.build import Build
 from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.verify import verify
 from mmedc.dedup.contamination import find
-from mmedc.dedup.questions import SEED, Index, Question, find_questions, read_questions
+from mmedc.dedup.questions import Index, Question, find_questions, read_questions
 from mmedc.engine.run import Inline
 from mmedc.errors import RecipeError
 from mmedc.recipe import read_recipe
@@ -63,7 +63,7 @@ def repunctuated(text: str, draw: random.Random) -> str:
 
 def paraphrased(text: str, draw: random.Random) -> str:
     """Change every 15th word, or character where there are no spaces."""
-    parts = re.findall(r"\w+|\W+", text) if " " in text else list(text)
+    parts = re.findall(r"[぀-ヿ㐀-鿿]|[^\W぀-ヿ㐀-鿿]+|\W+", text)
     words = [at for at, part in enumerate(parts) if part[0].isalnum()]
     for at in words[draw.randrange(15) :: 15]:
         parts[at] = draw.choice("的了在是") if len(parts[at]) == 1 and ord(parts[at]) > 0x3000 else "perhaps"
@@ -84,6 +84,26 @@ def test_questions_are_found_verbatim_and_with_other_punctuation() -> None:
         found = questions_in([change(planted(one)) for one in QUESTIONS], index)
         assert all(number in here for number, here in enumerate(found))
     assert not any(questions_in([FILLER * 20, *(one.options[0] for one in QUESTIONS)], index))
+
+
+def test_questions_are_found_in_other_words() -> None:
+    """All but those so short that the change falls into their only run."""
+    index, draw = Index(QUESTIONS, 13, 20), random.Random(1)
+    texts = [FILLER + paraphrased(planted(one), draw) for one in QUESTIONS for _ in range(5)]
+    found = questions_in(texts, index)
+    long = [n for n, one in enumerate(QUESTIONS) if len(one.text) > 40]
+    assert len(long) == 6
+    assert sum(n // 5 in here for n, here in enumerate(found) if n // 5 in long) >= 0.9 * 5 * len(long)
+
+
+@pytest.mark.parametrize("marks", ["ABC", "абв", "123", ("-", "-", "-")])
+def test_a_question_of_a_few_words_is_found_with_its_options(marks: str) -> None:
+    brief = Question("q#1", "Аспирин разжижает кровь?", ("да", "нет"))
+    index = Index([brief, Question("q#2", "Why?", ())], 13, 20)
+    options = "\n".join(f"{mark}) {option}" for mark, option in zip(marks, brief.options, strict=False))
+    assert questions_in([f"{FILLER}\n{brief.text}\n{options}\n{FILLER}"], index) == [{0}]
+    assert questions_in([f"{FILLER} {brief.text} Врач ответил."], index) == [set()]
+    assert index.short == 1  # what has neither words nor options
 
 
 def test_a_hit_says_where_it_is() -> None:
@@ -117,16 +137,13 @@ def test_real_benchmarks(data: Path) -> None:
     names = ("medqa_us", "igakuqa", "cnmleqa", "frenchmedmcqa", "rumeddanet", "casimedicos", "jmmlu_med", "medmcqa")
     questions = find_questions(tuple(str(data / f"bench_{name}") for name in names), 13, 20).read()[::7]
     index, draw = Index(questions, 13, 20), random.Random(2)
-    sought = [n for n in range(len(questions)) if index.offsets[n + 1] - index.offsets[n] >= SEED]
-    assert len(questions) > 1_000 and len(sought) >= 0.97 * len(questions)
+    assert len(questions) > 1_000 and index.short == 0
     texts = [planted(one) for one in questions]
     for change in (lambda text: text, lambda text: repunctuated(text, draw)):
         found = questions_in([change(text) for text in texts], index)
-        assert [n for n in sought if n not in found[n]] == []
-    english = [n for n in sought if questions[n].text.isascii()]
-    changed = [FILLER + paraphrased(questions[n].text, draw) + "\n" + "\n".join(questions[n].options) for n in english]
-    rate = sum(n in here for n, here in zip(english, questions_in(changed, index), strict=True)) / len(english)
-    assert rate > 0.6  # of short questions, which must stand whole, most are lost
+        assert [n for n in range(len(questions)) if n not in found[n]] == []
+    found = questions_in([paraphrased(text, draw) for text in texts], index)
+    assert sum(n in here for n, here in enumerate(found)) > 0.75 * len(questions)  # some have one run of five words
     innocent = []
     for path in sorted(data.glob("text_*/*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as file:

@@ -190,5 +190,5 @@ class Build:
         return shards
 
 
-VERSIONS = {"select": 1, "decontaminate": 1, "keys": 1, "publish": 2}
+VERSIONS = {"select": 1, "decontaminate": 2, "keys": 1, "publish": 2}
 """Raised when the code of a pass changes what it leaves."""

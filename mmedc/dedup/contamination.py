@@ -3,8 +3,11 @@
 Texts and questions are compared as words (`mmedc.words`): folded to NFKC and lower case, without
 punctuation; in scripts without spaces a character is a word. A question is in a text when 13 of its
 words in a row stand there (20 characters in scripts without spaces; Brown et al. 2020, arXiv 2005.14165, C).
-A shorter question must stand whole, with options near: one of three words or more, or half of them. Where
+A shorter question must stand whole, with options near: one of three words or more, or half of them; one of fewer
+than five words, none of whose options has as many, together with its options, however they are marked. Where
 all runs that were found occur in several questions, as exams repeat their phrases, options must be near too.
+A question in other words is found when half of it stands in runs of five words and more, in their order: as many
+words as one run would have to have, or options near.
 """
 
 import functools
@@ -19,6 +22,9 @@ from mmedc.words import U64, TextBatch, fold
 
 NEAR_WORDS = 150  # after a short question, in which its options are looked for
 TELLING = 3  # words of an option that tells by itself
+PARTS = 0.5
+"""Share of a question's words that must stand in the text where no run is long enough."""
+SHIFT = 10  # words by which the parts of a question may lie otherwise than in it
 REPEATED = 3  # questions that share a run, so that it is a phrase of exams
 
 HIT = pa.schema(
@@ -48,32 +54,71 @@ def find(texts: list[str], index: Index) -> pa.Table:
     place = at - bounds[text] + batch.word_offsets[text]
     long_enough = batch.word_offsets[text + 1] - place >= SEED
     text, place, word = text[long_enough], place[long_enough], word[long_enough]
-    question = index.question_of(word)
+    question = index.sequence_of(word)
     left, right = _extend(batch, index, text, place, question, word)
     run = left + right
+    rows = _in_parts(batch, index, texts, text, question, np.stack([place - left, word - left, run]))
     best: dict[tuple[int, int], tuple[int, int, int]] = {}
     for n in np.flatnonzero(run >= index.needed[question]):
         key = int(text[n]), int(question[n])
         found = int(run[n]), int(place[n] - left[n]), int(word[n] - left[n])
         if key not in best or found[0] > best[key][0]:
             best[key] = found
-    rows = []
     for (number, asked), (length, first, word_at) in sorted(best.items()):
         last = first + length
-        if index.whole[asked] or not _telling(index, asked, word_at, length):
+        if not index.together[asked] and (index.whole[asked] or not _telling(index, asked, word_at, length)):
             words = batch.word_hashes[: int(batch.word_offsets[number + 1])]
             missing = int(index.offsets[asked + 1]) - word_at - length
             both = _with_options(words, int(batch.word_offsets[number]), (first, last), missing, index, asked)
             if both is None:
                 continue
             first, last = both
-        low, high = (int(batch.offsets[number]), int(batch.offsets[number + 1]))
-        start = int(batch.word_starts[first]) - low
-        stop = int(batch.word_starts[last - 1] + batch.word_lengths[last - 1]) - low
-        start, stop = _unfolded(texts[number], high - low, start, stop)
         size = int(index.offsets[asked + 1] - index.offsets[asked])
-        rows.append((number, asked, length, length / size, start, stop))
-    return pa.Table.from_pylist([dict(zip(HIT.names, row, strict=True)) for row in rows], HIT)
+        rows.append((number, int(index.owner[asked]), length, length / size, *_span(batch, texts, number, first, last)))
+    every = {row[:2]: row for row in sorted(rows, key=lambda row: row[2])}  # of several findings the longest
+    return pa.Table.from_pylist([dict(zip(HIT.names, every[pair], strict=True)) for pair in sorted(every)], HIT)
+
+
+def _in_parts(
+    batch: TextBatch, index: Index, texts: list[str], text: I64, sequence: I64, runs: I64
+) -> list[tuple[int, int, int, float, int, int]]:
+    """Return the questions that stand in `texts` with some words changed, as HIT rows.
+
+    `runs` are (where in the batch's words, where in the index's, how many words), (3, N). Those that lie as in the
+    question must make up PARTS of it, and as many words as one run would have to have, or options must stand near.
+    """
+    found: dict[tuple[int, int], set[tuple[int, int, int]]] = {}
+    changed = (runs[2] < index.needed[sequence]) & ~index.by_option[sequence] & ~index.together[sequence]
+    for n in np.flatnonzero(changed):
+        found.setdefault((int(text[n]), int(sequence[n])), set()).add(tuple(runs[:, n].tolist()))
+    rows = []
+    for (number, asked), parts in found.items():
+        middle = sorted(at - word for at, word, _ in parts)[len(parts) // 2]
+        lie = sorted(part for part in parts if abs(part[0] - part[1] - middle) <= SHIFT)
+        words = {word + step for _, word, length in lie for step in range(length)}
+        size = int(index.offsets[asked + 1] - index.offsets[asked])
+        if len(words) < PARTS * size:
+            continue
+        first, last = lie[0][0], max(at + length for at, _, length in lie)
+        if len(words) < index.needed[asked] or index.whole[asked]:
+            known = batch.word_hashes[: int(batch.word_offsets[number + 1])]
+            missing = int(index.offsets[asked + 1]) - max(words) - 1
+            both = _with_options(known, int(batch.word_offsets[number]), (first, last), missing, index, asked)
+            if both is None or not index.options(asked):
+                continue
+            first, last = both
+        longest = max(length for _, _, length in lie)
+        span = _span(batch, texts, number, first, last)
+        rows.append((number, int(index.owner[asked]), longest, len(words) / size, *span))
+    return rows
+
+
+def _span(batch: TextBatch, texts: list[str], number: int, first: int, last: int) -> tuple[int, int]:
+    """Return which characters of a text the words `first` to `last` of the batch take."""
+    low, high = int(batch.offsets[number]), int(batch.offsets[number + 1])
+    start = int(batch.word_starts[first]) - low
+    stop = int(batch.word_starts[last - 1] + batch.word_lengths[last - 1]) - low
+    return _unfolded(texts[number], high - low, start, stop)
 
 
 def _extend(batch: TextBatch, index: Index, text: I64, place: I64, question: I64, word: I64) -> tuple[I64, I64]:

@@ -26,10 +26,14 @@ from mmedc.words import U64, UNSPACED, TextBatch, fold
 
 QUESTION = ("question", "prompt", "query")
 OPTIONS = ("options", "choices")
+APART = 6
+"""Words from one seed to the next at most."""
 LETTERS = "ABCDEFGHIJ"
+MARKS = (LETTERS, "1234567890", "АБВГДЕЖЗИК", [""] * len(LETTERS))
+"""How options are marked."""
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".parquet")
 SEED = 5
-"""Words by whose hash a place in a text is looked up; a shorter question can't be looked for."""
+"""Words by whose hash a place in a text is looked up."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +146,9 @@ def _rows(one: Input) -> Iterator[dict[str, Any]]:
 class Index:
     """Questions as sequences of word hashes, and seeds: places in them by the hash of the SEED words there.
 
-    The sequence of a question of fewer words than a seed is its longest option. Seeds lie so close that any run of
-    `needed` words holds one whole; of the places allowed the rarest is taken. Shapes: Q questions, S seeds.
+    The sequence of a question of fewer words than a seed is its longest option; where that is too short as well,
+    question and options together, in several layouts. Seeds lie so close that any run of `needed` words holds
+    one whole; of the places allowed the rarest is taken. Shapes: Q sequences, first one of each question; S seeds.
     """
 
     def __init__(self, questions: list[Question], words: int, characters: int) -> None:
@@ -155,17 +160,24 @@ class Index:
             max(one.options, key=len, default="") if short else one.text
             for one, short in zip(questions, self.by_option.tolist(), strict=True)
         ]
-        batch = TextBatch(fold(pa.array(texts, pa.large_string())))
+        brief = np.flatnonzero(_sizes(texts) < SEED).tolist()
+        together = [(number, text) for number in brief for text in _together(questions[number])]
+        self.owner = np.array([*range(len(texts)), *(number for number, _ in together)], np.int64)
+        """(Q,) which question each sequence is of."""
+        self.together = np.arange(len(self.owner)) >= len(texts)
+        """(Q,) whether it is of the question and its options."""
+        self.by_option = np.concatenate([self.by_option, np.zeros(len(together), bool)])
+        batch = TextBatch(fold(pa.array([*texts, *(text for _, text in together)], pa.large_string())))
         self.words, self.offsets = batch.word_hashes, batch.word_offsets
         unspaced = (batch.classes[batch.word_starts] & UNSPACED) != 0
         share = [float(unspaced[low:high].mean()) if high > low else 0.0 for low, high in self._bounds()]
         lengths = np.diff(self.offsets)
         run = np.where(np.array(share) > 0.5, characters, words)
-        self.whole = (lengths < run) | self.by_option
+        self.whole = (lengths < run) | self.by_option | self.together
         """(Q,) whether a sequence is so short that it must stand whole, with options."""
         self.needed = np.where(self.whole, lengths, run)
         """(Q,) words in a row that make a hit."""
-        self.short = int((lengths < SEED).sum())
+        self.short = len(questions) - len(np.unique(self.owner[lengths >= SEED]))
         """How many questions are too short, with all their options, to be looked for."""
         shingles, bounds = batch.shingles(SEED)
         self.seeds, self.at = self._seeds(shingles, bounds, lengths)
@@ -188,7 +200,7 @@ class Index:
             if lengths[question] < SEED:
                 continue
             mine = shingles[bounds[question] : bounds[question + 1]].tolist()
-            gap = int(self.needed[question]) - SEED + 1
+            gap = min(int(self.needed[question]) - SEED + 1, APART)
             at = -1
             while at + gap < len(mine):
                 window = range(at + 1, at + gap + 1)
@@ -205,10 +217,17 @@ class Index:
         where = np.repeat(low - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(count.sum())
         return np.repeat(maybe, count), self.at[where] if len(where) else np.zeros(0, np.int64)
 
-    def question_of(self, words: I64) -> I64:
-        """Return the question that each word belongs to."""
+    def sequence_of(self, words: I64) -> I64:
+        """Return the sequence that each word belongs to."""
         found: I64 = np.searchsorted(self.offsets, words, side="right") - 1
         return found
+
+
+def _together(question: Question) -> list[str]:
+    """Return a question and its options as one text, the options marked in the usual ways or not at all."""
+    marked = (zip(marks, question.options, strict=False) for marks in MARKS)
+    texts = [" ".join([question.text, *(f"{mark} {option}" for mark, option in pairs)]) for pairs in marked]
+    return texts if question.options else []
 
 
 def word_hashes(texts: tuple[str, ...]) -> list[U64]:
