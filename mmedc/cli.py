@@ -283,7 +283,7 @@ def bench(
     """Score a checkpoint on multiple-choice questions: accuracy by language, with intervals."""
     from mmedc.bench.config import read_bench
     from mmedc.bench.scoring import compare, score, selected
-    from mmedc.report.scores import Counting, scores_table
+    from mmedc.report.scores import Counting, plot, report
 
     if against and not out:
         raise RequestError("--against needs --out, so that there are two scorings to compare")
@@ -298,10 +298,12 @@ def bench(
     with Counting(_console(stderr=True), quiet or as_json) as counting:
         found = score(settings, counting.tell)
     compared = compare(Path(settings.out), against) if against else {}
+    if settings.out:
+        plot(found, Path(settings.out))
     if as_json:
         typer.echo(json.dumps(found | ({"compared": compared} if compared else {})))
     else:
-        _console().print(scores_table(found, compared))
+        _console().print(report(found, compared))
 
 
 @models_app.command("get")

@@ -50,6 +50,14 @@ class Bench(Part):
     workers: Annotated[int, Field(ge=1)] = 1
     """Ray actors, each with a model and, where there are GPUs, one of them."""
 
+    corpora: tuple[str, ...] = ()
+    """Corpora that the model was trained on; without them those that an exported model names."""
+    texts: tuple[str, ...] = ()
+    """Held-out text (JSON lines or Parquet with `text` and `lang`) for perplexity by language."""
+    encoder: str = ""
+    """A Hugging Face folder, for BERTScore of rationales."""
+    encoder_layer: int = -1
+
     @model_validator(mode="after")
     def _fits(self) -> "Bench":
         if self.protocol == "options" and self.prompt != "short":

@@ -89,6 +89,16 @@ def language_of(file: str) -> str:
     return next((code for code, name in LANGUAGES.items() if name.lower() in file.lower()), "en")
 
 
+def json_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of JSON lines, plain or `.gz`. Raises: RecipeError with file and line for what is no JSON."""
+    for number, line in enumerate(_lines(file), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as problem:
+                raise RecipeError(f"{file}:{number}: not JSON ({problem})") from None
+
+
 def _files(path: Path) -> list[Path]:
     if str(path) == QUESTIONS:
         path = shipped("pipelines") / "quickstart" / "questions"

@@ -110,6 +110,26 @@ class Local:
                 cut = next((at for at, token in enumerate(line) if token in ends), len(line))
                 yield number, self.tokenizer.decode(line[:cut], skip_special_tokens=True)
 
+    @property
+    def begin(self) -> int:
+        """The token that a text is taken to follow."""
+        bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        return int(bos if bos is not None else eos if eos is not None else 0)
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Return the tokens of a text alone."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[no-any-return]
+
+    def foretell(self, windows: list[tuple[tuple[int, ...], int]]) -> Iterator[tuple[int, float]]:
+        """Yield (number of a window, summed log-likelihood of its last tokens, as many as it asks for)."""
+        rows = []
+        for number, (tokens, count) in enumerate(windows):
+            row = Row()
+            row.want([], tokens, count, number, 0)
+            rows.append(row)
+        for batch in batches(rows, lambda row: len(row.tokens), self.batch_tokens):
+            yield from ((number, value) for number, _, value in self._score(batch))
+
     def _score(self, batch: list[Row]) -> Iterator[tuple[int, int, float]]:
         """Yield (request, continuation, log-likelihood) for all that a batch of rows answers."""
         states = self._forward(batch, not self.own_head)

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from mmedc.bench import leaderboard
 from mmedc.bench.backends import Backend, open_backend
 from mmedc.bench.cache import Cache
 from mmedc.bench.config import Bench, Normal
+from mmedc.bench.contamination import corpora_of, look
 from mmedc.bench.items import Item, read_items
 from mmedc.bench.packing import Request
 from mmedc.bench.parsing import parse
+from mmedc.bench.perplexity import perplexities, read_texts
 from mmedc.bench.protocols import Asked, asked, choices_of, delimiter, prompt_of
+from mmedc.bench.rationales import alike, rationale_of
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
 from mmedc.errors import RecipeError
 
@@ -63,12 +67,22 @@ def score(how: Bench, tell: Callable[[int, int], None] = lambda done, of: None) 
     with Cache(how.out) as cache:
         answer = _generated if how.protocol == "generate" else _compared
         records = answer(ask, prompts, how, backend, cache, tell)
+        texts = _perplexity(how, backend, cache) if how.texts else {}
     result = summary(records[: len(items)]) | {"model": how.model, "protocol": how.protocol, "normal": how.normal}
     result |= {"prompt": how.prompt, "shots": how.shots, "items_sha256": _digest(items), "identity": backend.identity}
     if how.permute:
         result["positions"] = positions(records)
+    records = records[: len(items)]
+    if texts:
+        result["texts"] = texts
+    if how.reasoned and (said := _rationales(items, records, how)):
+        result["rationales"] = said
+    result |= _contamination(items, records, how)
     if how.out:
-        write(Path(how.out), records[: len(items)], result)
+        write(Path(how.out), records, result)
+        if how.protocol == "generate":
+            outputs = [one.output for one in records]
+            leaderboard.write(Path(how.out) / "leaderboard", items, prompts[: len(items)], outputs, result)
     return result
 
 
@@ -128,6 +142,44 @@ def _record(one: Asked, chosen: tuple[str, ...], **more: Any) -> Scored:
     item = one.item
     order = one.order if one.order != tuple(item.options) else ()
     return Scored(item.id, item.lang, one.meant(chosen), item.gold, topic=item.topic, order=order, **more)
+
+
+def _rationales(items: list[Item], records: list[Scored], how: Bench) -> dict[str, Any]:
+    """Return how alike rationales are to the items' own; of those that people have checked, where there are such."""
+    checked = [item.human_checked for item in items]
+    pairs = [
+        (item.lang, rationale_of(one.output), item.rationale)
+        for item, one, passed in zip(items, records, checked, strict=True)
+        if item.rationale and (passed or not any(checked))
+    ]
+    return alike(pairs, how.encoder, how.encoder_layer) if pairs else {}
+
+
+def _perplexity(how: Bench, backend: Backend, cache: Cache) -> dict[str, Any]:
+    if how.backend != "transformers" or how.workers > 1:
+        raise RecipeError("bench.texts needs backend: transformers and one worker")
+    from mmedc.bench.local import Local
+
+    assert isinstance(backend, Local)
+    return perplexities(read_texts(how.texts, how.limit), backend, cache)
+
+
+def _contamination(items: list[Item], records: list[Scored], how: Bench) -> dict[str, Any]:
+    """Return what is known of the items in the model's corpora, and accuracy without those that stand in them."""
+    named, warnings = corpora_of(how.model) if not how.corpora else (list(how.corpora), [])
+    found = look(items, named)
+    if not named and not warnings:
+        return {}
+    out: dict[str, Any] = {
+        "corpora": named,
+        "hits": found.hits,
+        "removed": found.removed,
+        "warnings": [*found.warnings, *warnings],
+    }
+    clean = [one for one in records if one.id not in found.hits]
+    if found.hits and clean:
+        out["without"] = summary(clean)
+    return {"contamination": out}
 
 
 def summary(records: list[Scored]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from mmedc.storage import Store
 
 NAME = "manifest.json"
 FORMAT = 1
+TRAINED_ON = "trained_on.json"
+"""Beside an exported model: the corpora of its training, name → [path, digest]."""
 
 
 def digest_of_shards(shards: list[dict[str, Any]]) -> str:

@@ -1,20 +1,15 @@
-"""Scores of a checkpoint as a table, beside what the paper published."""
+"""Scores of a checkpoint as tables and a plot, beside what the paper published."""
 
+import json
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
-PUBLISHED = {
-    "GPT-4": (78.00, 75.07, 72.91, 56.59, 83.62, 85.67, 74.27),
-    "Llama 3 8B": (63.86, 78.23, 48.24, 50.80, 71.48, 64.15, 62.79),
-    "MMedLM 2": (61.74, 80.01, 61.81, 52.09, 80.47, 67.65, 67.30),
-    "MMed-Llama 3 8B": (66.06, 79.25, 61.81, 55.63, 75.39, 68.38, 67.75),
-}
-"""Accuracy on MMedBench in per cent, languages in the order above, then their mean (Qiu et al. 2024, table 2, and
-the repository's README). Fine-tuned, answers generated: beside scores of another protocol, facts to look at only."""
+from mmedc.report.published import LANGUAGES, PUBLISHED, SHOWN
 
 
 class Counting:
@@ -52,11 +47,80 @@ def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -
     table.add_row("accuracy %", *(f"{100 * row['accuracy']:.2f}" for row in rows))
     table.add_row("95% interval", *(f"{100 * row['interval'][0]:.1f}-{100 * row['interval'][1]:.1f}" for row in rows))
     table.add_row("items", *(f"{row['items']:,}" for row in rows[:-1]), f"{sum(row['items'] for row in rows[:-1]):,}")
+    if any(row["unparsed"] for row in rows[:-1]):
+        table.add_row("without a choice", *(f"{row['unparsed']:,}" for row in rows[:-1]), "")
+    if any(row["hamming"] != row["accuracy"] for row in rows[:-1]):
+        table.add_row("letters in common %", *(f"{100 * row['hamming']:.2f}" for row in rows[:-1]), "")
+    if clean := found.get("contamination", {}).get("without"):
+        left = [clean["languages"].get(lang) for lang in languages]
+        shown = [f"{100 * row['accuracy']:.2f} of {row['items']:,}" if row else "" for row in left]
+        table.add_row("… without hits", *shown, f"{100 * clean['average']['accuracy']:.2f}")
     if compared:
         table.add_row("difference", *(f"{100 * compared[lang]['difference']:+.2f}" for lang in languages), "")
         table.add_row("p (McNemar, Holm)", *(f"{compared[lang]['p']:.3f}" for lang in languages), "")
-    for name, values in PUBLISHED.items():
-        known = dict(zip(LANGUAGES, values[:-1], strict=True))
-        row = [f"{known[lang]:.2f}" if lang in known else "" for lang in languages]
-        table.add_row(f"published: {name}", *row, f"{values[-1]:.2f}" if set(LANGUAGES) <= set(languages) else "")
+    for name in SHOWN:
+        *values, mean = PUBLISHED[name]
+        figures = dict(zip(LANGUAGES, values, strict=True))
+        row = [f"{figures[lang]:.2f}" if lang in figures else "" for lang in languages]
+        table.add_row(f"published: {name}", *row, f"{mean:.2f}" if set(LANGUAGES) <= set(languages) else "")
     return table
+
+
+def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Group:
+    """Return all that a scoring has to show: warnings first, then accuracy, rationales, held-out text, positions."""
+    about = found.get("contamination", {})
+    parts: list[Any] = [Text(f"warning: {said}", style="bold red") for said in about.get("warnings", ())]
+    parts.append(scores_table(found, compared))
+    if found.get("rationales"):
+        parts.append(_by_language("rationales beside the items' own", found["rationales"], 100, "{:.2f}"))
+    if found.get("texts"):
+        parts.append(_by_language("held-out text", found["texts"], 1, "{:,.3f}"))
+    if places := found.get("positions"):
+        chosen = ", ".join(f"{place} {100 * share:.1f}%" for place, share in places["chosen"].items())
+        gold = ", ".join(f"{place} {100 * share:.1f}%" for place, share in places["gold"].items())
+        said = f"by place: chosen {chosen}; right {gold}; the same option in every order: "
+        parts.append(Text(f"{said}{100 * places['consistent']:.1f}% of the items"))
+    return Group(*parts)
+
+
+def _by_language(title: str, rows: dict[str, dict[str, float]], times: float, form: str) -> Table:
+    names = [name for name in next(iter(rows.values())) if isinstance(name, str)]
+    table = Table(title=title, box=None, title_justify="left")
+    table.add_column("")
+    for lang in rows:
+        table.add_column(lang, justify="right")
+    for name in names:
+        counted = isinstance(next(iter(rows.values()))[name], int)
+        table.add_row(name, *(f"{row[name]:,}" if counted else form.format(times * row[name]) for row in rows.values()))
+    return table
+
+
+def plot(found: dict[str, Any], folder: Path) -> Path | None:
+    """Draw accuracy by language with its interval, published rows beside it, to `scores.svg`; leave those as JSON.
+
+    Returns the file, or None where matplotlib is not installed.
+    """
+    (folder / "published.json").write_text(json.dumps({"languages": LANGUAGES, "accuracy": PUBLISHED}, indent=1))
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    languages = [*found["languages"]]
+    figure: Any = Figure(figsize=(9, 4.5), layout="constrained")
+    axis = figure.subplots()
+    rows = [found["languages"][lang] for lang in languages]
+    values = [100 * row["accuracy"] for row in rows]
+    spread = [
+        [max(0.0, 100 * (row["accuracy"] - row["interval"][0])) for row in rows],
+        [max(0.0, 100 * (row["interval"][1] - row["accuracy"])) for row in rows],
+    ]
+    axis.bar(languages, values, yerr=spread, capsize=4, color="#7aa6c2", label=Path(found["model"]).name)
+    for name, mark in zip(SHOWN, "ov^sD", strict=True):
+        known = dict(zip(LANGUAGES, PUBLISHED[name][:-1], strict=True))
+        shown = [lang for lang in languages if lang in known]
+        axis.plot(shown, [known[lang] for lang in shown], mark, ms=5, label=f"published: {name}")
+    axis.set_ylabel("accuracy, %, and 95% interval")
+    axis.set_ylim(0, 100)
+    axis.legend(fontsize=7, ncols=3)
+    figure.savefig(folder / "scores.svg", metadata={"Date": None})
+    return folder / "scores.svg"

@@ -36,7 +36,7 @@ def export(where: Path, folder: Path) -> Path:
     lm = model.lm.merge_and_unload() if settings.model.lora is not None else model.lm
     state = json.loads((path / checkpoint.STATE).read_text())
     folder.parent.mkdir(parents=True, exist_ok=True)
-    save(folder, lm, tokenizer, _card(folder.name, settings, state, record))
+    save(folder, lm, tokenizer, _card(folder.name, settings, state, record), record["corpora"])
     return folder
 
 

@@ -1,5 +1,6 @@
 """The language model: from a checkpoint or a configuration, ready to train on one device or many."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmedc.corpus.manifest import TRAINED_ON
 from mmedc.errors import RecipeError
 from mmedc.train import attention, config
 from mmedc.train.loader import Batch
@@ -168,8 +170,8 @@ def flops(matrices: int, layers: int, width: int, lengths: Any) -> float:
     return 6.0 * matrices * tokens + 6.0 * layers * width * float((lengths.astype(float) ** 2).sum())
 
 
-def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str) -> None:
-    """Write a Hugging Face folder: config, safetensors, generation config, tokenizer and card.
+def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str, corpora: dict[str, Any]) -> None:
+    """Write a Hugging Face folder: config, safetensors, generation config, tokenizer, card, and the corpora.
 
     Tied weights are written once, as the configuration promises. The folder appears whole or not at all.
     """
@@ -178,4 +180,5 @@ def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str) -> None:
     lm.save_pretrained(part)
     tokenizer.save(part)
     (part / "README.md").write_text(card, encoding="utf-8")
+    (part / TRAINED_ON).write_text(json.dumps(corpora), encoding="utf-8")  # `mmedc bench` looks for its items in them
     part.rename(folder)

@@ -1,0 +1,87 @@
+"""How well a checkpoint foretells held-out text, by language: bits a byte, and perplexity a token.
+
+A text is cut into windows of the model's context; every token is foretold once, the first from the token that begins
+a text, those of the last window from as much before them as fits (as lm-evaluation-harness does).
+"""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from mmedc.bench.cache import Cache
+from mmedc.bench.items import json_lines
+from mmedc.errors import RecipeError
+
+if TYPE_CHECKING:
+    from mmedc.bench.local import Local
+
+Window = tuple[tuple[int, ...], int]
+"""Tokens, and how many of the last are asked for."""
+
+
+def read_texts(paths: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
+    """Return (language, text) of JSON lines or Parquet files, at most `limit` of a language (0: all).
+
+    Raises: RecipeError for files that are not there, or rows without `text` and `lang`.
+    """
+    out: list[tuple[str, str]] = []
+    count: dict[str, int] = {}
+    for path in paths:
+        place = Path(path)
+        files = [place] if place.is_file() else sorted(one for one in place.rglob("*") if one.suffix in SUFFIXES)
+        if not files:
+            raise RecipeError(f"bench.texts: {path}: no such file, and no folder of .jsonl, .gz or .parquet files")
+        for file in files:
+            for number, row in enumerate(_rows(file), 1):
+                if not isinstance(row.get("text"), str) or not isinstance(row.get("lang"), str):
+                    raise RecipeError(f"{file}, row {number}: expected `text` and `lang`; it has {sorted(row)[:8]}")
+                count[row["lang"]] = count.get(row["lang"], 0) + 1
+                if row["text"].strip() and (not limit or count[row["lang"]] <= limit):
+                    out.append((row["lang"], row["text"]))
+    return out
+
+
+SUFFIXES = {".jsonl", ".gz", ".parquet"}
+
+
+def _rows(file: Path) -> Any:
+    if file.suffix == ".parquet":
+        for batch in pq.ParquetFile(file).iter_batches(1_000, columns=["text", "lang"]):
+            yield from batch.to_pylist()
+        return
+    yield from json_lines(file)
+
+
+def windows(tokens: list[int], begin: int, context: int) -> list[Window]:
+    """Return the windows of a text: at most `context` inputs each, every token asked for once."""
+    whole = (begin, *tokens)
+    out: list[Window] = []
+    for low in range(0, len(tokens), context):
+        high = min(low + context, len(tokens))
+        out.append((whole[max(0, high - context) : high + 1], high - low))
+    return out
+
+
+def perplexities(texts: list[tuple[str, str]], model: "Local", cache: Cache) -> dict[str, dict[str, float]]:
+    """Return by language: texts, tokens, bytes, `bits_per_byte` and `perplexity` (a token)."""
+    asked: list[Window] = []
+    owner: list[str] = []
+    found: dict[str, dict[str, float]] = {}
+    for lang, text in texts:
+        tokens = model.encode_plain(text)
+        row = found.setdefault(lang, {"texts": 0, "tokens": 0, "bytes": 0, "nats": 0.0})
+        row["texts"] += 1
+        row["tokens"] += len(tokens)
+        row["bytes"] += len(text.encode())
+        for one in windows(tokens, model.begin, model.context):
+            asked.append(one)
+            owner.append(lang)
+    for number, value in cache.answered(f"{model.identity} perplexity", asked, model.foretell):
+        found[owner[number]]["nats"] -= value
+    for row in found.values():
+        nats = row.pop("nats")
+        row["bits_per_byte"] = nats / math.log(2) / row["bytes"]
+        row["perplexity"] = math.exp(min(700.0, nats / row["tokens"]))
+    return dict(sorted(found.items()))
