@@ -282,8 +282,9 @@ def bench(
 ) -> None:
     """Score a checkpoint on multiple-choice questions: accuracy by language, with intervals."""
     from mmedc.bench.config import read_bench
+    from mmedc.bench.progress import Counting
     from mmedc.bench.scoring import compare, score, selected
-    from mmedc.report.scores import Counting, plot, report
+    from mmedc.report.scores import plot, report
 
     if against and not out:
         raise RequestError("--against needs --out, so that there are two scorings to compare")

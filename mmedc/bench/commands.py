@@ -1,9 +1,13 @@
 """The commands `mmedc items …`: questions made and converted. Thin; nothing heavy is imported before it is needed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mmedc.bench.backends import Backend
+    from mmedc.bench.progress import Counting
 
 app = typer.Typer(help="Benchmark questions: convert, explain, check, file by topic.", no_args_is_help=True)
 
@@ -28,3 +32,130 @@ def convert(
         typer.echo(f"left out {count:,}: {reason} (first: {first})", err=True)
     if not found.items:
         raise typer.Exit(1)
+
+
+ItemsArgument = Annotated[list[str], typer.Argument(help="Files or folders of items.")]
+ModelOption = Annotated[str, typer.Option("--model", help="A Hugging Face folder, or a name at --endpoint.")]
+EndpointOption = Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server, http://HOST:PORT/v1.")]
+AtOnceOption = Annotated[int, typer.Option("--at-once", min=1, help="Requests at a time to the server.")]
+
+
+def _asker(model: str, endpoint: str, at_once: int) -> "Backend":
+    """Return what answers. Raises: RecipeError."""
+    from mmedc.bench.backends import open_backend
+    from mmedc.bench.config import Bench
+
+    how: dict[str, object] = {"model": model, "items": ["-"], "protocol": "generate", "context": 4096}
+    if endpoint:
+        how |= {"backend": "server", "endpoint": endpoint, "workers": at_once}
+    return open_backend(Bench.model_validate(how))
+
+
+def _progress(what: str) -> "Counting":
+    from rich.console import Console
+
+    from mmedc.bench.progress import Counting
+
+    return Counting(Console(stderr=True), what=what)
+
+
+@app.command()
+def rationales(
+    items: ItemsArgument, model: ModelOption, out: OutOption, endpoint: EndpointOption = "", at_once: AtOnceOption = 8
+) -> None:
+    """Have a language model explain the right answers, in the language of each item; keep what passes the checks."""
+    from collections import Counter
+
+    from mmedc.bench.builder import with_rationales
+    from mmedc.bench.cache import Cache
+    from mmedc.bench.items import read_items, write_items
+
+    read = read_items(tuple(items))
+    with Cache(f"{out}.answers") as cache, _progress("answers") as counting:
+        found, wrong = with_rationales(read, _asker(model, endpoint, at_once), cache, counting.tell)
+    write_items(found, out)
+    typer.echo(f"{out}: {sum(bool(item.rationale) for item in found):,} of {len(found):,} items have a rationale")
+    for problem, count in Counter(wrong.values()).most_common():
+        typer.echo(f"left out {count:,}: {problem}", err=True)
+
+
+@app.command()
+def topics(
+    items: ItemsArgument,
+    model: ModelOption,
+    out: OutOption,
+    endpoint: EndpointOption = "",
+    at_once: AtOnceOption = 8,
+    fields: Annotated[Path | None, typer.Option(help="Topics, one a line; default pipelines/topics.txt.")] = None,
+) -> None:
+    """Have a language model file the items by topic."""
+    from mmedc.bench.builder import read_topics, with_topics
+    from mmedc.bench.cache import Cache
+    from mmedc.bench.items import read_items, write_items
+    from mmedc.shipped import shipped
+
+    read, known = read_items(tuple(items)), read_topics(fields or shipped("pipelines") / "topics.txt")
+    with Cache(f"{out}.answers") as cache, _progress("answers") as counting:
+        found, without = with_topics(read, known, _asker(model, endpoint, at_once), cache, counting.tell)
+    write_items(found, out)
+    typer.echo(f"{out}: {len(found):,} items, {without:,} without a topic, {len(known)} topics")
+
+
+@app.command()
+def review(
+    items: ItemsArgument,
+    out: Annotated[Path, typer.Option("--out", help="The sheet (CSV) to write.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of the rationales of each language.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Write a sheet on which people say which rationales pass."""
+    from mmedc.bench.builder import write_sheet
+    from mmedc.bench.items import read_items
+
+    count = write_sheet(read_items(tuple(items)), out, share, seed)
+    typer.echo(f'{out}: {count:,} rationales; fill "passed" with yes or no, edit what you like')
+
+
+@app.command()
+def reviewed(
+    items: ItemsArgument,
+    sheet: Annotated[Path, typer.Option(help="The sheet, filled in.", exists=True, dir_okay=False)],
+    out: OutOption,
+) -> None:
+    """Take what people said on a sheet into the items."""
+    from mmedc.bench.builder import read_sheet
+    from mmedc.bench.items import read_items, write_items
+
+    found, count = read_sheet(read_items(tuple(items)), sheet)
+    write_items(found, out)
+    typer.echo(f"{out}: {', '.join(f'{number:,} {what}' for what, number in count.items())}")
+
+
+@app.command()
+def judge(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more --out folders of `mmedc bench` with rationales.")],
+    items: Annotated[list[str], typer.Option("--items", help="The items that were scored; repeatable.")],
+    model: ModelOption,
+    out: Annotated[Path, typer.Option("--out", help="The points (CSV) to write.")],
+    endpoint: EndpointOption = "",
+    at_once: AtOnceOption = 8,
+    people: Annotated[Path | None, typer.Option(help="People's points (CSV: id, run, points).", exists=True)] = None,
+) -> None:
+    """Have a language model rank the rationales of several models; compare it with people."""
+    from mmedc.bench.cache import Cache
+    from mmedc.bench.items import read_items
+    from mmedc.bench.judge import agreement, outputs_of, rank, read_points, write_points
+
+    if len(runs) < 2:
+        raise typer.BadParameter("name two runs or more")
+    said = {run.name: outputs_of(run) for run in runs}
+    with Cache(f"{out}.answers") as cache, _progress("rankings") as counting:
+        found = rank(read_items(tuple(items)), said, _asker(model, endpoint, at_once), cache, tell=counting.tell)
+    write_points(found.points, out)
+    typer.echo(f"{out}: {len(found.points):,} items ranked, {found.unranked:,} not")
+    for name in said:
+        mine = [points[name] for points in found.points.values()]
+        typer.echo(f"{name}: {sum(mine) / len(mine):.3f} points of {len(said)}" if mine else f"{name}: no points")
+    if people:
+        tau, count = agreement(found.points, read_points(people))
+        typer.echo(f"Kendall's tau-b with people: {tau:.3f} over {count:,} items")

@@ -51,3 +51,12 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[name]))
         out[name] = worst
     return {name: out[name] for name in p_values}
+
+
+def kendall(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return Kendall's tau-b of two rankings of the same things (Kendall 1945); 0 where one has only ties."""
+    a, b = (np.sign(np.subtract.outer(np.asarray(side, float), np.asarray(side, float))) for side in (one, other))
+    above = np.triu_indices(len(one), 1)
+    a, b = a[above], b[above]
+    free = math.sqrt(float((a != 0).sum()) * float((b != 0).sum()))
+    return float((a * b).sum()) / free if free else 0.0

@@ -4,32 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from mmedc.report.published import LANGUAGES, PUBLISHED, SHOWN
-
-
-class Counting:
-    """Shows how many answers were scored, and how long is left. Use as a context manager."""
-
-    def __init__(self, console: Console, quiet: bool) -> None:
-        columns = (TextColumn("answers"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, disable=quiet)
-        self._task = self._bar.add_task("answers", total=None)
-
-    def __enter__(self) -> "Counting":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def tell(self, done: int, of: int) -> None:
-        """Take how far it is."""
-        self._bar.update(self._task, completed=done, total=of)
 
 
 def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Table:

@@ -27,9 +27,9 @@ class Example:
 
 
 def read_examples(settings: Examples) -> list[Example]:
-    """Return the examples of JSON lines: `prompt` and `answer`, or items of MMedBench.
+    """Return the examples of JSON lines: `prompt` and `answer`, or items of a benchmark.
 
-    An item of MMedBench has `question`, `options` ({letter: text}), `answer_idx` (letters, by commas) and
+    An item has `question`, `options` ({letter: text}), `answer_idx` (MMedBench) or `answer` (letters, by commas) and
     perhaps `rationale`; the language is its `lang`, or the name of a language in the file's name.
 
     Raises: RecipeError with file and line for what is neither.
@@ -60,7 +60,7 @@ def _examples(item: dict[str, Any], lang: str, settings: Examples) -> list[Examp
     lang = item.get("lang", lang)
     if "prompt" in item:
         return [Example(item["prompt"], item["answer"], lang)]
-    letters = item["answer_idx"]
+    letters = item["answer_idx"] if "answer_idx" in item else item["answer"]
     letters = letters if isinstance(letters, list) else letters.split(",")
     rationale = item.get("rationale")
     wanted = {"both": (True, False), "with": (True,), "without": (False,)}[settings.rationale]

@@ -1,0 +1,190 @@
+"""Items with rationales and topics: what MMedBench's makers did with a language model and people, as steps to repeat.
+
+A rationale is asked for with the right answer given, in the language of the item, and kept when it passes checks:
+it is in that language, it ends in the right answer, and from question and rationale alone, the answer taken out, the
+model chooses the right letters again. People review a sample on a sheet; what they pass is marked.
+"""
+
+import csv
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mmedc.bench.backends import Backend
+from mmedc.bench.cache import Cache
+from mmedc.bench.items import Item
+from mmedc.bench.parsing import parse
+from mmedc.bench.rationales import rationale_of
+from mmedc.errors import RecipeError
+from mmedc.prompts import LANGUAGES
+
+RATIONALE_TOKENS, CHOICE_TOKENS, TOPIC_TOKENS = 600, 24, 24
+SHORTEST = 40
+"""Characters of a rationale; half as many where a character is a word."""
+SCRIPTS = {"zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ru": ("CYRILLIC",)}
+PASSED = "passed"
+SHEET = ("id", "lang", "question", "options", "answer", "rationale", PASSED, "note")
+YES, NO = {"yes", "y", "1", "true", "x"}, {"no", "n", "0", "false"}
+
+_EXPLAIN = """You are a physician who writes explanations of exam questions in {language}.
+
+{asked}
+The right answer is {answer}.
+
+Explain in {language}, in about 100 words, why this is right and why the other options are not. \
+End with a line of this form and nothing after it:
+###Answer: OPTION {answer} IS CORRECT."""
+_AGAIN = """{asked}
+An explanation: {rationale}
+
+Which option or options does the explanation support? Answer with letters only, several with commas."""
+_TOPIC = """To which one of these fields does the question below belong most? Answer with the name of the field only.
+
+{topics}
+
+{asked}"""
+
+
+Tell = Callable[[int, int], None]
+
+
+def asked_of(item: Item) -> str:
+    """Return an item's passage, question and options as text."""
+    lines = [item.context] if item.context else []
+    return "\n".join([*lines, item.question, *(f"{letter}. {text}" for letter, text in item.options.items())])
+
+
+def with_rationales(
+    items: list[Item], backend: Backend, cache: Cache, tell: Tell = lambda done, of: None
+) -> tuple[list[Item], dict[str, str]]:
+    """Return the items with a rationale where they had none, and item → what was wrong with the one that was made.
+
+    An item whose rationale fails a check stays without one.
+    """
+    wanting = [item for item in items if not item.rationale]
+    prompts = [
+        _EXPLAIN.format(language=LANGUAGES.get(item.lang, item.lang), asked=asked_of(item), answer=",".join(item.gold))
+        for item in wanting
+    ]
+    outputs = answers_of(prompts, RATIONALE_TOKENS, backend, cache, tell)
+    wrong: dict[str, str] = {}
+    made: dict[str, str] = {}
+    for item, output in zip(wanting, outputs, strict=True):
+        said = rationale_of(output)
+        if problem := _problem(item, output, said):
+            wrong[item.id] = problem
+        else:
+            made[item.id] = said
+    again = [item for item in wanting if item.id in made]
+    prompts = [_AGAIN.format(asked=asked_of(item), rationale=made[item.id]) for item in again]
+    for item, output in zip(again, answers_of(prompts, CHOICE_TOKENS, backend, cache, tell), strict=True):
+        if parse(output, item.options, item.multiple) != item.gold:
+            wrong[item.id] = "from it the model does not choose the right answer again"
+            del made[item.id]
+    return [replace(item, rationale=made.get(item.id, item.rationale)) for item in items], wrong
+
+
+def _problem(item: Item, output: str, said: str) -> str:
+    """Return what is wrong with a rationale by itself, or nothing."""
+    if parse(output, item.options, item.multiple) != item.gold:
+        return "it does not end in the right answer"
+    if len(said) < (SHORTEST // 2 if item.lang in ("zh", "ja") else SHORTEST):
+        return "it is too short"
+    letters = [char for char in said if char.isalpha()]
+    wanted = SCRIPTS.get(item.lang, ("LATIN",))
+    inside = sum(unicodedata.name(char, "").startswith(wanted) for char in letters)
+    if inside < len(letters) / 2:
+        return "it is not in the language of the item"
+    return ""
+
+
+def with_topics(
+    items: list[Item], topics: list[str], backend: Backend, cache: Cache, tell: Tell = lambda done, of: None
+) -> tuple[list[Item], int]:
+    """Return the items with one of `topics` each where they had none, and how many got none."""
+    wanting = [item for item in items if not item.topic]
+    listed = "\n".join(f"- {topic}" for topic in topics)
+    prompts = [_TOPIC.format(topics=listed, asked=asked_of(item)) for item in wanting]
+    by_name = {_plain(topic): topic for topic in topics}
+    found: dict[str, str] = {}
+    for item, output in zip(wanting, answers_of(prompts, TOPIC_TOKENS, backend, cache, tell), strict=True):
+        said = [topic for name, topic in by_name.items() if re.search(rf"\b{re.escape(name)}\b", _plain(output))]
+        # "Paediatric surgery" names surgery too: the longest says it, two that do not hold one another say nothing.
+        said.sort(key=len, reverse=True)
+        if said and all(_plain(one) in _plain(said[0]) for one in said):
+            found[item.id] = said[0]
+    return [replace(item, topic=found.get(item.id, item.topic)) for item in items], len(wanting) - len(found)
+
+
+def read_topics(file: Path) -> list[str]:
+    """Return the topics of a file, one a line, `#` for why. Raises: RecipeError where there are fewer than two."""
+    try:
+        lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except OSError as problem:
+        raise RecipeError(f"{file}: can't be read ({problem.strerror})") from None
+    if len(found := [line for line in lines if line]) < 2:
+        raise RecipeError(f"{file}: expected topics, one a line")
+    return found
+
+
+def write_sheet(items: list[Item], file: Path, share: float, seed: int) -> int:
+    """Write a sheet (CSV) for people with a drawn share of the rationales of each language; return how many."""
+    drawn: list[Item] = []
+    for lang in sorted({item.lang for item in items}):
+        mine = [item for item in items if item.lang == lang and item.rationale and not item.human_checked]
+        drawn += random.Random(f"{seed}/{lang}").sample(mine, round(share * len(mine)))
+    with file.open("w", encoding="utf-8-sig", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(SHEET)
+        for item in drawn:
+            options = "\n".join(f"{letter}. {text}" for letter, text in item.options.items())
+            writer.writerow([item.id, item.lang, item.question, options, ",".join(item.gold), item.rationale, "", ""])
+    return len(drawn)
+
+
+def read_sheet(items: list[Item], file: Path) -> tuple[list[Item], dict[str, int]]:
+    """Return the items with what people said on a sheet, and how many passed, failed and are not judged yet.
+
+    A rationale that failed goes; one that people edited on the sheet is taken as they left it.
+
+    Raises: RecipeError for a sheet of other items, or a judgement that is neither yes nor no.
+    """
+    known = {item.id: item for item in items}
+    count = {"passed": 0, "failed": 0, "open": 0}
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), 2):
+            if row.get("id") not in known:
+                raise RecipeError(
+                    f"{file}:{number}: there is no item {row.get('id')!r}; is it the sheet of these items?"
+                )
+            said = (row.get(PASSED) or "").strip().casefold()
+            item = known[row["id"]]
+            if not said:
+                count["open"] += 1
+            elif said in YES:
+                known[item.id] = replace(item, rationale=row["rationale"].strip(), human_checked=True)
+                count["passed"] += 1
+            elif said in NO:
+                known[item.id] = replace(item, rationale="")
+                count["failed"] += 1
+            else:
+                raise RecipeError(f'{file}:{number}: "{PASSED}" is {said!r}; expected yes, no or nothing')
+    return list(known.values()), count
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def answers_of(prompts: list[str], most: int, backend: Backend, cache: Cache, tell: Tell) -> list[str]:
+    """Return the answers to `prompts`, kept in `cache` as they come."""
+    out = [""] * len(prompts)
+    identity = f"{backend.identity}/{most}"
+    answers = cache.answered(identity, prompts, lambda new: backend.generate(new, most))
+    for done, (number, text) in enumerate(answers, 1):
+        out[number] = text
+        tell(done, len(prompts))
+    return out

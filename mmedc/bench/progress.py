@@ -1,0 +1,24 @@
+"""How far the asking of a model is."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Counting:
+    """Shows how many answers there are, and how long is left. Use as a context manager."""
+
+    def __init__(self, console: Console, quiet: bool = False, what: str = "answers") -> None:
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, disable=quiet)
+        self._task = self._bar.add_task(what, total=None)
+
+    def __enter__(self) -> "Counting":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, done: int, of: int) -> None:
+        """Take how far it is."""
+        self._bar.update(self._task, completed=done, total=of)
