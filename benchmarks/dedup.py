@@ -1,6 +1,6 @@
-"""Near duplicates: mmedc, datasketch's LSH, datatrove and Data-Juicer over the same planted documents, one run.
+"""Near duplicates: mmedc, datasketch's LSH, text-dedup, Data-Juicer and datatrove over planted documents, one run.
 
-    python benchmarks/dedup.py --data FOLDER [--documents 4000] [--peers datasketch datatrove data-juicer]
+    python benchmarks/dedup.py --data FOLDER [--documents 4000] [--peers datasketch text-dedup data-juicer datatrove]
     python benchmarks/dedup.py --data FOLDER --clusters       # macro-F1 and adjusted Rand index, beside datasketch
 
 Every side gets one Parquet file (`id`, `lang`, `text`), works in one process and leaves the ids that go. Counted
@@ -109,7 +109,7 @@ def run_datasketch(path: str, jaccard: float) -> tuple[list[str], dict[str, str]
 
 
 SIDES = {"mmedc": run_mmedc, "datasketch": run_datasketch}
-PEERS = {"datatrove": "datatrove_dedup.py", "data-juicer": "juicer_dedup.py"}
+PEERS = {"datatrove": "datatrove_dedup.py", "data-juicer": "juicer_dedup.py", "text-dedup": "textdedup_dedup.py"}
 
 
 def side(name: str, path: str, jaccard: float) -> dict:
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="a folder with text_*/<lang>*.jsonl.gz")
     parser.add_argument("--documents", type=int, default=4_000, help="a language, copies not counted")
-    parser.add_argument("--peers", nargs="*", default=["datasketch", "datatrove", "data-juicer"])
+    parser.add_argument("--peers", nargs="*", default=["datasketch", "text-dedup", "data-juicer", "datatrove"])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--clusters", action="store_true")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)

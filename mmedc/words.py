@@ -70,13 +70,17 @@ def _powers(size: int) -> tuple[U64, U64]:
 
 @functools.cache
 def _weight_table() -> U64:
-    weights = mix(np.arange(_TABLE + 1, dtype=np.uint64) + np.uint64(1))
+    points = np.arange(_TABLE + 1, dtype=np.uint32)
+    sound = np.flatnonzero((points < 0xD800) | (points > 0xDFFF))
+    lower = pc.utf8_lower(pa.array([points[sound].astype("<u4").tobytes().decode("utf-32-le")]))
+    points[sound] = np.frombuffer(lower[0].as_py().encode("utf-32-le"), np.uint32)
+    weights = mix(points.astype(np.uint64) + np.uint64(1))
     weights[(_classes() & WORD) == 0] = 0
     return weights
 
 
 def _weights(codes: npt.NDArray[np.uint32]) -> U64:
-    """Return a number for each character: scattered evenly for those of words, 0 for others."""
+    """Return a number for each character, whatever its case: scattered evenly for those of words, 0 for others."""
     result: U64 = _weight_table()[np.minimum(codes, _TABLE)]
     if len(codes) and int(codes.max()) >= _TABLE:
         rare = np.flatnonzero(codes >= _TABLE)
@@ -99,6 +103,11 @@ def in_word(char: str) -> bool:
 
 def fold(texts: Any) -> Any:
     """Return texts (an Arrow string array) as matching sees them: NFKC (widths, ligatures), lower case."""
+    return pc.utf8_lower(nfkc(texts))
+
+
+def nfkc(texts: Any) -> Any:
+    """Return texts (an Arrow string array) in NFKC; what takes hashes of words needs no lower case."""
     # Most texts are in this form: Python's quick check costs a sixth of Arrow's normalisation.
     other = [text is not None and not unicodedata.is_normalized("NFKC", text) for text in texts.to_pylist()]
     if any(other):
@@ -106,7 +115,7 @@ def fold(texts: Any) -> Any:
         normal = pc.utf8_normalize(texts.filter(mask), "NFKC")
         normal = normal.combine_chunks() if isinstance(normal, pa.ChunkedArray) else normal
         texts = pc.replace_with_mask(texts, mask, normal)
-    return pc.utf8_lower(texts)
+    return texts
 
 
 def mix(values: U64) -> U64:
@@ -120,6 +129,7 @@ def mix(values: U64) -> U64:
 class TextBatch:
     """The texts of one Arrow array (no nulls), as arrays over all their characters and words.
 
+    Hashes do not tell upper from lower case.
     Shapes: D documents, C characters in all, W words in all.
     """
 
@@ -237,7 +247,7 @@ def folded_batch(texts: Any) -> TextBatch:
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if _last is None or not _last[0].equals(texts):
-        _last = texts, TextBatch(fold(texts))
+        _last = texts, TextBatch(nfkc(texts))
     return _last[1]
 
 

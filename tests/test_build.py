@@ -339,6 +339,7 @@ def test_the_corpus_does_not_depend_on_how_keys_are_cut(
     """Every pass over keys in many ranges, also the ones that read the texts of pairs near the line."""
     import mmedc.build.build as module
 
+    monkeypatch.setattr("mmedc.dedup.exchange.DOUBT", 6.0)
     monkeypatch.setattr(module, "Dedup", partial(module.Dedup, group_rows=1, range_records=150, range_edges=8))
     notes = Notes()
     manifest = Build.prepare(read_recipe("quickstart"), str(tmp_path / "other")).run(Inline(), notes)

@@ -12,7 +12,7 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmedc.dedup.exchange import Match, keys_of
+from mmedc.dedup.exchange import Match, keys_of, ranks
 from mmedc.dedup.groups import TIE, drops_of, stars, strongest
 from mmedc.dedup.records import EDGE, KINDS, KNOWN, NODE, RECORD, edges_of, place_of, ranges_for
 from mmedc.dedup.signature import (
@@ -108,7 +108,7 @@ def test_bands_are_sharp_and_miss_little(jaccard: float) -> None:
 
 def test_documents_without_words_have_no_signature() -> None:
     empty, word = signed(["", "word"])
-    assert (empty == np.uint64(2**64 - 1)).all() and not (word == empty).any()
+    assert (empty == np.uint32(2**32 - 1)).all() and not (word == empty).any()
 
 
 def test_the_estimate_errs_as_it_says() -> None:
@@ -285,8 +285,7 @@ def test_texts_are_weighed_as_sets_of_shingles(lang: str) -> None:
     ones, others, truth = pairs(lang)
 
     def table(texts: list[str]) -> pa.Table:
-        sets = list(sets_of(pa.array(texts, pa.large_string())))
-        return pa.table([list(range(len(texts))), pa.array(sets, SHINGLES.field(1).type)], schema=SHINGLES)
+        return pa.table([list(range(len(texts))), sets_of(pa.array(texts, pa.large_string()))], schema=SHINGLES)
 
     at = np.arange(len(truth))
     assert np.abs(jaccards(table(ones), table(others), at, at) - truth).max() < 1e-9
@@ -309,3 +308,25 @@ def test_records_are_made_of_ids_contents_and_bands() -> None:
         *((1, n, int.from_bytes(contents[n][:8], "big")) for n in range(3)),
         *((2, 0, 1), (2, 0, 2), (2, 2, 5), (2, 2, 6)),  # the second has no word, so no shingle
     ]
+
+
+def test_of_duplicates_the_best_comes_first() -> None:
+    """By source, then quality in tenths, then length, then id; published rows before all."""
+    rows = [
+        ("a", 0.1, 10), ("b", 0.93, 10), ("b", 0.91, 600_000), ("b", 0.91, 5), ("b", 0.5, 99), ("b", None, 1 << 24)
+    ]  # fmt: skip
+    sources, quality, chars = zip(*rows, strict=True)
+    table = pa.table(
+        {
+            "id": [f"{n:08x}" * 4 for n in range(len(rows))],
+            "source": list(sources),
+            "quality": pa.array(quality, pa.float32()),
+            "chars": pa.array(chars, pa.float32()),
+        }
+    )
+    assert np.argsort(ranks(table, ("a", "b"))).tolist() == [0, 2, 1, 3, 4, 5]
+    plain = ranks(table.drop_columns(["quality"]), ("a", "b"))
+    assert np.argsort(plain).tolist() == [0, 5, 2, 4, 1, 3]
+    assert ranks(table, ("a", "b"), published=True).max() < plain.min()
+    same = pa.table({"id": [f"{n:08x}" * 4 for n in (7, 3)], "source": ["a"] * 2, "chars": [5.0, 5.0]})
+    assert np.argsort(ranks(same, ("a",))).tolist() == [1, 0]

@@ -71,9 +71,11 @@ class Dedup:
             count = len(groups) - 1
             doubts, asks = (_outputs(done["match"], role) for role in ("doubts", "asks"))
             texts = [tuple(enumerate(documents))[low:high] for low, high in pairwise(groups)]
-            units = [_unit(n, count, "texts", Texts(n, texts[n]), asks) for n in range(count)]
-            yield Pass("shingle", key, Shingle(count, asks), tuple(units), self.retries)
-            sets = _outputs(done["shingle"], "shingles")
+            sets: tuple[Output, ...] = ()
+            if any(file.rows for file in asks):
+                units = [_unit(n, count, "texts", Texts(n, texts[n]), asks) for n in range(count)]
+                yield Pass("shingle", key, Shingle(count, asks), tuple(units), self.retries)
+                sets = _outputs(done["shingle"], "shingles")
             units = [_unit(n, count, "texts", Texts(n, texts[n]), doubts) for n in range(count)]
             yield Pass("weigh", key, Weigh(self.jaccard, owners, doubts, sets), tuple(units), self.retries)
             edges += _outputs(done["weigh"], "edges")

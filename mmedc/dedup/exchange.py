@@ -140,7 +140,7 @@ class Match:
     alike are compared with the best of themselves, and so on: linear where a bucket is one group, and
     no pair counts that was not compared. Leaves `edges`, cut by the owner of the row that would go. Pairs
     so near the line that only their texts can tell are left as `doubts`, cut by the group of the row that
-    would go, and `asks`, cut by the group of the other: whose shingles are needed, and in which group.
+    would go, and, where the other is of another group, `asks`, cut by that: whose shingles are needed, and where.
     """
 
     jaccard: float
@@ -155,8 +155,9 @@ class Match:
         records = read_cut(store, self.files, unit.spec, RECORD)
         edges, doubts, compared = self.pairs(records)
         notes = {"records": records.num_rows, "compared": compared, "edges": len(edges), "doubts": len(doubts)}
-        here = group_of(doubts["place"].to_numpy(), self.groups)
-        wanted = np.unique(np.stack([doubts["to_place"].to_numpy(), here]), axis=1)
+        here, there = (group_of(doubts[name].to_numpy(), self.groups) for name in ("place", "to_place"))
+        away = here != there
+        wanted = np.unique(np.stack([doubts["to_place"].to_numpy()[away], here[away]]), axis=1)
         asks = pa.table(list(wanted), schema=ASK)
         count = len(self.groups) - 1
         tables: Tables = {

@@ -28,7 +28,7 @@ from mmedc.limits import reasons
 from mmedc.policy import Policy
 from mmedc.recipe import Lines
 from mmedc.storage import Store
-from mmedc.words import U64, UNSPACED, TextBatch, fold, mix, sums
+from mmedc.words import U64, UNSPACED, TextBatch, mix, nfkc, sums
 
 GROUP_BYTES = 256 << 20
 """Text whose lines one task holds, unless a gather unit has more: about 200 MB of records."""
@@ -158,7 +158,7 @@ def lines_of(table: pa.Table, words: int) -> pa.Table:
     begin = np.cumsum(length + 1) - (length + 1)
     first = np.searchsorted(text, np.arange(len(texts)))
     start = begin - begin[first][text]
-    batch = TextBatch(fold(pa.array(lines, pa.large_string())))
+    batch = TextBatch(nfkc(pa.array(lines, pa.large_string())))
     unspaced = (batch.classes[batch.word_starts] & UNSPACED) != 0
     weight = np.diff(batch.word_offsets) - sums(unspaced, batch.word_offsets) / 2
     tabled = batch.count(np.isin(batch.codes, TABLE_MARKS)) > 0
@@ -398,7 +398,7 @@ class Trimmed:
     def _too_short(self, langs: pa.ChunkedArray, texts: list[str]) -> list[str | None]:
         """Return for each text the policy's limit of length that it now misses, or None."""
         array = pa.array(texts, pa.large_string())
-        words = np.diff(TextBatch(fold(array)).word_offsets)
+        words = np.diff(TextBatch(nfkc(array)).word_offsets)
         columns = {"lang": langs, "chars": pc.utf8_length(array).cast(pa.float32()), "words": words.astype(np.float32)}
         why = reasons(pa.table(columns), self.policy, ("chars", "words")).to_pylist()
         return [reason or (None if text else "chars_low") for reason, text in zip(why, texts, strict=True)]

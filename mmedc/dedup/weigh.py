@@ -4,7 +4,6 @@ The sets of shingles of one side travel to the group of the other, so that each 
 read at most twice, in order, however the pairs lie.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +17,7 @@ from mmedc.dedup.signature import SHINGLE_WORDS
 from mmedc.engine.commit import read_rows
 from mmedc.engine.unit import Output, Result, Unit
 from mmedc.storage import Store
-from mmedc.words import TextBatch, fold
+from mmedc.words import TextBatch, nfkc
 
 SLICE_PAIRS = 1_000
 SLICE_CHARS = 1 << 19
@@ -67,8 +66,10 @@ class Weigh:
         both = np.stack([doubts["place"].to_numpy(), doubts["to_place"].to_numpy()])
         (one, other), first = np.unique(both, axis=1, return_index=True)
         doubts = doubts.take(pa.array(first))
-        mine = shingle_sets(store, spec.documents, np.unique(one))
-        theirs = read_cut(store, self.shingles, spec.number, SHINGLES).sort_by("place")
+        here = np.isin(other >> np.int64(32), [number for number, _ in spec.documents])
+        mine = shingle_sets(store, spec.documents, np.unique(np.concatenate([one, other[here]])))
+        away = read_cut(store, self.shingles, spec.number, SHINGLES)
+        theirs = pa.concat_tables([mine, away]).sort_by("place") if away.num_rows else mine
         true = jaccards(mine, theirs, one, other)
         edges = doubts.filter(pa.array(true >= self.jaccard))
         notes = {"weighed": len(true), "alike": edges.num_rows}
@@ -85,17 +86,19 @@ def shingle_sets(store: Store, documents: tuple[tuple[int, Output], ...], places
             sizes = pc.utf8_length(table["text"]).to_numpy()
             cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // SLICE_CHARS, prepend=-1)).tolist()
             for low, high in pairwise([*cuts, len(at)]):  # a few texts at a time
-                sets = list(sets_of(fold(table["text"].slice(low, high - low).combine_chunks())))
-                part = [pa.array(at[low:high] + first[0]), pa.array(sets, SHINGLES.field(1).type)]
-                parts.append(pa.table(part, schema=SHINGLES))
+                sets = sets_of(nfkc(table["text"].slice(low, high - low).combine_chunks()))
+                parts.append(pa.table([at[low:high] + first[0], sets], schema=SHINGLES))
     return pa.concat_tables(parts).combine_chunks()
 
 
-def sets_of(texts: pa.Array) -> Iterator[npt.NDArray[np.uint32]]:
-    """Yield the sorted set of shingles of each of the folded `texts`."""
+def sets_of(texts: pa.Array) -> pa.LargeListArray:
+    """Return the sorted set of shingles of each of the `texts`, which are in NFKC."""
     shingles, bounds = TextBatch(texts).shingles(SHINGLE_WORDS)
-    for low, high in pairwise(bounds):
-        yield np.unique(shingles[low:high].astype(np.uint32))
+    text = np.repeat(np.arange(len(bounds) - 1, dtype=np.uint64), np.diff(bounds))
+    keys = np.sort(text << np.uint64(32) | (shingles & np.uint64(0xFFFFFFFF)))
+    keys = keys[np.diff(keys, prepend=~keys[:1]) != 0]
+    offsets = np.searchsorted(keys, np.arange(len(bounds), dtype=np.uint64) << np.uint64(32))
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(keys.astype(np.uint32)))
 
 
 def jaccards(mine: pa.Table, theirs: pa.Table, one: I64, other: I64) -> npt.NDArray[np.float64]:
