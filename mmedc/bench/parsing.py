@@ -27,7 +27,7 @@ _LEAD = (
     r"|选项|選項|选择肢|选择|选|为|第|選択肢|記号|肢)\s*[:：]?\s*)*"
 )
 _IS = (
-    r"(?:is|are|was|would be|should be|must be|will be|being|est|sont|serait|seraient|es|son|sería|serían|"
+    r"(?:is|are|was|would (?:therefore |thus |then )?be|should be|must be|will be|being|est|sont|serait|seraient|es|son|sería|serían|"
     r"это|является|являются|будет|—|–|-|:|：|=|为|為|是|应为|应是|应该是|应该为|应选|应该选|选|選|選ぶ|は|が|が最も適切なのは|→|⇒)"
 )
 _NOUN = (
@@ -36,19 +36,32 @@ _NOUN = (
     r"|to the question|in this case|for this (?:case|patient|question)))?"
     r"|(?:bonnes?\s+|justes?\s+|seules?\s+|ma\s+)*(?:réponses?|propositions?|choix|options?)"
     r"(?:\s+(?:correctes?|exactes?|justes?|vraies?|corrects?|attendues?|finales?|retenues?|à retenir|à cocher))*"
-    r"|(?:единственн\w+\s+)?(?:правильн\w+\s+|верн\w+\s+|окончательн\w+\s+|итогов\w+\s+|мой\s+|наиболее подходящ\w+\s+)*"
+    r"|верно утверждение|правильно утверждение|(?:единственн\w+\s+)?(?:правильн\w+\s+|верн\w+\s+|окончательн\w+\s+|итогов\w+\s+|мой\s+|наиболее подходящ\w+\s+)*"
     r"(?:ответ\w*|вариант\w*)(?:\s+(?:на вопрос|ответа|здесь))*"
     r"|(?:respuestas?|opci(?:ón|ones)|alternativas?|solución)"
     r"(?:\s+(?:correctas?|verdaderas?|acertadas?|final|adecuadas?|más adecuada|más probable))*"
     r"|(?:本题|此题|所以|因此|最终|最佳|正确|参考|标准|最后|的)*(?:答案|選項|选项)(?:应该|应当|应)?"
-    r"|(?:したがって|よって|最終的な)?(?:正しい|適切な)?(?:答え|正解|正答|解答|回答|答|選択肢)(?:の選択肢|の記号)?"
+    r"|(?:最も)?(?:正しい|適切な)(?:の|もの)|(?:したがって|よって|最終的な)?(?:正しい|適切な)?(?:答え|正解|正答|解答|回答|答|選択肢)(?:の選択肢|の記号)?"
 )
-_PHRASE = re.compile(rf"(?<![^\W\d_])(?:{_NOUN})\s*(?:\([^()]*\)\s*)?{_IS}\s*[:：]?\s*", re.IGNORECASE)
+_FOLLOWS = r"(?:\s+(?:(?:la|les) suivantes?|(?:la|las) siguientes?|as follows|the following))?"
+_LABEL = r"(?:correct(?:as?|es?|os?)?|right|vraie?s?|vrai|exacte?s?|ciertas?|верно|правильно|正确|正確)\s*[:：]"
+_PHRASE = re.compile(
+    rf"(?<![A-Za-zÀ-ÿА-яЁё])(?:(?:{_NOUN})\s*(?:\([^()]*\)\s*)?{_IS}{_FOLLOWS}\s*[:：]?|{_LABEL})\s*",
+    re.IGNORECASE,
+)
+_SO = re.compile(
+    r"(?:\b(?:therefore|thus|hence|so|then|donc|por (?:lo )?tanto|así que|entonces|sin duda|creo que es|поэтому|значит|следовательно"
+    r"|answers?|réponses?|respuestas?|ответ|утверждение)\b|答案|正解|答え|正答|解答|[】\]]"
+    r"|所以|因此|故|よって|したがって|ゆえに|[=-]>|→|⇒)\s*[,、:：]?\s*"
+    r"(?=[\(\[「]?[A-J](?:[\s,、]*(?:and|et|y|и|和|と)?[\s,、]*[A-J])*[\)\]」]?\s*(?:[.。!！【\[]|です|$|\n))",
+    re.IGNORECASE,
+)
+"""A conclusion with nothing but letters after it."""
 _CHOOSE = re.compile(
     r"(?:\b(?:it(?:'s| is)|c'est|es la|i(?:'d| would| will|'ll)?\s+(?:choose|pick|select|go with|say|answer|opt for)"
-    r"|je\s+(?:choisis|retiens|coche|réponds)|je\s+choisirais|cochez|on retient|il faut (?:cocher|choisir)"
+    r"|je\s+(?:choisis|retiens|coche|réponds)|je\s+choisirais|cochez|on retient|il fallait (?:cocher|choisir)|il faut (?:cocher|choisir)"
     r"|elijo|escojo|selecciono|eligiría|marco|me quedo con|yo diría|se debe (?:elegir|marcar)|hay que marcar"
-    r"|ответ|выбираю|выбрать|выбираем|следует выбрать|я бы выбрал\w*)\b"
+    r"|ответ|(?:я )?думаю,? что(?: это)?|выбираю|выбрать|выбираем|следует выбрать|я бы выбрал\w*)\b"
     r"|故选|应选择|应选|因此选|所以选|我选择|我选|答选|选择|选项为|选|而是|選択する|ではなく(?:、)?)\s*[:：]?\s*",
     re.IGNORECASE,
 )
@@ -67,9 +80,12 @@ _FINAL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _RIGHT = re.compile(
-    r"^\s*(?:(?:is|are)\s+(?:the\s+)?(?:(?:most\s+)?(?:likely\s+)?(?:correct|right|best|true|appropriate|accurate))\b(?!\s+(?:that|to say))"
+    r"^\s*(?:[:：]\s*(?:right|correct|true|vraie?|exacte?|correct[ao]|verdader[ao]|верно|правильно|正确|正しい|○)"
+    r"|(?:is|are)\s+the\s+answers?\b|(?:est|sont)\s+(?:la|les)\s+réponses?\b|(?:es|son)\s+(?:la|las)\s+respuestas?\b"
+    r"|(?:—|–|-)?\s*(?:это\s+)?ответ\b|是答案|が答え|(?:である|です)(?!が|か)"
+    r"|(?:is|are)\s+(?:the\s+)?(?:(?:most\s+)?(?:likely\s+)?(?:correct|right|best|true|appropriate|accurate))\b(?!\s+(?:that|to say))"
     r"|(?:est|sont)\s+(?:la\s+|les\s+|donc\s+)?(?:bonnes?|correcte?s?|exacte?s?|vraie?s?|justes?)\b"
-    r"|(?:es|son)\s+(?:la\s+|las\s+|el\s+)?(?:opci(?:ón|ones)\s+|respuestas?\s+)?(?:correct[ao]s?|verdader[ao]s?|ciert[ao]s?|acertad[ao]s?)\b"
+    r"|(?:es|son)\s+(?:la\s+|las\s+|el\s+)?(?:opci(?:ón|ones)\s+|respuestas?\s+)?(?:correct[ao]s?|verdader[ao]s?|ciert[ao]s?|acertad[ao]s?|adecuad[ao]s?|indicad[ao]s?)\b"
     r"|(?:—|–|-|является|являются|это)?\s*(?:правильн\w+|верн\w+|верен|верна|верны|правилен)\b"
     r"|(?:选项|项|選項)?\s*(?:是|为)?\s*(?:正确|最佳|对的|正確|最合适)(?!与否|吗)"
     r"|(?:の選択肢)?\s*(?:が|は)\s*(?:最も)?(?:正しい|正解|適切|正答)(?!で(?:は|も)?な|とは|では|じゃ)"
@@ -77,12 +93,13 @@ _RIGHT = re.compile(
     re.IGNORECASE,
 )
 _WRONG_AFTER = re.compile(
-    r"^\s*(?:ではな|じゃな|でな|とは限|не\s|is\s+(?:not|wrong|incorrect)|isn't|are\s+(?:not|wrong|incorrect)|n'est|ne\s"
-    r"|no\s+es|错|錯|不)",
+    r"^\s*(?:ではな|じゃな|でな|とは限|не\s|(?:is|are)\s+(?:both |all |clearly |also )*(?:not|wrong|incorrect|false)|isn't|aren't|n'est|ne\s"
+    r"|no\s+(?:es|son)|(?:es|son)\s+(?:fals|incorrect)|(?:est|sont)\s+(?:fauss|faux|inexact|incorrect)|错|錯|不|は誤|が誤|невер|неправильн"
+    r"|[:：—–-]?\s*(?:wrong|incorrect|false|faux|fausse|falso|falsa|incorrect[ao]|неверно|неправильно|错误?|誤り|×))",
     re.IGNORECASE,
 )
 _NOT_BEFORE = re.compile(
-    r"(?:\bnot|\bn't|\bnever|\bpas|\bno|\bне|不|非|不是|并非|if|si|если|如果|もし)\s*(?:the|la|le|el)?\s*$",
+    r"(?:\bnot|\bn't|\bnever|\bneither|\bnor|\bni|\bpas|\bno|\bне|不|非|不是|并非|if|si|если|如果|もし)\s*(?:the|la|le|el)?\s*$",
     re.IGNORECASE,
 )
 _CUE = re.compile(
@@ -96,7 +113,7 @@ _NEXT = re.compile(
     r"|\nBelow is an instruction"
 )
 _BECAUSE = re.compile(
-    r"\s+(?:because|since|as|for|given|due|which|car|parce|puisque|qui|porque|ya que|pues|dado|debido|потому|так как|поскольку)\b",
+    r"\s+(?:because|since|as|for|given|due|which|car|parce|puisque|qui|porque|ya que|pues|dado|debido|потому|так как|поскольку)\b|\s*(?:因为|なぜなら)",
     re.IGNORECASE,
 )
 
@@ -127,7 +144,7 @@ def _clean(text: str, options: Mapping[str, str]) -> str | None:
     text = re.sub(r"<think>.*?(?:</think>|\Z)", " ", text, flags=re.DOTALL)
     if (more := _NEXT.search(text)) and text[: more.start()].strip():
         text = text[: more.start()]
-    text = re.sub(r"</?(?:b|i|strong|em|p|br|s|u)\s*/?>|\*+|`+|(?<!\w)__|__(?!\w)", "", text)
+    text = re.sub(r"</?(?:b|i|strong|em|p|br|s|u)\s*/?>|\*+|`+|(?<!\w)__|__(?!\w)|\$", "", text)
     text = (
         re.sub(r"(?<!\w)(?:В|в)(?!\w)", lambda one: "B" if one[0] == "В" else "b", text) if "C" not in options else text
     )
@@ -145,19 +162,19 @@ def _clean(text: str, options: Mapping[str, str]) -> str | None:
         text = text[end:]
     letters = "".join(options)
     for letter, said in sorted(quoted.items(), key=lambda one: -len(one[1])):
-        # "B. Pancreas", "B (Pancreas)" become "B"; "B. Liver", where the liver is A, is no answer.
-        form = rf"(?<![A-Za-zÀ-ÿА-яЁё0-9_])([{letters}])\s*(?:[.):：,、-]\s*)?[(\"'“«「]?\s*{said}\s*[)\"'”»」]?(?!\w)"
-        for one in re.finditer(form, text, re.IGNORECASE):
-            if one[1] != letter:
-                separated = re.match(rf"{one[1]}\s*[,、]", one[0])
-                if not separated:
-                    return None
-        text = re.sub(form, functools.partial(_shrunk, letter), text, flags=re.IGNORECASE)
+        # "B. Pancreas", "B (Pancreas)", "b) Pancreas" become "B"; "B. Liver", where the liver is A, is no answer.
+        small = letters.lower()
+        begin = rf"(?<![A-Za-zÀ-ÿА-яЁё0-9_])(?:([{letters}])\s*(?:[.):：,、=-]\s*)?|([{small}])\s*[.):]\s*)"
+        form = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{said})\s*[)\"'”»」]?(?!\w)")
+        for one in form.finditer(text):
+            if (one[1] or one[2]).upper() != letter and not re.match(r"\w\s*[,、]", one[0]):
+                return None
+        text = form.sub(functools.partial(_shrunk, letter), text)
     return text
 
 
 def _shrunk(letter: str, one: re.Match[str]) -> str:
-    return letter if one[1] == letter else one[0]
+    return letter if (one[1] or one[2]).upper() == letter else one[0]
 
 
 def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = False) -> tuple[Letters, str] | None:
@@ -175,7 +192,8 @@ def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = F
         separator = ""
         if found:
             between = re.match(
-                rf"\s*(?:[,、;/&+·・]\s*(?:{_AND}\s+|{_AND}(?=\s*[A-J]))?|\s{_AND}\s+|{_AND}(?=\s*[A-J]))\s*", rest[at:]
+                rf"-(?=[A-J](?![A-Za-z]))|\s*(?:[,、;/&+·・]\s*(?:{_AND}\s+|{_AND}(?=\s*[A-J]))?|\s{_AND}\s+|{_AND}(?=\s*[A-J]))\s*",
+                rest[at:],
             )
             if (other := re.match(rf"\s*[,、]?\s*{_OR}\s*{_OPEN}[A-J](?![A-Za-z])", rest[at:])) and not between:
                 return (), rest[at + other.end() :]
@@ -188,7 +206,7 @@ def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = F
         letter, after = step[1], rest[at + len(separator) + step.end() :]
         if (
             letter.islower()
-            and not re.match(r"\s*(?:[.,;:)\]】」』。、]|$|\n)", after)
+            and not re.match(r"\s*(?:[.,;:)\]】」』。、]|$|\n|です|だ|である)", after)
             and not re.match(rf"\s+{_AND}\s+[a-j]\b", after)
         ):
             break
@@ -224,6 +242,7 @@ def _final(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     found: list[Letters | None] = []
     for one in _FINAL.finditer(text):
         said = next((part for part in one.groups() if part is not None), "")
+        said = re.sub(r"\\boxed|[{}]", "", said)
         listed = _list(said.strip(" []\"'").replace('"', "").replace("'", ""), options, multiple)
         if listed and _plausible(*listed):
             found.append(listed[0] or None)
@@ -237,7 +256,7 @@ def _final(text: str, options: Mapping[str, str], multiple: bool) -> Found:
 def _stated(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     found: list[tuple[Letters, bool]] = []
     end = 0
-    ends = sorted({(one.end(), one.start()) for form in (_PHRASE, _CHOOSE, _BUT) for one in form.finditer(text)})
+    ends = sorted({(one.end(), one.start()) for form in (_PHRASE, _CHOOSE, _BUT, _SO) for one in form.finditer(text)})
     for at, start in ends:
         before, after = text[max(0, start - 40) : start], text[at:]
         if at < end or _NOT_BEFORE.search(before):
@@ -249,7 +268,8 @@ def _stated(text: str, options: Mapping[str, str], multiple: bool) -> Found:
                 continue
             end = len(text) - len(rest)
         else:
-            by_text = _same_text(re.split(r"[\n。!！]|\.(?=\s|$)", after, maxsplit=1)[0], options)
+            clause = re.split(r"[\n。!！]|\.(?=\s|$)", after, maxsplit=1)[0]
+            by_text = _same_text(clause, options) or _same_text(re.split(r"[,;(—]", clause, maxsplit=1)[0], options)
             if by_text is None:
                 continue
             letters = by_text
@@ -262,13 +282,18 @@ def _alone(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     if not lines:
         return _NOTHING
     found: list[Letters] = []
+    lines[0] = re.sub(r"^(?:[-–—•>=→⇒]+)\s*", "", lines[0])
     listed = _list(lines[0], options, multiple)
     if listed:
         letters, rest = listed
+        if _WRONG_AFTER.match(rest) or (re.match(r"\s*[:：]", rest) and _RIGHT.match(rest)):
+            return _NOTHING
         if re.fullmatch(r"\s*[.。!！,;:)）]*", rest):
             found.append(letters)
-        elif re.match(r"\s*[.):：—–\-,。、]\s*\S|\s+[—–-]\s|です|だ[。\s]|である|吧", rest) or _BECAUSE.match(rest):
-            if not (_plausible(letters, rest) and not _WRONG_AFTER.match(rest)):
+        elif re.match(r"\s*[.):：—–\-,。、]\s*\S|\s+[—–-]\s|です|だ[。\s]|だと|である|吧", rest) or _BECAUSE.match(
+            rest
+        ):
+            if not _plausible(letters, rest):
                 return _NOTHING
             if re.match(r"\s*,\s*[^\W\d_]", rest) and not _BECAUSE.match(rest[1:]):
                 return _NOTHING
