@@ -42,7 +42,7 @@ from mmedc.sources import list_units
 
 SHARES = {"html": 45, "warc": 20, "page": 10, "jsonl": 6, "gzip": 6, "parquet": 6, "yaml": 7}
 """Of 100 mutations; `page` mutates the blocks inside sound WARC records, `warc` the file."""
-PER_UNIT = {"html": 50, "page": 10}
+PER_JOB = {"html": 50, "page": 10, "warc": 20, "jsonl": 20, "gzip": 20, "parquet": 20}
 SECONDS = 5.0  # of CPU, that one record may take in a step
 BLOCKS = (
     b"\0" * 64, b"\xff" * 64, b"\xf0\x9f", b"\xed\xa0\x80", b"<div>" * 3000, b"</", b"<!--", b"<script>", b"&#x10ffff;",
@@ -173,13 +173,13 @@ class Fuzzer:
     def _build(self, kind: str, numbers: range) -> tuple[str, Counter[str]]:
         for path in self.folder.iterdir():
             path.unlink()
-        if kind == "html":
-            for number in numbers:
-                (self.folder / f"{number}.html").write_bytes(self._case(kind, number))
-            place = str(self.folder)
-        else:
+        place = str(self.folder)
+        if kind == "page":  # sound records around broken pages
             place = str(self.folder / NAMES[kind])
             Path(place).write_bytes(b"".join(self._case(kind, number) for number in numbers))
+        else:
+            for number in numbers:
+                (self.folder / f"{number}-{NAMES[kind]}").write_bytes(self._case(kind, number))
         limits = {"document_seconds": SECONDS, "document_memory": 1 << 30, "document": 4 << 20}
         source = {FORMATS[kind]: place}
         recipe = Recipe.model_validate({"name": "fuzz", "sources": {"s": source}, "limits": limits})
@@ -226,7 +226,7 @@ def jobs(mutations: int, only: str | None, first: int) -> Iterator[tuple[str, ra
     for kind, share in SHARES.items():
         if only in (None, kind):
             wanted = mutations if only else mutations * share // 100
-            step = PER_UNIT.get(kind, 1)
+            step = PER_JOB.get(kind, 1)
             yield from ((kind, range(at, min(at + step, first + wanted))) for at in range(first, first + wanted, step))
 
 
@@ -251,9 +251,9 @@ def main() -> int:
             wrong += len(problems)
             for problem in problems:
                 print(problem, file=sys.stderr, flush=True)
-            if number % 5000 == 0:
+            if number % 200 == 0:
                 print(
-                    f"{number:,} of {len(todo):,} units, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True
+                    f"{number:,} of {len(todo):,} jobs, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True
                 )
     many = sum(len(numbers) for _, numbers in todo)
     print("| what became of them | records |\n|---|--:|")
