@@ -18,6 +18,8 @@ from mmedc.redact import redact
 
 if TYPE_CHECKING:
     from mmedc.build.build import Build
+    from mmedc.train.config import Watch
+    from mmedc.train.questions import Question
 
 INTERRUPTED = 130
 
@@ -205,11 +207,12 @@ def train(
     folder = str(out or settings.out)
     if not folder:
         raise RecipeError(f"{recipe}: no `out` in the training, and no --out")
+    questions = _questions(settings.watch) if settings.watch.questions else ()
     console = _console(stderr=True)
     bars = Bars(console, quiet or as_json)
     try:
         with _runner(inline, address) as runner:
-            job = tokenised(settings, folder, runner, bars)
+            job = tokenised(settings, folder, runner, bars, questions)
     finally:
         bars.close()
     with Table(console, job.settings.steps, quiet or as_json) as table:
@@ -218,6 +221,15 @@ def train(
     typer.echo(
         json.dumps(last) if as_json else f"{folder}: {job.settings.steps:,} steps; curves in {folder}/curves.svg"
     )
+
+
+def _questions(watch: "Watch") -> tuple["Question", ...]:
+    from mmedc.bench.config import Bench
+    from mmedc.bench.scoring import comparisons
+    from mmedc.train.questions import Question
+
+    asked = comparisons(Bench(model="", items=watch.questions, limit=watch.questions_limit))
+    return tuple(Question(*one) for one in asked)
 
 
 @app.command()

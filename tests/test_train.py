@@ -17,6 +17,8 @@ pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
 import torch
 
+from mmedc.bench.config import Bench
+from mmedc.bench.scoring import score
 from mmedc.corpus.tokens import counts_by_tokenizer
 from mmedc.engine.run import Inline
 from mmedc.errors import CorpusError, RecipeError, RequestError
@@ -26,10 +28,10 @@ from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.exporting import export, load_weights, newest
 from mmedc.train.launch import Job, tokenised
 from mmedc.train.launch import train as train_here
-from mmedc.train.loader import make_batch
+from mmedc.train.loader import Batch, make_batch
 from mmedc.train.loss import linear_cross_entropy
 from mmedc.train.measure import read_lines
-from mmedc.train.model import Trained, build, flops, matrix_parameters
+from mmedc.train.model import Trained, build, flops, matrix_parameters, save
 from mmedc.train.optimizer import SpikeGuard, lr_at
 from mmedc.train.stream import IGNORE, Sequence
 from mmedc.train.tokens import Tokenizer, open_tokenizer
@@ -264,6 +266,48 @@ def test_export_reloads_with_equal_logits(recipe: Path, tied: bool, tmp_path: Pa
     assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is tied
     with pytest.raises(RequestError, match="exists already"):
         export(out, folder)
+
+
+def test_questions_asked_on_the_way_are_scored_as_by_the_benchmark(recipe: Path, tmp_path: Path) -> None:
+    sets = [
+        "steps=4", "checkpoints.every=4", "watch.evaluate_every=2", "data.context=96",
+        "watch.questions=[shipped:questions]",
+    ]  # fmt: skip
+    out = tmp_path / "run"
+    finish(start(recipe, out, "processes=2", *sets))
+    found = [line for line in read_lines(out / "metrics.jsonl") if "accuracy/mean" in line]
+    assert [line["step"] for line in found] == [1, 3]
+    model = export(out, tmp_path / "hub")
+    scored = score(Bench(model=str(model), items="shipped:questions", context=96, device="cpu"))
+    expected = {f"accuracy/{lang}": row["accuracy"] for lang, row in scored["languages"].items()}
+    assert len(expected) == 6
+    assert {name: found[-1][name] for name in expected} == pytest.approx(expected)
+    assert found[-1]["accuracy/mean"] == pytest.approx(scored["average"]["accuracy"])
+    assert "questions answered rightly" in (out / "curves.svg").read_text()
+
+
+def test_a_model_under_training_is_in_training_mode_but_for_evaluation(
+    recipe: Path, tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of `transformers` is read in evaluation mode, in which dropout would do nothing."""
+    seen: list[tuple[bool, bool]] = []
+    plain = Trained.forward
+
+    def forward(self: Trained, batch: Batch) -> Any:
+        seen.append((self.lm.training, torch.is_grad_enabled()))
+        return plain(self, batch)
+
+    monkeypatch.setattr(Trained, "forward", forward)
+    tokenizer = open_tokenizer(str(tokenizer_file))
+    save(tmp_path / "hub", build(Model(config=TINY), tokenizer, 64, 1).base, tokenizer, "")
+    text = json.loads(recipe.read_text())
+    text |= {"model": {"path": str(tmp_path / "hub")}, "steps": 2, "checkpoints": {"every": 2}}
+    text["watch"] = text["watch"] | {"evaluate_every": 1}
+    path = tmp_path / "from_path.yaml"
+    path.write_text(json.dumps(text))
+    settings = read_train(str(path))
+    train_here(tokenised(settings, str(tmp_path / "run"), Inline(), QUIET), lambda step, values: None)
+    assert set(seen) == {(True, True), (False, False)}
 
 
 def test_adapters_train_and_merge(recipe: Path, tmp_path: Path) -> None:

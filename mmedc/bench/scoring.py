@@ -53,6 +53,20 @@ def selected(how: Bench) -> tuple[list[Item], dict[str, list[Item]]]:
     return items, _examples(how, {item.lang for item in items})
 
 
+def comparisons(how: Bench) -> list[tuple[str, str, tuple[str, ...], int]]:
+    """Return (language, prompt, answers, which is right) of each item, for a model that is asked elsewhere.
+
+    Raises: RecipeError.
+    """
+    items, examples = selected(how)
+    out = []
+    for item in items:
+        letters, texts = zip(*choices_of(item, how), strict=True)
+        answers = tuple(delimiter(how) + text for text in texts)
+        out.append((item.lang, prompt_of(item, how, examples.get(item.lang)), answers, letters.index(item.gold)))
+    return out
+
+
 def score(how: Bench, tell: Callable[[int, int], None] = lambda done, of: None) -> dict[str, Any]:
     """Score the checkpoint and return the result; with `out` also write `items.jsonl` and `scores.json`.
 

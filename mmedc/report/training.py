@@ -12,7 +12,17 @@ from rich.table import Table as RichTable
 
 from mmedc.train.measure import METRICS, read_lines
 
-SHOWN = ("loss", "tokens_per_second", "mfu", "memory_gib", "gradient_norm", "lr", "bits_per_byte/all", "stalled_ms")
+SHOWN = (
+    "loss",
+    "tokens_per_second",
+    "mfu",
+    "memory_gib",
+    "gradient_norm",
+    "lr",
+    "bits_per_byte/all",
+    "accuracy/mean",
+    "stalled_ms",
+)
 
 
 class Table:
@@ -55,7 +65,7 @@ class Table:
         table = RichTable(title=f"step {step + 1:,} of {self.steps:,}, {_span(left)} left", title_justify="left")
         table.add_column("measure")
         table.add_column("value", justify="right")
-        languages = sorted(name for name in self._values if name.startswith(("loss/", "bits_per_byte/")))
+        languages = sorted(name for name in self._values if name.startswith(("loss/", "bits_per_byte/", "accuracy/")))
         for name in dict.fromkeys((*SHOWN, *languages)):
             if name in self._values:
                 table.add_row(name, f"{self._values[name]:,.4g}")
@@ -70,7 +80,7 @@ def _span(seconds: float) -> str:
 
 
 def plot(run: Path) -> Path | None:
-    """Draw the curves of a run to `curves.svg`: loss, loss by language, bits per byte held out, gradient norm, speed.
+    """Draw the curves of a run to `curves.svg`: loss, loss by language, bits per byte held out, questions, speed.
 
     Returns the file, or None where matplotlib is not installed or nothing was logged.
     """
@@ -84,13 +94,22 @@ def plot(run: Path) -> Path | None:
     panels: tuple[tuple[str, Callable[[str], bool]], ...] = (
         ("loss by language", lambda name: name == "loss" or (name.startswith("loss/") and "kind" not in name)),
         ("held out, bits per byte", lambda name: name.startswith("bits_per_byte/")),
+        ("questions answered rightly", lambda name: name.startswith("accuracy/")),
         ("gradient norm", lambda name: name == "gradient_norm"),
         ("tokens per second", lambda name: name == "tokens_per_second"),
     )
-    figure: Any = Figure(figsize=(11, 7), layout="constrained")
-    axes = figure.subplots(2, 2).flat
-    for axis, (title, wanted) in zip(axes, panels, strict=True):
-        for name in sorted({name for line in lines for name in line if wanted(name)}):
+    shown = [
+        (title, names)
+        for title, wanted in panels
+        if (names := sorted({name for line in lines for name in line if wanted(name)}))
+    ]
+    rows = -(-len(shown) // 2)
+    figure: Any = Figure(figsize=(11, 3.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False).flat
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    for axis, (title, names) in zip(axes, shown, strict=False):
+        for name in names:
             points = [(line["step"], line[name]) for line in lines if name in line]
             axis.plot(*zip(*points, strict=True), label=name.split("/")[-1], linewidth=2 if "/" not in name else 1)
         axis.set_title(title, loc="left")

@@ -140,6 +140,10 @@ class Watch(Part):
     """Steps from one look at the held-out documents to the next."""
     evaluate_documents: Count = 64
     """Held-out documents a cell."""
+    questions: tuple[str, ...] = ()
+    """Files of questions as `bench.items` reads them; the share answered rightly is measured with the held-out loss."""
+    questions_limit: Annotated[int, Field(ge=0)] = 50
+    """At most so many questions of a language, the first ones; 0: all."""
     tensorboard: bool = True
     """Event files in the run's folder."""
     plugins: tuple[str, ...] = ()

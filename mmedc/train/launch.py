@@ -27,6 +27,7 @@ from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.loop import Prepared, Told
 from mmedc.train.loop import run as run_loop
 from mmedc.train.measure import METRICS, HeldOut, read_lines
+from mmedc.train.questions import Question, Questions
 from mmedc.train.stream import PackedStream
 from mmedc.train.tokens import Tokenizer, open_tokenizer, tokenise
 
@@ -41,6 +42,8 @@ class Job:
     settings: Train
     out: str
     corpora: Corpora
+    questions: tuple[Question, ...] = ()
+    """What is asked on the way."""
 
     def cells(self) -> list[Cell]:
         """Return the cells of the corpora, their tokens laid out on this machine."""
@@ -51,9 +54,10 @@ class Job:
         """Lay out the tokens on this machine and return what the loop needs. Raises: RecipeError."""
         settings, folder = self.settings, Path(self.out)
         tokenizer = open_tokenizer(settings.tokenizer)
+        questions = Questions(self.questions, tokenizer, settings.data.context)
         if settings.examples is not None:
             stream = _examples(settings, tokenizer)
-            return Prepared(stream, HeldOut([], 0, settings.data.context), tokenizer, folder)
+            return Prepared(stream, HeldOut([], 0, settings.data.context), questions, tokenizer, folder)
         cells = self.cells()
         table = shares(cells, settings.data, settings.steps * settings.batch)
         identity = {
@@ -63,10 +67,10 @@ class Job:
         }
         packed = PackedStream(cells, table, settings.data.context, settings.seed, identity)
         held_out = HeldOut(cells, settings.watch.evaluate_documents, settings.data.context)
-        return Prepared(packed, held_out, tokenizer, folder)
+        return Prepared(packed, held_out, questions, tokenizer, folder)
 
 
-def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher) -> Job:
+def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher, questions: tuple[Question, ...] = ()) -> Job:
     """Run the token pass over every corpus of a training and return the job that is left.
 
     The counts by this tokenizer are left in each corpus as `tokens/<tokenizer>.json`, for `mmedc stats`.
@@ -84,7 +88,7 @@ def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher) -> Jo
         sequences = _examples(settings, tokenizer).sequences(settings.epochs)
         steps = max(1, round(sequences / settings.batch))
         settings = settings.model_copy(update={"steps": steps, "epochs": 0.0})
-    return Job(settings, out, corpora)
+    return Job(settings, out, corpora, questions)
 
 
 def _examples(settings: Train, tokenizer: Tokenizer) -> ExampleStream:

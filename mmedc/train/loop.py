@@ -18,6 +18,7 @@ from mmedc.train.config import Train
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at
+from mmedc.train.questions import Questions
 from mmedc.train.stream import Stream
 from mmedc.train.tokens import Tokenizer
 
@@ -31,6 +32,7 @@ class Prepared:
 
     stream: Stream
     held_out: measure.HeldOut
+    questions: Questions
     tokenizer: Tokenizer
     folder: Path
 
@@ -84,6 +86,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
         model = model.to(torch.bfloat16)
     shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
     model = prepare(model, settings.model, place.device, precision, place.mesh)
+    model.train()  # a checkpoint is read for use, not for training
     optimizer = adamw(model.parameters(), settings.optimizer)
     guard = SpikeGuard(settings.optimizer.spike)
     group = dist.new_group(backend="gloo") if dist.is_initialized() else None
@@ -121,10 +124,11 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
             last = done == settings.steps
             watch.step(step, loss, norm, optimizer.param_groups[0]["lr"], last)
             if done % settings.watch.evaluate_every == 0 or last:
-                held = prepared.held_out.evaluate(
-                    model, place.device, settings.micro_batch, place.rank, place.ranks, autocast
-                )
-                watch.values(step, held)
+                model.eval()  # without dropout
+                where = (place.device, settings.micro_batch, place.rank, place.ranks, autocast)
+                for looked in (prepared.held_out, prepared.questions):
+                    watch.values(step, looked.evaluate(model, *where))
+                model.train()
             if done % settings.checkpoints.every == 0 or last:
                 keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})
     keeper.wait()

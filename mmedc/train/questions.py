@@ -1,0 +1,102 @@
+"""How many questions a model answers rightly while it is trained, the answers compared by log-likelihood."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from mmedc.train.loader import make_batch
+from mmedc.train.stream import IGNORE, Sequence
+from mmedc.train.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt and the answers that are compared."""
+
+    lang: str
+    prompt: str
+    answers: tuple[str, ...]
+    right: int
+    """Which of `answers` is the right one."""
+
+
+class Questions:
+    """Questions as sequences of the same shape as in training, several answers to one, masked from each other.
+
+    An answer that is longer than a sequence with its prompt loses the beginning of the prompt.
+    """
+
+    def __init__(self, questions: tuple[Question, ...], tokenizer: Tokenizer, context: int) -> None:
+        self._questions = questions
+        self._context = context
+        self._windows: list[tuple[Sequence, np.ndarray[Any, Any]]] = []
+        prompts = tokenizer.encode([one.prompt for one in questions])
+        whole = tokenizer.encode([one.prompt + answer for one in questions for answer in one.answers])
+        owners = [number for number, one in enumerate(questions) for _ in one.answers]
+        pieces: list[tuple[list[int], int]] = []
+        for owner, tokens in zip(owners, whole, strict=True):
+            count = max(1, min(len(tokens) - len(prompts[owner]), context))  # of the answer
+            pieces.append((tokens[-context - 1 :], count))
+        room: list[tuple[int, list[int], int]] = []
+        for answer, (tokens, count) in enumerate(pieces):
+            if sum(len(one) - 1 for _, one, _ in room) + len(tokens) - 1 > context:
+                self._windows.append(self._window(room))
+                room = []
+            room.append((answer, tokens, count))
+        if room:
+            self._windows.append(self._window(room))
+        self._answers = len(pieces)
+
+    def _window(self, pieces: list[tuple[int, list[int], int]]) -> tuple[Sequence, np.ndarray[Any, Any]]:
+        """Return a sequence, and (S,) the answer that each of its targets belongs to."""
+        tokens, targets = np.zeros(self._context, np.int64), np.full(self._context, IGNORE, np.int64)
+        owners, lengths, first = np.zeros(self._context, np.int64), [], 0
+        for answer, ids, count in pieces:
+            last = first + len(ids) - 1
+            tokens[first:last] = ids[:-1]
+            targets[last - count : last] = ids[-count:]
+            owners[first:last] = answer
+            lengths.append(len(ids) - 1)
+            first = last
+        sizes = np.array([*lengths, self._context - first], np.int64)
+        return Sequence(tokens, targets, sizes[sizes > 0], 0), owners
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def sequence(self, number: int) -> Sequence:
+        """Return window `number`; beyond the last one, a window without targets."""
+        if number < len(self._windows):
+            return self._windows[number][0]
+        blank = self._windows[0][0]
+        return blank._replace(targets=np.full_like(blank.targets, IGNORE))
+
+    def evaluate(
+        self, model: torch.nn.Module, device: torch.device, micro_batch: int, rank: int, ranks: int, autocast: Any
+    ) -> dict[str, float]:
+        """Return the share of questions answered rightly, by language and their mean (`accuracy/…`)."""
+        if not self._questions:
+            return {}
+        likelihoods = torch.zeros(self._answers, dtype=torch.float64, device=device)
+        with torch.no_grad():
+            for first in range(0, len(self._windows), micro_batch * ranks):
+                numbers = [first + rank * micro_batch + index for index in range(micro_batch)]
+                batch = make_batch(self, numbers).to(device)  # type: ignore[arg-type]
+                with autocast():
+                    _, each = model(batch)
+                owners = np.concatenate([self._windows[min(number, len(self) - 1)][1] for number in numbers])
+                likelihoods.index_add_(0, torch.from_numpy(owners).to(device), -each.double())
+        if dist.is_initialized():
+            dist.all_reduce(likelihoods)
+        found = likelihoods.cpu().numpy()
+        right: dict[str, list[bool]] = {}
+        at = 0
+        for one in self._questions:
+            chosen = int(np.argmax(found[at : at + len(one.answers)]))  # of equals the first
+            right.setdefault(one.lang, []).append(chosen == one.right)
+            at += len(one.answers)
+        by_lang = {f"accuracy/{lang}": float(np.mean(marks)) for lang, marks in sorted(right.items())}
+        return {**by_lang, "accuracy/mean": float(np.mean(list(by_lang.values())))}
