@@ -20,7 +20,7 @@ from mmedc.engine.commit import read_table
 from mmedc.engine.run import Progress, run_pass
 from mmedc.engine.runner import OnRay
 from mmedc.engine.unit import Pass, Unit
-from mmedc.errors import ClusterLost
+from mmedc.errors import ClusterLost, RequestError
 from mmedc.storage import Store
 from tests.enginekit import DropMultiples, Numbers, Slow, Straggler
 from tests.test_engine import work
@@ -87,6 +87,27 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
     entries = run_pass(the_pass(), OnRay(), store, news)
     alive = sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"])
     return {"kept": kept(store, entries), "retried": news.retried, "alive": alive, "held": len(ray.get(held))}
+
+
+def a_training(folder: Path) -> dict[str, Any]:
+    """The training of `recipe.yaml` by two workers of Ray Train; then with more processes than there are CPUs."""
+    from mmedc.engine.run import Inline
+    from mmedc.train.config import read_train
+    from mmedc.train.launch import tokenised, train_on_ray
+
+    cluster = start()
+    add(cluster, 3)
+    join(cluster.address)
+    told: list[int] = []
+    said = ""
+    for processes in (2, 4):
+        settings = read_train(str(folder / "recipe.yaml"), [f"processes={processes}"])
+        job = tokenised(settings, str(folder / "run"), Inline(), News())
+        try:
+            train_on_ray(job, cluster.address, lambda step, _: told.append(step))
+        except RequestError as problem:
+            said = str(problem)
+    return {"told": told, "said": said}
 
 
 def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
+import safetensors.torch
 import torch
 
 from mmedc.bench.config import Bench
@@ -35,6 +36,7 @@ from mmedc.train.model import Trained, build, flops, matrix_parameters, save
 from mmedc.train.optimizer import SpikeGuard, lr_at
 from mmedc.train.stream import IGNORE, Sequence
 from mmedc.train.tokens import Tokenizer, open_tokenizer
+from tests.test_cluster import scene
 
 TINY = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -126,6 +128,15 @@ def test_killed_and_resumed_is_bit_equal(recipe: Path, calm: Path, tmp_path: Pat
     assert process.returncode == -signal.SIGKILL and max(losses(out)) < 23
     finish(start(recipe, out, "processes=2"))
     assert losses(out) == losses(calm)
+
+
+@pytest.mark.ray
+def test_workers_of_ray_train_give_the_same_losses(recipe: Path, calm: Path, tmp_path: Path) -> None:
+    shutil.copy(recipe, tmp_path / "recipe.yaml")
+    found = scene("a_training", tmp_path)
+    assert found["told"] == [23]
+    assert found["said"].startswith("the cluster has 2 CPUs and the training asks for 4 processes")
+    assert losses(tmp_path / "run") == losses(calm)
 
 
 def test_fewer_processes_see_the_same_tokens(recipe: Path, calm: Path, tmp_path: Path) -> None:
@@ -328,6 +339,32 @@ def test_adapters_train_and_merge(recipe: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         ours = adapted.hidden(make_batch(Fixed([ids]), [0])) @ adapted.head.weight.t()
         assert torch.allclose(read(torch.tensor([ids])).logits[0], ours, atol=1e-5)
+
+
+def test_adapters_in_two_processes_are_those_of_one(recipe: Path, tmp_path: Path) -> None:
+    """Frozen weights and adapters in the same shards."""
+    sets = ["steps=4", "checkpoints.every=2", "model.lora.rank=4"]
+    for processes in (1, 2):
+        finish(start(recipe, tmp_path / f"run-{processes}", f"processes={processes}", *sets))
+    one, two = (losses(tmp_path / f"run-{processes}") for processes in (1, 2))
+    assert len(one) == 4 and [two[step] for step in sorted(two)] == pytest.approx([one[step] for step in sorted(one)])
+    merged = [export(tmp_path / f"run-{processes}", tmp_path / f"hub-{processes}") for processes in (1, 2)]
+    read = [safetensors.torch.load_file(folder / "model.safetensors") for folder in merged]
+    assert read[0].keys() == read[1].keys()
+    assert all(torch.allclose(read[0][name], read[1][name], atol=1e-4) for name in read[0])
+
+
+@pytest.mark.parametrize("states", ["bfloat16", "8bit"])
+def test_small_states_train_and_resume(recipe: Path, tmp_path: Path, states: str) -> None:
+    pytest.importorskip("torchao", reason="the extra mmedc[low-memory] is not installed")
+    sets = [f"optimizer.states={states}", "steps=12", "checkpoints.every=6"]
+    finish(start(recipe, tmp_path / "whole", *sets))
+    whole = losses(tmp_path / "whole")
+    assert np.mean([whole[step] for step in range(8, 12)]) < whole[0] - 0.5
+    shutil.rmtree(tmp_path / "whole" / "checkpoints" / "step-00000012")
+    finish(start(recipe, tmp_path / "whole", *sets))
+    again = losses(tmp_path / "whole")
+    assert sorted(again) == list(range(12)) and again[6] == pytest.approx(whole[6], abs=1e-3)
 
 
 def test_flops_are_those_that_torch_counts(small: tuple[Trained, Tokenizer]) -> None:

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.distributed.tensor import DTensor
 
 from mmedc.errors import CorpusError
 from mmedc.train.config import Checkpoints
@@ -51,6 +52,7 @@ class Keeper:
         if dist.is_initialized():
             dist.barrier()
         weights, moments = get_state_dict(model, optimizer, options=_options(model))
+        moments = _mapped(_in_float, moments)
         written = async_save({"model": weights, "optimizer": moments}, checkpoint_id=part, process_group=self.group)
         self._under_way = self._thread.submit(self._finish, written, part, whole, {**state, "step": step})
 
@@ -117,9 +119,43 @@ def _options(model: torch.nn.Module) -> StateDictOptions:
 def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Bring a model and its optimizer to the state of a checkpoint, on any number of devices."""
     weights, moments = get_state_dict(model, optimizer, options=_options(model))
-    state = {"model": weights, "optimizer": moments}
-    dcp_load(state, checkpoint_id=path)
+    read = _mapped(_in_float, moments)
+    dcp_load({"model": weights, "optimizer": read}, checkpoint_id=path)
+    moments = _mapped(_in_its_own_form, moments, read)
     set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=moments, options=_options(model))
+
+
+def _mapped(function: Any, value: Any, *others: Any) -> Any:
+    """Return nested dicts and lists with `function` of each leaf, and of the leaves of `others` at its place."""
+    if isinstance(value, dict):
+        return {key: _mapped(function, one, *(other[key] for other in others)) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_mapped(function, *some) for some in zip(value, *others, strict=True)]
+    return function(value, *others)
+
+
+def _quantised(value: Any) -> bool:
+    """Tell whether a moment is torchao's tensor of 8 bits, which distributed checkpoints can't stage."""
+    return hasattr(value.to_local() if isinstance(value, DTensor) else value, "qmap")
+
+
+def _in_float(value: Any) -> Any:
+    """Return a moment of 8 bits in float32, from which the same bits are made again."""
+    if not _quantised(value):
+        return value
+    if isinstance(value, DTensor):
+        local = value.to_local().dequantize(torch.float32)  # type: ignore[call-arg]
+        return DTensor.from_local(local, value.device_mesh, value.placements, shape=value.shape, stride=value.stride())
+    return value.dequantize(torch.float32)
+
+
+def _in_its_own_form(value: Any, read: Any) -> Any:
+    """Return what was read, in 8 bits where the moment is."""
+    if not _quantised(value):
+        return read
+    local, found = (one.to_local() if isinstance(one, DTensor) else one for one in (value, read))
+    local.copy_(found)
+    return value
 
 
 def differences(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

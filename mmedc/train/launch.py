@@ -19,7 +19,8 @@ from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.tokens import FOLDER
 from mmedc.engine.run import Runner, Watcher
 from mmedc.engine.unit import Entry
-from mmedc.errors import MmedcError, RecipeError, WorkError
+from mmedc.errors import MmedcError, RecipeError, RequestError, WorkError
+from mmedc.redact import redact
 from mmedc.storage import Store, is_local
 from mmedc.train.cells import Cell, cells_of, counts, shares
 from mmedc.train.config import Train
@@ -170,7 +171,8 @@ def _die_with(parent: int) -> None:
 def train_on_ray(job: Job, address: str, tell: Told) -> dict[str, float]:
     """Run the loop of a job as workers of Ray Train on the cluster at `address`; `out` must be seen by every node.
 
-    Raises: RecipeError where Ray Train is missing; what the loop raises.
+    Raises: RecipeError where Ray Train is missing; RequestError where the cluster has fewer devices than the job
+    asks for, on which Ray would wait for ever; WorkError when a worker fails.
     """
     try:
         import ray
@@ -180,16 +182,29 @@ def train_on_ray(job: Job, address: str, tell: Told) -> dict[str, float]:
         raise RecipeError("training on a cluster needs `pip install 'mmedc[train]'`") from None
     if not ray.is_initialized():
         ray.init(address=address, log_to_driver=False)
+    have, wanted = ray.cluster_resources(), job.settings.processes
+    cuda = job.settings.device == "cuda" or (job.settings.device == "auto" and have.get("GPU", 0) > 0)
+    device = "GPU" if cuda else "CPU"
+    if have.get(device, 0) < wanted:
+        raise RequestError(
+            f"the cluster has {have.get(device, 0):.0f} {device}s and the training asks for {wanted} processes; "
+            "set processes (or device), or add nodes"
+        )
     Path(job.out).mkdir(parents=True, exist_ok=True)
     _write_record(job)
-    cuda = job.settings.device != "cpu"
-    scaling = ScalingConfig(num_workers=job.settings.processes, use_gpu=cuda)
-    TorchTrainer(
+    trainer = TorchTrainer(
         _ray_work,
         train_loop_config={"job": job},
-        scaling_config=scaling,
-        run_config=RunConfig(storage_path=f"{job.out}/ray"),
-    ).fit()
+        scaling_config=ScalingConfig(num_workers=wanted, use_gpu=cuda),
+        run_config=RunConfig(storage_path=os.path.join(job.out, "ray")),
+    )
+    try:
+        trainer.fit()
+    except Exception as problem:
+        raise WorkError(
+            f"a worker of Ray Train failed: {redact(str(problem).strip().splitlines()[-1])}\n"
+            "Give the same command again: it goes on from the last checkpoint."
+        ) from problem
     last: dict[str, float] = {}
     for line in read_lines(Path(job.out, METRICS)):
         last |= line

@@ -17,7 +17,7 @@ from mmedc.train import checkpoint, measure
 from mmedc.train.config import Train
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, flops, matrix_parameters, prepare
-from mmedc.train.optimizer import SpikeGuard, adamw, lr_at
+from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
 from mmedc.train.questions import Questions
 from mmedc.train.stream import Stream
 from mmedc.train.tokens import Tokenizer
@@ -122,7 +122,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
             optimizer.zero_grad(set_to_none=True)
             done = step + 1
             last = done == settings.steps
-            watch.step(step, loss, norm, optimizer.param_groups[0]["lr"], last)
+            watch.step(step, loss, norm, float(optimizer.param_groups[0]["lr"]), last)
             if done % settings.watch.evaluate_every == 0 or last:
                 model.eval()  # without dropout
                 where = (place.device, settings.micro_batch, place.rank, place.ranks, autocast)
@@ -155,8 +155,7 @@ def _step(
     targets = torch.tensor(float(targets_in(batches)), device=place.device)
     if place.mesh is not None:
         dist.all_reduce(targets)
-    for group in optimizer.param_groups:
-        group["lr"] = lr_at(step, settings.steps, settings.optimizer)
+    set_lr(optimizer, lr_at(step, settings.steps, settings.optimizer))
     torch.manual_seed((settings.seed << 32) + step * place.ranks + place.rank)  # what dropout draws
     total = torch.zeros((), device=place.device)
     for index, waiting in enumerate(batches):

@@ -37,6 +37,15 @@ def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer) -> torc
     return made(groups, bf16_stochastic_round=True, **options)  # type: ignore[no-any-return]
 
 
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate: torchao keeps it in a tensor, which its compiled update reads."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
+
 def lr_at(step: int, steps: int, settings: Optimizer) -> float:
     """Return the learning rate of a step, from 0; warm-up is linear and ends at the full rate."""
     warmup = max(1, round(settings.warmup * steps))
