@@ -18,6 +18,10 @@ from mmedc.errors import RecipeError
 
 HEAD_ROWS = 256
 """Predictions that become logits at a time: 150 MB of float32 with 150,000 words."""
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Of a pass. On a CPU 1,024 take 1.7 times less time than 8,192: rows are more alike, activations stay in its cache."""
+GENERATED = 8
+"""Times as many where tokens come one by one, and what a pass costs is reading the weights."""
 CLOSE = 2e-2
 """Logits of a packed row may differ so from those of plain rows, in units of their standard deviation (bfloat16)."""
 
@@ -29,7 +33,7 @@ class Local:
     """
 
     def __init__(
-        self, folder: str, adapter: str = "", device: str = "auto", context: int = 2048, batch_tokens: int = 8192
+        self, folder: str, adapter: str = "", device: str = "auto", context: int = 2048, batch_tokens: int = 0
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -48,7 +52,7 @@ class Local:
             model = _with_adapter(model, adapter)
         self.model = model.to(self.device).eval()
         self.context = min(context, getattr(self.model.config, "max_position_embeddings", context))
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = batch_tokens or BATCH_TOKENS[self.device.type]
         self.identity = _digest(folder, adapter, self.device.type, self.context)
         self._templated = False
         self.packs, self.own_head = self._check()
@@ -87,7 +91,7 @@ class Local:
         end = self.tokenizer.eos_token_id
         fill = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else (end or 0)
         # Every row grows by what is generated, which is what memory goes by.
-        for batch in batches(encoded, lambda one: len(one[1]) + most, self.batch_tokens):
+        for batch in batches(encoded, lambda one: len(one[1]) + most, GENERATED * self.batch_tokens):
             width = max(len(tokens) for _, tokens in batch)
             ids = torch.full((len(batch), width), fill, dtype=torch.long)
             seen = torch.zeros((len(batch), width), dtype=torch.long)
