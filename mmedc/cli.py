@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted 
 """
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -377,6 +378,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # Not by way of SIGINT, which is ignored in what a shell runs in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of loading and saving, below our own
     try:
         code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
     except (typer.Abort, KeyboardInterrupt):
