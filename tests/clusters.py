@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.cluster_utils import Cluster
 
 from mmedc.engine import runner
@@ -80,6 +81,9 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
     held = [ray.put(os.urandom(25 << 20)) for _ in range(5)]  # more than an object store holds
 
     def strike() -> None:
+        until = time.monotonic() + 60
+        while available_resources_per_node().get(doomed.node_id, {}).get("CPU", 0) and time.monotonic() < until:
+            time.sleep(0.05)  # until a unit is under way there
         cluster.remove_node(doomed, allow_graceful=False)
         add(cluster, 4)
 
