@@ -30,8 +30,8 @@ from mmedc.recipe import Lines
 from mmedc.storage import Store
 from mmedc.words import U64, UNSPACED, TextBatch, mix, nfkc, sums
 
-GROUP_BYTES = 256 << 20
-"""Text whose lines one task holds, unless a gather unit has more: about 200 MB of records."""
+GROUP_BYTES = 128 << 20
+"""Text whose lines one task holds, unless a gather unit has more; a task takes two to three times as much memory."""
 RANGE_BYTES = 512 << 20
 """Text whose lines make one key range."""
 SHOWN = 100

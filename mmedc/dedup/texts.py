@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmedc.dedup.records import I64
 from mmedc.engine.chain import HEAD_CHARS
@@ -25,8 +26,7 @@ Span = tuple[int, int, str]
 def text_slices(store: Store, documents: Output, rows: I64) -> Iterator[tuple[I64, pa.Table]]:
     """Yield (rows, table of COLUMNS) of about SLICE_CHARS characters of text each, for the sorted `rows`."""
     for at, table in read_rows(store, documents, rows, COLUMNS):
-        sizes = np.array([len(text) for text in table["text"].to_pylist()])
-        part = np.cumsum(sizes) // SLICE_CHARS
+        part = np.cumsum(pc.utf8_length(table["text"]).to_numpy()) // SLICE_CHARS
         starts = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]])).tolist()
         for low, high in zip(starts, [*starts[1:], len(part)], strict=True):
             yield at[low:high], table.slice(low, high - low)
