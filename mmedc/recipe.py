@@ -130,6 +130,25 @@ class Decontaminate(Part):
         return {"questions": value} if isinstance(value, str | list | tuple) else value
 
 
+class Classify(Part):
+    """A transformer that scores texts in a pass of its own, after gather; give the policy a limit on `measure`."""
+
+    checkpoint: str
+    """A Hugging Face folder of a model for sequence classification, in safetensors."""
+    measure: Literal["quality", "medical_model"] = "quality"
+    """What its score is called."""
+    label: str | int = -1
+    """Whose probability is the score: a name, or a number, -1 for the last. Of a model with one output that counts."""
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    """What the output of a model with one output is divided by."""
+    tokens: Annotated[int, Field(gt=0)] = 512
+    """Of a text that are looked at."""
+    batch_tokens: Annotated[int, Field(gt=0)] = 16_384
+    """Tokens of a batch, padding and all; texts of like length go together."""
+    gpus: Annotated[float, Field(ge=0)] = 1.0
+    """Of a task, where the cluster has any; .25 lets four tasks share one."""
+
+
 class Publish(Part):
     """The shape of the corpus on disk."""
 
@@ -192,6 +211,7 @@ class Recipe(Part):
     models: dict[ModelName, str] = {}
     """Paths of model files, instead of the ones that ship or are found on this machine."""
     medical: Medical = Medical()
+    classify: Classify | None = None
     dedup: Dedup = Dedup()
     decontaminate: Decontaminate = Decontaminate()
     publish: Publish = Publish()

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from mmedc.build.build import Build
 from mmedc.cli import app
+from mmedc.engine.run import Inline
 from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError
 from mmedc.fit.kenlm import find_tool
 from mmedc.fit.labelled import SCHEMA, read_labelled
@@ -26,10 +29,14 @@ from mmedc.fit.model import fit_model, folds, train
 from mmedc.fit.thresholds import fit, fit_thresholds
 from mmedc.models import read_model
 from mmedc.policy import Policy, read_language, read_policy
-from mmedc.steps.classify import Classify, by_length
+from mmedc.recipe import Recipe
+from mmedc.shipped import shipped
+from mmedc.steps.classify import Classifier, by_length
 from mmedc.steps.score import Score, scorer
 from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
+
+QUIET = type("Quiet", (), {"begin": lambda *_: None, "tell": lambda *_: None, "end": lambda *_: None})()
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -253,34 +260,70 @@ def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path) -> None:
         find_tool("lmplz", str(tmp_path))
 
 
-def test_a_checkpoint_scores_texts_whatever_their_order(tmp_path: Path) -> None:
+def checkpoint(folder: Path, seed: int = 1) -> Path:
+    """Write a tiny classifier of random weights."""
     import transformers
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "town", "the", "has"]
-    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    transformers.BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    folder.mkdir(exist_ok=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "town", "the", "has", "of", "and", "la", "de", "в"]
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    transformers.BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
     shape = {
-        "vocab_size": 9,
+        "vocab_size": len(words),
         "hidden_size": 16,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 16,
     }
     labels = {"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 0, "good": 1}}
-    transformers.set_seed(1)
-    transformers.BertForSequenceClassification(transformers.BertConfig(**shape, **labels)).save_pretrained(tmp_path)
+    transformers.set_seed(seed)
+    config = transformers.BertConfig(**shape, **labels, initializer_range=0.5)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_checkpoint_scores_texts_whatever_their_order(tmp_path: Path) -> None:
+    checkpoint(tmp_path)
     texts = ["the town has fever", "fever", "town " * 900, "", "the fever"]
-    score = Classify(str(tmp_path), label="good", batch_tokens=600).scorer()
+    score = Classifier(str(tmp_path), label="good", batch_tokens=600).scorer()
     together = score(texts)
     assert np.allclose(together, np.concatenate([score([text]) for text in texts]), atol=1e-5)
-    assert np.allclose(1 - together, Classify(str(tmp_path), label="bad").scorer()(texts), atol=1e-5)
-    batch = pa.RecordBatch.from_pydict({"text": pa.array(texts, pa.large_string())})
-    step = Classify(str(tmp_path), "quality", "good")
-    assert np.allclose(step.open()(batch).column("quality").to_numpy(), together, atol=1e-5)
+    assert np.allclose(1 - together, Classifier(str(tmp_path), label="bad").scorer()(texts), atol=1e-5)
     with pytest.raises(ModelMissing, match="no label 'best'; it has bad, good"):
-        Classify(str(tmp_path), label="best").open()
+        Classifier(str(tmp_path), label="best").scorer()
     with pytest.raises(ModelMissing, match="no checkpoint for classification"):
-        Classify(str(tmp_path / "none")).open()
+        Classifier(str(tmp_path / "none")).scorer()
+
+
+def test_a_checkpoint_judges_in_a_pass_of_its_own(tmp_path: Path) -> None:
+    """Every document that other limits keep has its score; the policy's limit on it decides."""
+    model = checkpoint(tmp_path / "judge")
+    pages = shipped("pipelines") / "quickstart" / "pages.warc.gz"
+    given = {"name": "judged", "sources": {"pages": {"warc": str(pages)}}, "dedup": {"minhash": False}}
+    plain = build(given, tmp_path / "plain")
+    given["classify"] = {"checkpoint": str(model), "label": "good", "gpus": 0.5}
+    scored = build(given, tmp_path / "scored")
+    assert plain["quality"].null_count == len(plain) and scored["id"].equals(plain["id"])
+    expected = Classifier(str(model), label="good").scorer()(scored["text"].to_pylist())
+    found = scored["quality"].to_numpy()
+    assert np.allclose(found, expected, atol=1e-5) and found.std() > 0
+    # A limit at the median keeps the better half.
+    middle = float(np.median(found))
+    policy = (shipped("filters") / "policies" / "balanced.yaml").read_text("utf-8")
+    line = f"    medical_model: {{min: 0.6, floor: 0.05}}\n    quality: {{min: {middle}}}\n"
+    (tmp_path / "strict.yaml").write_text(policy.replace("    medical_model: {min: 0.6, floor: 0.05}\n", line), "utf-8")
+    given["medical"] = {"policy": str(tmp_path / "strict.yaml")}
+    strict = build(given, tmp_path / "strict")
+    kept = {one for one, value in zip(scored["id"].to_pylist(), found, strict=True) if value >= np.float32(middle)}
+    assert 0 < len(kept) < len(scored) and set(strict["id"].to_pylist()) == kept
+    with pytest.raises(ModelMissing, match="no folder with a model in safetensors"):
+        build(given | {"classify": {"checkpoint": str(tmp_path)}}, tmp_path / "none")
+
+
+def build(given: dict[str, object], out: Path) -> pa.Table:
+    """Build a recipe in this process and return the documents of the corpus, by id."""
+    Build.prepare(Recipe.model_validate(given), str(out)).run(Inline(), QUIET)
+    return pads.dataset(out / "data", format="parquet").to_table(columns=["id", "quality", "text"]).sort_by("id")
 
 
 def test_batches_by_length_waste_little() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mmedc.build.classify import checkpoint_digest, classified, classify_pass
 from mmedc.build.dedup import Dedup
 from mmedc.build.gather import gather_pass
 from mmedc.build.lines import line_passes, trimmed
@@ -37,6 +38,8 @@ class Build:
     gather: Pass
     questions: Questions | None
     """The benchmark questions that must not stand in the corpus."""
+    checkpoint: str
+    """Digest of the classifier's files; empty without one."""
     known: list[tuple[str, Output]]
     """(URL, file of keys) of the published corpora whose documents must not come again."""
 
@@ -55,7 +58,9 @@ class Build:
         known = published_keys(recipe.dedup.against, keys_made_by(recipe))
         clean = recipe.decontaminate
         questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
-        return cls(recipe, policy, Store(out), gather_pass(recipe, policy, list_units(recipe)), questions, known)
+        checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
+        gather = gather_pass(recipe, policy, list_units(recipe))
+        return cls(recipe, policy, Store(out), gather, questions, checkpoint, known)
 
     def claim(self) -> None:
         """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
@@ -105,6 +110,9 @@ class Build:
         recipe, policy = self.recipe, self.policy
         yield self.gather
         gathered = done["gather"]
+        if recipe.classify is not None:
+            yield classify_pass(recipe, policy, self.checkpoint, gathered)
+            gathered = classified(gathered, done["classify"])
         keys, documents = ([entry.outputs[role] for entry in gathered] for role in ("keys", "documents"))
         retries = recipe.limits.retries
         dedup = Dedup(policy, tuple(recipe.sources), recipe.dedup.jaccard, recipe.dedup.minhash, retries)

@@ -64,11 +64,12 @@ def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
     """Return the steps of the learned models that the recipe names, that ship, or that a limit asks for."""
     limited = {measure for language in policy.languages.values() for measure in language.limits}
     known = known_models(recipe.filters) | set(recipe.models)
+    scored_later = recipe.classify.measure if recipe.classify else None
     wanted: dict[ModelName, str] = {"medical": "medical_model", "quality": "quality"}
     return [
         Score(measure, _model(name, recipe), policy)
         for name, measure in wanted.items()
-        if name in known or measure in limited
+        if name in known or (measure in limited and measure != scored_later)
     ]
 
 

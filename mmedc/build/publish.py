@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc import __version__
+from mmedc.build.classify import classified
 from mmedc.build.clusters import worst_clusters
 from mmedc.build.lines import commonest_lines, line_notes
 from mmedc.corpus.card import card
@@ -95,11 +96,12 @@ def publish(
     for shard, entry in zip(shards, done["publish"], strict=True):
         store.put(shard["path"], work.get(entry.outputs["shard"].path))
     gone = [entry.outputs["gone"] for step in passes for entry in done[step]]
+    gathered = classified(done["gather"], done["classify"]) if "classify" in done else done["gather"]
     files = []
     for path, table in (
         ("rejects/quarantine.parquet", quarantined(work, gone)),
         ("rejects/samples.parquet", sampled(work, gone)),
-        ("rejects/clusters.parquet", worst_clusters(work, done["gather"], done["settle"])),
+        ("rejects/clusters.parquet", worst_clusters(work, gathered, done["settle"])),
         *([("rejects/lines.parquet", commonest_lines(work, done["trim"]))] if "trim" in done else []),
         *([("rejects/contamination.parquet", contamination(work, done))] if "decontaminate" in done else []),
     ):

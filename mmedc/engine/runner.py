@@ -110,6 +110,7 @@ class OnRay:
             self._tally.begin()
         tally = self._tally = self._tally or _Tally()
         work = ray.put(replace(one, units=()))
+        task: Any = _run.options(num_gpus=one.gpus) if one.gpus and ray.cluster_resources().get("GPU") else _run
         waiting, roomy = deque(units), deque[Unit]()
         flying: dict[Any, Unit] = {}
         try:
@@ -117,17 +118,17 @@ class OnRay:
                 nodes.check()
                 while waiting and len(flying) < 2 * nodes.slots:
                     unit = waiting.popleft()
-                    flying[_run.remote(work, unit, store, tally.actor)] = unit
+                    flying[task.remote(work, unit, store, tally.actor)] = unit
                 if roomy and not flying:
                     unit = roomy.popleft()
-                    flying[_run.remote(work, unit, store, tally.actor)] = unit
+                    flying[task.remote(work, unit, store, tally.actor)] = unit
                 ready, _ = ray.wait(list(flying), timeout=REPORT_S) if flying else ([], [])
                 meters.flying(len(flying))
                 yield meters.told(tally.news())
-                for task in ready:
-                    unit = flying.pop(task)
+                for result in ready:
+                    unit = flying.pop(result)
                     try:
-                        news = Progress(done=Entry.from_json(ray.get(task)))
+                        news = Progress(done=Entry.from_json(ray.get(result)))
                     except Exception as problem:
                         cause = getattr(problem, "cause", None) or problem
                         news = attempts.after(unit, cause, isinstance(problem, LOSSES))
@@ -139,9 +140,9 @@ class OnRay:
             flying.clear()  # nobody is there who could cancel it
             raise
         finally:
-            for task in flying:
+            for result in flying:
                 with contextlib.suppress(Exception):
-                    ray.cancel(task, force=True)
+                    ray.cancel(result, force=True)
 
 
 class _Nodes:

@@ -97,6 +97,8 @@ class Pass:
     work: "Work | Streamed"
     units: tuple[Unit, ...]
     retries: int = 2
+    gpus: float = 0.0
+    """Of a task, on a cluster that has any."""
 
     @property
     def folder(self) -> str:

@@ -4,32 +4,28 @@ For users who have such a model, such as FineWeb-Edu's: `pip install 'mmedc[trai
 like length are batched together, so that little is padding; bfloat16 on a GPU, float32 on a CPU.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from mmedc.document import set_column
-from mmedc.engine.chain import Transform
 from mmedc.errors import ModelMissing
 
 Scorer = Callable[[list[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Classify:
-    """Sets the column `measure` to a checkpoint's score. Drops nothing: give the policy a limit on the measure.
+class Classifier:
+    """A checkpoint and how its output becomes a score.
 
-    A step for a recipe's `steps`. Weights are read from safetensors only; none of the checkpoint's code is run.
+    Weights are read from safetensors only; none of the checkpoint's code is run.
     """
 
     checkpoint: str
-    """A folder of Hugging Face files, or a name in the cache of this machine."""
-    measure: str = "quality"
-    version: ClassVar[int] = 1
+    """A folder of Hugging Face files."""
     label: str | int = -1
     """Whose probability is the score; of a model with one output, the output itself divided by `scale`."""
     scale: float = 1.0
@@ -37,20 +33,6 @@ class Classify:
     """Of a text that are looked at."""
     batch_tokens: int = 16_384
     """Tokens, padding and all, of one batch."""
-
-    @property
-    def name(self) -> str:
-        """What the funnel calls it."""
-        return f"classify_{self.measure}"
-
-    def open(self) -> Transform:
-        """Return the transform; loads the checkpoint."""
-        score = self.scorer()
-
-        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            return set_column(batch, self.measure, pa.array(score(batch.column("text").to_pylist())))
-
-        return transform
 
     def scorer(self) -> Scorer:
         """Return the function from texts to scores, float32 (D,). Raises: ModelMissing for what is not there."""
@@ -92,6 +74,12 @@ class Classify:
         if self.label not in config.label2id:
             raise ModelMissing(f"{self.checkpoint}: no label {self.label!r}; it has {', '.join(config.label2id)}")
         return int(config.label2id[self.label])
+
+
+@functools.lru_cache(maxsize=1)
+def opened(classifier: Classifier) -> Scorer:
+    """Return the scorer of a checkpoint; a process that works on one unit after another loads it once."""
+    return classifier.scorer()
 
 
 def by_length(lengths: list[int], most: int) -> list[npt.NDArray[np.int64]]:
