@@ -20,8 +20,8 @@ HEAD_ROWS = 256
 """Predictions that become logits at a time: 150 MB of float32 with 150,000 words."""
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Of a pass. On a CPU 1,024 take 1.7 times less time than 8,192: rows are more alike, activations stay in its cache."""
-GENERATED = 8
-"""Times as many where tokens come one by one, and what a pass costs is reading the weights."""
+GENERATED_TOKENS = {"cpu": 4096, "cuda": 131_072}
+"""The same where tokens come one by one, and what a pass costs is reading the weights."""
 CLOSE = 2e-2
 """Logits of a packed row may differ so from those of plain rows, in units of their standard deviation (bfloat16)."""
 
@@ -90,8 +90,9 @@ class Local:
         ]
         end = self.tokenizer.eos_token_id
         fill = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else (end or 0)
+        most_tokens = GENERATED_TOKENS[self.device.type]
         # Every row grows by what is generated, which is what memory goes by.
-        for batch in batches(encoded, lambda one: len(one[1]) + most, GENERATED * self.batch_tokens):
+        for batch in batches(encoded, lambda one: len(one[1]) + most, most_tokens):
             width = max(len(tokens) for _, tokens in batch)
             ids = torch.full((len(batch), width), fill, dtype=torch.long)
             seen = torch.zeros((len(batch), width), dtype=torch.long)
