@@ -333,6 +333,11 @@ def test_settings_that_contradict_are_refused(settings: dict[str, object], said:
         how(**settings)
 
 
+def test_the_papers_protocol_ships() -> None:
+    papers = read_bench("mmedbench", ["model=x", "items=[y]"])
+    assert (papers.protocol, papers.prompt, papers.reasoned, papers.most) == ("generate", "paper", True, 1_000)
+
+
 def test_vllm_is_asked_for_by_name(model: Path) -> None:
     if importlib.util.find_spec("vllm"):
         pytest.skip("vLLM is installed")

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mmedc.report.published import LANGUAGES, PUBLISHED, SHOWN
+from mmedc.report.published import ENGLISH, LANGUAGES, PUBLISHED, SHOWN
 
 
 def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Table:
@@ -79,7 +79,8 @@ def plot(found: dict[str, Any], folder: Path) -> Path | None:
 
     Returns the file, or None where matplotlib is not installed.
     """
-    (folder / "published.json").write_text(json.dumps({"languages": LANGUAGES, "accuracy": PUBLISHED}, indent=1))
+    known = {"languages": LANGUAGES, "accuracy": PUBLISHED, "english": {"MMed-Llama 3 8B": ENGLISH}}
+    (folder / "published.json").write_text(json.dumps(known, indent=1))
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -95,9 +96,9 @@ def plot(found: dict[str, Any], folder: Path) -> Path | None:
     ]
     axis.bar(languages, values, yerr=spread, capsize=4, color="#7aa6c2", label=Path(found["model"]).name)
     for name, mark in zip(SHOWN, "ov^sD", strict=True):
-        known = dict(zip(LANGUAGES, PUBLISHED[name][:-1], strict=True))
-        shown = [lang for lang in languages if lang in known]
-        axis.plot(shown, [known[lang] for lang in shown], mark, ms=5, label=f"published: {name}")
+        figures = dict(zip(LANGUAGES, PUBLISHED[name][:-1], strict=True))
+        shown = [lang for lang in languages if lang in figures]
+        axis.plot(shown, [figures[lang] for lang in shown], mark, ms=5, label=f"published: {name}")
     axis.set_ylabel("accuracy, %, and 95% interval")
     axis.set_ylim(0, 100)
     axis.legend(fontsize=7, ncols=3)
