@@ -22,7 +22,7 @@ import pyarrow as pa
 from mmedc.fit.labelled import read_labelled
 from mmedc.fit.measured import array, quality, with_terms
 from mmedc.fit.model import folds, held_out, held_out_mix, train, words_as_texts
-from mmedc.fit.thresholds import POLICIES, Choice, fit
+from mmedc.fit.thresholds import POLICIES, Choice, fit, needed
 from mmedc.policy import read_policy
 from mmedc.steps.medical import mmedc_matcher
 from mmedc.steps.score import scorer
@@ -59,7 +59,7 @@ def documents(data: Path, paragraphs: bool) -> pa.Table:
 def by_choice(table: pa.Table, choice: Choice) -> Any:
     """Return which texts the limits of a choice keep."""
     return (
-        (array(table, "medical_terms") >= choice.terms)
+        (array(table, "medical_terms") >= needed(table, choice.terms))
         & (array(table, "medical_density") >= np.float32(choice.density))
         & (array(table, "medical_model") >= choice.model)
     )

@@ -26,7 +26,7 @@ from mmedc.fit.language import fit_language
 from mmedc.fit.lexicon import judge, propose
 from mmedc.fit.measured import quality, with_terms
 from mmedc.fit.model import fit_model, folds, train
-from mmedc.fit.thresholds import fit, fit_thresholds
+from mmedc.fit.thresholds import FEWER, fit, fit_thresholds, needed
 from mmedc.models import read_model
 from mmedc.policy import Policy, read_language, read_policy
 from mmedc.recipe import Recipe
@@ -258,6 +258,18 @@ def test_labels_come_from_an_endpoint_and_a_stopped_run_goes_on(
 def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"docs/fitting\.md"):
         find_tool("lmplz", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["balanced", "precise"])
+def test_fewer_terms_decide_in_some_languages(name: str) -> None:
+    """In the fit as in the policies that ship."""
+    policy = read_policy(name, LANGUAGES)
+    asked = {code: language.limits["medical_terms"].min for code, language in policy.languages.items()}
+    assert asked == {code: FEWER.get(code, 3) for code in LANGUAGES}
+    table = pa.table({"lang": ["fr", "en", "ja"], "medical_model": [0.5, 0.5, 0.5]})
+    assert needed(table, 3).tolist() == [2, 3, 2]
+    assert needed(table, 1).tolist() == [1, 1, 1]
+    assert needed(table.drop_columns("medical_model"), 3).tolist() == [3, 3, 3]
 
 
 def checkpoint(folder: Path, seed: int = 1) -> Path:

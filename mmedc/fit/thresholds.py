@@ -31,6 +31,9 @@ DENSITY = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05)
 MODEL = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 FEWEST = {"precise": (3, 0.01), "balanced": (3, 0.01), "recall": (2, 0.005)}
 """Terms and density where the model decides: two terms let half again as many pages through the gate as three."""
+FEWER = {"fr": 2, "ja": 2}
+"""Languages in which the model decides from fewer terms on: short texts have few, and on the pages of a mixed crawl it
+let 50 more of 2,002 through the gate (fr) or one (ja), where two terms in every language let 178."""
 NEARLY = 0.001
 """How much F1 is given for a stricter model: few of the web's pages are medical, so precision is worth more there."""
 WANTED = 0.985
@@ -94,7 +97,9 @@ def fit(table: pa.Table) -> tuple[dict[str, Choice], list[Choice]]:
     def judged(grid: Iterable[tuple[int, float, float]]) -> list[Choice]:
         """Return the choices of a grid; of equals the loosest in the lexicon and the strictest of the model first."""
         found = [
-            Choice(*one, quality((terms >= one[0]) & (density >= one[1]) & (model >= one[2]), label, weight))
+            Choice(
+                *one, quality((terms >= needed(table, one[0])) & (density >= one[1]) & (model >= one[2]), label, weight)
+            )
             for one in grid
         ]
         return sorted(found, key=lambda one: (one.terms, one.density, -one.model))
@@ -124,6 +129,13 @@ def fit(table: pa.Table) -> tuple[dict[str, Choice], list[Choice]]:
     return picked, curve
 
 
+def needed(table: pa.Table, terms: int) -> Any:
+    """Return how many terms each text of `table` must have where a choice asks for `terms`, (D,)."""
+    if "medical_model" not in table.column_names:
+        return np.full(len(table), terms)
+    return np.array([min(terms, FEWER.get(lang, terms)) for lang in table["lang"].to_pylist()])
+
+
 def write_policies(chosen: dict[str, dict[str, Choice]], base: Path, folder: Path) -> list[Path]:
     """Write `policies/{precise,balanced,recall}.yaml` into `folder`: policy file `base` with the limits of `chosen`.
 
@@ -145,6 +157,9 @@ def write_policies(chosen: dict[str, dict[str, Choice]], base: Path, folder: Pat
                 alike = ("recall",) if policy == "recall" or field == "model" else ("precise", "balanced")
                 loosest = min(getattr(choices[name], field) for name in alike)
                 limits[measure] = _flow(min=getattr(choices[policy], field), floor=loosest)
+            for lang, terms in FEWER.items() if code == ALL and choices[policy].model else ():
+                if terms < choices[policy].terms:
+                    data["limits"].setdefault(lang, CommentedMap())["medical_terms"] = _flow(min=terms, floor=terms)
         path = folder / "policies" / f"{policy}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as out:
