@@ -74,7 +74,7 @@ def test_answers_of_a_server_are_scored(stub: Stub, tmp_path: Any, monkeypatch: 
     assert found["languages"]["fr"]["accuracy"] == 1.0 and found["languages"]["ru"]["unparsed"] == 3
     assert {body["temperature"] for body in stub.asked} == {0} and len(stub.asked) == 18
     assert set(stub.keys) == {"Bearer sesame-open-1234"}
-    assert "sesame" not in "".join(path.read_text() for path in tmp_path.iterdir())
+    assert "sesame" not in "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     score(how(stub, prompt="paper", out=str(tmp_path)))
     assert len(stub.asked) == 18  # answers are kept
 
