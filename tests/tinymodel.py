@@ -13,6 +13,7 @@ def make(folder: Path, context: int = 256, vocabulary: int = 500) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    torch.set_num_threads(1)  # passes this small only wait for threads, ten times as long on a busy machine
     folder.mkdir(parents=True, exist_ok=True)
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
