@@ -225,6 +225,7 @@ def test_the_harness_chooses_as_we_do(model: Path, tmp_path: Path) -> None:
         found = simple_evaluate(
             model="hf",
             model_args=f"pretrained={model},dtype=float32",
+            device="cpu",
             tasks=["mmedc"],
             task_manager=TaskManager(include_path=str(tmp_path / f"tasks-{protocol}")),
             log_samples=True,

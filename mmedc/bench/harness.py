@@ -45,7 +45,9 @@ def export(items: list[Item], examples: dict[str, list[Item]], how: Bench, folde
     generated = how.protocol == "generate"
     for lang, name in zip(languages, names, strict=True):
         files = {"test": folder / f"{name}.jsonl"}
-        _write(files["test"], [_doc(item, how) for item in items if item.lang == lang])
+        docs = [_doc(item, how) for item in items if item.lang == lang]
+        # The harness tries the first one out, and needs a gold answer there.
+        _write(files["test"], sorted(docs, key=lambda doc: doc.get("gold") == NONE))
         if how.shots:
             files["validation"] = folder / f"{name}_examples.jsonl"
             _write(files["validation"], [_doc(item, how, example=True) for item in examples[lang]])
