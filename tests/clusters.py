@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
-from ray._private.state import available_resources_per_node
 from ray.cluster_utils import Cluster
 
 from mmedc.engine import runner
@@ -81,9 +81,10 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
     held = [ray.put(os.urandom(25 << 20)) for _ in range(5)]  # more than an object store holds
 
     def strike() -> None:
+        raylet = psutil.Process(doomed.all_processes["raylet"][0].process.pid)
         until = time.monotonic() + 60
-        while available_resources_per_node().get(doomed.node_id, {}).get("CPU", 0) and time.monotonic() < until:
-            time.sleep(0.05)  # until a unit is under way there
+        while time.monotonic() < until and not any("ray::_run" in " ".join(one.cmdline()) for one in raylet.children()):
+            time.sleep(0.01)  # until a unit is under way there
         cluster.remove_node(doomed, allow_graceful=False)
         add(cluster, 4)
 

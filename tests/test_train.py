@@ -310,7 +310,7 @@ def test_a_model_under_training_is_in_training_mode_but_for_evaluation(
 
     monkeypatch.setattr(Trained, "forward", forward)
     tokenizer = open_tokenizer(str(tokenizer_file))
-    save(tmp_path / "hub", build(Model(config=TINY), tokenizer, 64, 1).base, tokenizer, "")
+    save(tmp_path / "hub", build(Model(config=TINY), tokenizer, 64, 1).base, tokenizer, "", {})
     text = json.loads(recipe.read_text())
     text |= {"model": {"path": str(tmp_path / "hub")}, "steps": 2, "checkpoints": {"every": 2}}
     text["watch"] = text["watch"] | {"evaluate_every": 1}
