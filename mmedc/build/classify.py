@@ -47,15 +47,18 @@ class Judge:
             assert score is not None
             scores[rows] = score(table["text"].to_pylist())
         column = pa.array(scores, pa.float32(), mask=np.isnan(scores))
-        at = keys.schema.get_field_index(self.measure)
-        keys = keys.set_column(at, keys.schema.field(at), column.cast(keys.schema.field(at).type))
         return Result(
             {
                 "documents": Stream(DOCUMENT, self._documents(store, documents, column), group_by="lang"),
-                "keys": keys,
+                "keys": self._scored(keys, column),
             },
             notes={"scored": len(wanted)},
         )
+
+    def _scored(self, table: pa.Table, column: pa.Array) -> pa.Table:
+        at = table.schema.get_field_index(self.measure)
+        field = table.schema.field(at)
+        return table.set_column(at, field, column.cast(field.type))
 
     def _documents(self, store: Store, documents: Output, column: pa.Array) -> Iterator[pa.Table]:
         with store.open_input(documents.path) as file:
@@ -63,9 +66,7 @@ class Judge:
             first = 0
             for number in range(parquet.num_row_groups):
                 table = parquet.read_row_group(number, use_threads=False)
-                at = table.schema.get_field_index(self.measure)
-                field = table.schema.field(at)
-                yield table.set_column(at, field, column.slice(first, table.num_rows).cast(field.type))
+                yield self._scored(table, column.slice(first, table.num_rows))
                 first += table.num_rows
 
 
