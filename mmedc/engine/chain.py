@@ -185,7 +185,7 @@ class Chain:
         is_rejected = pc.is_valid(rejected)
         is_dropped = pc.and_(pc.is_valid(dropped), pc.invert(is_rejected))
         for fate, mask, reasons in (("rejected", is_rejected, count.rejected), ("dropped", is_dropped, count.dropped)):
-            for row in _gone(batch.filter(mask), name, fate):
+            for row in _gone(batch, mask, name, fate):
                 reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
                 produced.gone.append(row)
         batch = batch.filter(pc.invert(pc.or_(is_rejected, is_dropped)))
@@ -240,23 +240,30 @@ GONE = pa.schema(
 """The ledger of rows that went: every one, with its reason; texts for a few samples of each."""
 
 
-def _gone(batch: pa.RecordBatch, step: str, fate: str) -> list[dict[str, Any]]:
-    """Return the rows of `batch` as rows of the ledger, with the heads of their texts."""
+def _gone(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str) -> list[dict[str, Any]]:
+    """Return the rows of `batch` that `mask` names as rows of the ledger, with the heads of their texts.
+
+    Pages are large and most of them go: of theirs nothing is copied but the heads.
+    """
     names = batch.schema.names
     columns = ["ordinal", "locator", "provenance", f"{fate}_by", *(["lang"] if "lang" in names else [])]
-    rows = batch.select(columns).to_pylist()
-    shown = batch.column("text")
-    if "html" in names:  # what a page looked like before it had a text
-        shown = pc.coalesce(shown, batch.column("html"))
-    heads = pc.utf8_slice_codeunits(shown, 0, HEAD_CHARS).to_pylist()
-    payloads = batch.column("payload").to_pylist() if fate == "rejected" else [None] * len(rows)
+    rows = batch.select(columns).filter(mask).to_pylist()
+    texts, payloads = batch.column("text"), batch.column("payload")
+    pages = batch.column("html") if "html" in names else texts  # what a page looked like before it had a text
     gone = []
-    for row, head, payload in zip(rows, heads, payloads, strict=True):
+    for index, row in zip(pc.indices_nonzero(mask).to_pylist(), rows, strict=True):
         reason, _, detail = row.pop(f"{fate}_by").partition(": ")
-        payload = payload[:QUARANTINE_BYTES] if payload else None
-        gone.append({**row, "step": step, "fate": fate, "reason": reason, "detail": detail, "text": head or None})
-        gone[-1]["payload"] = payload
+        head = _first_bytes(texts[index] if texts[index].is_valid else pages[index], 4 * HEAD_CHARS)
+        row |= {"step": step, "fate": fate, "reason": reason, "detail": detail}
+        row["text"] = head and head.decode("utf-8", "ignore")[:HEAD_CHARS]
+        row["payload"] = _first_bytes(payloads[index], QUARANTINE_BYTES) if fate == "rejected" else None
+        gone.append(row)
     return gone
+
+
+def _first_bytes(value: pa.Scalar, most: int) -> bytes | None:
+    """Return the first bytes of a value and copy no others; None where there are none."""
+    return (value.as_buffer()[:most].to_pybytes() or None) if value.is_valid else None
 
 
 def ledger(gone: list[dict[str, Any]]) -> pa.Table:

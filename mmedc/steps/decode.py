@@ -22,6 +22,7 @@ BOMS = (
 _MARKS = tuple(bom for bom, _ in BOMS)
 META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 META_BYTES = 4096  # HTML asks for the first 1,024 (WHATWG HTML 13.2.3.2); pages are later than that
+NUL, ESCAPE = re.compile(b"\0"), re.compile(b"\x1b")
 ESCAPES = (b"\x1b$", b"\x1b(")  # ISO-2022-JP is made of ASCII bytes
 MAX_BROKEN = 0.02  # share of characters that may be undecodable
 MAX_NUL = 0.1  # share of NUL bytes from which a page is no text
@@ -48,21 +49,20 @@ def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
     ordinals = batch.column("ordinal").to_pylist()
     payloads, charsets = batch.column("payload"), batch.column("charset").to_pylist()
     rejected: list[str | None] = [None] * len(ordinals)
-    decoded: list[bytes | None] = [None] * len(ordinals)
+    decoded = [payloads.slice(index, 1) for index in range(len(ordinals))]
     changed = False
     for index, ordinal in enumerate(ordinals):
-        payload = payloads[index].as_py()
-        if payload is None:
+        if not payloads[index].is_valid:
             continue
         slot.mark(ordinal)
-        decoded[index] = payload
-        if not _is_plain_utf8(payload):
+        if not _is_plain_utf8(decoded[index]):
             changed = True
-            text, problem = decode_page(payload, charsets[index])
-            decoded[index] = None if text is None else text.encode("utf-8", "replace")
+            text, problem = decode_page(payloads[index].as_py(), charsets[index])
+            page = None if text is None else text.encode("utf-8", "replace")
+            decoded[index] = pa.array([page], pa.large_binary())
             rejected[index] = problem if text is None else None
     # Most pages are UTF-8 as they lie: their bytes are taken over, and no text is made of them yet.
-    pages = (pa.array(decoded, pa.large_binary()) if changed else payloads).cast(pa.large_string())
+    pages = (pa.concat_arrays(decoded) if changed else payloads).cast(pa.large_string())
     is_text = pc.equal(batch.column("content_type"), "text/plain").fill_null(False)
     if pc.any(is_text).as_py():
         given = batch.column("text")
@@ -72,13 +72,14 @@ def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
     return set_column(batch, "rejected_by", pa.array(rejected, pa.string()))
 
 
-def _is_plain_utf8(payload: bytes) -> bool:
-    """Tell whether a payload is UTF-8 without a byte-order mark, NUL bytes or the escapes of ISO-2022."""
-    if b"\0" in payload or b"\x1b" in payload or payload.startswith(_MARKS):
+def _is_plain_utf8(payload: pa.LargeBinaryArray) -> bool:
+    """Tell whether the one payload is UTF-8 without a byte-order mark, NUL bytes or the escapes of ISO-2022."""
+    seen = payload[0].as_buffer()  # searched where it lies, by `re`, which takes any buffer
+    if NUL.search(seen) or ESCAPE.search(seen) or seen[:4].to_pybytes().startswith(_MARKS):
         return False
     try:
-        payload.decode("utf-8")
-    except UnicodeDecodeError:
+        payload.cast(pa.large_string())
+    except pa.ArrowInvalid:
         return False
     return True
 

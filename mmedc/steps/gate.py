@@ -2,15 +2,15 @@
 
 The text of a page is, but for the order of its parts, a part of its source. So the terms that could
 be put together from the words of the source bound those of the text from above, and a page below the
-policy's loosest limit is below it in the end. The bound is cheap because it looks at bytes: scripts
-and styles are cut out, ASCII case and punctuation are folded by one table, then two automata find the
-words of all lexicons. Of a term of several words only the longest is looked for; the others are
+policy's loosest limit is below it in the end. The bound is cheap because it looks at bytes: scripts,
+styles and tags are cut out, ASCII case and punctuation are folded by one table, then two automata find
+the words of all lexicons. Of a term of several words only the longest is looked for; the others are
 looked up around it when the page might pass.
 
-It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`) nor made
-by scripts; entities, widths, combining marks and invisible characters are resolved where a page has
-any. The words of a term may stand in any order within 1,000 bytes. benchmarks/gate_recall.py measures
-what is lost.
+It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`), nor made
+by scripts, nor written within a tag; entities, widths, combining marks and invisible characters are
+resolved where a page has any. The words of a term may stand in any order within 1,000 bytes.
+benchmarks/gate_recall.py measures what is lost.
 """
 
 import functools
@@ -32,10 +32,11 @@ from mmedc.steps.medical import folded, free, inside_words, width
 from mmedc.steps.normalise import INVISIBLE
 from mmedc.words import in_word
 
-NEAR_BYTES = 1_000  # of source, within which the words of a term stand
-_UNSHOWN = ((b"<script", b"</script>"), (b"<style", b"</style>"))
+NEAR_BYTES = 1_000  # within which the words of a term stand
+_UNSHOWN = (b"<script", b"<style", b"</script>", b"</style>")
 _AFTER_NAME = (b">", b" ", b"\n", b"\t", b"\r", b"/")
 _HEAD_BYTES = 200  # of a start tag, in which its type stands
+_TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")  # WHATWG HTML, 13.2.5.6: any other `<` is text
 
 
 def _table(beyond_ascii: bool) -> bytes:
@@ -91,7 +92,7 @@ class Gate:
                 page, text = pages[index].as_buffer(), texts[index].as_buffer()
                 source = text.to_pybytes() if text is not None else None
                 if page is not None:
-                    source = without_scripts(page.to_pybytes())
+                    source = shown_bytes(page.to_pybytes())
                 if source is not None and not enough(source):
                     dropped[index] = "gate"
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
@@ -99,26 +100,30 @@ class Gate:
         return transform
 
 
-def without_scripts(page: bytes) -> bytes:
-    """Return a page without its scripts and styles, but for JSON-LD, whose text extractors take.
+def shown_bytes(page: bytes) -> bytes:
+    """Return a page without its scripts, styles and tags; JSON-LD stays, whose text extractors take.
 
-    From each end tag back to the nearest start tag before it; both as nearly all pages write them, in lower case.
+    Scripts and styles go from each end tag back to the last start tag before it, both as nearly all pages
+    write them, in lower case. What is no tag for certain stays too.
     """
-    for start, end in _UNSHOWN:
-        parts, at = [], 0
-        while (close := page.find(end, at)) >= 0:
-            begun = page.rfind(start, at, close)
-            after = begun + len(start)
-            cut = (
-                begun >= 0
-                and page.startswith(_AFTER_NAME, after)
-                and b"ld+json" not in page[after : after + _HEAD_BYTES]
-            )
-            parts.append(page[at : begun if cut else close])
-            at = close + len(end)
-        if parts:
-            page = b" ".join((*parts, page[at:]))
-    return page
+    parts, at = [], 0
+    opened, begun = -1, 0  # script 0, style 1, none -1; and where
+    for index, start, end in _unshown().find_matches_as_indexes(page):
+        if index >= 2:
+            if opened == index - 2:
+                parts.append(page[at:begun])
+                opened, at = -1, end
+        elif not (index and opened == 0) and page.startswith(_AFTER_NAME, end):  # a style within a script is none
+            opened, begun = index, start
+            if not index and b"ld+json" in page[end : end + _HEAD_BYTES]:
+                opened = -1
+    shown, close, rest = b" ".join((*parts, page[at:])).rpartition(b">")
+    return _TAG.sub(b" ", shown + close) + rest  # in the rest every `<` would be looked through to its end
+
+
+@functools.cache
+def _unshown() -> Any:
+    return ahocorasick_rs.BytesAhoCorasick(_UNSHOWN, matchkind=ahocorasick_rs.MatchKind.LeftmostFirst)
 
 
 def source_bound(policy: Policy) -> Callable[[bytes], bool]:

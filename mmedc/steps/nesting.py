@@ -4,14 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
-TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,30})")
-RAW_TEXT = (b"script", b"style", b"textarea", b"title")  # what looks like a tag in them is none
+TAG = re.compile(rb"<(/?[a-zA-Z][a-zA-Z0-9:-]{0,30})")
+RAW_TEXT = re.compile(rb"<(script|style|textarea|title)(?![a-z0-9:-])")  # what looks like a tag in them is none
 UNNESTED = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "  # void (WHATWG HTML, 13.1.2)
     b"p li dt dd tr td th thead tbody tfoot option optgroup colgroup rt rp html head body".split()  # end left out
@@ -50,23 +51,28 @@ def overgrown(page: bytes, depth: int, nodes: int) -> str | None:
     tags = page.count(b"<")
     if tags > nodes:
         return f"too_many_nodes: {tags:,} tags, at most {nodes:,} are parsed"
-    if tags - page.count(b"</") <= depth:  # not even as many start tags
+    if tags <= depth or tags - page.count(b"</") <= depth:  # not even as many start tags
         return None
-    lower, level, tag = page.lower(), 0, TAG.search(page)
-    while tag:
-        name, end = tag.group(2).lower(), tag.end()
-        if name in UNNESTED:
-            pass
-        elif tag.group(1):
-            level = max(0, level - 1)
-        elif name in RAW_TEXT:
-            end = lower.find(b"</" + name, end)
-            if end < 0:
-                break
-            level += 1
-        else:
-            level += 1
-        if level > depth:
-            return f"too_deep: elements nest over {depth:,} levels"
-        tag = TAG.search(page, end)
+    names: list[bytes] = TAG.findall(_without_raw_text(page))
+    steps = {name: _step(name.lower()) for name in set(names)}
+    levels = np.fromiter(map(steps.__getitem__, names), np.int64, len(names)).cumsum()
+    levels -= np.minimum.accumulate(np.minimum(levels, 0))  # an end tag without a start tag ends nothing
+    if levels.max(initial=0) > depth:
+        return f"too_deep: elements nest over {depth:,} levels"
     return None
+
+
+def _without_raw_text(page: bytes) -> bytes:
+    """Return a page without what stands within scripts and their like, where a `<` begins no tag."""
+    parts, at, lower = [], 0, page.lower()
+    while raw := RAW_TEXT.search(lower, at):
+        parts.append(page[at : raw.end()])
+        at = lower.find(b"</" + raw[1], raw.end())
+        if at < 0:
+            return b"".join(parts)
+    return b"".join((*parts, page[at:]))
+
+
+def _step(name: bytes) -> int:
+    """Return by how many levels a tag (in lower case, `/` before the name of an end tag) goes down."""
+    return 0 if name.lstrip(b"/") in UNNESTED else -1 if name.startswith(b"/") else 1
