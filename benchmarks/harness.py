@@ -40,6 +40,8 @@ PROTOCOLS = {
     "options": {"protocol": "options"},
     "options, 3 shots": {"protocol": "options", "shots": 3},
     "generate": {"protocol": "generate", "max_tokens": 8},
+    "generate, 3 shots": {"protocol": "generate", "max_tokens": 8, "shots": 3},
+    "generate, 64 tokens": {"protocol": "generate", "max_tokens": 64},
 }
 NORMALS = {"sum": "acc", "characters": "acc_norm", "bytes": "acc_bytes"}
 CHAT = "{% for turn in messages %}<|{{ turn.role }}|>\n{{ turn.content }}\n{% endfor %}<|assistant|>\n"

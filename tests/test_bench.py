@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
 import torch
 
+from mmedc.bench import local
 from mmedc.bench.config import Bench, read_bench
+from mmedc.bench.greedy import parts_of, pools
 from mmedc.bench.harness import export
 from mmedc.bench.items import QUESTIONS, Item, read_items
 from mmedc.bench.local import Local
@@ -298,6 +301,63 @@ def test_generated_answers_are_greedy_and_parsed(model: Path, tmp_path: Path) ->
                 said.append(int(scorer.model(torch.tensor([tokens + said])).logits[0, -1].argmax()))
         said = said[: said.index(0)] if 0 in said else said
         assert row["output"] == scorer.tokenizer.decode(said, skip_special_tokens=True)
+
+
+def one_by_one(scorer: Local, prompt: str, most: int, ends: set[int]) -> str:
+    """The likeliest continuation of a prompt, by itself, without anything kept."""
+    tokens = scorer.encode(prompt)[-(scorer.context - most) :]
+    said: list[int] = []
+    while len(said) < most and not ends & {*said}:
+        with torch.no_grad():
+            said.append(int(scorer.model(torch.tensor([tokens + said])).logits[0, -1].argmax()))
+    return scorer.tokenizer.decode([token for token in said if token not in ends], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+@pytest.mark.parametrize(("batch_tokens", "room"), [(1, 1), (200, 100_000), (100_000, 1 << 30)])
+def test_prompts_that_go_on_together_say_what_each_says_alone(
+    model: Path, shots: int, batch_tokens: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(local.ROOM, "cpu", room)
+    scorer = Local(str(model), device="cpu", context=250, batch_tokens=batch_tokens)
+    assert scorer.goes_on
+    items = read_items((QUESTIONS,))
+    solved = {item.lang: [item] * shots for item in items}
+    prompts = [prompt_of(item, how(protocol="generate"), solved[item.lang]) for item in items]
+    prompts += [prompts[0], "B"]
+    free = [scorer.tokenizer.encode(one_by_one(scorer, prompt, 12, {0})) for prompt in prompts[:6]]
+    ends = {0, *(tokens[2] for tokens in free)}  # so that some end early, and leave
+    scorer.model.generation_config.eos_token_id = sorted(ends)
+    expected = [one_by_one(scorer, prompt, 12, ends) for prompt in prompts]
+    assert len({len(text) for text in expected}) > 3
+    found = list(scorer.generate(prompts, 12))
+    assert sorted(number for number, _ in found) == list(range(len(prompts)))
+    assert [text for _, text in sorted(found)] == expected
+    scorer.goes_on = False
+    assert dict(scorer.generate(prompts, 12)) == dict(found)
+
+
+def test_what_prompts_begin_with_is_read_once() -> None:
+    shared, other = tuple(range(10, 20)), tuple(range(30, 40))
+    prompts = [(*shared, 1), (*other, 3, 4), (*shared, 2, 5, 6), (7, 8), (*other, 3), (*shared, 2)]
+    parts = parts_of(prompts, 100, lambda width: 2)
+    assert [(part.prefix, dict(part.rows)) for part in parts] == [
+        (shared, {2: (2, 5, 6), 0: (1,)}),
+        (shared, {5: (2,)}),
+        (other, {1: (3, 4), 4: (3,)}),
+        ((), {3: (7, 8)}),
+    ]
+    assert [len(pool) for pool in pools(parts, 1, lambda width: 2)] == [1, 1, 1, 1]
+    assert [len(pool) for pool in pools(parts, 1, lambda width: 9)] == [3, 1]  # two tokens don't wait for thirteen
+
+
+def test_a_penalty_that_the_maker_set_is_kept(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model" / "generation_config.json").write_text('{"eos_token_id": 0, "repetition_penalty": 4.0}')
+    plainly, scorer = (Local(str(path), device="cpu") for path in (model, tmp_path / "model"))
+    assert plainly.goes_on and not scorer.goes_on
+    prompts = [item.question for item in read_items((QUESTIONS,))]
+    assert dict(scorer.generate(prompts, 12)) != dict(plainly.generate(prompts, 12))
 
 
 def test_chat_templates_and_adapters(model: Path, tmp_path: Path) -> None:

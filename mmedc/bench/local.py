@@ -5,6 +5,7 @@ cut at the length of the prompt's own encoding; spaces at the prompt's end go to
 long loses its beginning; softmax in float32. What continuations share is computed once (`packing`).
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import DynamicCache
 
-from mmedc.bench.packing import Request, Row, batches, rows_of
+from mmedc.bench.greedy import Part, Rooms, continued, parts_of, pools
+from mmedc.bench.packing import Request, Row, Tokens, batches, rows_of
 from mmedc.errors import RecipeError
 
 HEAD_ROWS = 256
@@ -21,8 +24,16 @@ HEAD_ROWS = 256
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 """Of a pass. With one thread of a CPU 4,096 take 1.4 times less time than 8,192, as rows are more alike, and 1,024 1.7
 times; but where others use the cores too, many small passes wait for their threads."""
+ROOM = {"cpu": 1 << 30, "cuda": 8 << 30}
+"""Bytes of keys and values of the prompts that go on together, token by token: the more, the fewer passes."""
 GENERATED_TOKENS = {"cpu": 4096, "cuda": 131_072}
-"""The same where tokens come one by one, and what a pass costs is reading the weights."""
+"""Of a batch where the model goes on by its own ways."""
+PLAIN = {
+    "bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "use_cache", "cache_implementation",
+    "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+    "output_attentions", "output_hidden_states", "return_dict_in_generate", "_from_model_config", "transformers_version",
+}  # fmt: skip
+"""What a `generation_config.json` may say without changing what is likeliest."""
 CLOSE = 2e-2
 """Logits of a packed row may differ so from those of plain rows, in units of their standard deviation (bfloat16)."""
 
@@ -57,6 +68,7 @@ class Local:
         self.identity = _digest(folder, adapter, self.device.type, self.context)
         self._templated = False
         self.packs, self.own_head = self._check()
+        self.goes_on = self.packs and self._check_going_on()
 
     def chat(self, prompt: str) -> str:
         """Return a prompt as a user's turn, by the tokenizer's chat template. Raises: RecipeError without one."""
@@ -86,14 +98,47 @@ class Local:
 
     def generate(self, prompts: list[str], most: int) -> Iterator[tuple[int, str]]:
         """Yield (number of a prompt, its most likely continuation of at most `most` tokens, greedily chosen)."""
-        encoded = [
-            (number, self.encode(prompt)[-max(1, self.context - most) :]) for number, prompt in enumerate(prompts)
-        ]
+        encoded = [tuple(self.encode(prompt)[-max(1, self.context - most) :]) for prompt in prompts]
+        ends = {self.tokenizer.eos_token_id, *_listed(self.model.generation_config.eos_token_id)}
+        answers = self._continued(encoded, most, ends) if self.goes_on else self._plainly(encoded, most)
+        for number, tokens in answers:
+            cut = next((at for at, token in enumerate(tokens) if token in ends), len(tokens))
+            yield number, self.tokenizer.decode(tokens[:cut], skip_special_tokens=True)
+
+    def _continued(self, prompts: list[Tokens], most: int, ends: set[int]) -> Iterator[tuple[int, list[int]]]:
+        """Yield (number of a prompt, what follows it), what prompts share read once, many going on together."""
+        shape = self._cache((0,))
+        one = sum(side[:, :, :1].nbytes for layer in shape.layers for side in (layer.keys, layer.values))
+        kept = functools.lru_cache(maxsize=1)(lambda prefix: self._cache(prefix) if prefix else None)
+
+        def most_rows(width: int) -> int:
+            return max(1, int(ROOM[self.device.type] // (one * (width + most))))
+
+        for pool in pools(parts_of(prompts, self.batch_tokens, most_rows), most, most_rows):
+            count = sum(len(part.rows) for part in pool)
+            rooms = Rooms(self._ask, shape, count, max(part.width for part in pool), most)
+            yield from continued(pool, rooms, kept, most, ends)
+
+    def _cache(self, tokens: Tokens) -> DynamicCache:
+        """Return what the model keeps of a row that it has read."""
+        cache = DynamicCache(config=self._base.config)
+        ids = torch.tensor([tokens], device=self.device)
+        self._ask(ids, torch.tensor([len(tokens) - 1], device=self.device), past_key_values=cache)
+        return cache
+
+    def _ask(self, ids: Tensor, places: Tensor, **inputs: Any) -> Tensor:
+        """Return the (B, V) logits of what follows the tokens `ids` (B, n) up to `places` (B,)."""
+        with torch.inference_mode():
+            found = (self._base.base_model if self.own_head else self.model)(input_ids=ids, use_cache=True, **inputs)
+            states = found.last_hidden_state if self.own_head else found.logits
+            return self._logits(states[torch.arange(len(ids), device=self.device), places])
+
+    def _plainly(self, prompts: list[Tokens], most: int) -> Iterator[tuple[int, list[int]]]:
+        """Yield the same by the model's own ways: of windows, recurrence, penalties that its maker set."""
         end = self.tokenizer.eos_token_id
         fill = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else (end or 0)
-        most_tokens = GENERATED_TOKENS[self.device.type]
         # Every row grows by what is generated, which is what memory goes by.
-        for batch in batches(encoded, lambda one: len(one[1]) + most, most_tokens):
+        for batch in batches([*enumerate(prompts)], lambda one: len(one[1]) + most, GENERATED_TOKENS[self.device.type]):
             width = max(len(tokens) for _, tokens in batch)
             ids = torch.full((len(batch), width), fill, dtype=torch.long)
             seen = torch.zeros((len(batch), width), dtype=torch.long)
@@ -111,10 +156,7 @@ class Local:
                     top_k=None,
                     pad_token_id=fill,
                 )
-            for (number, _), line in zip(batch, made[:, width:].tolist(), strict=True):
-                ends = {end, *_listed(self.model.generation_config.eos_token_id)}
-                cut = next((at for at, token in enumerate(line) if token in ends), len(line))
-                yield number, self.tokenizer.decode(line[:cut], skip_special_tokens=True)
+            yield from zip((number for number, _ in batch), made[:, width:].tolist(), strict=True)
 
     @property
     def begin(self) -> int:
@@ -139,7 +181,6 @@ class Local:
     def _score(self, batch: list[Row]) -> Iterator[tuple[int, int, float]]:
         """Yield (request, continuation, log-likelihood) for all that a batch of rows answers."""
         states = self._forward(batch, not self.own_head)
-        read = self._base.get_output_embeddings() if self.own_head else (lambda logits: logits)
         nodes = [(line, node) for line, row in enumerate(batch) for _, _, path, _ in row.wanted for node in path]
         targets = [token for row in batch for *_, tokens in row.wanted for token in tokens]
         lines, places = torch.tensor(nodes, dtype=torch.long).reshape(-1, 2).T.to(self.device)
@@ -147,7 +188,7 @@ class Local:
         with torch.inference_mode():
             for low in range(0, len(nodes), HEAD_ROWS):
                 part = slice(low, low + HEAD_ROWS)
-                logits = read(states[lines[part], places[part]]).float()
+                logits = self._logits(states[lines[part], places[part]])
                 aim = torch.tensor(targets[part], device=self.device)
                 picked = logits.gather(-1, aim[:, None]).squeeze(-1) - logits.logsumexp(-1)
                 values += picked.tolist()
@@ -156,6 +197,10 @@ class Local:
             for request, number, path, _ in row.wanted:
                 yield request, number, float(sum(values[at : at + len(path)]))
                 at += len(path)
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """Return the (…, V) logits, in float32, of last states, or of what are logits already."""
+        return (self._base.get_output_embeddings()(states) if self.own_head else states).float()
 
     def _forward(self, batch: list[Row], logits: bool) -> Tensor:
         """Return the (B, n, d) last states of the tokens of a batch, or their (B, n, V) logits."""
@@ -214,6 +259,31 @@ class Local:
         return all(
             torch.allclose(packed[path], one, atol=near) for path, one in zip(paths, expected, strict=True)
         ), alone
+
+    def _check_going_on(self) -> bool:
+        """Return whether the model goes on token by token as it reads, and by what is likeliest alone: by trying.
+
+        Its maker may ask for more (a penalty for what was said); answers are then those of the model's own ways.
+        """
+        if set(self.model.generation_config.to_diff_dict()) - PLAIN:
+            return False
+        words = int(self._base.get_input_embeddings().num_embeddings)
+        tokens = tuple((7 * place + 3) % words for place in range(12))
+        row = Row()
+        row.want([], tokens, 4, 0, 0)
+        expected = self._forward([row], True)[0].float()
+        try:
+            shared = self._cache(tokens[:4])
+            rooms = Rooms(self._ask, shared, 3, 9, 2)
+            found = [
+                rooms.read(Part((), ((0, tokens[:9]),)), None),
+                rooms.read(Part(tokens[:4], ((1, tokens[4:8]), (2, tokens[4:7]))), shared),
+                rooms.go_on([tokens[9], tokens[8], tokens[7]]),
+            ]
+        except (AttributeError, TypeError, ValueError, RuntimeError):
+            return False
+        places = [8, 7, 6, 9, 8, 7]
+        return torch.allclose(torch.cat(found), expected[places], atol=CLOSE * float(expected.std()))
 
 
 def _windowed(config: Any) -> bool:

@@ -107,9 +107,9 @@ def rows_of(requests: list[Request], encode: Encode, context: int, shared: bool)
             rows += _plain(number, mine)
             continue
         first = mine[0][0]
-        begin = first[: min(_shared(first, whole, 1) for whole, _ in mine)]
+        begin = first[: min(common(first, whole, 1) for whole, _ in mine)]
         grown = len(begin) + sum(len(whole) - len(begin) for whole, _ in mine)
-        same = _shared(before, first) if rows else 0
+        same = common(before, first) if rows else 0
         if not rows or same < SHARED * len(first) or len(rows[-1].tokens) + grown - same > context:
             rows.append(Row())
         path = rows[-1].grow([], begin)
@@ -119,7 +119,7 @@ def rows_of(requests: list[Request], encode: Encode, context: int, shared: bool)
     return rows
 
 
-def _shared(one: Tokens, other: Tokens, less: int = 0) -> int:
+def common(one: Tokens, other: Tokens, less: int = 0) -> int:
     """Return with how many equal tokens two sequences begin, but for their `less` last."""
     most = min(len(one), len(other)) - less
     return next((at for at in range(most) if one[at] != other[at]), most)
