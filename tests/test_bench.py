@@ -6,6 +6,7 @@ import math
 import runpy
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from mmedc.bench.scoring import Scored, compare, positions, score, selected, sum
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
 from mmedc.errors import RecipeError
 from tests.tinymodel import make
+
+GENERATED = {"protocol": "generate", "max_tokens": 6}
 
 
 @pytest.fixture(scope="module")
@@ -216,29 +219,39 @@ def test_tasks_for_the_harness_say_what_we_ask(tmp_path: Path) -> None:
     assert process(doc, ["?"]) == {"exact_set": 0.0, "parsed": 0.0}
 
 
-def test_the_harness_chooses_as_we_do(model: Path, tmp_path: Path) -> None:
-    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed; benchmarks/harness.py runs it apart")
+@pytest.mark.parametrize("settings", [{"protocol": "letters", "shots": 1}, {"protocol": "options"}, GENERATED])
+def test_the_harness_chooses_as_we_do(
+    model: Path, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed; it is in mmedc[dev]")
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    for protocol in ("letters", "options"):
-        settings = how(model=str(model), protocol=protocol, out=str(tmp_path / protocol), device="cpu")
-        score(settings)
-        export(*selected(settings), settings, tmp_path / f"tasks-{protocol}")
-        found = simple_evaluate(
-            model="hf",
-            model_args=f"pretrained={model},dtype=float32",
-            device="cpu",
-            tasks=["mmedc"],
-            task_manager=TaskManager(include_path=str(tmp_path / f"tasks-{protocol}")),
-            log_samples=True,
-        )
-        ours = {row["id"]: row for row in map(json.loads, (tmp_path / protocol / "items.jsonl").open())}
-        for samples in found["samples"].values():
-            for sample in samples:
-                mine = ours[sample["doc"]["id"]]
-                assert mine["likelihoods"] == pytest.approx([one[0][0] for one in sample["resps"]], abs=1e-3)
-                assert mine["right"] == bool(sample["acc"])
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    examples = [QUESTIONS] if "shots" in settings else []
+    manner = how(model=str(model), out=str(tmp_path / "out"), device="cpu", limit=2, examples=examples, **settings)
+    score(manner)
+    export(*selected(manner), manner, tmp_path / "tasks")
+    found = simple_evaluate(
+        model="hf",
+        model_args=f"pretrained={model},dtype=float32",
+        device="cpu",
+        batch_size=4,
+        tasks=["mmedc"],
+        task_manager=TaskManager(include_path=str(tmp_path / "tasks"), include_defaults=False),
+        log_samples=True,
+    )
+    ours = {row["id"]: row for row in map(json.loads, (tmp_path / "out" / "items.jsonl").open(encoding="utf-8"))}
+    samples = [sample for samples in found["samples"].values() for sample in samples]
+    assert len(samples) == len(ours) == 12
+    for sample in samples:
+        mine = ours[sample["doc"]["id"]]
+        if settings is GENERATED:
+            assert mine["output"].strip() == sample["resps"][0][0].strip()
+            assert mine["right"] == bool(sample["exact_set"])
+        else:
+            assert mine["likelihoods"] == pytest.approx([one[0][0] for one in sample["resps"]], abs=1e-3)
+            assert mine["right"] == bool(sample["acc"])
 
 
 def test_options_in_another_order_show_a_bias_of_position(model: Path, tmp_path: Path) -> None:
