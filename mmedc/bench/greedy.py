@@ -174,7 +174,7 @@ def pools(parts: list[Part], most: int, most_rows: Callable[[int], int]) -> Iter
 def continued(
     pool: list[Part], rooms: Rooms, kept: Callable[[Tokens], DynamicCache | None], most: int, ends: set[int]
 ) -> Iterator[tuple[int, list[int]]]:
-    """Yield (number of a prompt, the tokens that follow, at most `most`, with the one that ends them), each when done."""
+    """Yield (number of a prompt, the tokens that follow, at most `most`, with that which ends them), each when done."""
     numbers = [number for part in pool for number, _ in part.rows]
     new = [token for part in pool for token in rooms.read(part, kept(part.prefix)).argmax(-1).tolist()]
     said: dict[int, list[int]] = {number: [] for number in numbers}

@@ -29,9 +29,10 @@ ROOM = {"cpu": 1 << 30, "cuda": 8 << 30}
 GENERATED_TOKENS = {"cpu": 4096, "cuda": 131_072}
 """Of a batch where the model goes on by its own ways."""
 PLAIN = {
-    "bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "use_cache", "cache_implementation",
-    "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
-    "output_attentions", "output_hidden_states", "return_dict_in_generate", "_from_model_config", "transformers_version",
+    "bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "use_cache",
+    "cache_implementation", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff",
+    "eta_cutoff", "output_attentions", "output_hidden_states", "return_dict_in_generate", "_from_model_config",
+    "transformers_version",
 }  # fmt: skip
 """What a `generation_config.json` may say without changing what is likeliest."""
 CLOSE = 2e-2
