@@ -1,6 +1,7 @@
 """Scoring: continuations as the plain computation has them, sets of letters, intervals and tests."""
 
 import importlib.util
+import itertools
 import json
 import math
 import runpy
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, permutation_test
 
 pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
@@ -24,8 +25,8 @@ from mmedc.bench.items import QUESTIONS, Item, read_items
 from mmedc.bench.local import Local
 from mmedc.bench.packing import Request, pair, rows_of
 from mmedc.bench.protocols import asked, choices_of, prompt_of
-from mmedc.bench.scoring import Scored, compare, positions, score, selected, summary
-from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
+from mmedc.bench.scoring import Scored, compare, positions, score, selected, summary, write
+from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
 from mmedc.errors import RecipeError
 from tests.tinymodel import make
 
@@ -171,6 +172,18 @@ def test_right_is_the_exact_set() -> None:
     assert found["average"]["accuracy"] == 0.25
 
 
+def test_scorings_are_compared_in_pairs(tmp_path: Path) -> None:
+    gold = ("A", "B")
+    for name, said in (("a", [("A", "B"), ("A",), ("A", "B", "C")]), ("b", [("C",), ("D",), ("A", "B", "C")])):
+        rows = [Scored(str(number), "fr", chosen, gold) for number, chosen in enumerate(said)]
+        write(tmp_path / name, [*rows, Scored("3", "en", ("A",), ("A",))], {})
+    found = compare(tmp_path / "a", tmp_path / "b")
+    # Right and wrong once; of shares two differ, by 1 and 1/2: two of four flips reach their sum. Twice for Holm.
+    french = {"difference": 1 / 3, "p": 1.0, "hamming_difference": 0.5, "hamming_p": 1.0}
+    assert found["fr"] == pytest.approx(french)
+    assert found["en"] == {"difference": 0, "p": 1.0, "hamming_difference": 0, "hamming_p": 1.0}
+
+
 def test_intervals_and_tests_are_the_textbooks() -> None:
     for right, count in ((0, 10), (7, 10), (199, 199), (640, 1273)):
         expected = binomtest(right, count).proportion_ci(method="wilson")
@@ -178,6 +191,14 @@ def test_intervals_and_tests_are_the_textbooks() -> None:
     one, other = [True] * 9 + [False] * 3 + [True] * 20, [False] * 9 + [True] * 3 + [True] * 20
     assert mcnemar(one, other) == pytest.approx(binomtest(3, 12).pvalue)
     assert mcnemar(one, one) == 1.0
+    scores = np.random.default_rng(0).choice([0, 0.25, 0.5, 1], (2, 12)) + np.array([[0.2], [0.0]])
+    every = [abs(np.dot(signs, scores[0] - scores[1])) for signs in itertools.product((1, -1), repeat=12)]
+    assert sign_flips(*scores) == pytest.approx(np.mean(np.array(every) >= every[0] - 1e-9))
+    many = np.random.default_rng(1).choice([0, 0.25, 0.5, 1], (2, 200)) + np.array([[0.05], [0.0]])
+    drawn = permutation_test(many, lambda a, b, axis: (a - b).mean(axis), permutation_type="samples", rng=2)
+    assert sign_flips(*many) == sign_flips(*many) == pytest.approx(drawn.pvalue, abs=0.02)
+    assert sign_flips(one, other) == pytest.approx(mcnemar(one, other))  # of scores that are 0 or 1 the same test
+    assert sign_flips(one, one) == 1.0
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
     groups = {"x": [True] * 60 + [False] * 40, "y": [True] * 10 + [False] * 10}
     low, high = macro_interval(groups)

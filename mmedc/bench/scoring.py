@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mmedc.bench.parsing import parse
 from mmedc.bench.perplexity import perplexities, read_texts
 from mmedc.bench.protocols import Asked, asked, choices_of, delimiter, prompt_of
 from mmedc.bench.rationales import alike, rationale_of
-from mmedc.bench.statistics import holm, macro_interval, mcnemar, wilson
+from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
 from mmedc.errors import RecipeError
 
 RECORDS, SCORES = "items.jsonl", "scores.json"
@@ -215,7 +215,7 @@ def summary(records: list[Scored]) -> dict[str, Any]:
 
 def _accuracy(found: list[Scored]) -> dict[str, Any]:
     right = sum(one.right for one in found)
-    shared = [len({*one.chosen} & {*one.gold}) / len({*one.chosen} | {*one.gold}) for one in found]
+    shared = [_in_common(one.chosen, one.gold) for one in found]
     return {
         "items": len(found),
         "accuracy": right / len(found),
@@ -251,21 +251,42 @@ def positions(records: list[Scored]) -> dict[str, Any]:
 def compare(one: Path, other: Path) -> dict[str, dict[str, float]]:
     """Return for each language the difference in accuracy of two scorings of the same items, and Holm's p-value.
 
+    Where items have several right letters, also those of the shares of letters in common (`hamming_…`).
     Raises: RecipeError when they are not of the same items.
     """
     rows = [[json.loads(line) for line in (path / RECORDS).open(encoding="utf-8")] for path in (one, other)]
     if [row["id"] for row in rows[0]] != [row["id"] for row in rows[1]]:
         raise RecipeError(f"{one} and {other} are not of the same items; score both with the same `items`")
-    right: dict[str, tuple[list[bool], list[bool]]] = {}
-    for a, b in zip(*rows, strict=True):
-        mine, theirs = right.setdefault(a["lang"], ([], []))
-        mine.append(a["right"])
-        theirs.append(b["right"])
-    p_values = holm({lang: mcnemar(*both) for lang, both in sorted(right.items())})
-    return {
-        lang: {"difference": float(np.mean(right[lang][0]) - np.mean(right[lang][1])), "p": p}
-        for lang, p in p_values.items()
+    pairs: dict[str, list[tuple[dict[str, Any], ...]]] = {}
+    for pair in zip(*rows, strict=True):
+        pairs.setdefault(pair[0]["lang"], []).append(pair)
+    right = {
+        lang: [[row["right"] for row in side] for side in zip(*pairs[lang], strict=True)] for lang in sorted(pairs)
     }
+    common = {
+        lang: [[_in_common(row["chosen"], row["gold"]) for row in side] for side in zip(*pairs[lang], strict=True)]
+        for lang in right
+    }
+    out = _differences(right, mcnemar, "")
+    if common != right:
+        several = _differences(common, sign_flips, "hamming_")
+        out = {lang: out[lang] | several[lang] for lang in out}
+    return out
+
+
+def _differences(
+    sides: dict[str, list[list[float]]], test: Callable[..., float], name: str
+) -> dict[str, dict[str, float]]:
+    p_values = holm({lang: test(*both) for lang, both in sides.items()})
+    return {
+        lang: {f"{name}difference": float(np.mean(one) - np.mean(other)), f"{name}p": p_values[lang]}
+        for lang, (one, other) in sides.items()
+    }
+
+
+def _in_common(chosen: Sequence[str], gold: Sequence[str]) -> float:
+    """Return the share of the letters of two sets that both have (Hamming score)."""
+    return len({*chosen} & {*gold}) / len({*chosen} | {*gold})
 
 
 def _size(text: str, normal: Normal) -> int:

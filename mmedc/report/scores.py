@@ -37,6 +37,10 @@ def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -
     if compared:
         table.add_row("difference", *(f"{100 * compared[lang]['difference']:+.2f}" for lang in languages), "")
         table.add_row("p (McNemar, Holm)", *(f"{compared[lang]['p']:.3f}" for lang in languages), "")
+        if "hamming_p" in compared[languages[0]]:
+            apart = [f"{100 * compared[lang]['hamming_difference']:+.2f}" for lang in languages]
+            table.add_row("difference, letters in common", *apart, "")
+            table.add_row("p (sign flips, Holm)", *(f"{compared[lang]['hamming_p']:.3f}" for lang in languages), "")
     for name in SHOWN:
         *values, mean = PUBLISHED[name]
         figures = dict(zip(LANGUAGES, values, strict=True))
