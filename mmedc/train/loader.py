@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmedc.train.stream import IGNORE, Stream, numbers_of_step
+from mmedc.train.stream import IGNORE, Sequences, Stream, numbers_of_step
 
 AHEAD = 4
 
@@ -43,7 +43,7 @@ class Batch:
         return Batch(**moved, longest=self.longest, lengths=self.lengths)
 
 
-def make_batch(stream: Stream, numbers: list[int], pin: bool = False) -> Batch:
+def make_batch(stream: Sequences, numbers: list[int], pin: bool = False) -> Batch:
     """Return the sequences `numbers` of a stream as a batch."""
     found = [stream.sequence(number) for number in numbers]
     size = len(found[0].tokens)

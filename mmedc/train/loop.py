@@ -21,6 +21,7 @@ from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
 from mmedc.train.questions import Questions
 from mmedc.train.stream import Stream
 from mmedc.train.tokens import Tokenizer
+from mmedc.train.windows import Judged
 
 SKIPS = 10  # in a row; then the run has diverged and stops
 Told = Callable[[int, dict[str, float]], None]
@@ -125,9 +126,9 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
             watch.step(step, loss, norm, float(optimizer.param_groups[0]["lr"]), last)
             if done % settings.watch.evaluate_every == 0 or last:
                 model.eval()  # without dropout
-                where = (place.device, settings.micro_batch, place.rank, place.ranks, autocast)
-                for looked in (prepared.held_out, prepared.questions):
-                    watch.values(step, looked.evaluate(model, *where))
+                judged = Judged(model, autocast, place.device, settings.micro_batch, place.rank, place.ranks)
+                for windows in (prepared.held_out, prepared.questions):
+                    watch.values(step, windows.evaluate(judged))
                 model.train()
             if done % settings.checkpoints.every == 0 or last:
                 keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})

@@ -14,8 +14,9 @@ import torch.distributed as dist
 
 from mmedc.errors import RecipeError
 from mmedc.train.cells import Cell
-from mmedc.train.loader import Batch, make_batch
+from mmedc.train.loader import Batch
 from mmedc.train.stream import IGNORE, Sequence
+from mmedc.train.windows import Judged, Windows
 
 METRICS = "metrics.jsonl"
 
@@ -145,12 +146,12 @@ def mean_by(names: list[str], sums: Any, part: int) -> dict[str, float]:
     return {key: loss / count for key, (loss, count) in sorted(out.items()) if count}
 
 
-class HeldOut:
-    """The held-out documents as sequences of the same shape as in training, the same in every evaluation."""
+class HeldOut(Windows):
+    """The held-out documents."""
 
     def __init__(self, cells: list[Cell], documents: int, context: int) -> None:
         self.names = [cell.name for cell in cells]
-        self._windows: list[Sequence] = []
+        windows: list[Sequence] = []
         self.text_bytes = np.zeros(len(cells))
         for number, cell in enumerate(cells):
             rows = np.flatnonzero(cell.held_out)
@@ -161,36 +162,19 @@ class HeldOut:
             for row in rows.tolist():
                 tokens = cell.read(row, 0, int(cell.lengths[row])).astype(np.int64)
                 for at in range(0, len(tokens) - 1, context):
-                    self._windows.append(_window(tokens[at : at + context + 1], context, number))
+                    windows.append(_window(tokens[at : at + context + 1], context, number))
+        super().__init__(windows)
 
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    def sequence(self, number: int) -> Sequence:
-        """Return window `number`; beyond the last one, a window without targets."""
-        if number < len(self._windows):
-            return self._windows[number]
-        blank = self._windows[0]
-        return blank._replace(targets=np.full_like(blank.targets, IGNORE))
-
-    def evaluate(
-        self, model: torch.nn.Module, device: torch.device, micro_batch: int, rank: int, ranks: int, autocast: Any
-    ) -> dict[str, float]:
+    def evaluate(self, judged: Judged) -> dict[str, float]:
         """Return bits per byte by language and over all, and the loss per token (`held_out/…`).
 
         The first token of a document is not predicted; bytes are counted whole.
         """
-        if not self._windows:
+        if not len(self):
             return {}
-        tally = Tally(len(self.names), device)
-        size = micro_batch * ranks
-        with torch.no_grad():
-            for first in range(0, len(self._windows), size):
-                numbers = [first + rank * micro_batch + index for index in range(micro_batch)]
-                batch = make_batch(self, numbers).to(device)  # type: ignore[arg-type]
-                with autocast():
-                    _, each = model(batch)
-                tally.add(batch, each)
+        tally = Tally(len(self.names), judged.device)
+        for _, batch, each in self.losses(judged):
+            tally.add(batch, each)
         sums = tally.take()
         bits = {}
         for lang in sorted({name.split("/")[1] for name in self.names}):

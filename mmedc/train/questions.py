@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from mmedc.train.loader import make_batch
 from mmedc.train.stream import IGNORE, Sequence
 from mmedc.train.tokens import Tokenizer
+from mmedc.train.windows import Judged, Windows
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Question:
     """Which of `answers` is the right one."""
 
 
-class Questions:
-    """Questions as sequences of the same shape as in training, several answers to one, masked from each other.
+class Questions(Windows):
+    """Questions, several answers to a sequence, masked from each other.
 
     An answer that is longer than a sequence with its prompt loses the beginning of the prompt.
     """
@@ -32,7 +32,7 @@ class Questions:
     def __init__(self, questions: tuple[Question, ...], tokenizer: Tokenizer, context: int) -> None:
         self._questions = questions
         self._context = context
-        self._windows: list[tuple[Sequence, np.ndarray[Any, Any]]] = []
+        windows: list[tuple[Sequence, np.ndarray[Any, Any]]] = []
         prompts = tokenizer.encode([one.prompt for one in questions])
         whole = tokenizer.encode([one.prompt + answer for one in questions for answer in one.answers])
         owners = [number for number, one in enumerate(questions) for _ in one.answers]
@@ -43,11 +43,13 @@ class Questions:
         room: list[tuple[int, list[int], int]] = []
         for answer, (tokens, count) in enumerate(pieces):
             if sum(len(one) - 1 for _, one, _ in room) + len(tokens) - 1 > context:
-                self._windows.append(self._window(room))
+                windows.append(self._window(room))
                 room = []
             room.append((answer, tokens, count))
         if room:
-            self._windows.append(self._window(room))
+            windows.append(self._window(room))
+        super().__init__([window for window, _ in windows])
+        self._owners = [owners for _, owners in windows]
         self._answers = len(pieces)
 
     def _window(self, pieces: list[tuple[int, list[int], int]]) -> tuple[Sequence, np.ndarray[Any, Any]]:
@@ -64,31 +66,14 @@ class Questions:
         sizes = np.array([*lengths, self._context - first], np.int64)
         return Sequence(tokens, targets, sizes[sizes > 0], 0), owners
 
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    def sequence(self, number: int) -> Sequence:
-        """Return window `number`; beyond the last one, a window without targets."""
-        if number < len(self._windows):
-            return self._windows[number][0]
-        blank = self._windows[0][0]
-        return blank._replace(targets=np.full_like(blank.targets, IGNORE))
-
-    def evaluate(
-        self, model: torch.nn.Module, device: torch.device, micro_batch: int, rank: int, ranks: int, autocast: Any
-    ) -> dict[str, float]:
+    def evaluate(self, judged: Judged) -> dict[str, float]:
         """Return the share of questions answered rightly, by language and their mean (`accuracy/…`)."""
         if not self._questions:
             return {}
-        likelihoods = torch.zeros(self._answers, dtype=torch.float64, device=device)
-        with torch.no_grad():
-            for first in range(0, len(self._windows), micro_batch * ranks):
-                numbers = [first + rank * micro_batch + index for index in range(micro_batch)]
-                batch = make_batch(self, numbers).to(device)  # type: ignore[arg-type]
-                with autocast():
-                    _, each = model(batch)
-                owners = np.concatenate([self._windows[min(number, len(self) - 1)][1] for number in numbers])
-                likelihoods.index_add_(0, torch.from_numpy(owners).to(device), -each.double())
+        likelihoods = torch.zeros(self._answers, dtype=torch.float64, device=judged.device)
+        for numbers, _, each in self.losses(judged):
+            owners = np.concatenate([self._owners[min(number, len(self) - 1)] for number in numbers])
+            likelihoods.index_add_(0, torch.from_numpy(owners).to(judged.device), -each.double())
         if dist.is_initialized():
             dist.all_reduce(likelihoods)
         found = likelihoods.cpu().numpy()

@@ -49,14 +49,18 @@ class Piece(NamedTuple):
     stop: int
 
 
-class Stream(Protocol):
-    """What the loop reads: any object that gives sequence `n`."""
-
-    names: list[str]
-    """Of the cells."""
+class Sequences(Protocol):
+    """Any object that gives sequence `n`."""
 
     def sequence(self, number: int) -> Sequence:
         """Return sequence `number`, from 0."""
+
+
+class Stream(Sequences, Protocol):
+    """What the loop reads."""
+
+    names: list[str]
+    """Of the cells."""
 
     def provenance(self, number: int) -> list[dict[str, Any]]:
         """Return what sequence `number` is made of."""
