@@ -33,10 +33,8 @@ def f1(found: str, wanted: str) -> float:
 
 def ours(pages: list[str]) -> list[str]:
     """Return the texts as they lie in a corpus."""
-    none = pa.nulls(len(pages), pa.large_string())
-    batch = pa.record_batch(
-        {"ordinal": list(range(len(pages))), "html": pa.array(pages, pa.large_string()), "text": none}
-    )
+    none = dict.fromkeys(("text", "title", "date"), pa.nulls(len(pages), pa.large_string()))
+    batch = pa.record_batch({"ordinal": list(range(len(pages))), "html": pa.array(pages, pa.large_string()), **none})
     batch = Normalise().open()(Extract().open()(batch))
     return [text or "" for text in batch.column("text").to_pylist()]
 
@@ -56,7 +54,7 @@ def main() -> None:
             trafilatura.extract(p, fast=True, include_comments=False) or "" for p in all
         ],
         "trafilatura (default)": lambda all: [trafilatura.extract(p, include_comments=False) or "" for p in all],
-        "resiliparse": lambda all: [resiliparse_text(page) or "" for page in all],
+        "resiliparse": lambda all: [resiliparse_text(page) for page in all],
     }
     print(f"{len(pages)} pages\n\n| | F1 | pages/s |\n|---|--:|--:|")
     for name, texts_of in rows.items():

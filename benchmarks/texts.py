@@ -26,7 +26,7 @@ def main() -> None:
     texts = []
     for url, _, block in pages(given.warc):
         html, _ = decode_page(block.partition(b"\r\n\r\n")[2], None)
-        texts.append((url, resiliparse_text(html or "") or ""))
+        texts.append((url, resiliparse_text(html or "")))
     rows = [(f"{url}&copy={number}", text) for number in range(given.times) for url, text in texts if text]
     out = Path(given.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from mmedc.recipe import CustomStep, ModelName, Recipe
 from mmedc.sources import Piece, Reader
 from mmedc.steps.block import Block, read_hosts
 from mmedc.steps.decode import Decode
-from mmedc.steps.extract import Extract, Metadata
+from mmedc.steps.extract import Extract
 from mmedc.steps.gate import Gate
 from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
@@ -49,7 +49,6 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         *_scores(recipe, policy),
         *([Perplexity(recipe.models["kenlm"], policy)] if "kenlm" in recipe.models else []),
         *([Private(policy)] if recipe.privacy else []),
-        Metadata(),
         Sign(recipe.dedup.jaccard),
     ]
     for custom in recipe.steps:
