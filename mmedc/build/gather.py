@@ -68,7 +68,7 @@ def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
     return [
         Score(measure, _model(name, recipe), policy)
         for name, measure in wanted.items()
-        if name in known or (measure in limited and measure != scored_later)
+        if measure != scored_later and (name in known or measure in limited)
     ]
 
 

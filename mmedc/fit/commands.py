@@ -63,7 +63,7 @@ def model(
     languages: LanguagesOption = None,
     filters: OverlayOption = None,
 ) -> None:
-    """Train a small fastText model, and measure it on origins that it didn't see.
+    """Train a small linear model, and measure it on origins that it didn't see.
 
     Texts without a label are labelled by the lexicon where it is sure.
     """
