@@ -48,7 +48,8 @@ def fit_kenlm(
                 max_sentence_length=1 << 16, minloglevel=2,
             )  # fmt: skip
         except RuntimeError as problem:
-            raise RequestError(f"{code}: too little text for {pieces} pieces ({problem}); ask for fewer") from None
+            hint = "more: each character is one" if "required_chars" in str(problem) else "fewer, or bring more text"
+            raise RequestError(f"{code}: {pieces} pieces don't fit this text ({problem}); ask for {hint}") from None
         (folder / f"{code}.sp.vocab").unlink(missing_ok=True)
         cutter = sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{code}.sp.model"))
         corpus, arpa = Path(work) / "pieces.txt", Path(work) / "model.arpa"
