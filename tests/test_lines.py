@@ -25,7 +25,9 @@ from mmedc.dedup.lines import FIXED, lines_of, sites, without_gaps
 from mmedc.document import edited_text
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
+from mmedc.models import read_model
 from mmedc.recipe import read_recipe
+from mmedc.steps.score import scorer
 from mmedc.words import TextBatch
 from tests.conftest import Notes
 from tests.test_cli import mmedc
@@ -170,7 +172,9 @@ def test_what_goes_is_what_plain_loops_find(tmp_path: Path, seed: int, monkeypat
     verify(str(tmp_path / "out"))
     table = pads.dataset(tmp_path / "out" / "data", format="parquet").to_table()
     found = {row["locator"]: row for row in table.to_pylist()}
-    ranked = sorted(rows, key=lambda row: (-len(row["text"]), document_tail(row["url"])))
+    chances = scorer(read_model("quality").path)(pa.array([row["text"] for row in rows], pa.large_string()), None)
+    tenths = {row["url"]: int(np.float32(chance) * np.float32(10)) for row, chance in zip(rows, chances, strict=True)}
+    ranked = sorted(rows, key=lambda row: (-tenths[row["url"]], -len(row["text"]), document_tail(row["url"])))
     left = expected(ranked, 5, 16, 60, 8)
     assert {url: row["text"] for url, row in found.items()} == {
         url: text for url, text in left.items() if len(text) > 39
