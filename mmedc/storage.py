@@ -24,7 +24,7 @@ from typing import IO, Any, TypeVar
 
 import pyarrow.fs as pafs
 
-from mmedc.errors import RequestError, StorageError
+from mmedc.errors import MmedcError, RequestError, StorageError
 from mmedc.redact import redact
 
 T = TypeVar("T")
@@ -286,7 +286,18 @@ def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
 
     In a glob `*` and `?` stay inside a folder and `**` crosses folders.
     A pattern that matches nothing gives an empty list; whether that is an error is the caller's to say.
+    Raises: RequestError for an unknown scheme; StorageError where the hub does not answer.
     """
+    try:
+        return _listed(pattern, suffixes)
+    except Exception as problem:  # the hub's client has errors of several families
+        if not pattern.startswith("hf://") or isinstance(problem, MmedcError):
+            raise
+        said = str(problem).splitlines()[0]
+        raise StorageError(f"{pattern}: the hub can't be asked ({said}); run the command again") from None
+
+
+def _listed(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
     system, path = file_system(pattern)
     if any(char in path for char in "*?["):
         parts = path.split("/")

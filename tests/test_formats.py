@@ -4,8 +4,15 @@ import csv
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -177,3 +184,78 @@ def test_the_command_counts_what_it_leaves_out(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and "2 items, 0 with several right answers" in done.output
     assert "left out 1: no question (first: t.jsonl#4)" in done.output
+
+
+class Hub(BaseHTTPRequestHandler):
+    """What `hf://` asks of the hub: the data set `owner/set`, with its files in two folders."""
+
+    protocol_version = "HTTP/1.1"
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def do_GET(self) -> None:
+        url, api = urlparse(self.path), "/api/datasets/owner/set"
+        if url.path in (api, f"{api}/revision/main"):
+            self._json({"id": "owner/set", "sha": "0" * 40, "siblings": []})
+        elif url.path.startswith(f"{api}/tree/main"):
+            self._json(self._tree(unquote(url.path[len(api) + 10 :]).strip("/"), "recursive=true" in url.query))
+        elif (name := unquote(url.path.removeprefix("/datasets/owner/set/resolve/main/"))) in self.files:
+            low, _, high = self.headers["Range"].removeprefix("bytes=").partition("-")
+            self._send(206, self.files[name][int(low) : int(high) + 1], {"ETag": '"x"'})
+        else:
+            self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+    def _tree(self, base: str, recursive: bool) -> list[dict[str, Any]]:
+        prefix, found = f"{base}/" if base else "", {}
+        for name, data in self.files.items():
+            if name.startswith(prefix):
+                inner, deeper = name[len(prefix) :].split("/", 1)[0], "/" in name[len(prefix) :]
+                if deeper:
+                    found[prefix + inner] = {"type": "directory", "oid": "2" * 40, "path": prefix + inner}
+                if recursive or not deeper:
+                    found[name] = {"type": "file", "oid": "1" * 40, "size": len(data), "path": name}
+        return list(found.values())
+
+    def _json(self, value: Any) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _send(self, code: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in (headers | {"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def convert_from(endpoint: str, url: str, out: Path) -> subprocess.CompletedProcess[str]:
+    """Run `mmedc items convert` with the hub at `endpoint`, as a user would."""
+    command = [sys.executable, "-m", "mmedc.cli", "items", "convert", "igakuqa", url, "--out", str(out)]
+    environment = os.environ | {"HF_ENDPOINT": endpoint, "NO_PROXY": "*", "no_proxy": "*", "HF_HUB_OFFLINE": "0"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_data_sets_of_the_hub_are_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = FILES["igakuqa"][0][1]
+    parts = {"118-A.jsonl": rows[:1], "more/118-B.jsonl": rows[1:]}
+    monkeypatch.setattr(Hub, "files", {name: "\n".join(map(json.dumps, part)).encode() for name, part in parts.items()})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        for url, count in (("118-A.jsonl", 1), ("", 2), ("more", 1), ("**/*.jsonl", 2)):
+            done = convert_from(endpoint, f"hf://datasets/owner/set/{url}".rstrip("/"), tmp_path / "items.jsonl")
+            assert done.returncode == 0, done.stderr
+            assert len(read_items((str(tmp_path / "items.jsonl"),))) == count
+        done = convert_from(endpoint, "hf://datasets/owner/none", tmp_path / "none.jsonl")
+        assert done.returncode == 2 and "there are no files" in done.stderr
+        server.shutdown()
+    done = convert_from(endpoint, "hf://datasets/owner/set", tmp_path / "none.jsonl")
+    assert done.returncode == 1 and "the hub can't be asked" in done.stderr and "defect" not in done.stderr
+
+
+def test_question_sets_of_six_languages_are_read(data: Path) -> None:
+    found = {folder.name: Counter(item.lang for item in read_items((str(folder),))) for folder in data.glob("bench_*")}
+    assert found["bench_frenchmedmcqa"] == {"fr": 2482}  # of 2,483 rows one stands there twice
+    assert found["bench_casimedicos"] == {"en": 436, "es": 436, "fr": 436, "it": 435}
+    assert {lang for counts in found.values() for lang in counts} == {"en", "zh", "ja", "fr", "ru", "es", "it"}
+    assert sum(sum(counts.values()) for counts in found.values()) == 11_053
