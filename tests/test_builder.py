@@ -88,6 +88,9 @@ def test_topics_are_those_of_the_list() -> None:
     items = [item(id=name, question=name) for name in said]
     found, without = with_topics(items, known, Said(lambda prompt: said[asked_line(prompt)]), Cache(""))
     assert [one.topic for one in found] == ["Physiology", "Cardiology", "", ""] and without == 2
+    others = [item(id="two", question="two", topic="nursery"), item(topic="Physiology")]  # of an exam; of the list
+    found, _ = with_topics(others, known, Said(lambda prompt: said[asked_line(prompt)]), Cache(""))
+    assert [one.topic for one in found] == ["Cardiology", "Physiology"]
     nested = ["Surgery", "Paediatric surgery"]
     (one,), _ = with_topics(items[:1], nested, Said(lambda prompt: "paediatric surgery"), Cache(""))
     assert one.topic == "Paediatric surgery"
@@ -102,7 +105,7 @@ def test_what_people_say_on_a_sheet_is_taken_in(tmp_path: Path) -> None:
         item("fr", id="fr", rationale="Parce que.")
     ]
     sheet = tmp_path / "sheet.csv"
-    assert write_sheet(items, sheet, 1.0, 0) == 5 and write_sheet(items, tmp_path / "half.csv", 0.5, 0) == 2
+    assert write_sheet(items, sheet, 1.0, 0) == 5 and write_sheet(items, tmp_path / "some.csv", 0.1, 0) == 2
     rows = list(csv.DictReader(sheet.open(encoding="utf-8-sig", newline="")))
     said = {"0": "yes", "1": "No", "2": "", "3": "X", "fr": "yes"}
     for row in rows:

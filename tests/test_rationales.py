@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mmedc.bench.config import Bench
 from mmedc.bench.items import Item
 from mmedc.bench.local import Local
 from mmedc.bench.perplexity import perplexities, read_texts, windows
-from mmedc.bench.rationales import alike, bert_scores, bleu, rationale_of, rouge, words
+from mmedc.bench.rationales import _cutter, alike, bert_scores, bleu, rationale_of, rouge, words
 from mmedc.bench.scoring import score
 from mmedc.build.build import Build
 from mmedc.corpus.manifest import read_manifest
@@ -199,3 +200,23 @@ def test_items_that_stand_in_the_corpus_are_told_of(model: Path, tmp_path: Path)
     named = score(settings.model_copy(update={"model": str(trained)}))["contamination"]
     assert set(named["hits"]) == {"i0"} and "corpus old of this model is not at gone" in named["warnings"][-1]
     assert "contamination" not in score(settings)
+
+
+def test_what_compares_rationales_is_asked_for_before_answers_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cutter.cache_clear()
+    monkeypatch.setitem(sys.modules, "rjieba", None)
+    row = {
+        "id": "1",
+        "lang": "zh",
+        "question": "?",
+        "options": {"A": "肝", "B": "肺"},
+        "answer": "A",
+        "rationale": "肝。",
+    }
+    (tmp_path / "items.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    asks = {"model": str(tmp_path / "none"), "protocol": "generate", "prompt": "paper", "reasoned": True}
+    with pytest.raises(RecipeError, match=r"mmedc\[rationales\]"):
+        score(Bench.model_validate({"items": [str(tmp_path / "items.jsonl")], **asks}))
+    _cutter.cache_clear()

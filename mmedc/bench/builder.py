@@ -6,6 +6,7 @@ model chooses the right letters again. People review a sample on a sheet; what t
 """
 
 import csv
+import math
 import random
 import re
 import unicodedata
@@ -104,8 +105,8 @@ def _problem(item: Item, output: str, said: str) -> str:
 def with_topics(
     items: list[Item], topics: list[str], backend: Backend, cache: Cache, tell: Tell = lambda done, of: None
 ) -> tuple[list[Item], int]:
-    """Return the items with one of `topics` each where they had none, and how many got none."""
-    wanting = [item for item in items if not item.topic]
+    """Return the items with one of `topics` each where they had none of these, and how many got none."""
+    wanting = [item for item in items if item.topic not in topics]
     listed = "\n".join(f"- {topic}" for topic in topics)
     prompts = [_TOPIC.format(topics=listed, asked=asked_of(item)) for item in wanting]
     by_name = {_plain(topic): topic for topic in topics}
@@ -116,7 +117,8 @@ def with_topics(
         said.sort(key=len, reverse=True)
         if said and all(_plain(one) in _plain(said[0]) for one in said):
             found[item.id] = said[0]
-    return [replace(item, topic=found.get(item.id, item.topic)) for item in items], len(wanting) - len(found)
+    out = [item if item.topic in topics else replace(item, topic=found.get(item.id, "")) for item in items]
+    return out, len(wanting) - len(found)
 
 
 def read_topics(file: Path) -> list[str]:
@@ -131,11 +133,14 @@ def read_topics(file: Path) -> list[str]:
 
 
 def write_sheet(items: list[Item], file: Path, share: float, seed: int) -> int:
-    """Write a sheet (CSV) for people with a drawn share of the rationales of each language; return how many."""
+    """Write a sheet (CSV) for people with a drawn share, rounded up, of the rationales of each language.
+
+    Returns how many.
+    """
     drawn: list[Item] = []
     for lang in sorted({item.lang for item in items}):
         mine = [item for item in items if item.lang == lang and item.rationale and not item.human_checked]
-        drawn += random.Random(f"{seed}/{lang}").sample(mine, round(share * len(mine)))
+        drawn += random.Random(f"{seed}/{lang}").sample(mine, math.ceil(share * len(mine)))
     with file.open("w", encoding="utf-8-sig", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(SHEET)

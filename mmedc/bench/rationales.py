@@ -31,6 +31,12 @@ def words(text: str, lang: str) -> list[str]:
     return [word for word in _cutter(lang)(text) if word.strip()]
 
 
+def ready(languages: set[str]) -> None:
+    """Open what compares rationales in these languages. Raises: RecipeError when it is not installed."""
+    for lang in languages:
+        words("", lang)
+
+
 @functools.cache
 def _cutter(lang: str) -> Callable[[str], list[str]]:
     try:

@@ -19,7 +19,7 @@ from mmedc.bench.packing import Request
 from mmedc.bench.parsing import parse
 from mmedc.bench.perplexity import perplexities, read_texts
 from mmedc.bench.protocols import Asked, asked, choices_of, delimiter, prompt_of
-from mmedc.bench.rationales import alike, rationale_of
+from mmedc.bench.rationales import alike, rationale_of, ready
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
 from mmedc.errors import RecipeError
 
@@ -73,6 +73,8 @@ def score(how: Bench, tell: Callable[[int, int], None] = lambda done, of: None) 
     Raises: RecipeError for items, examples or a checkpoint that can't be used.
     """
     items, examples = selected(how)
+    if how.reasoned:  # rather than after hours of answers
+        ready({item.lang for item in items if item.rationale})
     ask = asked(items, how)
     backend = open_backend(how)
     prompts = [prompt_of(one.shown, how, examples.get(one.item.lang)) for one in ask]
