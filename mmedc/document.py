@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pyarrow as pa
 
 MEASURES: dict[str, str] = {
@@ -80,6 +81,19 @@ def set_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordB
     """Return `batch` with column `name` set to `values`, replacing the one it had."""
     at = batch.schema.get_field_index(name)
     return batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)
+
+
+def views(column: pa.Array) -> list[memoryview | None]:
+    """Return the bytes of each text or binary value where they lie, None where it is null.
+
+    A scalar of Arrow is a copy of its value; these are none.
+    """
+    _, offsets, data = column.buffers()
+    large = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
+    ends = np.frombuffer(offsets, np.int64 if large else np.int32)[column.offset :][: len(column) + 1].tolist()
+    seen = memoryview(data or b"")
+    valid = column.is_valid().to_pylist()
+    return [seen[a:b] if sound else None for a, b, sound in zip(ends[:-1], ends[1:], valid, strict=True)]
 
 
 def edited_text(text: str, spans: list[tuple[int, int, str]]) -> str:

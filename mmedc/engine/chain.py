@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.document import RAW, SCRATCH, set_column
+from mmedc.document import RAW, SCRATCH, set_column, views
 from mmedc.engine import slot
 from mmedc.errors import AccountingError, RecipeError
 
@@ -248,22 +248,17 @@ def _gone(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str) ->
     names = batch.schema.names
     columns = ["ordinal", "locator", "provenance", f"{fate}_by", *(["lang"] if "lang" in names else [])]
     rows = batch.select(columns).filter(mask).to_pylist()
-    texts, payloads = batch.column("text"), batch.column("payload")
-    pages = batch.column("html") if "html" in names else texts  # what a page looked like before it had a text
+    texts, payloads = views(batch.column("text")), views(batch.column("payload"))
+    pages = views(batch.column("html")) if "html" in names else texts  # what a page was before it had a text
     gone = []
     for index, row in zip(pc.indices_nonzero(mask).to_pylist(), rows, strict=True):
         reason, _, detail = row.pop(f"{fate}_by").partition(": ")
-        head = _first_bytes(texts[index] if texts[index].is_valid else pages[index], 4 * HEAD_CHARS)
+        shown = pages[index] if texts[index] is None else texts[index]
+        head = bytes((shown or b"")[: 4 * HEAD_CHARS]).decode("utf-8", "ignore")[:HEAD_CHARS]
+        payload = bytes((payloads[index] or b"")[:QUARANTINE_BYTES]) if fate == "rejected" else None
         row |= {"step": step, "fate": fate, "reason": reason, "detail": detail}
-        row["text"] = head and head.decode("utf-8", "ignore")[:HEAD_CHARS]
-        row["payload"] = _first_bytes(payloads[index], QUARANTINE_BYTES) if fate == "rejected" else None
-        gone.append(row)
+        gone.append({**row, "text": head or None, "payload": payload or None})
     return gone
-
-
-def _first_bytes(value: pa.Scalar, most: int) -> bytes | None:
-    """Return the first bytes of a value and copy no others; None where there are none."""
-    return (value.as_buffer()[:most].to_pybytes() or None) if value.is_valid else None
 
 
 def ledger(gone: list[dict[str, Any]]) -> pa.Table:

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import ahocorasick_rs
 import pyarrow as pa
 
-from mmedc.document import set_column
+from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.policy import LanguagePolicy, Policy
@@ -85,16 +85,14 @@ class Gate:
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals = batch.column("ordinal").to_pylist()
-            pages, texts = batch.column("html"), batch.column("text")
             dropped: list[str | None] = [None] * len(ordinals)
-            for index, ordinal in enumerate(ordinals):
+            sources = zip(ordinals, views(batch.column("html")), views(batch.column("text")), strict=True)
+            for index, (ordinal, page, text) in enumerate(sources):
                 slot.mark(ordinal)
-                page, text = pages[index].as_buffer(), texts[index].as_buffer()
-                source = text.to_pybytes() if text is not None else None
                 if page is not None:
-                    source = shown_bytes(page.to_pybytes())
-                if source is not None and not enough(source):
-                    dropped[index] = "gate"
+                    dropped[index] = None if enough(shown_bytes(bytes(page))) else "gate"
+                elif text is not None:
+                    dropped[index] = None if enough(bytes(text)) else "gate"
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
         return transform

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from mmedc.document import set_column
+from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
@@ -37,10 +37,11 @@ class Nesting:
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             rejected: list[str | None] = [None] * batch.num_rows
-            for index, (ordinal, page) in enumerate(zip(batch.column("ordinal"), batch.column("html"), strict=True)):
-                if page.is_valid:
-                    slot.mark(ordinal.as_py())
-                    rejected[index] = overgrown(page.as_buffer().to_pybytes(), self.html_depth, self.html_nodes)
+            ordinals = batch.column("ordinal").to_pylist()
+            for index, (ordinal, page) in enumerate(zip(ordinals, views(batch.column("html")), strict=True)):
+                if page is not None:
+                    slot.mark(ordinal)
+                    rejected[index] = overgrown(bytes(page), self.html_depth, self.html_nodes)
             return set_column(batch, "rejected_by", pa.array(rejected, pa.string()))
 
         return transform
