@@ -152,24 +152,26 @@ def _clean(text: str, options: Mapping[str, str]) -> str | None:
         r"(?<![^\W\d_])[АБСЕабсе](?=\s*[,.;:)\]]|\s*$)", lambda one: _CYRILLIC[one[0]], text, flags=re.MULTILINE
     )
     text = re.sub(r"(?<![^\W\d_])[АБСЕ](?![^\W\d_])", lambda one: _CYRILLIC[one[0]], text)
-    quoted = {letter: re.escape(" ".join(unicodedata.normalize("NFKC", said).split())).replace(r"\ ", r"\s+")
-              for letter, said in options.items() if said.strip()}  # fmt: skip
-    listed = [
-        re.search(rf"(?m)^\s*{_OPEN}{letter}{_CLOSE}\s*[.):：]?\s*{said}", text) for letter, said in quoted.items()
-    ]
-    if len(quoted) > 1 and all(listed):  # the options said once more, before anything is chosen
-        end = max(one.end() for one in listed if one)
-        text = text[end:]
+    plain = {letter: " ".join(unicodedata.normalize("NFKC", said).split()) for letter, said in options.items()}
+    flat = " ".join(text.split()).casefold()
+    # Expressions are made of what occurs alone: making them takes longer than all the rest.
+    quoted = {letter: re.escape(said).replace(r"\ ", r"\s+") for letter, said in plain.items()
+              if said and said.casefold() in flat}  # fmt: skip
+    if len(quoted) > 1 and len(quoted) == sum(map(bool, plain.values())):
+        form = r"(?m)^\s*{}{}{}\s*[.):：]?\s*{}"
+        listed = [re.search(form.format(_OPEN, letter, _CLOSE, said), text) for letter, said in quoted.items()]
+        if all(listed):  # the options said once more, before anything is chosen
+            text = text[max(one.end() for one in listed if one) :]
     letters = "".join(options)
     for letter, said in sorted(quoted.items(), key=lambda one: -len(one[1])):
         # "B. Pancreas", "B (Pancreas)", "b) Pancreas" become "B"; "B. Liver", where the liver is A, is no answer.
         small = letters.lower()
         begin = rf"(?<![A-Za-zÀ-ÿА-яЁё0-9_])(?:([{letters}])\s*(?:[.):：,、=-]\s*)?|([{small}])\s*[.):]\s*)"
-        form = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{said})\s*[)\"'”»」]?(?!\w)")
-        for one in form.finditer(text):
+        exact = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{said})\s*[)\"'”»」]?(?!\w)")
+        for one in exact.finditer(text):
             if (one[1] or one[2]).upper() != letter and not re.match(r"\w\s*[,、]", one[0]):
                 return None
-        text = form.sub(functools.partial(_shrunk, letter), text)
+        text = exact.sub(functools.partial(_shrunk, letter), text)
     return text
 
 
