@@ -374,13 +374,14 @@ def test_prompts_that_go_on_together_say_what_each_says_alone(
 def test_what_prompts_begin_with_is_read_once() -> None:
     shared, other = tuple(range(10, 20)), tuple(range(30, 40))
     prompts = [(*shared, 1), (*other, 3, 4), (*shared, 2, 5, 6), (7, 8), (*other, 3), (*shared, 2)]
-    parts = parts_of(prompts, 100, lambda width: 2)
+    parts = parts_of(prompts, 40, lambda width: 2)
     assert [(part.prefix, dict(part.rows)) for part in parts] == [
         (shared, {2: (2, 5, 6), 0: (1,)}),
         (shared, {5: (2,)}),
         (other, {1: (3, 4), 4: (3,)}),
         ((), {3: (7, 8)}),
     ]
+    assert {part.prefix for part in parts_of(prompts, 100, lambda width: 9)} == {()}  # 20 tokens of 100 are too few
     assert [len(pool) for pool in pools(parts, 1, lambda width: 2)] == [1, 1, 1, 1]
     assert [len(pool) for pool in pools(parts, 1, lambda width: 9)] == [3, 1]  # two tokens don't wait for thirteen
 

@@ -16,6 +16,10 @@ from mmedc.bench.packing import SHARED, Tokens, batches, common
 
 ALIKE = 0.5
 """Rows that go on together are at least so long, of the longest: the rest of a room is read in vain."""
+WORTH = 0.25
+"""Of the tokens of a pass: prompts that share so much have a pass of their own."""
+SEEN = 8
+"""So many tokens that were read before cost, and take, as much as one that is read."""
 FULL = 0.75
 """Of the rows of a room; with fewer left the room is given up for a smaller one, which copies them."""
 
@@ -49,13 +53,16 @@ def parts_of(prompts: list[Tokens], tokens: int, most_rows: Callable[[int], int]
                 groups[-1] = same, [*members, number]
                 continue
         groups.append((one, [number]))
-    alone: tuple[Tokens, list[int]] = (), [members[0] for _, members in groups if len(members) == 1]
-    groups = [group for group in (alone, *groups) if len(group[1]) > 1 or (group is alone and group[1])]
+    large = [(prefix, members) for prefix, members in groups if len(prefix) * (len(members) - 1) >= WORTH * tokens]
+    shared = {number for _, members in large for number in members}
+    if alone := [number for number in range(len(prompts)) if number not in shared]:
+        large.append(((), alone))
     parts = []
-    for prefix, members in sorted(groups, key=lambda group: -max(len(prompts[one]) for one in group[1])):
+    for prefix, members in sorted(large, key=lambda group: -max(len(prompts[one]) for one in group[1])):
         rest = [(number, prompts[number][len(prefix) :]) for number in members]
         for batch in batches(rest, lambda row: len(row[1]), tokens):
-            most = most_rows(len(prefix) + len(batch[0][1]))
+            width = len(batch[0][1])
+            most = min(most_rows(len(prefix) + width), max(1, tokens // (len(prefix) // SEEN + width)))
             parts += [Part(prefix, tuple(batch[low : low + most])) for low in range(0, len(batch), most)]
     return parts
 
