@@ -149,14 +149,16 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
                 found.update(owners[index])
         if not terms.reached(found, lambda *_: True):
             return False
-        places: dict[_Word, list[int]] = defaultdict(list)
-        for index, start, _ in in_view:
-            places[in_ascii[index]].append(start)
+        if terms.reached(found, lambda key, more: key.plain and not more):
+            return True
+        places: dict[_Word, list[tuple[int, int]]] = defaultdict(list)
+        for index, start, end in in_view:
+            places[in_ascii[index]].append((start, end))
         for index, start, end in others:
             for word in owners[index]:
-                if not word.bounded or _bounded(view.whole, start, end):
-                    places[word].append(start)
-        return terms.reached(places, lambda key, more: view.near(places[key], more))
+                places[word].append((start, end))
+        at = functools.cache(lambda key: view.whole_words(key, places[key]))
+        return terms.reached(found, lambda key, more: view.near(at(key), more))
 
     return enough
 
@@ -217,8 +219,15 @@ class _View:
         view = self._source.translate(ALL_BYTES)
         return view.replace(b"\0", b"") if self._bare else view
 
+    def whole_words(self, word: _Word, places: list[tuple[int, int]]) -> list[int]:
+        """Return where a word begins, of the places (start, end) where its letters stand."""
+        sure = word.plain or not word.bounded
+        return [start for start, end in places if sure or _bounded(self.whole, start, end)]
+
     def near(self, places: list[int], words: tuple[_Word, ...]) -> bool:
-        """Tell whether all words stand near some of the places (in order): tags between them may be long."""
+        """Tell whether all words stand near some of the places, which are in order."""
+        if not words:
+            return bool(places)
         windows: list[tuple[int, int]] = []
         for place in places:
             low, high = max(place - NEAR_BYTES, 0), place + NEAR_BYTES
@@ -254,14 +263,18 @@ class _Terms:
                 if words:
                     self.keys[words[0]].append((number, term, tuple(words[1:])))
 
-    def reached(self, found: Iterable[_Word], near: Callable[[_Word, tuple[_Word, ...]], bool]) -> bool:
-        """Tell whether the keys found, with their other words near, make enough terms of some language."""
+    def reached(self, found: Iterable[_Word], there: Callable[[_Word, tuple[_Word, ...]], bool]) -> bool:
+        """Tell whether the keys that are found, and there with their others, make enough terms of some language."""
+        if min(self.floors) <= 0:
+            return True
         terms: list[set[int]] = [set() for _ in self.floors]
         for key in found:
             for number, term, others in self.keys[key]:
-                if term not in terms[number] and (not others or near(key, others)):
+                if term not in terms[number] and there(key, others):
                     terms[number].add(term)
-        return reached(terms, self.floors)
+                    if len(terms[number]) >= self.floors[number]:
+                        return True
+        return False
 
 
 def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
@@ -289,11 +302,6 @@ def floor_of(limits: dict[str, Any]) -> int:
     """Return the fewest distinct terms that gather keeps a document for."""
     limit = limits.get("medical_terms")
     return int(limit.floor or 0) if limit else 0
-
-
-def reached(terms: list[set[int]], floors: list[int]) -> bool:
-    """Tell whether some language has as many distinct terms as its floor asks."""
-    return any(len(found) >= floor for found, floor in zip(terms, floors, strict=True))
 
 
 def _plain(source: bytes) -> bytes:
