@@ -1,6 +1,7 @@
 """One way to write the same text: Unicode NFC, one kind of line end, no invisible characters."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,21 +18,27 @@ _INVISIBLE = (
 )
 INVISIBLE = re.compile(re.sub(r"\\x\{(\w+)\}", lambda code: rf"\u{code[1]:0>4}", _INVISIBLE))
 """The characters that `normalise` takes out, for single strings."""
+_ODD_SPACE = r"\t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}"
 RULES = (
     (r"\r\n?|[\x{2028}\x{2029}\x0b\x0c\x{85}]", "\n"),
     (_INVISIBLE, ""),
-    (r"[ \t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]+", " "),
-    (r" ?\n ?", "\n"),
+    (rf" *[{_ODD_SPACE}][ {_ODD_SPACE}]*|  +", " "),
+    (r" \n ?|\n ", "\n"),
     (r"\n{3,}", "\n\n"),
 )
-"""Applied in order; the result is a fixed point (tested). Zero-width joiners stay: scripts need them."""
+"""Applied in order; the result is a fixed point (tested). Zero-width joiners stay: scripts need them.
+
+None matches where there is nothing to change: to put a space for each space would be half of the cost.
+"""
 
 
 def normalise(texts: Any) -> Any:
     """Return texts (an Arrow string array) in their normal form."""
     for pattern, replacement in RULES:
         texts = pc.replace_substring_regex(texts, pattern, replacement)
-    return pc.utf8_trim(pc.utf8_normalize(texts, "NFC"), " \n")
+    # Python first looks whether there is anything to compose, and is four times as fast as Arrow.
+    composed = [text and unicodedata.normalize("NFC", text) for text in texts.to_pylist()]
+    return pc.utf8_trim(pa.array(composed, texts.type), " \n")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import ahocorasick_rs
 import numpy as np
@@ -38,7 +38,15 @@ _YEARS = re.compile(r"(?:1[89]|20)\d\d\s?[-–—]\s?(?:1[89]|20)\d\d")
 _DIGIT_RUN = re.compile(r"[+(]?\d(?:[ ().\u2010-\u2015\u00a0/-]{0,3}\d){6,16}")
 AROUND = 8  # characters that the matcher sees before and after a run of digits
 
-Replace = Callable[[str], tuple[str, int]]
+Placeholder = Callable[[re.Match[str]], str | None]
+"""What to put for a match; None where it is left as it is."""
+
+
+class Replace(Protocol):
+    """Replaces what identifies people and counts it."""
+
+    def __call__(self, text: str, by_shape: bool = True, by_words: bool = True) -> tuple[str, int]:
+        """Return (text, placeholders in it); for what is known by its shape, or by the words before it, or both."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,10 @@ class Private:
             items = np.zeros(batch.num_rows, np.float32)
             likely = pc.match_substring_regex(batch.column("text"), _LIKELY).to_pylist()
             for row, text in enumerate(texts):
-                if likely[row] or mention.find_matches_as_indexes(text.lower()):
+                mentioned = bool(mention.find_matches_as_indexes(text.lower()))
+                if likely[row] or mentioned:
                     slot.mark(ordinals[row])
-                    texts[row], items[row] = replace[langs[row]](text)
+                    texts[row], items[row] = replace[langs[row]](text, likely[row], mentioned)
             if items.any():
                 batch = set_column(batch, "text", pa.array(texts, batch.column("text").type))
             return set_column(batch, "private_items", pa.array(items))
@@ -72,19 +81,21 @@ class Private:
 
 
 def replacer(privacy: Privacy) -> Replace:
-    """Return the function that replaces what identifies people in texts of one language and counts it."""
+    """Return the function that replaces what identifies people in texts of one language."""
     valid = [importlib.import_module(f"stdnum.{name}").is_valid for name in privacy.ids]
-    rules: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]] = [
-        (_EMAIL, lambda _: EMAIL),
-        (_IP, lambda found: IP if _is_address(found[0]) else None),
-        *_after_words(privacy),
+    rules: list[tuple[bool, re.Pattern[str], Placeholder]] = [
+        (False, _EMAIL, lambda _: EMAIL),
+        (False, _IP, lambda found: IP if _is_address(found[0]) else None),
+        *((True, pattern, placeholder) for pattern, placeholder in _after_words(privacy)),
     ]
     if valid:
-        rules.append((_NUMBER, lambda found: NUMBER if any(check(found[0]) for check in valid) else None))
+        rules.append((False, _NUMBER, lambda found: NUMBER if any(check(found[0]) for check in valid) else None))
 
-    def replace(text: str) -> tuple[str, int]:
+    def replace(text: str, by_shape: bool = True, by_words: bool = True) -> tuple[str, int]:
         count = 0
-        for pattern, placeholder in rules:
+        for after_words, pattern, placeholder in rules:
+            if not (by_words if after_words else by_shape):
+                continue
 
             def put(found: re.Match[str], placeholder: Any = placeholder) -> str:
                 nonlocal count
@@ -93,17 +104,17 @@ def replacer(privacy: Privacy) -> Replace:
                 return found[0] if new is None else new
 
             text = pattern.sub(put, text)
-        text, phones = _without_phones(text, privacy.regions)
+        text, phones = _without_phones(text, privacy.regions) if by_shape else (text, 0)
         return text, count + phones
 
     return replace
 
 
-def _after_words(privacy: Privacy) -> list[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]]:
+def _after_words(privacy: Privacy) -> list[tuple[re.Pattern[str], Placeholder]]:
     def one_of(words: tuple[str, ...]) -> str:
         return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
-    rules: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]] = []
+    rules: list[tuple[re.Pattern[str], Placeholder]] = []
     if privacy.record_words:
         number = r"[A-Z]{0,3}[-/ ]?\d[\d/-]{3,19}(?!\w)"
         before = rf"((?<!\w)(?:{one_of(privacy.record_words)})(?![^\W\d_])\s?(?:n\.?\s?[º°o]|№|#)?\s?[:：]?\s?)"
