@@ -38,6 +38,7 @@ LINE_CHARS = 2_000  # of a text that fastText sees
 F32 = npt.NDArray[np.float32]
 Scorer = Callable[[Any, Any], F32]
 """From texts (an Arrow array) and their terms and densities (None, or (D, 2)) to probabilities, (D,)."""
+Features = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 LEXICON = ("medical_terms", "medical_density")
 
 
@@ -95,7 +96,7 @@ def _linear(path: str) -> Scorer:
         raise PolicyError(f"{path}: no model that `mmedc fit model` made ({problem})") from None
 
     def score(texts: Any, found: Any) -> F32:
-        buckets, offsets, values = features(folded_batch(texts))
+        buckets, offsets, values = _features_of(folded_batch(texts))
         total = np.concatenate([[0.0], np.cumsum(weights[buckets], dtype=np.float64)])
         logits = (total[offsets[1:]] - total[offsets[:-1]]) * values + bias
         if len(mix) and found is not None:
@@ -113,7 +114,18 @@ def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any]) -> npt.NDArr
     return np.column_stack([np.log1p(terms), np.sqrt(density), np.clip(logits, -6, 6), np.ones(len(logits))])
 
 
-def features(batch: TextBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+_last: tuple[TextBatch, Features] | None = None
+
+
+def _features_of(batch: TextBatch) -> Features:
+    """Return the features of texts; the last ones are kept, for the next model asks for the same."""
+    global _last
+    if _last is None or _last[0] is not batch:
+        _last = batch, features(batch)
+    return _last[1]
+
+
+def features(batch: TextBatch) -> Features:
     """Return the features of texts: buckets (F,), which of them are whose (D+1,), and their value in each text (D,).
 
     The values of a text add up to `TOTAL`, however long it is.
