@@ -11,6 +11,7 @@ read without running anything. A fastText model of two labels (`.ftz`, `.bin`; J
 arXiv 1607.01759) serves as well: see docs/fitting.md for why the shipped one is linear.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -96,7 +97,7 @@ def _linear(path: str) -> Scorer:
         raise PolicyError(f"{path}: no model that `mmedc fit model` made ({problem})") from None
 
     def score(texts: Any, found: Any) -> F32:
-        buckets, offsets, values = _features_of(folded_batch(texts))
+        buckets, offsets, values = features(folded_batch(texts))
         total = np.concatenate([[0.0], np.cumsum(weights[buckets], dtype=np.float64)])
         logits = (total[offsets[1:]] - total[offsets[:-1]]) * values + bias
         if len(mix) and found is not None:
@@ -114,17 +115,7 @@ def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any]) -> npt.NDArr
     return np.column_stack([np.log1p(terms), np.sqrt(density), np.clip(logits, -6, 6), np.ones(len(logits))])
 
 
-_last: tuple[TextBatch, Features] | None = None
-
-
-def _features_of(batch: TextBatch) -> Features:
-    """Return the features of texts; the last ones are kept, for the next model asks for the same."""
-    global _last
-    if _last is None or _last[0] is not batch:
-        _last = batch, features(batch)
-    return _last[1]
-
-
+@functools.lru_cache(maxsize=1)  # the next model asks for the same
 def features(batch: TextBatch) -> Features:
     """Return the features of texts: buckets (F,), which of them are whose (D+1,), and their value in each text (D,).
 
