@@ -6,8 +6,9 @@ A FOLDER holds questions as mmedc reads them (*.jsonl, *.jsonl.gz). The model is
 weights unless one is named: `--size tiny` has the words of a small tokenizer learnt from the questions, `qwen`
 the 151,643 of Qwen. Every protocol that both have is run: letters, sets of letters where a benchmark has them,
 texts of options by sum, characters and bytes, solved examples before the question, the paper's prompt, a chat template,
-generation. Wall time is that of whole processes, start-up included, and of the scoring alone. The harness runs in
-an environment of its own, which is made at the first call (`.venv-lm-eval`).
+generation. Wall time is that of whole processes, start-up included, and of the scoring alone; on a machine that others
+use too the CPU seconds of one thread are what compares (OMP_NUM_THREADS=1). The harness runs in an environment of its
+own, which is made at the first call (`.venv-lm-eval`).
 """
 
 import argparse
@@ -57,15 +58,18 @@ plain = scoring.open_backend
 def opened(how):
     global begun
     found = plain(how)
-    begun = time.perf_counter()
+    begun = time.perf_counter(), time.process_time()
     return found
 
 scoring.open_backend = opened
 scoring.score(read_bench(sys.argv[1]))
-print("scoring", time.perf_counter() - begun)
+print("scoring", time.perf_counter() - begun[0], time.process_time() - begun[1])
 """
-"""Scores what a recipe says, and tells the seconds after the model was there."""
-HEAD = "protocol | items | equal | largest difference | mmedc, items/s | harness | ratio (each round) | with start-up"
+"""Scores what a recipe says, and tells the seconds, wall and CPU, after the model was there."""
+HEAD = (
+    "protocol | items | equal | largest difference | mmedc, items/s | harness | "
+    "ratio (each round) | … of CPU seconds | with start-up"
+)
 
 
 def make_model(folder: Path, texts: list[str], size: str) -> None:
@@ -106,29 +110,33 @@ def written(path: Path, items: list[Item]) -> Path:
     return path
 
 
-def clocked(command: list[str]) -> tuple[float, str]:
-    """Run a command and return (wall seconds, what it printed)."""
+Times = tuple[float, float, float]
+"""Wall seconds of a process; wall and CPU seconds of the scoring alone."""
+
+
+def clocked(command: list[str]) -> Times:
+    """Run a command that tells the seconds of its scoring."""
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
-    return time.perf_counter() - begun, done.stdout + done.stderr
+    wall, cpu = re.findall(r"scoring ([\d.]+) ([\d.]+)", done.stdout + done.stderr)[-1]
+    return time.perf_counter() - begun, float(wall), float(cpu)
 
 
-def ours(model: Path, items: list[Path], examples: list[Path], settings: dict, out: Path) -> tuple[float, float]:
-    """Score with mmedc; return wall seconds, and those of the scoring alone."""
+def ours(model: Path, items: list[Path], examples: list[Path], settings: dict, out: Path) -> Times:
+    """Score with mmedc."""
     given = {"model": str(model), "items": [str(path) for path in items], "out": str(out), "device": "cpu", **settings}
     given |= {"context": 4096}
     if given.get("shots"):
         given["examples"] = [str(path) for path in examples]
     recipe = out.with_suffix(".yaml")
     recipe.write_text(json.dumps(given))
-    wall, said = clocked([sys.executable, "-c", TIMED, str(recipe)])
-    return wall, float(re.findall(r"scoring ([\d.]+)", said)[-1])
+    return clocked([sys.executable, "-c", TIMED, str(recipe)])
 
 
-def theirs(python: str, model: Path, tasks: Path, settings: dict, out: Path, batch: int) -> tuple[float, float]:
-    """Score with the harness; return wall seconds, and those of the scoring alone."""
+def theirs(python: str, model: Path, tasks: Path, settings: dict, out: Path, batch: int) -> Times:
+    """Score with the harness."""
     arguments = f"pretrained={model},dtype=float32,max_length=4096"
     command = [
         python,
@@ -143,8 +151,7 @@ def theirs(python: str, model: Path, tasks: Path, settings: dict, out: Path, bat
     command += ["--log_samples", "--output_path", str(out)]
     if settings.get("chat"):
         command += ["--apply_chat_template"]
-    wall, said = clocked(command)
-    return wall, float(re.findall(r"scoring ([\d.]+)", said)[-1])
+    return clocked(command)
 
 
 def compared(mine: Path, other: Path, settings: dict) -> dict[str, tuple[int, int, float]]:
@@ -203,7 +210,7 @@ def main() -> None:
             f"{count} items of {len(files)} files, {os.cpu_count()} cores, {given.rounds} rounds, batch {given.batch}"
         )
         print(f"\n| {HEAD} |")
-        print("|---|--:|--:|--:|--:|--:|--:|--:|")
+        print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
         for name in given.only:
             settings, times = PROTOCOLS[name], []
             tasks = work / f"tasks-{re.sub(r'[^a-z0-9]+', '-', name)}"
@@ -225,10 +232,15 @@ def main() -> None:
                 items, same = sum(one[0] for one in equal.values()), sum(one[1] for one in equal.values())
                 gap = max(one[2] for one in equal.values())
                 ratios = sorted(b[1] / a[1] for a, b in times)
+                work = statistics.median(b[2] / a[2] for a, b in times)
                 walls = statistics.median(b[0] / a[0] for a, b in times)
                 rates = [count / statistics.median(pair[side][1] for pair in times) for side in (0, 1)]
                 spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-                speed = f"{rates[0]:.1f} | {rates[1]:.1f} | {spread} | {walls:.1f}" if normal == "sum" else "| | | "
+                speed = (
+                    f"{rates[0]:.1f} | {rates[1]:.1f} | {spread} | {work:.1f} | {walls:.1f}"
+                    if normal == "sum"
+                    else "| | | | "
+                )
                 print(
                     f"| {name}{'' if normal == 'sum' else ', by ' + normal} | {items} | {same} | {gap:.1e} | {speed} |",
                     flush=True,

@@ -1,23 +1,23 @@
-"""The harness's side of `harness.py`: its command line, with the seconds of its requests told."""
+"""The harness's side of `harness.py`: its command line, with the seconds, wall and CPU, of its requests told."""
 
 import time
 
 from lm_eval.__main__ import cli_evaluate
 from lm_eval.models.huggingface import HFLM
 
-spent = 0.0
+spent = [0.0, 0.0]
 
 
 def clocked(method):
     """Return a method of the harness's model that adds to `spent`."""
 
     def timed(self, *arguments, **named):
-        global spent
-        begun = time.perf_counter()
+        begun = time.perf_counter(), time.process_time()
         try:
             return method(self, *arguments, **named)
         finally:
-            spent += time.perf_counter() - begun
+            spent[0] += time.perf_counter() - begun[0]
+            spent[1] += time.process_time() - begun[1]
 
     return timed
 
@@ -27,4 +27,4 @@ for name in ("loglikelihood", "generate_until"):
 
 if __name__ == "__main__":
     cli_evaluate()
-    print(f"scoring {spent}")
+    print("scoring", *spent)
