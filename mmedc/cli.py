@@ -307,7 +307,9 @@ def bench(
 
         items, examples = selected(settings)
         names = export_tasks(items, examples, settings, harness)
-        typer.echo(f"{harness}: {len(names)} tasks; lm_eval --include_path {harness} --tasks mmedc")
+        chat = " --apply_chat_template" if settings.chat else ""
+        command = f"lm_eval --model_args pretrained={settings.model} --include_path {harness} --tasks mmedc{chat}"
+        typer.echo(f"{harness}: {len(names)} tasks; {command}")
         return
     with Counting(_console(stderr=True), quiet or as_json) as counting:
         found = score(settings, counting.tell)

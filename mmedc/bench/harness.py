@@ -36,7 +36,7 @@ def process(doc, results):
 def export(items: list[Item], examples: dict[str, list[Item]], how: Bench, folder: Path) -> list[str]:
     """Write the tasks of a benchmark, one a language, and their group to `folder`; return the tasks' names.
 
-    `lm_eval --include_path FOLDER --tasks mmedc` runs them. Solved examples are its own
+    `lm_eval --model_args pretrained=MODEL --include_path FOLDER --tasks mmedc` runs them. Solved examples are its own
     few-shot examples, in their order; `--apply_chat_template` is to be given to it where `chat` is set.
     """
     folder.mkdir(parents=True, exist_ok=True)
