@@ -51,6 +51,13 @@ def plain(scorer: Local, prompt: str, continuation: str) -> float:
     return sum(float(logs[at - 1, whole[at]]) for at in range(len(whole) - count, len(whole)))
 
 
+def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
+    scorer = Local(str(make(tmp_path, vocabulary=1_000)), device="cpu")
+    with pytest.raises(RecipeError, match="but the model has 512 embeddings; they are not of one checkpoint"):
+        for item in read_items((QUESTIONS,)):
+            scorer.encode(item.question)
+
+
 @pytest.mark.parametrize("shots", [0, 2])
 @pytest.mark.parametrize("protocol", ["letters", "options"])
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])

@@ -80,10 +80,20 @@ class Local:
         return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text, with what the tokenizer puts before it, unless the text has it already."""
+        """Return the tokens of a text, with what the tokenizer puts before it, unless the text has it already.
+
+        Raises: RecipeError for a token that the model has no embedding of.
+        """
         bos = getattr(self.tokenizer, "bos_token", None)
         twice = self._templated and bool(bos) and text.startswith(str(bos))
-        return self.tokenizer(text, add_special_tokens=not twice)["input_ids"]  # type: ignore[no-any-return]
+        tokens: list[int] = self.tokenizer(text, add_special_tokens=not twice)["input_ids"]
+        known = self.model.get_input_embeddings().num_embeddings
+        if max(tokens, default=0) >= known:
+            raise RecipeError(
+                f"bench.model: its tokenizer makes token {max(tokens):,}, but the model has {known:,} embeddings; "
+                "they are not of one checkpoint"
+            )
+        return tokens
 
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
         """Yield (number of a request, summed log-likelihood of each continuation, natural), each when it is done."""
