@@ -221,23 +221,19 @@ def main() -> None:
             export(*selected(manner), manner, tasks)
             for number in range(given.rounds):
                 mine, other = tasks / f"mine{number}", tasks / f"other{number}"
-                times.append(
-                    (
-                        ours(model, files, solved, settings, mine),
-                        theirs(python, model, tasks, settings, other, given.batch),
-                    )
-                )
+                of_mine = ours(model, files, solved, settings, mine)
+                times.append((of_mine, theirs(python, model, tasks, settings, other, given.batch)))
             for normal in NORMALS if settings.get("protocol") == "options" else ("sum",):
                 equal = compared(mine, other, {**settings, "normal": normal})
                 items, same = sum(one[0] for one in equal.values()), sum(one[1] for one in equal.values())
                 gap = max(one[2] for one in equal.values())
                 ratios = sorted(b[1] / a[1] for a, b in times)
-                work = statistics.median(b[2] / a[2] for a, b in times)
+                processor = statistics.median(b[2] / a[2] for a, b in times)
                 walls = statistics.median(b[0] / a[0] for a, b in times)
                 rates = [count / statistics.median(pair[side][1] for pair in times) for side in (0, 1)]
                 spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
                 speed = (
-                    f"{rates[0]:.1f} | {rates[1]:.1f} | {spread} | {work:.1f} | {walls:.1f}"
+                    f"{rates[0]:.1f} | {rates[1]:.1f} | {spread} | {processor:.1f} | {walls:.1f}"
                     if normal == "sum"
                     else "| | | | "
                 )
