@@ -32,6 +32,12 @@ _FORMS = (
 )
 
 
+def first_line(problem: BaseException) -> str:
+    """Return the first line of what an error says, without secrets."""
+    lines = str(problem).strip().splitlines()
+    return redact(lines[0]) if lines else "no message"
+
+
 def redact(text: str) -> str:
     """Return `text` with every secret that is known or recognised replaced by `…secret…`."""
     for value in sorted(_known(), key=len, reverse=True):

@@ -25,7 +25,7 @@ from typing import IO, Any, TypeVar
 import pyarrow.fs as pafs
 
 from mmedc.errors import MmedcError, RequestError, StorageError
-from mmedc.redact import redact
+from mmedc.redact import first_line
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ class Store:
 
 
 def _what_failed(where: str, problem: BaseException, tries: int) -> str:
-    said = redact(str(problem).strip().splitlines()[0])[:300]
+    said = first_line(problem)[:300]
     for sign, meaning in (
         ("os error 28", "the disk is full; make room"),
         ("No space left", "the disk is full; make room"),
@@ -293,8 +293,9 @@ def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
     except Exception as problem:  # the hub's client has errors of several families
         if not pattern.startswith("hf://") or isinstance(problem, MmedcError):
             raise
-        said = str(problem).splitlines()[0]
-        raise StorageError(f"{pattern}: the hub can't be asked ({said}); run the command again") from None
+        raise StorageError(
+            f"{pattern}: the hub can't be asked ({first_line(problem)}); run the command again"
+        ) from None
 
 
 def _listed(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:

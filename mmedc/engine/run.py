@@ -13,7 +13,7 @@ from mmedc.engine.commit import commit, entries
 from mmedc.engine.supervisor import Said, produce_here, supervisor
 from mmedc.engine.unit import Entry, Pass, Result, Streamed, Unit
 from mmedc.errors import MmedcError, RequestError, UnitsFailed, WorkError
-from mmedc.redact import redact
+from mmedc.redact import first_line
 from mmedc.storage import Store
 
 WORK = ".work"
@@ -162,6 +162,5 @@ def run_pass(one: Pass, runner: Runner, store: Store, watcher: Watcher) -> list[
 
 def describe(problem: BaseException) -> str:
     """Return one line that says what went wrong, without secrets."""
-    text = str(problem).strip().splitlines()
-    said = redact(text[0]) if text else "no message"
+    said = first_line(problem)
     return said if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {said}"

@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from mmedc.engine.run import Attempts, Progress, run_unit
 from mmedc.engine.unit import Entry, Pass, Unit
 from mmedc.errors import ClusterLost, RequestError
-from mmedc.redact import redact
+from mmedc.redact import first_line
 from mmedc.storage import Store
 
 REPORT_S = 0.5
@@ -76,10 +76,9 @@ class OnRay:
             try:
                 ray.init(address=self.address, **options)
             except (ConnectionError, RuntimeError, ValueError, gone.RayError) as problem:
-                said = redact(str(problem).strip().splitlines()[0])
                 raise RequestError(
-                    f"--address {self.address}: can't join ({said}). Is Ray up there, is this one of its nodes, and "
-                    "does RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH hold its token?"
+                    f"--address {self.address}: can't join ({first_line(problem)}). Is Ray up there, is this one of "
+                    "its nodes, and does RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH hold its token?"
                 ) from None
         else:
             # "local" never joins a cluster that happens to run on this machine. Only paths and
