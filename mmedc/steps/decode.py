@@ -62,7 +62,7 @@ def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
             decoded[index] = pa.array([page], pa.large_binary())
             rejected[index] = problem if text is None else None
     # Most pages are UTF-8 as they lie: their bytes are taken over, and no text is made of them yet.
-    pages = (pa.concat_arrays(decoded) if changed else payloads).cast(pa.large_string())
+    pages = (pa.concat_arrays(decoded) if changed else payloads).view(pa.large_string())
     is_text = pc.equal(batch.column("content_type"), "text/plain").fill_null(False)
     if pc.any(is_text).as_py():
         given = batch.column("text")

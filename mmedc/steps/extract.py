@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
-from mmedc.document import set_column
+from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
@@ -57,16 +57,16 @@ class Extract:
         _silence()
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
+            ordinals = batch.column("ordinal").to_pylist()
             texts, titles, dates = (batch.column(name).to_pylist() for name in ("text", "title", "date"))
             dropped: list[str | None] = [None] * len(ordinals)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                for index, ordinal in enumerate(ordinals):
-                    if not pages[index].is_valid:
+                for index, (ordinal, seen) in enumerate(zip(ordinals, views(batch.column("html")), strict=True)):
+                    if seen is None:
                         continue
                     slot.mark(ordinal)
-                    page = read_page(pages[index].as_py(), self.engine, (dates[index] or NO_LATER)[:10])
+                    page = read_page(str(seen, "utf-8"), self.engine, (dates[index] or NO_LATER)[:10])
                     texts[index] = page.text
                     titles[index] = titles[index] or page.title
                     dates[index] = page.date or dates[index]

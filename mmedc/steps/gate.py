@@ -253,7 +253,7 @@ class _Terms:
     """The lexicons of a policy as words: which words make a term, and how many terms are enough."""
 
     def __init__(self, policy: Policy) -> None:
-        self.floors = [floor_of(language.limits) for language in policy.languages.values()]
+        self.floors = [floor_of(language.limits, "medical_terms") for language in policy.languages.values()]
         self.keys: dict[_Word, list[tuple[int, int, tuple[_Word, ...]]]] = defaultdict(list)
         """By the longest word of a term, which is the rarest: (language, term, its other words)."""
         for number, language in enumerate(policy.languages.values()):
@@ -298,10 +298,10 @@ def forms_of(language: LanguagePolicy, rule: str) -> list[tuple[int, str, bool]]
     return [(number, form, True) for number, form in forms]
 
 
-def floor_of(limits: dict[str, Any]) -> int:
-    """Return the fewest distinct terms that gather keeps a document for."""
-    limit = limits.get("medical_terms")
-    return int(limit.floor or 0) if limit else 0
+def floor_of(limits: dict[str, Any], measure: str) -> float:
+    """Return the least of a measure that gather keeps a document for; 0 where nothing limits it."""
+    limit = limits.get(measure)
+    return float(limit.floor or 0) if limit else 0.0
 
 
 def _plain(source: bytes) -> bytes:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mmedc.document import set_column
+from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.policy import Policy
+from mmedc.steps.gate import floor_of
 from mmedc.steps.language import identifier
 from mmedc.steps.medical import matcher
 
@@ -41,13 +41,12 @@ class Glance:
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             from resiliparse.extract.html2text import extract_plain_text
 
-            large = pc.greater_equal(pc.binary_length(batch.column("html")), LARGE_BYTES).to_pylist()
-            ordinals, pages = batch.column("ordinal").to_pylist(), batch.column("html")
+            ordinals = batch.column("ordinal").to_pylist()
             mains: dict[int, str] = {}
-            for index, ordinal in enumerate(ordinals):
-                if large[index]:
+            for index, (ordinal, page) in enumerate(zip(ordinals, views(batch.column("html")), strict=True)):
+                if page is not None and len(page) >= LARGE_BYTES:
                     slot.mark(ordinal)
-                    main = extract_plain_text(pages[index].as_py(), main_content=True, alt_texts=False, comments=False)
+                    main = extract_plain_text(str(page, "utf-8"), main_content=True, alt_texts=False, comments=False)
                     if len(main) >= MAIN_CHARS:
                         mains[index] = main
             dropped: list[str | None] = [None] * len(ordinals)
@@ -62,12 +61,9 @@ class Glance:
             if lang not in self.policy.languages:
                 return "other_language" if score >= SURE else None
             terms, density = matchers[lang](main)
-            if terms < floor("medical_terms", lang):
+            limits = self.policy.languages[lang].limits
+            if terms < LOOSE * floor_of(limits, "medical_terms"):
                 return "few_terms"
-            return "low_density" if density < floor("medical_density", lang) else None
-
-        def floor(name: str, lang: str) -> float:
-            limit = self.policy.languages[lang].limits.get(name)
-            return LOOSE * (limit.floor or 0.0) if limit else 0.0
+            return "low_density" if density < LOOSE * floor_of(limits, "medical_density") else None
 
         return transform
