@@ -9,6 +9,7 @@ MEASURES: dict[str, str] = {
     "lang_score": "probability that the language model gives the language, 0 to 1",
     "medical_terms": "distinct lexicon terms of the document's language in the text",
     "medical_density": "share of the text's characters that lie inside lexicon terms, 0 to 1",
+    "medical_spread": "share of the text's tenths in which a lexicon term lies, 0 to 1",
     "medical_model": "probability that the learned model gives to medical, 0 to 1; null in languages it doesn't know",
     "quality": "probability that the quality model gives to good, 0 to 1; null without such a model",
     "perplexity": "perplexity per piece by the language's KenLM model, from 1 up; null without such a model",
@@ -25,7 +26,7 @@ MEASURES: dict[str, str] = {
 }
 """Every measure, with its unit. A column of float32; null where it could not be computed."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SECTION = pa.struct([("offset", pa.int32()), ("title", pa.string())])
 
 DOCUMENT = pa.schema(

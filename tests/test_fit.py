@@ -32,6 +32,7 @@ from mmedc.policy import Policy, read_language, read_policy
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped
 from mmedc.steps.classify import Classifier, by_length
+from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import Score, scorer
 from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
@@ -136,6 +137,7 @@ def test_a_score_is_null_in_languages_the_model_does_not_know(tmp_path: Path) ->
             "text": pa.array(["asthma", "哮喘"], pa.large_string()),
             "medical_terms": pa.array([1, 1], pa.float32()),
             "medical_density": pa.array([1, 1], pa.float32()),
+            "medical_spread": pa.array([1, 1], pa.float32()),
             "dropped_by": pa.nulls(2, pa.string()),
         }
     )
@@ -153,7 +155,7 @@ def test_a_model_needs_two_origins_and_both_labels(tmp_path: Path) -> None:
 def test_thresholds_are_where_the_labels_say() -> None:
     rows = [("en", "", index >= 60) for index in range(100)]
     terms = [float(index // 10) for index in range(100)]
-    exact = table(rows, medical_terms=terms, medical_density=[0.1] * 100)
+    exact = table(rows, medical_terms=terms, medical_density=[0.1] * 100, medical_spread=[1.0] * 100)
     chosen, curve = fit(exact)
     assert {name: one.terms for name, one in chosen.items()} == {"precise": 6, "balanced": 6, "recall": 6}
     assert all(one.quality.f1 == 1 for one in chosen.values()) and curve[0].quality.recall == 1
@@ -363,7 +365,7 @@ def test_the_shipped_model_tells_the_project_s_own_pages_apart(policy: Policy) -
     """A floor of quality: these pages were never trained on; those that only play in a hospital are among them."""
     rows = [(lang, page["text"], page["label"] == "medical") for lang in LANGUAGES for page in read_pages(lang)]
     pages = with_terms(table(rows), policy)
-    found = np.column_stack([pages["medical_terms"].to_numpy(), pages["medical_density"].to_numpy()])
+    found = np.column_stack([pages[name].to_numpy() for name in LEXICON_MEASURES])
     chances = scorer(read_model("medical").path)(pages["text"].combine_chunks(), found)
     for name, least in (("balanced", 0.6), ("precise", 0.8)):
         assert read_policy(name, ("en",)).languages["en"].limits["medical_model"].min == least

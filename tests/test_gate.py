@@ -74,7 +74,7 @@ def test_the_gate_bounds_the_terms_of_the_text(name: str, lang: str, seed: int) 
     from resiliparse.extract.html2text import extract_plain_text
 
     text = normalise(pa.array([extract_plain_text(page)], pa.large_string()))[0].as_py()
-    terms, _ = matcher(policy.languages[lang], policy.rule)(text)
+    terms, _, _ = matcher(policy.languages[lang], policy.rule)(text)
     floor = policy.languages[lang].limits["medical_terms"].floor or 0
     assert BOUNDS[name](page.encode()) or terms < floor
 

@@ -47,7 +47,8 @@ def test_mmedc_rule_is_the_described_one(keywords: list[str], parts: list[str], 
     text = (" " if spaced else "").join(parts)
     found = mmedc_matcher(keywords, spaced)(text)
     expected = described(text, keywords, spaced)
-    assert found[0] == expected[0] and found[1] == pytest.approx(expected[1])
+    assert found.terms == expected[0] and found.density == pytest.approx(expected[1])
+    assert (found.spread > 0) <= (found.terms > 0)
 
 
 def labelled(data: Path) -> list[tuple[str, str]]:
@@ -82,8 +83,8 @@ def test_policy_mmedc_agrees_on_every_labelled_document(data: Path, lexicon: str
     table = pa.table(
         {
             "lang": [lang for lang, _ in rows],
-            "medical_terms": pa.array([float(unique) for unique, _ in found], pa.float32()),
-            "medical_density": pa.array([density for _, density in found], pa.float32()),
+            "medical_terms": pa.array([float(one.terms) for one in found], pa.float32()),
+            "medical_density": pa.array([one.density for one in found], pa.float32()),
         }
     )
     kept = reasons(table, policy).is_null().to_pylist()
@@ -136,8 +137,31 @@ def test_unspaced_scripts_are_matched_inside_text() -> None:
 
 def test_forms_count_once_and_characters_once() -> None:
     find = boundary_matcher([("fever", "fevers"), ("cough",)])
-    assert find("fever fevers cough") == (2, pytest.approx(16 / 18))
-    assert find("") == (0, 0.0)
+    assert find("fever fevers cough")[:2] == (2, pytest.approx(16 / 18))
+    assert find("") == find("none") == (0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("rule", ["boundary", "mmedc"])
+def test_spread_tells_an_episode_from_a_subject(rule: str) -> None:
+    find = boundary_matcher([("fever",), ("cough",)]) if rule == "boundary" else mmedc_matcher(["fever", "cough"], True)
+    filler = "a b c d "
+    episode = filler * 10 + "fever cough fever cough " + filler * 20
+    subject = (filler * 3 + "fever ") * 5 + (filler * 3 + "cough ") * 5
+    assert find(episode).spread < 0.3 and find(subject).spread == 1
+    assert find("fever").spread == 0.1  # its middle lies in one tenth
+
+
+@given(st.text("fever cough ", max_size=60))
+def test_spread_is_the_share_of_tenths_that_hold_the_middle_of_a_term(text: str) -> None:
+    terms = [("fever",), ("cough",)]
+    spans, length = term_finder(terms)(text)
+    tenths = {
+        tenth
+        for _, start, end in spans
+        for tenth in range(10)
+        if tenth <= 10 * (start + end - 1) / 2 / length < tenth + 1
+    }
+    assert boundary_matcher(terms)(text).spread == pytest.approx(len(tenths) / 10)
 
 
 @given(st.lists(st.sampled_from(["ab", "abc", "b c", "c"]), max_size=3, unique=True), st.text("abc ", max_size=20))

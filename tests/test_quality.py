@@ -96,6 +96,7 @@ def test_languages_it_was_not_made_of_have_no_score() -> None:
             "lang": ["en", "de"],
             "medical_terms": pa.array([5, 3], pa.float32()),
             "medical_density": pa.array([0.1, 0.2], pa.float32()),
+            "medical_spread": pa.array([0.5, 0.4], pa.float32()),
             "dropped_by": pa.nulls(2, pa.string()),
         }
     )

@@ -22,7 +22,8 @@ from mmedc.fit.model import folds
 from mmedc.limits import reasons
 from mmedc.models import read_model
 from mmedc.policy import read_language, read_policy
-from mmedc.steps.score import LEXICON, scorer
+from mmedc.steps.medical import LEXICON_MEASURES
+from mmedc.steps.score import scorer
 from mmedc.words import TextBatch, fold
 
 LEAST = 3  # medical seeds that must hold a term
@@ -57,11 +58,11 @@ def fit_language(
     _write(place / "lexicon.txt", "Proposed from seed texts; to be pruned and sorted.", ["[diseases]", *terms])
     limits = read_policy(policy, (code,), str(folder))
     others = with_terms(others, limits)
-    counted = np.column_stack([array(others, measure) for measure in LEXICON])
+    counted = np.column_stack([array(others, measure) for measure in LEXICON_MEASURES])
     score = scorer(read_model("medical", overlay=str(folder)).path)
     chances = score(others["text"].combine_chunks(), counted)
     others = others.append_column("medical_model", pa.array(chances))
-    why = reasons(others, limits, (*LEXICON, "medical_model"))
+    why = reasons(others, limits, (*LEXICON_MEASURES, "medical_model"))
     return quality(why.is_null().to_numpy(zero_copy_only=False), others["label"].to_numpy(zero_copy_only=False))
 
 

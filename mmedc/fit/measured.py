@@ -7,9 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmedc.policy import Policy
-from mmedc.steps.medical import matcher
+from mmedc.steps.medical import LEXICON_MEASURES, matcher
 
-MEASURES = ("medical_terms", "medical_density", "medical_model")
 HEAVIEST = 10.0
 
 
@@ -50,13 +49,16 @@ def weights_of(table: pa.Table) -> npt.NDArray[np.float64]:
 
 
 def with_terms(table: pa.Table, policy: Policy) -> pa.Table:
-    """Return `table` (text, lang, …) with `medical_terms` and `medical_density` by the policy's rule."""
+    """Return `table` (text, lang, …) with the `LEXICON_MEASURES` by the policy's rule."""
     matchers = {code: matcher(language, policy.rule) for code, language in policy.languages.items()}
     found = [
         matchers[lang](text) for lang, text in zip(table["lang"].to_pylist(), table["text"].to_pylist(), strict=True)
     ]
-    terms, density = np.array(found, np.float32).reshape(-1, 2).T
-    return table.append_column("medical_terms", pa.array(terms)).append_column("medical_density", pa.array(density))
+    for name, values in zip(
+        LEXICON_MEASURES, np.array(found, np.float32).reshape(-1, len(LEXICON_MEASURES)).T, strict=True
+    ):
+        table = table.append_column(name, pa.array(values))
+    return table
 
 
 def array(table: pa.Table, name: str) -> npt.NDArray[np.float64]:

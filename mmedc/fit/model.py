@@ -17,6 +17,7 @@ from mmedc.errors import RequestError
 from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.measured import array, quality, weights_of, with_terms
 from mmedc.policy import Policy, read_policy
+from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import BITS, features, mixed, scorer
 from mmedc.words import TextBatch, fold
 
@@ -244,7 +245,7 @@ def held_out(
 
 
 def fit_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the weights, (4,), of lexicon and words (held-out probabilities, (D,)); see `mmedc.steps.score.mixed`."""
+    """Return the weights, (5,), of lexicon and words (held-out probabilities, (D,)); see `mmedc.steps.score.mixed`."""
     from scipy.optimize import minimize
 
     columns, weight = _columns(table, words), weights_of(table)
@@ -270,5 +271,5 @@ def held_out_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray
 
 def _columns(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     chances = np.clip(words.astype(np.float64), 1e-4, 1 - 1e-4)
-    found = np.column_stack([array(table, "medical_terms"), array(table, "medical_density")])
+    found = np.column_stack([array(table, name) for name in LEXICON_MEASURES])
     return mixed(np.log(chances / (1 - chances)), found)

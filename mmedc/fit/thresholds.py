@@ -71,7 +71,7 @@ def fit_thresholds(
     table = table.filter(pc.is_valid(table["label"]))
     langs = table["lang"].to_pylist()
     policy = read_policy(base, tuple(sorted(set(langs))), overlay)
-    if "medical_terms" not in table.column_names:
+    if "medical_spread" not in table.column_names:
         table = with_terms(table, policy)
     chosen, curves = {}, {}
     for code in sorted(set(langs)) if each else [ALL]:

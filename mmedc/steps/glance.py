@@ -60,7 +60,7 @@ class Glance:
             """Return why a page of this main text can't be kept, or None where it may be."""
             if lang not in self.policy.languages:
                 return "other_language" if score >= SURE else None
-            terms, density = matchers[lang](main)
+            terms, density, _ = matchers[lang](main)
             limits = self.policy.languages[lang].limits
             if terms < LOOSE * floor_of(limits, "medical_terms"):
                 return "few_terms"

@@ -9,10 +9,11 @@ must end where a word ends, the longest of overlapping terms wins, the forms of 
 acronyms in capitals are matched as written, and a character is counted once.
 """
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import ahocorasick_rs
 import numpy as np
@@ -24,17 +25,31 @@ from mmedc.limits import drop_below_floor
 from mmedc.policy import LanguagePolicy, Policy, is_acronym
 from mmedc.words import in_word, is_unspaced
 
-Found = tuple[int, float]
-"""Distinct terms, and the share of the text's characters that lie in terms."""
+TENTHS = 10
+LEXICON_MEASURES = ("medical_terms", "medical_density", "medical_spread")
+
+
+class Found(NamedTuple):
+    """What a lexicon finds in a text."""
+
+    terms: int
+    """Distinct terms."""
+    density: float
+    """Share of the text's characters that lie in terms, 0 to 1."""
+    spread: float
+    """Share of the text's tenths in which a term lies, 0 to 1: an illness told in passing fills few of them."""
+
+
+NOTHING = Found(0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Medical:
-    """Sets `medical_terms` and `medical_density`. Dropped: by the policy's floors on them."""
+    """Sets the `LEXICON_MEASURES`. Dropped: by the policy's floors on them."""
 
     policy: Policy
     name: ClassVar[str] = "medical"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -44,10 +59,10 @@ class Medical:
             langs = batch.column("lang").to_pylist()
             texts = batch.column("text").to_pylist()
             found = [matchers[lang](text) for lang, text in zip(langs, texts, strict=True)]
-            terms, density = np.array(found, np.float32).reshape(-1, 2).T
-            batch = set_column(batch, "medical_terms", pa.array(terms))
-            batch = set_column(batch, "medical_density", pa.array(density))
-            return drop_below_floor(batch, self.policy, ("medical_terms", "medical_density"))
+            columns = np.array(found, np.float32).reshape(-1, len(LEXICON_MEASURES)).T
+            for measure, values in zip(LEXICON_MEASURES, columns, strict=True):
+                batch = set_column(batch, measure, pa.array(values))
+            return drop_below_floor(batch, self.policy, LEXICON_MEASURES)
 
         return transform
 
@@ -61,14 +76,14 @@ def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], Found]:
 
 
 def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
-    """Return MMedC's rule for `keywords`; see the module. 0 and 0.0 for an empty text."""
+    """Return MMedC's rule for `keywords`; see the module. Nothing for an empty text. Spread is none of MMedC's."""
     if not spaced:
         # The released filter lowers its keywords and, in these two languages, not the text.
         unspaced = _counted(sorted({keyword.lower() for keyword in keywords}))
 
         def find_unspaced(text: str) -> Found:
-            hits, chars = unspaced(text)
-            return hits, chars / len(text) if text else 0.0
+            terms, chars, spans = unspaced(text)
+            return Found(terms, chars / len(text), spread(spans, len(text))) if terms else NOTHING
 
         return find_unspaced
     lowered = sorted({keyword.lower() for keyword in keywords})
@@ -76,14 +91,15 @@ def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
     short = {word for word in lowered if not inside_words(word)}
 
     def find(text: str) -> Found:
-        if not text:
-            return 0, 0.0
         low = text.lower()
-        hits, chars = long(low)
-        tokens = [token for token in low.split() if token in short]
-        hits += len(set(tokens))
-        chars += sum(map(len, tokens))
-        return hits, chars / len(text)
+        terms, chars, spans = long(low)
+        tokens = [token for token in re.finditer(r"\S+", low) if token[0] in short]
+        terms += len({token[0] for token in tokens})
+        if not terms:
+            return NOTHING
+        spans += [token.span() for token in tokens]
+        chars += sum(len(token[0]) for token in tokens)
+        return Found(terms, chars / len(text), spread(spans, len(low)))
 
     return find
 
@@ -93,30 +109,39 @@ def inside_words(keyword: str) -> bool:
     return len(keyword) > 10 or (len(keyword) > 5 and len(keyword.split()) > 1)
 
 
-def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int]]:
-    """Return a function: (keywords that occur, characters of their occurrences, as str.count finds them)."""
+def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int, list[tuple[int, int]]]]:
+    """Return a function: (keywords that occur, characters of them as str.count finds them, where each lies)."""
     if not keywords:
-        return lambda text: (0, 0)
+        return lambda text: (0, 0, [])
     automaton = ahocorasick_rs.AhoCorasick(keywords, implementation=ahocorasick_rs.Implementation.DFA)
 
-    def count(text: str) -> tuple[int, int]:
-        present = {index for index, _, _ in automaton.find_matches_as_indexes(text, overlapping=True)}
-        return len(present), sum(text.count(keywords[index]) * len(keywords[index]) for index in present)
+    def count(text: str) -> tuple[int, int, list[tuple[int, int]]]:
+        matches = automaton.find_matches_as_indexes(text, overlapping=True)
+        present = {index for index, _, _ in matches}
+        chars = sum(text.count(keywords[index]) * len(keywords[index]) for index in present)
+        return len(present), chars, [(start, end) for _, start, end in matches]
 
     return count
 
 
 def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], Found]:
-    """Return our rule for `terms`, each a tuple of its forms; see the module. 0 and 0.0 for an empty text."""
-    spans = term_finder(terms)
+    """Return our rule for `terms`, each a tuple of its forms; see the module. Nothing for an empty text."""
+    finder = term_finder(terms)
 
     def find(text: str) -> Found:
-        chosen, length = spans(text)
-        if not length:
-            return 0, 0.0
-        return len({term for term, _, _ in chosen}), sum(end - start for _, start, end in chosen) / length
+        chosen, length = finder(text)
+        if not chosen:
+            return NOTHING
+        spans = [(start, end) for _, start, end in chosen]
+        density = sum(end - start for start, end in spans) / length
+        return Found(len({term for term, _, _ in chosen}), density, spread(spans, length))
 
     return find
+
+
+def spread(spans: Iterable[tuple[int, int]], length: int) -> float:
+    """Return the share of the tenths of a text in which the middle of a span (start, end) lies."""
+    return len({(start + end - 1) * TENTHS // (2 * length) for start, end in spans}) / TENTHS
 
 
 def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tuple[int, int, int]], int]]:

@@ -1,8 +1,8 @@
 """Scores that a model learned: a linear classifier over hashed words, one model for all languages.
 
 `medical_model` is the judgement that the kept decision rests on: what the words say and what the lexicon found
-(terms and density, set before), weighed against each other by a second, tiny regression (stacking: Wolpert 1992)
-whose weights all languages share, so that a language without labelled texts is judged by its lexicon.
+(terms, density and spread, set before), weighed against each other by a second, tiny regression (stacking: Wolpert
+1992) whose weights all languages share, so that a language without labelled texts is judged by its lexicon.
 
 Features are the words, the beginnings of words (so that endings don't matter) and the pairs of words
 among the first of a text, as `mmedc.words` cuts them for the rules and signatures too
@@ -27,6 +27,7 @@ from mmedc.errors import PolicyError
 from mmedc.limits import drop_below_floor
 from mmedc.models import Model
 from mmedc.policy import Policy
+from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.words import TextBatch, folded_batch
 
 BITS = 18
@@ -38,9 +39,8 @@ LINE_CHARS = 2_000  # of a text that fastText sees
 
 F32 = npt.NDArray[np.float32]
 Scorer = Callable[[Any, Any], F32]
-"""From texts (an Arrow array) and their terms and densities (None, or (D, 2)) to probabilities, (D,)."""
+"""From texts (an Arrow array) and their `LEXICON_MEASURES` (None, or (D, 3)) to probabilities, (D,)."""
 Features = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
-LEXICON = ("medical_terms", "medical_density")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Score:
         known = pa.array(self.model.languages or tuple(self.policy.languages), pa.string())
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            found = np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in LEXICON], axis=1)
+            found = np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in LEXICON_MEASURES], axis=1)
             values = pa.array(score(batch.column("text"), found))
             values = pc.if_else(pc.is_in(batch.column("lang"), known), values, pa.scalar(None, pa.float32()))
             return drop_below_floor(set_column(batch, self.measure, values), self.policy, (self.measure,))
@@ -90,9 +90,11 @@ def _linear(path: str) -> Scorer:
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = file["weights"].astype(np.float32) * file["scale"]  # (2**BITS,)
-            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (4,), or (0,) where words decide alone
+            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (5,), or (0,) where words decide alone
         if weights.shape != (1 << BITS,):
             raise ValueError(f"{len(weights)} weights instead of {1 << BITS}")
+        if len(mix) not in (0, 2 + len(LEXICON_MEASURES)):
+            raise ValueError(f"it weighs {len(mix)} things, this version {2 + len(LEXICON_MEASURES)}")
     except (OSError, ValueError, KeyError) as problem:
         raise PolicyError(f"{path}: no model that `mmedc fit model` made ({problem})") from None
 
@@ -110,9 +112,9 @@ def _linear(path: str) -> Scorer:
 
 
 def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return what is weighed, (D, 4): logarithm of terms, root of density, what the words say, and one."""
-    terms, density = found.T.astype(np.float64)
-    return np.column_stack([np.log1p(terms), np.sqrt(density), np.clip(logits, -6, 6), np.ones(len(logits))])
+    """Return what is weighed, (D, 5): logarithm of terms, root of density, spread, what the words say, and one."""
+    terms, density, spread = found.T.astype(np.float64)
+    return np.column_stack([np.log1p(terms), np.sqrt(density), spread, np.clip(logits, -6, 6), np.ones(len(logits))])
 
 
 @functools.lru_cache(maxsize=1)  # the next model asks for the same
