@@ -50,6 +50,8 @@ def _table(beyond_ascii: bool) -> bytes:
 
 ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 
+ASCII = bytes(range(128))
+SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # of ASCII
 ENTITY = re.compile(rb"(&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
 ODD = {  # by the first byte, which is looked for first
     b"\xc2": re.compile(rb"\xc2[\x80-\x9f\xad]"),  # C1 controls, soft hyphen
@@ -164,7 +166,7 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
 
 
 def _automaton(patterns: list[bytes]) -> Any:
-    return ahocorasick_rs.BytesAhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.DFA)
+    return ahocorasick_rs.BytesAhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.ContiguousNFA)
 
 
 def _signs(patterns: Iterable[bytes]) -> list[bytes]:
@@ -172,7 +174,7 @@ def _signs(patterns: Iterable[bytes]) -> list[bytes]:
 
     Bytes beyond ASCII where all patterns have some, the fewest that greed finds.
     """
-    left = [frozenset(byte for byte in pattern if byte > 127) for pattern in patterns]
+    left = list({frozenset(pattern.translate(None, ASCII)) for pattern in patterns})
     signs = []
     while left:
         common = Counter(byte for pattern in left for byte in pattern).most_common(1)
@@ -282,8 +284,8 @@ def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
     words = re.split(r"[\s']+" if bounded else r"[\W_]+", folded(form))
     heavy = [word for word in words if word not in light and (len(word) > 1 or not word.isascii())]
     # As the folded bytes of a source show them: `c-section` as `c section`.
-    shown = ("".join(char if char.isalnum() or ord(char) > 127 else " " for char in word) for word in heavy or words)
-    return frozenset(_Word(word.strip(), bounded) for word in shown if word.strip())
+    shown = (SIGN.sub(" ", word).strip() for word in heavy or words)
+    return frozenset(_Word(word, bounded) for word in shown if word)
 
 
 def forms_of(language: LanguagePolicy, rule: str) -> list[tuple[int, str, bool]]:

@@ -113,7 +113,7 @@ def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int, list[tuple[
     """Return a function: (keywords that occur, characters of them as str.count finds them, where each lies)."""
     if not keywords:
         return lambda text: (0, 0, [])
-    automaton = ahocorasick_rs.AhoCorasick(keywords, implementation=ahocorasick_rs.Implementation.DFA)
+    automaton = ahocorasick_rs.AhoCorasick(keywords, implementation=ahocorasick_rs.Implementation.ContiguousNFA)
 
     def count(text: str) -> tuple[int, int, list[tuple[int, int]]]:
         matches = automaton.find_matches_as_indexes(text, overlapping=True)
@@ -158,7 +158,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
     for cased, forms_of in owner.items():
         if forms_of:
             patterns = list(forms_of)
-            built = ahocorasick_rs.AhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.DFA)
+            built = ahocorasick_rs.AhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.ContiguousNFA)
             automata.append((cased, built, [forms_of[pattern] for pattern in patterns]))
 
     def find(text: str) -> tuple[list[tuple[int, int, int]], int]:
