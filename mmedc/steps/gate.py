@@ -50,7 +50,7 @@ def _table(beyond_ascii: bool) -> bytes:
 
 ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 
-ASCII = bytes(range(128))
+NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
 SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # of ASCII
 ENTITY = re.compile(rb"(&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
 ODD = {  # by the first byte, which is looked for first
@@ -130,7 +130,8 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     """Return a function that tells whether a source (UTF-8) may hold enough terms of some language."""
     terms = _Terms(policy)
     in_ascii = [word for word in terms.keys if word.plain]
-    ascii_words = _automaton([b" %b " % word.text.encode() for word in in_ascii])
+    # The fastest kind for the few thousand patterns of ASCII; of the many others it would take a hundred megabytes.
+    ascii_words = _automaton([b" %b " % word.text.encode() for word in in_ascii], ahocorasick_rs.Implementation.DFA)
     written: dict[bytes, list[_Word]] = defaultdict(list)
     for word in terms.keys:
         if not word.plain:
@@ -165,16 +166,17 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     return enough
 
 
-def _automaton(patterns: list[bytes]) -> Any:
-    return ahocorasick_rs.BytesAhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.ContiguousNFA)
+def _automaton(patterns: list[bytes], kind: Any = ahocorasick_rs.Implementation.ContiguousNFA) -> Any:
+    return ahocorasick_rs.BytesAhoCorasick(patterns, implementation=kind)
 
 
 def _signs(patterns: Iterable[bytes]) -> list[bytes]:
     """Return few strings of which every pattern holds one: without them there is nothing to look for.
 
-    Bytes beyond ASCII where all patterns have some, the fewest that greed finds.
+    First bytes of characters beyond ASCII where all patterns have some, the fewest that greed finds: further bytes are
+    those of quotes and dashes too.
     """
-    left = list({frozenset(pattern.translate(None, ASCII)) for pattern in patterns})
+    left = list({frozenset(pattern.translate(None, NO_FIRST)) for pattern in patterns})
     signs = []
     while left:
         common = Counter(byte for pattern in left for byte in pattern).most_common(1)
