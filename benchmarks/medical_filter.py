@@ -70,10 +70,16 @@ def documents(data: Path, paragraphs: bool) -> pa.Table:
 
 
 def as_read(table: pa.Table) -> pa.Table:
-    """Return the texts with the labels of their readers where they were read."""
+    """Return the texts with their readers' labels where they were read, and say how many that changes."""
     read = {row["text"]: row["medical"] == "1" for row in read_labels()}
     texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
     label = [read.get(text_key(text), own) for text, own in zip(texts, labels, strict=True)]
+    changed = sum(one != own for one, own in zip(label, labels, strict=True))
+    print(
+        f"read: {len(read.keys() & set(map(text_key, texts))):,} of {len(read):,} texts of {LABELS.name} are here, ",
+        end="",
+    )
+    print(f"{changed:,} of them with another label than their set's")
     return table.set_column(table.schema.get_field_index("label"), "label", pa.array(label))
 
 
