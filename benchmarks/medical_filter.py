@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmedc.fit.labelled import read_labelled
+from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.measured import array, quality, with_terms
 from mmedc.fit.model import folds, held_out, held_out_mix, train, words_as_texts
 from mmedc.fit.thresholds import POLICIES, Choice, fit, needed
@@ -70,17 +70,18 @@ def documents(data: Path, paragraphs: bool) -> pa.Table:
 
 
 def as_read(table: pa.Table) -> pa.Table:
-    """Return the texts with their readers' labels where they were read, and say how many that changes."""
-    read = {row["text"]: row["medical"] == "1" for row in read_labels()}
-    texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
-    label = [read.get(text_key(text), own) for text, own in zip(texts, labels, strict=True)]
+    """Return the texts with their readers' labels where they were read, and `sure`, false where a reader was not."""
+    read = {row["text"]: row for row in read_labels()}
+    names, labels = [text_key(text) for text in table["text"].to_pylist()], table["label"].to_pylist()
+    label = [read[name]["medical"] == "1" if name in read else own for name, own in zip(names, labels, strict=True)]
+    sure = [name not in read or "b" not in read[name]["readings"] for name in names]
     changed = sum(one != own for one, own in zip(label, labels, strict=True))
+    here = f"{len(read.keys() & set(names)):,} of {len(read):,} texts that were read are here"
     print(
-        f"read: {len(read.keys() & set(map(text_key, texts))):,} of {len(read):,} texts of {LABELS.name} are here, ",
-        end="",
+        f"{here}, {changed:,} of them with another label than their set's; of {sure.count(False):,} a reader was unsure"
     )
-    print(f"{changed:,} of them with another label than their set's")
-    return table.set_column(table.schema.get_field_index("label"), "label", pa.array(label))
+    table = table.set_column(table.schema.get_field_index("label"), "label", pa.array(label))
+    return table.append_column("sure", pa.array(sure))
 
 
 def read_labels() -> list[dict[str, str]]:
@@ -99,7 +100,7 @@ def text_key(text: str) -> str:
 def write(table: pa.Table, path: Path) -> None:
     """Write the texts whose licence allows a model of them to be given away, as `mmedc.fit.labelled` reads them."""
     with path.open("w", encoding="utf-8") as out:
-        for row in table.to_pylist():
+        for row in table.select(SCHEMA.names).to_pylist():
             if row["origin"] not in NOT_FREE:
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -201,13 +202,19 @@ def main() -> None:
     kept = paper_rule(table, given.data) | fitted_elsewhere(table)
     kept |= {"words alone": words >= 0.5, "model (words and lexicon) at 0.5": array(table, "medical_model") >= 0.5}
     label, langs = table["label"].to_numpy(zero_copy_only=False), np.array(table["lang"].to_pylist())
+    everything = np.ones(len(table), bool)
+    looks = [(name, decision, everything) for name, decision in kept.items()]
+    if not given.inherited:
+        sure = table["sure"].to_numpy(zero_copy_only=False)
+        looks += [(f"{name}, of texts that no reader was unsure of", kept[name], sure) for name in POLICIES]
     results: dict[str, Any] = {}
-    for name, decision in kept.items():
+    for name, decision, among in looks:
         print(f"\n{name}\nlang  positive negative  precision recall    F1")
         for code in codes:
             if name.startswith("MMedC") and code not in THRESHOLDS:
                 continue
-            one = quality(decision[langs == code], label[langs == code])
+            these = (langs == code) & among
+            one = quality(decision[these], label[these])
             results.setdefault(name, {})[code] = one._asdict()
             print(f"{code:5} {one.positives:8} {one.negatives:8}  {one.precision:9.3f} {one.recall:6.3f} {one.f1:5.3f}")
     if given.speed:
