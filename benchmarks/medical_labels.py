@@ -63,10 +63,10 @@ def sample(data: Path, out: Path) -> None:
 def write_pages(folder: Path, texts: Iterable[tuple[str, str]], code: str) -> int:
     """Write named texts, each under a line `### NAME`, as pages; return how many."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = [""]
+    pages: list[str] = []
     for name, text in texts:
         part = f"### {name}\n{text[: SHOWN // 2 if code in DENSE else SHOWN].strip()}\n\n"
-        if len(pages[-1]) + len(part) > PAGE:
+        if not pages or len(pages[-1]) + len(part) > PAGE:
             pages.append("")
         pages[-1] += part
     for number, page in enumerate(pages, 1):
