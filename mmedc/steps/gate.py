@@ -50,6 +50,7 @@ def _table(beyond_ascii: bool) -> bytes:
 
 ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 
+FEW_PATTERNS = 8_000
 NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
 SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # of ASCII
 ENTITY = re.compile(rb"(&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
@@ -130,15 +131,14 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     """Return a function that tells whether a source (UTF-8) may hold enough terms of some language."""
     terms = _Terms(policy)
     in_ascii = [word for word in terms.keys if word.plain]
-    # The fastest kind for the few thousand patterns of ASCII; of the many others it would take a hundred megabytes.
-    ascii_words = _automaton([b" %b " % word.text.encode() for word in in_ascii], ahocorasick_rs.Implementation.DFA)
-    written: dict[bytes, list[_Word]] = defaultdict(list)
+    ascii_words = _automaton([b" %b " % word.text.encode() for word in in_ascii])
+    by_script: dict[int, dict[bytes, list[_Word]]] = defaultdict(lambda: defaultdict(list))
     for word in terms.keys:
         if not word.plain:
             for form in _written(word):
-                written[form].append(word)
-    other_words, owners = _automaton(list(written)), list(written.values())
-    signs = _signs(written)
+                # The first bytes of Latin, of Cyrillic and Arabic, of Han, Kana, Hangul and Devanagari differ in this.
+                by_script[max(*form, 0x7F) & 0xF0][form].append(word)
+    scripts = [(_signs(forms), _automaton(list(forms)), list(forms.values())) for forms in by_script.values()]
 
     def enough(source: bytes) -> bool:
         source = _plain(source)
@@ -146,27 +146,32 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
         in_view = ascii_words.find_matches_as_indexes(view.in_ascii, overlapping=True)
         found = {in_ascii[index] for index in {index for index, _, _ in in_view}}
         others = []
-        if any(sign in source for sign in signs):
-            others = other_words.find_matches_as_indexes(view.whole, overlapping=True)
-            for index in {index for index, _, _ in others}:
-                found.update(owners[index])
+        for signs, words, owners in scripts:
+            if any(sign in source for sign in signs):
+                there = words.find_matches_as_indexes(view.whole, overlapping=True)
+                others.append((there, owners))
+                for index in {index for index, _, _ in there}:
+                    found.update(owners[index])
         if not terms.reached(found, lambda *_: True):
             return False
-        if terms.reached(found, lambda key, more: key.plain and not more):
-            return True
         places: dict[_Word, list[tuple[int, int]]] = defaultdict(list)
         for index, start, end in in_view:
-            places[in_ascii[index]].append((start, end))
-        for index, start, end in others:
-            for word in owners[index]:
-                places[word].append((start, end))
+            places[in_ascii[index]].append((start, end - 2))  # the view has a space before, the pattern at both ends
+        for there, owners in others:
+            for index, start, end in there:
+                for word in owners[index]:
+                    places[word].append((start, end))
         at = functools.cache(lambda key: view.whole_words(key, places[key]))
+        if terms.reached(found, lambda key, more: not more and bool(at(key))):  # what costs least to make sure of
+            return True
         return terms.reached(found, lambda key, more: view.near(at(key), more))
 
     return enough
 
 
-def _automaton(patterns: list[bytes], kind: Any = ahocorasick_rs.Implementation.ContiguousNFA) -> Any:
+def _automaton(patterns: list[bytes]) -> Any:
+    kinds = ahocorasick_rs.Implementation  # the fastest takes a hundred megabytes for tens of thousands
+    kind = kinds.DFA if len(patterns) <= FEW_PATTERNS else kinds.ContiguousNFA
     return ahocorasick_rs.BytesAhoCorasick(patterns, implementation=kind)
 
 
@@ -225,8 +230,11 @@ class _View:
 
     def whole_words(self, word: _Word, places: list[tuple[int, int]]) -> list[int]:
         """Return where a word begins, of the places (start, end) where its letters stand."""
-        sure = word.plain or not word.bounded
-        return [start for start, end in places if sure or _bounded(self.whole, start, end)]
+        if not word.bounded:
+            return [start for start, _ in places]
+        if word.plain and self._source.isascii():  # between spaces in `in_ascii`, so that only these can touch it
+            return [start for start, _ in places]
+        return [start for start, end in places if _bounded(self.whole, start, end)]
 
     def near(self, places: list[int], words: tuple[_Word, ...]) -> bool:
         """Tell whether all words stand near some of the places, which are in order."""
