@@ -12,10 +12,9 @@ texts that the filters and their labels disagree on, those near the limits, and 
 twice, without label or score in sight; `medical_labels.tsv` has what the readers said (see README.md), and that is the
 label here. --inherited leaves the labels of the sets.
 
-The split is by origin, that is by data
-set: all languages and parts of a set are held out together. Each text's score comes from a model trained on other
-origins; the limits of each policy are fitted on the scores of other origins, then applied. The lexicon was edited
-with some of these sets in view, so its part of the figures is not blind; that of the model and of the limits is.
+The split is by origin, that is by data set: all languages and parts of a set are held out together. Each text's score
+comes from a model trained on other origins; the limits of each policy are fitted on the scores of other origins, then
+applied. Some terms were chosen with these sets in view (README.md says which); model and limits are blind.
 """
 
 import argparse

@@ -35,8 +35,7 @@ def sample(data: Path, out: Path) -> None:
     """Write the pages to be read."""
     table = scored(as_read(documents(data, paragraphs=False)))
     label, chance = table["label"].to_numpy(zero_copy_only=False), array(table, "medical_model")
-    open_ = (chance > NEAR[0]) & (chance < NEAR[1])
-    open_ |= np.where(label, chance < NEAR[1], chance > NEAR[0])
+    open_ = np.where(label, chance < NEAR[1], chance > NEAR[0])  # near the limits, or on the other side
     for name, kept in fitted_elsewhere(table).items():
         if name != "lexicon alone":
             open_ |= kept != label

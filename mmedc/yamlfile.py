@@ -13,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from mmedc.errors import RequestError
+from mmedc.redact import first_line
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 50
@@ -72,7 +73,7 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
     except RecursionError:
         raise error(f"{path}: nested too deep") from None
     except (YAMLError, ValueError) as problem:
-        raise error(f"{path}: {str(problem).splitlines()[0]}") from None
+        raise error(f"{path}: {first_line(problem)}") from None
     return result
 
 

@@ -7,6 +7,7 @@ from mmedc.bench.backends import open_local
 from mmedc.bench.config import Bench
 from mmedc.bench.packing import Request
 from mmedc.errors import RecipeError, WorkError
+from mmedc.redact import first_line
 
 PART = 64
 """Requests given to an actor at a time: what a crash can lose of each."""
@@ -74,7 +75,7 @@ class Fleet:
             raise problem.cause if isinstance(problem.cause, RecipeError) else problem from None
         except ray.exceptions.RayActorError as problem:
             raise WorkError(
-                f"a worker of the benchmark died ({str(problem).splitlines()[0]}); answers so far are kept: "
+                f"a worker of the benchmark died ({first_line(problem)}); answers so far are kept: "
                 "give the same command again, with fewer workers if memory is short"
             ) from None
 

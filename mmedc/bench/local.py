@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicCache
 from mmedc.bench.greedy import Part, Rooms, continued, parts_of, pools
 from mmedc.bench.packing import Request, Row, Tokens, batches, rows_of
 from mmedc.errors import RecipeError
+from mmedc.redact import first_line
 
 HEAD_ROWS = 256
 """Predictions that become logits at a time: 150 MB of float32 with 150,000 words."""
@@ -60,7 +61,7 @@ class Local:
             dtype = torch.bfloat16 if cuda else torch.float32
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **options)
         except (OSError, ValueError) as problem:
-            raise RecipeError(f"bench.model: {folder}: {str(problem).splitlines()[0]}") from None
+            raise RecipeError(f"bench.model: {folder}: {first_line(problem)}") from None
         if adapter:
             model = _with_adapter(model, adapter)
         self.model = model.to(self.device).eval()

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmedc.policy import Policy
-from mmedc.steps.medical import LEXICON_MEASURES, matcher
+from mmedc.steps.medical import measurer
 
 HEAVIEST = 10.0
 
@@ -50,14 +50,8 @@ def weights_of(table: pa.Table) -> npt.NDArray[np.float64]:
 
 def with_terms(table: pa.Table, policy: Policy) -> pa.Table:
     """Return `table` (text, lang, …) with the `LEXICON_MEASURES` by the policy's rule."""
-    matchers = {code: matcher(language, policy.rule) for code, language in policy.languages.items()}
-    found = [
-        matchers[lang](text) for lang, text in zip(table["lang"].to_pylist(), table["text"].to_pylist(), strict=True)
-    ]
-    for name, values in zip(
-        LEXICON_MEASURES, np.array(found, np.float32).reshape(-1, len(LEXICON_MEASURES)).T, strict=True
-    ):
-        table = table.append_column(name, pa.array(values))
+    for name, values in measurer(policy)(table["lang"], table["text"]).items():
+        table = table.append_column(name, values)
     return table
 
 

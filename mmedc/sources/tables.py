@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from mmedc.errors import RecipeError
 from mmedc.recipe import Source
+from mmedc.redact import first_line
 from mmedc.sources.raw import Records, utf8
 from mmedc.storage import Input, file_system, open_binary
 from mmedc.yamlfile import nearest
@@ -93,7 +94,7 @@ def read_parquet(
         if isinstance(problem, OSError) and "://" in one.url and not isinstance(problem, pa.ArrowException):
             raise
         records.next()
-        reason = "empty_file: 0 bytes" if not one.bytes else f"damaged: {str(problem).splitlines()[0][:200]}"
+        reason = "empty_file: 0 bytes" if not one.bytes else f"damaged: {first_line(problem)[:200]}"
         yield from records.add(f"{one.name}#damaged", one.name, rejected_by=reason)
     yield from records.flush()
 

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import ahocorasick_rs
 import numpy as np
@@ -53,18 +53,26 @@ class Medical:
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
-        matchers = {code: matcher(language, self.policy.rule) for code, language in self.policy.languages.items()}
+        measure = measurer(self.policy)
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            langs = batch.column("lang").to_pylist()
-            texts = batch.column("text").to_pylist()
-            found = [matchers[lang](text) for lang, text in zip(langs, texts, strict=True)]
-            columns = np.array(found, np.float32).reshape(-1, len(LEXICON_MEASURES)).T
-            for measure, values in zip(LEXICON_MEASURES, columns, strict=True):
-                batch = set_column(batch, measure, pa.array(values))
+            for name, values in measure(batch.column("lang"), batch.column("text")).items():
+                batch = set_column(batch, name, values)
             return drop_below_floor(batch, self.policy, LEXICON_MEASURES)
 
         return transform
+
+
+def measurer(policy: Policy) -> Callable[[Any, Any], dict[str, pa.Array]]:
+    """Return the function from languages and texts (Arrow, (D,) each) to the columns of the `LEXICON_MEASURES`."""
+    matchers = {code: matcher(language, policy.rule) for code, language in policy.languages.items()}
+
+    def measure(langs: Any, texts: Any) -> dict[str, pa.Array]:
+        found = [matchers[lang](text) for lang, text in zip(langs.to_pylist(), texts.to_pylist(), strict=True)]
+        columns = np.array(found, np.float32).reshape(-1, len(LEXICON_MEASURES)).T
+        return {name: pa.array(values) for name, values in zip(LEXICON_MEASURES, columns, strict=True)}
+
+    return measure
 
 
 def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], Found]:

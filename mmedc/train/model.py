@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmedc.corpus.manifest import TRAINED_ON
 from mmedc.errors import RecipeError
+from mmedc.redact import first_line
 from mmedc.train import attention, config
 from mmedc.train.loader import Batch
 from mmedc.train.loss import linear_cross_entropy
@@ -86,7 +87,7 @@ def build(settings: config.Model, tokenizer: Tokenizer, context: int, seed: int,
                 attn_implementation=name,
             )
         except (OSError, ValueError) as problem:
-            raise RecipeError(f"model.path: {settings.path}: {str(problem).splitlines()[0]}") from None
+            raise RecipeError(f"model.path: {settings.path}: {first_line(problem)}") from None
     else:
         given = {
             "vocab_size": _rounded(tokenizer.vocabulary),
@@ -97,7 +98,7 @@ def build(settings: config.Model, tokenizer: Tokenizer, context: int, seed: int,
         try:
             made = AutoConfig.for_model(given.pop("model_type"), **given)
         except (ValueError, TypeError) as problem:
-            raise RecipeError(f"model.config: {str(problem).splitlines()[0]}") from None
+            raise RecipeError(f"model.config: {first_line(problem)}") from None
         lm = AutoModelForCausalLM.from_config(made, dtype=torch.float32, attn_implementation=name)
     rows = lm.get_input_embeddings().num_embeddings
     if rows < tokenizer.vocabulary:
