@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mmedc.build.gather import gather_pass
+from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import Chain, Funnel, add_funnel
 from mmedc.engine.child import stream
 from mmedc.policy import read_policy

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from mmedc.build.dedup import Dedup
+from mmedc.pipeline.dedup import Dedup
 from mmedc.dedup.records import sketch_array
 from mmedc.dedup.signature import SKETCH_BYTES, bands_for
 from mmedc.engine.commit import write_table

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from mmedc.build.gather import gather_pass
+from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.supervisor import Supervisor
 from mmedc.engine.unit import Streamed

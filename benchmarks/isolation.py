@@ -9,7 +9,7 @@ import statistics
 
 import psutil
 
-from mmedc.build.gather import gather_pass
+from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import Chain
 from mmedc.engine.child import stream
 from mmedc.engine.supervisor import supervisor

@@ -18,7 +18,7 @@ from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
 
 if TYPE_CHECKING:
-    from mmedc.build.build import Build
+    from mmedc.pipeline.build import Build
     from mmedc.train.config import Watch
     from mmedc.train.questions import Question
 
@@ -54,7 +54,7 @@ class _State:
 
 
 def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
-    from mmedc.build.build import Build
+    from mmedc.pipeline.build import Build
     from mmedc.errors import RecipeError
     from mmedc.recipe import read_recipe
 
@@ -88,7 +88,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to; made if it is no
 @app.command()
 def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
     """Print passes, units, bytes, what is done and the estimated time; touch nothing."""
-    from mmedc.build.plan import plan_rows
+    from mmedc.pipeline.plan import plan_rows
 
     build = _prepare(recipe, out, sets)
     rows = plan_rows(build)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
 from mmedc.policy import Policy, read_policy

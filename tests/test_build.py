@@ -17,7 +17,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest, stats
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import Inline, Progress
@@ -337,7 +337,7 @@ def test_the_corpus_does_not_depend_on_how_keys_are_cut(
     quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every pass over keys in many ranges, also the ones that read the texts of pairs near the line."""
-    import mmedc.build.build as module
+    import mmedc.pipeline.build as module
 
     monkeypatch.setattr("mmedc.dedup.exchange.DOUBT", 6.0)
     monkeypatch.setattr(module, "Dedup", partial(module.Dedup, group_rows=1, range_records=150, range_edges=8))

@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.verify import verify
 from mmedc.dedup.contamination import find

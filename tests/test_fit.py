@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.cli import app
 from mmedc.engine.run import Inline
 from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from mmedc.build.dedup import Dedup
+from mmedc.pipeline.dedup import Dedup
 from mmedc.dedup.records import DROP, NODE, cut, edges_of, owner_of, read_cut, sketch_array
 from mmedc.dedup.signature import SKETCH_BYTES
 from mmedc.engine.commit import write_table

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from mmedc.build.gather import gather_pass
+from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import check_funnel
 from mmedc.engine.commit import read_table
 from mmedc.engine.run import run_unit

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.dataset as pads
 import pytest
 
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import mmedc.build.build as build_module
+import mmedc.pipeline.build as build_module
 import mmedc.dedup.lines as lines_module
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.corpus.verify import verify
 from mmedc.dedup.lines import FIXED, lines_of, sites, without_gaps
 from mmedc.document import edited_text

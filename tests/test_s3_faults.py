@@ -15,7 +15,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from mmedc import storage
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import Inline
 from mmedc.errors import StorageError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmedc.build.gather import gather_steps
+from mmedc.pipeline.gather import gather_steps
 from mmedc.document import MEASURES
 from mmedc.errors import RequestError
 from mmedc.policy import Policy, read_policy

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mmedc.build.build import Build
+from mmedc.pipeline.build import Build
 from mmedc.sources import Piece
 
 NAMES = ("gather", "exchange", "match", "settle", "select", "publish")

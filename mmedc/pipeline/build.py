@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mmedc.build.classify import checkpoint_digest, classified, classify_pass
-from mmedc.build.dedup import Dedup
-from mmedc.build.gather import gather_pass
-from mmedc.build.lines import line_passes, trimmed
-from mmedc.build.publish import keys_made_by, publish
+from mmedc.pipeline.classify import checkpoint_digest, classified, classify_pass
+from mmedc.pipeline.dedup import Dedup
+from mmedc.pipeline.gather import gather_pass
+from mmedc.pipeline.lines import line_passes, trimmed
+from mmedc.pipeline.publish import keys_made_by, publish
 from mmedc.corpus.keys import Kept, PublishKeys, published_keys
 from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
 from mmedc.corpus.tokens import check_tokenizer

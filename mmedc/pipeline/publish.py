@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc import __version__
-from mmedc.build.classify import classified
-from mmedc.build.clusters import worst_clusters
-from mmedc.build.lines import commonest_lines, line_notes
+from mmedc.pipeline.classify import classified
+from mmedc.pipeline.clusters import worst_clusters
+from mmedc.pipeline.lines import commonest_lines, line_notes
 from mmedc.corpus.card import card
 from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
 from mmedc.corpus.passes import ShardPlan
