@@ -4,9 +4,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import Chain, Funnel, add_funnel
 from mmedc.engine.child import stream
+from mmedc.pipeline.gather import gather_pass
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe
 from mmedc.sources import list_units

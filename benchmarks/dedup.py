@@ -38,13 +38,13 @@ def run_mmedc(path: str, jaccard: float) -> tuple[list[str], dict[str, str], Sec
     """Return (ids that go, {id: id that stays}, (wall, CPU) seconds) by the steps and passes of a build."""
     import scipy.sparse.csgraph  # noqa: F401 (a pass imports it)
 
-    from mmedc.pipeline.dedup import Dedup
     from mmedc.dedup.records import DROP, read_cut
     from mmedc.dedup.signature import Sign
     from mmedc.document import document_id
     from mmedc.engine.commit import write_table
     from mmedc.engine.run import WORK, Inline, run_pass
     from mmedc.engine.unit import Output, Stream
+    from mmedc.pipeline.dedup import Dedup
     from mmedc.policy import Policy
     from mmedc.storage import Store
 

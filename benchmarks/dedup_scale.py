@@ -22,13 +22,13 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from mmedc.pipeline.dedup import Dedup
 from mmedc.dedup.records import sketch_array
 from mmedc.dedup.signature import SKETCH_BYTES, bands_for
 from mmedc.engine.commit import write_table
 from mmedc.engine.run import WORK, run_pass
 from mmedc.engine.runner import OnRay
 from mmedc.engine.unit import Output, Stream
+from mmedc.pipeline.dedup import Dedup
 from mmedc.policy import Policy
 from mmedc.storage import Store
 from mmedc.words import mix

@@ -30,11 +30,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.supervisor import Supervisor
 from mmedc.engine.unit import Streamed
 from mmedc.errors import RequestError
+from mmedc.pipeline.gather import gather_pass
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.shipped import shipped

@@ -9,11 +9,11 @@ import statistics
 
 import psutil
 
-from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import Chain
 from mmedc.engine.child import stream
 from mmedc.engine.supervisor import supervisor
 from mmedc.engine.unit import Streamed, Unit
+from mmedc.pipeline.gather import gather_pass
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped

@@ -54,8 +54,8 @@ class _State:
 
 
 def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
-    from mmedc.pipeline.build import Build
     from mmedc.errors import RecipeError
+    from mmedc.pipeline.build import Build
     from mmedc.recipe import read_recipe
 
     read = read_recipe(recipe, sets)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from mmedc.pipeline.build import Build
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
+from mmedc.pipeline.build import Build
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import read_recipe
 

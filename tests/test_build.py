@@ -17,12 +17,12 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest, stats
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
 from mmedc.errors import CorpusError, VerifyError
+from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.shipped import shipped
 from tests.build_sample import build as build_sample

@@ -13,13 +13,13 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.verify import verify
 from mmedc.dedup.contamination import find
 from mmedc.dedup.questions import Index, Question, find_questions, read_questions
 from mmedc.engine.run import Inline
 from mmedc.errors import RecipeError
+from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.storage import Input
 from tests.test_build import Notes

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from mmedc.pipeline.build import Build
 from mmedc.cli import app
 from mmedc.engine.run import Inline
 from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError
@@ -28,6 +27,7 @@ from mmedc.fit.measured import quality, with_terms
 from mmedc.fit.model import fit_model, folds, train
 from mmedc.fit.thresholds import FEWER, fit, fit_thresholds, needed
 from mmedc.models import read_model
+from mmedc.pipeline.build import Build
 from mmedc.policy import Policy, read_language, read_policy
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from mmedc.pipeline.dedup import Dedup
 from mmedc.dedup.records import DROP, NODE, cut, edges_of, owner_of, read_cut, sketch_array
 from mmedc.dedup.signature import SKETCH_BYTES
 from mmedc.engine.commit import write_table
 from mmedc.engine.run import WORK, Inline, run_pass
+from mmedc.pipeline.dedup import Dedup
 from mmedc.policy import Policy
 from mmedc.storage import Store
 from tests.test_build import Notes

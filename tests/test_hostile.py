@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from mmedc.pipeline.gather import gather_pass
 from mmedc.engine.chain import check_funnel
 from mmedc.engine.commit import read_table
 from mmedc.engine.run import run_unit
 from mmedc.errors import RecipeError, RequestError
 from mmedc.models import find_model, model_cache
+from mmedc.pipeline.gather import gather_pass
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.redact import HIDDEN, redact

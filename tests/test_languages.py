@@ -5,10 +5,10 @@ from pathlib import Path
 import pyarrow.dataset as pads
 import pytest
 
-from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
+from mmedc.pipeline.build import Build
 from mmedc.policy import CATEGORIES, check_language, read_language, read_policy
 from mmedc.recipe import read_recipe
 from mmedc.shipped import shipped

@@ -17,15 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import mmedc.pipeline.build as build_module
 import mmedc.dedup.lines as lines_module
-from mmedc.pipeline.build import Build
+import mmedc.pipeline.build as build_module
 from mmedc.corpus.verify import verify
 from mmedc.dedup.lines import FIXED, lines_of, sites, without_gaps
 from mmedc.document import edited_text
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
 from mmedc.models import read_model
+from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.steps.score import scorer
 from mmedc.words import TextBatch

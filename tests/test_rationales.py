@@ -22,10 +22,10 @@ from mmedc.bench.local import Local
 from mmedc.bench.perplexity import perplexities, read_texts, windows
 from mmedc.bench.rationales import _cutter, alike, bert_scores, bleu, rationale_of, rouge, words
 from mmedc.bench.scoring import score
-from mmedc.pipeline.build import Build
 from mmedc.corpus.manifest import read_manifest
 from mmedc.engine.run import Inline
 from mmedc.errors import RecipeError
+from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.report.scores import plot, report
 from tests.test_build import Notes

@@ -15,10 +15,10 @@ import pytest
 from werkzeug.serving import make_server
 
 from mmedc import storage
-from mmedc.pipeline.build import Build
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import Inline
 from mmedc.errors import StorageError
+from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.storage import PART_BYTES, Store, open_binary
 from tests.conftest import Notes

@@ -5,11 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mmedc.pipeline.classify import checkpoint_digest, classified, classify_pass
-from mmedc.pipeline.dedup import Dedup
-from mmedc.pipeline.gather import gather_pass
-from mmedc.pipeline.lines import line_passes, trimmed
-from mmedc.pipeline.publish import keys_made_by, publish
 from mmedc.corpus.keys import Kept, PublishKeys, published_keys
 from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
 from mmedc.corpus.tokens import check_tokenizer
@@ -20,6 +15,11 @@ from mmedc.engine.commit import entries
 from mmedc.engine.run import WORK, Runner, Watcher, run_pass
 from mmedc.engine.unit import Entry, Output, Pass, Unit, digest_of
 from mmedc.errors import CorpusError
+from mmedc.pipeline.classify import checkpoint_digest, classified, classify_pass
+from mmedc.pipeline.dedup import Dedup
+from mmedc.pipeline.gather import gather_pass
+from mmedc.pipeline.lines import line_passes, trimmed
+from mmedc.pipeline.publish import keys_made_by, publish
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe
 from mmedc.sources import Piece, list_units

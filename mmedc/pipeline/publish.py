@@ -7,9 +7,6 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc import __version__
-from mmedc.pipeline.classify import classified
-from mmedc.pipeline.clusters import worst_clusters
-from mmedc.pipeline.lines import commonest_lines, line_notes
 from mmedc.corpus.card import card
 from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
 from mmedc.corpus.passes import ShardPlan
@@ -21,6 +18,9 @@ from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.commit import parquet_bytes, read_table
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import Entry, Pass, Stream, digest_of
+from mmedc.pipeline.classify import classified
+from mmedc.pipeline.clusters import worst_clusters
+from mmedc.pipeline.lines import commonest_lines, line_notes
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.storage import Store

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmedc.pipeline.gather import gather_steps
 from mmedc.document import MEASURES
 from mmedc.errors import RequestError
+from mmedc.pipeline.gather import gather_steps
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe, Source
 from mmedc.sources import Piece, Reader, list_units
