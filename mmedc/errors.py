@@ -1,5 +1,7 @@
 """Every error that a user can meet, as one tree.
 
+::
+
     MmedcError
     ├── RequestError        the request was wrong; nothing was done (exit code 2)
     │   ├── RecipeError     a recipe or `--set`: file, line, key, nearest valid name

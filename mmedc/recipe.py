@@ -21,6 +21,9 @@ FORMATS = ("warc", "parquet", "jsonl", "files")
 """The keys that say what a source reads; a source has exactly one of them."""
 
 
+OneOrMany = str | tuple[str, ...]
+
+
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -35,31 +38,34 @@ def _safe_name(value: str) -> str:
     return value
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+Paths = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many, json_schema_input_type=OneOrMany)]
 Name = Annotated[str, AfterValidator(_safe_name)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class Source(Part):
-    """One source: exactly one of `warc`, `parquet`, `jsonl` and `files` says what it reads."""
+    """One source. Exactly one of `warc`, `parquet`, `jsonl` and `files` names the files that it reads."""
 
     warc: Paths | None = None
-    """WARC or WET files, plain or compressed by gzip, zstd or lz4."""
+    """WARC or WET files, plain or compressed with gzip, zstd or lz4."""
     parquet: Paths | None = None
-    """Parquet files that hold text already."""
+    """Parquet files that contain text. Only the columns that the source names are read."""
     jsonl: Paths | None = None
-    """JSON lines, plain or compressed by gzip or zstd."""
+    """JSON Lines files, plain or compressed with gzip or zstd."""
     files: Paths | None = None
-    """Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), one document a file."""
+    """Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), one document per file."""
     kind: Kind = "web"
+    """The kind of document; it becomes a column of the corpus."""
     licence: str = "unknown"
-    """SPDX identifier of what the source grants, where a document states none."""
+    """The SPDX identifier of the licence, for documents that state none."""
     text: str = "text"
-    """Column or key of the text (Parquet, JSONL)."""
+    """The column (Parquet) or key (JSON Lines) of the text."""
     url: str | None = None
-    """Column or key that names a document; without it, file and row do."""
+    """The column or key that identifies a document; without one, the file and the row identify it."""
     title: str | None = None
+    """The column or key of the title."""
     date: str | None = None
+    """The column or key of the date."""
 
     @model_validator(mode="after")
     def _one_format(self) -> "Source":
@@ -83,46 +89,46 @@ class Medical(Part):
     """What counts as medical."""
 
     policy: str = "balanced"
-    """A policy of `filters/policies/`, or the path of a policy file."""
+    """The name of a policy in `filters/policies/`, or the path of a policy file."""
 
 
 class Lines(Part):
-    """Which lines go from a text since other documents have them; each stays in the best of these."""
+    """Which lines are removed from texts because other documents have them; the best of these documents keeps each."""
 
     site: Annotated[int, Field(ge=0)] = 10
-    """Documents of a site that have a line of boilerplate; 0: never for that."""
+    """Remove a line as boilerplate when at least this many documents of one site have it; 0 disables the rule."""
     corpus: Annotated[int, Field(ge=0)] = 50
-    """Documents of a language that have one, wherever they are from; 0: never for that."""
+    """Remove a line as boilerplate when at least this many documents of the language have it; 0 disables the rule."""
     passage: Annotated[int, Field(ge=0)] = 100
-    """Words of a run of lines that other documents have, from which on it goes; 0: never for that."""
+    """Remove duplicated passages (runs of lines) of at least this many words; 0 disables the rule."""
     words: Annotated[int, Field(ge=3)] = 8
-    """A line of fewer words is not looked at. Two characters of scripts without spaces are a word."""
+    """Ignore lines of fewer words. In scripts without spaces two characters count as a word."""
 
 
 class Dedup(Part):
-    """How alike two documents must be for one to go."""
+    """How similar two documents must be for one of them to be removed."""
 
     jaccard: Annotated[float, Field(gt=0.3, lt=1.0)] = 0.8
-    """Similarity of the sets of 5-token shingles from which two documents are duplicates."""
+    """Two documents are duplicates when the Jaccard similarity of their 5-word shingles is at least this."""
     minhash: bool = True
-    """False: exact duplicates only."""
-    against: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
-    """Published corpora: what they have already goes."""
-    lines: Annotated[Lines | None, BeforeValidator(_switch)] = None
-    """Take out lines that many documents have; `true` for the usual limits."""
+    """Whether to remove near duplicates; `false` removes exact duplicates only."""
+    against: Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=OneOrMany)] = ()
+    """Published corpora (folders or `s3://` URLs): documents that they contain are removed. Their text is not read."""
+    lines: Annotated[Lines | None, BeforeValidator(_switch, json_schema_input_type=Lines | bool | None)] = None
+    """Whether to remove lines that many documents have: `true` for the default limits, or a mapping."""
 
 
 class Decontaminate(Part):
-    """Which benchmark questions must not stand in the corpus; a path or a list of paths will do."""
+    """Which benchmark questions must not occur in the corpus; a path or a list of paths is enough."""
 
-    questions: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
-    """Files of questions, JSON lines or Parquet; paths, folders or globs."""
+    questions: Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=OneOrMany)] = ()
+    """Files of questions (JSON Lines, JSON or Parquet): paths, folders or globs."""
     hits: Literal["drop", "mask", "report"] = "drop"
-    """What becomes of a document that holds one: it goes, the passage goes, or it is only told."""
+    """`drop` documents that contain a question, `mask` the passage with `…`, or only `report` them."""
     words: Annotated[int, Field(ge=8)] = 13
-    """Words in a row that make a hit."""
+    """The number of consecutive words that make a hit."""
     characters: Annotated[int, Field(ge=8)] = 20
-    """The same in scripts without spaces."""
+    """The number of consecutive characters that make a hit in scripts without spaces."""
 
     @model_validator(mode="before")
     @classmethod
@@ -131,95 +137,108 @@ class Decontaminate(Part):
 
 
 class Classify(Part):
-    """A transformer that scores texts in a pass of its own, after gather; give the policy a limit on `measure`."""
+    """A transformer that scores texts in a separate pass, after ingest. A policy decides by a limit on `measure`."""
 
     checkpoint: str
-    """A Hugging Face folder of a model for sequence classification, in safetensors."""
+    """The Hugging Face folder of a sequence-classification model, in safetensors."""
     measure: Literal["quality", "medical_model"] = "quality"
-    """What its score is called."""
+    """The measure that the score becomes."""
     label: str | int = -1
-    """Whose probability is the score: a name, or a number, -1 for the last. Of a model with one output that counts."""
+    """The label whose probability is the score: a name, or a number (-1: last). Not for models with one output."""
     scale: Annotated[float, Field(gt=0)] = 1.0
-    """What the output of a model with one output is divided by."""
+    """The number by which the output of a model with a single output is divided."""
     tokens: Annotated[int, Field(gt=0)] = 512
-    """Of a text that are looked at."""
+    """The number of tokens of a text that the model reads."""
     batch_tokens: Annotated[int, Field(gt=0)] = 16_384
-    """Tokens of a batch, padding and all; texts of like length go together."""
+    """The number of tokens in a batch, including padding. Texts of similar length share a batch."""
     gpus: Annotated[float, Field(ge=0)] = 1.0
-    """Of a task, where the cluster has any; .25 lets four tasks share one."""
+    """GPUs per task, on a cluster that has GPUs; 0.25 lets four tasks share one."""
 
 
 class Publish(Part):
     """The shape of the corpus on disk."""
 
     shard: Bytes = 256_000_000
-    """Target size of a Parquet file."""
+    """The target size of a Parquet file."""
     tokenizer: str = "qwen"
-    """`qwen` (ships with mmedc), or the path of a Hugging Face `tokenizer.json`."""
+    """The tokenizer that counts tokens: `qwen` (Qwen 2.5, ships with mmedc), or the path of a `tokenizer.json`."""
 
 
 class Limits(Part):
-    """What one document or unit may cost before it is rejected or cut off."""
+    """How much one document or unit may cost before it is rejected."""
 
     document: Bytes = 16 * 2**20
-    """Largest payload after decompression."""
+    """Reject payloads that are larger than this after decompression."""
     document_seconds: Annotated[float, Field(gt=0)] = 20.0
-    """CPU seconds that one document may take in one step."""
+    """Reject a document that takes more CPU seconds than this in one step."""
     document_memory: Bytes = 2**30
-    """Bytes by which one document may make its parser process grow."""
+    """Reject a document that makes its parser process grow by more than this."""
     unit_seconds: Annotated[float, Field(gt=0)] = 6 * 3600.0
-    """CPU seconds that one unit may take in one attempt."""
+    """Fail a unit that takes more CPU seconds than this in one attempt."""
     memory: Bytes = 3 * 2**30
-    """Resident memory of one parser process."""
+    """The resident memory of a parser process; beyond it, the document at fault is rejected."""
     ratio: Annotated[float, Field(gt=1)] = 200.0
-    """How many times its size a compressed file of lines may unpack to, beyond 64 MiB."""
+    """A compressed file of lines may unpack to this many times its size, or to 64 MiB; the rest is rejected."""
     html_depth: Annotated[int, Field(gt=0)] = 1_000
-    """How deep the elements of a page may nest; browsers build 512 levels."""
+    """Reject pages whose elements nest deeper than this. Browsers build 512 levels."""
     html_nodes: Annotated[int, Field(gt=0)] = 300_000
-    """Start and end tags of a page."""
+    """Reject pages that have more start and end tags than this, before a parser reads them."""
     unit: Bytes = 256 * 2**20
-    """Target size of a unit where an input can be split (Parquet row groups)."""
+    """The target size of a unit, for inputs that can be split (Parquet, by row groups)."""
     retries: Annotated[int, Field(ge=0)] = 2
-    """How often a unit that failed is tried again."""
+    """How often a failed unit is tried again."""
 
 
 class CustomStep(Part):
-    """A step of the user's own: `use: package.module:Class`, with the arguments of that class."""
+    """A custom step."""
 
     use: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """The class of the step, as `package.module:Class`."""
     after: str
-    """The step of the default chain that it follows."""
+    """The step of the chain that it follows."""
     arguments: dict[str, Any] = {}
+    """The arguments of the class."""
 
 
 class Recipe(Part):
-    """A whole recipe; see docs/recipe.md for every key."""
+    """A whole recipe; see docs/reference/recipe.md for every key."""
 
     name: Name
+    """The name of the build. An output folder belongs to one name."""
     out: str = ""
+    """Where the corpus is written: a folder or an `s3://` URL. `--out` overrides it."""
     extract: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    """What turns pages into text: the reference for quality, or one that is nine times faster."""
+    """The extractor that turns pages into text. `resiliparse` is nine times faster and loses .03 to .06 of F1."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
+    """The languages to keep. Each is a folder of `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    """The sources by name. Their order is their precedence: of two duplicates, that of the earlier source stays."""
     steps: tuple[CustomStep, ...] = ()
+    """Custom steps."""
     filters: str | None = None
-    """A folder whose files come before those of the shipped `filters/`."""
+    """A folder whose files override those of the shipped `filters/`."""
     block: tuple[str, ...] = ()
-    """Lists of unwanted hosts, one a line, such as `domains` of a UT1 category; a host stands for its subdomains."""
+    """Files of unwanted hosts, one per line, such as the `domains` of a UT1 category. Subdomains are included."""
     privacy: bool = True
-    """Replace e-mail addresses, telephone numbers and the like by placeholders."""
+    """Whether to replace e-mail addresses, telephone numbers, identity numbers and patient names with placeholders."""
     models: dict[ModelName, str] = {}
-    """Paths of model files, instead of the ones that ship or are found on this machine."""
+    """Paths of model files that replace the shipped ones: `lid`, `medical`, `quality`; `kenlm` is a folder."""
     medical: Medical = Medical()
+    """What counts as medical."""
     classify: Classify | None = None
+    """A transformer that scores texts in a separate pass."""
     dedup: Dedup = Dedup()
+    """How similar two documents must be for one of them to be removed."""
     decontaminate: Decontaminate = Decontaminate()
+    """Benchmark questions that must not occur in the corpus: a path, a list of paths, or a mapping."""
     publish: Publish = Publish()
+    """The shape of the corpus on disk."""
     limits: Limits = Limits()
+    """How much one document or unit may cost."""
     train: dict[str, Any] | None = None
-    """For `mmedc train`; see docs/training.md."""
+    """The settings of `mmedc train`."""
     bench: dict[str, Any] | None = None
-    """For `mmedc bench`."""
+    """The settings of `mmedc bench`."""
 
 
 def recipe_file(path: str) -> Path:
@@ -246,7 +265,7 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     file = recipe_file(path)
     yaml = read_yaml(file, RecipeError)
     if not isinstance(yaml.data, dict):
-        raise RecipeError(f"{file}: a recipe is a mapping of keys to values; docs/recipe.md has them all")
+        raise RecipeError(f"{file}: a recipe is a mapping of keys to values; docs/reference/recipe.md has them all")
     _anchor(yaml.data, file.parent)
     for setting in sets or []:
         apply_setting(yaml, setting, one_of=FORMATS)

@@ -21,14 +21,14 @@ def _size(value: Any) -> Any:
     return value
 
 
-Bytes = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0), BeforeValidator(_size, json_schema_input_type=int | str)]
 """A size in bytes; text such as `256MB` or `64MiB` is read too."""
 
 
 class Part(BaseModel):
     """A mapping of a settings file: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
 
 
 Settings = TypeVar("Settings", bound=Part)

@@ -1,69 +1,135 @@
-"""The documentation names everything there is: commands, keys of a recipe, measures, columns, steps."""
+"""The documentation names everything there is, and says what is so. `test_docs_commands.py` runs what it shows."""
 
+import ast
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
+import jsonschema
+import pyarrow as pa
+import pytest
 
-from mmedc.bench.config import Bench
-from mmedc.cli import app
+from docs import generate
+from mmedc import reasons
 from mmedc.document import DOCUMENT, MEASURES
-from mmedc.recipe import Decontaminate, Dedup, Limits, Medical, Publish, Recipe, Source
+from mmedc.report.schema import SCHEMAS, schema
 from mmedc.shipped import shipped
-from mmedc.train import config
+from mmedc.yamlfile import read_yaml
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "mmedc"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/[a-z]*/*.md"), *ROOT.glob("*/README.md")])
 
 
 def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_every_command_is_in_the_readme() -> None:
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert len(commands) >= 6
-    missing = [name for name in commands if f"mmedc {name}" not in read("README.md")]
-    assert not missing
+def test_every_command_key_measure_column_and_reason_has_a_description(tmp_path: Path) -> None:
+    generate.write_all(tmp_path)
+    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    for command in ("mmedc run", "mmedc items convert", "mmedc fit labels", "mmedc models get", "mmedc filters check"):
+        assert f"## `{command}`" in written["commands.md"]
+    for key in ("classify.checkpoint", "dedup.lines.passage", "sources.NAME.warc", "decontaminate.hits"):
+        assert f"| `{key}` |" in written["recipe.md"]
+    assert "| `model.lora.rank` |" in written["training.md"]
+    assert "| `shots` |" in written["benchmark.md"]
+    assert all(f"| `{name}` |" in written["measures.md"] for name in MEASURES)
+    assert all(f"| `{name}` |" in written["columns.md"] for name in DOCUMENT.names if name not in MEASURES)
 
 
-def test_every_key_of_a_recipe_is_documented() -> None:
-    text = read("docs/recipe.md")
-    parts: list[tuple[str, type[BaseModel]]] = [
-        ("", Recipe), ("", Source), ("medical.", Medical),
-        ("dedup.", Dedup), ("decontaminate.", Decontaminate), ("publish.", Publish), ("limits.", Limits),
-    ]  # fmt: skip
-    parents = {"medical", "dedup", "publish", "limits"}
-    keys = [prefix + key for prefix, model in parts for key in model.model_fields if key not in parents]
-    assert not [key for key in keys if f"`{key}`" not in text]
+def test_what_has_no_description_fails() -> None:
+    with pytest.raises(generate.Undocumented, match="measure bare"):
+        generate._cell("", "measure bare")
 
 
-def test_every_key_of_a_training_is_documented() -> None:
-    text = read("docs/training.md")
-    parts: list[tuple[str, type[BaseModel]]] = [
-        ("", config.Train), ("model.", config.Model), ("model.lora.", config.Lora), ("data.", config.Data),
-        ("optimizer.", config.Optimizer), ("checkpoints.", config.Checkpoints), ("watch.", config.Watch),
-        ("examples.", config.Examples),
-    ]  # fmt: skip
-    parents = {"model", "model.lora", "data", "optimizer", "checkpoints", "watch", "examples"}
-    keys = {prefix + key for prefix, model in parts for key in model.model_fields} - parents
-    assert not [key for key in keys if f"`{key}`" not in text]
+def test_schemas_beside_the_recipes_are_current_and_accept_them() -> None:
+    for name in SCHEMAS:
+        stored = json.loads(read(f"pipelines/{name}.schema.json"))
+        assert stored == schema(name), f"pipelines/{name}.schema.json is stale: make schemas"
+        jsonschema.Draft202012Validator.check_schema(stored)
+    for path in shipped("pipelines").glob("*.yaml"):
+        found = re.match(r"# yaml-language-server: \$schema=(\w+)\.schema\.json\n", path.read_text(encoding="utf-8"))
+        assert found, path
+        jsonschema.validate(read_yaml(path, ValueError).data, schema(found[1]))
 
 
-def test_every_key_of_a_benchmark_is_documented() -> None:
-    assert not [key for key in Bench.model_fields if f"`{key}`" not in read("docs/scoring.md")]
+def test_the_schema_of_a_recipe_takes_what_reading_takes_and_marks_typing_mistakes() -> None:
+    check = jsonschema.Draft202012Validator(schema("recipe"))
+    short = {
+        "name": "x",
+        "sources": {"pages": {"warc": "a/*.warc.gz"}},
+        "dedup": {"lines": True},
+        "decontaminate": ["questions"],
+        "publish": {"shard": "64MB"},
+        "train": {"model": {"path": "m"}},
+    }
+    assert check.is_valid(short)
+    assert not check.is_valid({**short, "sourcs": {}})
+    assert not check.is_valid({**short, "dedup": {"jacard": 0.7}})
+    assert not check.is_valid({**short, "train": {"model": {"pth": "m"}}})
 
 
-def test_every_measure_and_column_is_documented() -> None:
-    assert not [name for name in MEASURES if f"`{name}`" not in read("filters/README.md")]
-    columns = [name for name in DOCUMENT.names if name not in MEASURES]
-    assert not [name for name in columns if f"`{name}`" not in read("docs/corpus.md")]
+def given_reasons(path: Path) -> Iterator[str]:
+    """Yield the names of reasons that a module writes: where it sets `dropped_by`, or begins a text with `name: `."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        values: list[ast.expr | None] = []
+        if isinstance(node, ast.Dict):
+            named = zip(node.keys, node.values, strict=True)
+            values = [v for k, v in named if isinstance(k, ast.Constant) and k.value in ("dropped_by", "rejected_by")]
+        elif (
+            isinstance(node, ast.Return)
+            or (isinstance(node, ast.keyword) and node.arg in ("dropped_by", "rejected_by"))
+            or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript))
+        ):
+            values = [node.value]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "if_else":
+            values = list(node.args)
+        for value in values:
+            for part in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:
+                if isinstance(part, ast.Constant) and re.fullmatch(r"[a-z]+(_[a-z]+)*(: .*)?", str(part.value)):
+                    yield str(part.value).partition(": ")[0]
+        first = node.values[0] if isinstance(node, ast.JoinedStr) else None
+        if isinstance(first, ast.Constant) and (found := re.match(r"([a-z]+(?:_[a-z]+)*): ", first.value)):
+            yield found[1]
+
+
+def declared_reasons() -> set[str]:
+    tables = [*reasons.DROPPED.values(), *reasons.REJECTED.values(), reasons.REJECTED_ANYWHERE]
+    return {reason for table in tables for reason in table}
+
+
+def test_every_reason_that_a_step_gives_is_declared_and_the_other_way_round() -> None:
+    given = {
+        reason
+        for room in ("sources", "steps")
+        for path in (PACKAGE / room).glob("*.py")
+        for reason in given_reasons(path)
+    }
+    assert {"no_main_text", "other_language", "gate", "binary", "http_status", "damaged", "no_text"} <= given
+    assert given - declared_reasons() == set()
+    code = "".join(p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py") if p.name != "reasons.py")
+    assert not [reason for reason in declared_reasons() if not re.search(rf"""['"`]{reason}['"`: ]""", code)]
+
+
+def test_reasons_of_real_builds_have_a_meaning() -> None:
+    for row in json.loads(read("tests/golden/funnel.json"))["funnel"]:
+        for fate, counts in (("dropped", row["dropped"]), ("rejected", row["rejected_by"])):
+            assert not [reason for reason in counts if not reasons.meaning(row["step"], fate, reason)], row["step"]
+    rejected = re.findall(r"rejected \(`(\w+)`\)", read("docs/explanation/security.md"))
+    assert len(rejected) > 20
+    assert set(rejected) <= declared_reasons()
+    assert reasons.meaning("language", "dropped", "lang_score_low")
+    assert reasons.meaning("extract", "rejected", "crash SIGSEGV")
+    assert reasons.meaning("extract", "dropped", "no_such_reason") is None
 
 
 def test_every_shipped_recipe_and_policy_is_listed() -> None:
     for path in shipped("pipelines").glob("*.yaml"):
         assert f"`{path.name}`" in read("pipelines/README.md")
     for path in (shipped("filters") / "policies").glob("*.yaml"):
-        assert f"`{path.stem}`" in read("docs/policies.md")
+        assert f"`{path.stem}`" in read("docs/explanation/policies.md")
 
 
 def test_top_level_folders_say_what_they_are_for() -> None:
@@ -71,17 +137,21 @@ def test_top_level_folders_say_what_they_are_for() -> None:
         assert read(f"{folder}/README.md").startswith("# ")
 
 
-def test_links_inside_the_documentation_lead_somewhere() -> None:
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+def test_links_lead_somewhere_and_pages_that_are_named_exist() -> None:
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+            assert (path.parent / target).exists(), f"{path}: {target}"
+    for path in [*PACKAGE.rglob("*.py"), *ROOT.glob("filters/**/*.yaml"), *ROOT.glob("pipelines/*.yaml"), *PAGES]:
+        for page in re.findall(
+            r"\b(?:docs|filters|benchmarks|cluster)/[\w/-]+\.md\b", path.read_text(encoding="utf-8")
+        ):
+            assert (ROOT / page).exists(), f"{path} names {page}"
 
 
 def test_the_step_of_the_documentation_works() -> None:
-    code = re.search(r"```python\n(# my_steps.py.*?)```", read("docs/extending.md"), re.S)
+    code = re.search(r"```python\n(# my_steps.py.*?)```", read("docs/how-to/extending.md"), re.S)
     assert code
-    import pyarrow as pa
-
     names: dict[str, object] = {}
     exec(code.group(1), names)
     step = names["NoForums"]()  # type: ignore[operator]

@@ -258,7 +258,7 @@ def test_labels_come_from_an_endpoint_and_a_stopped_run_goes_on(
 
 
 def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing, match=r"docs/fitting\.md"):
+    with pytest.raises(ModelMissing, match=r"docs/how-to/fitting\.md"):
         find_tool("lmplz", str(tmp_path))
 
 

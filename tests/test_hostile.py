@@ -1,6 +1,6 @@
 """Bad inputs, each through the whole chain of a build: kept, dropped or rejected with a reason, and nothing hangs.
 
-The list in docs/security.md is this one; a test compares them.
+The list in docs/explanation/security.md is this one; a test compares them.
 """
 
 import gzip
@@ -292,6 +292,6 @@ def test_secrets_are_known_by_their_value(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_list_of_bad_inputs_is_in_the_documentation() -> None:
-    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
     tried = [*PAGES, *LINES, *TABLES, *ARCHIVES, *RECIPES]
     assert not [what for what in tried if f"| {what} |" not in text]

@@ -16,7 +16,9 @@ OutOption = Annotated[Path, typer.Option("--out", help="The file of items to wri
 
 @app.command()
 def convert(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="medqa-usmle, igakuqa, headqa …; docs/scoring.md.")],
+    name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="medqa-usmle, igakuqa, headqa …; docs/how-to/scoring.md.")
+    ],
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns; local, s3:// or hf://.")],
     out: OutOption,
 ) -> None:

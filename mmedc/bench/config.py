@@ -16,47 +16,53 @@ class Bench(Part):
     """The `bench` part of a recipe. Paths are relative to the current folder."""
 
     model: str
-    """A Hugging Face folder; the name of a model where `endpoint` is named."""
+    """A Hugging Face folder; with `endpoint`, the name of the model there."""
     items: Paths
     """Files or folders of questions."""
     out: str = ""
+    """The folder for the answers and scores. `--out` overrides it."""
     protocol: Protocol = "letters"
-    """`letters`, `options`: log-likelihoods of letters or of texts are compared; `generate`: an answer is parsed."""
+    """`letters` and `options` compare log-likelihoods, of letters or of option texts; `generate` parses an answer."""
     prompt: Literal["short", "plain", "paper"] = "short"
-    """`short`: question, options, the word for answer; `paper`: the paper's; `plain`: the same less one sentence."""
+    """`short`: question, options and the word for answer. `paper`: the paper's prompt. `plain`: less one sentence."""
     reasoned: bool = False
-    """The rationale is asked for, before the answer (`paper`, `plain`)."""
+    """Whether to ask for a rationale before the answer (prompts `paper` and `plain`)."""
     normal: Normal = "sum"
-    """What a log-likelihood is divided by: nothing, characters, or UTF-8 bytes of the continuation."""
+    """What a log-likelihood is divided by: nothing, or the characters or UTF-8 bytes of the continuation."""
     shots: Count = 0
-    """Solved examples before each question, from `examples`, of its language, in their order."""
+    """The number of solved examples before each question, from `examples`, in its language and in their order."""
     examples: tuple[str, ...] = ()
+    """Files of solved examples, in the form of items."""
     chat: bool = False
-    """The prompt is a user's turn, by the tokenizer's chat template."""
+    """Whether to put the prompt into the tokenizer's chat template, as a user's turn."""
     permute: Count = 0
-    """How often each question is asked once more with its options in another order."""
+    """How often each question is asked again with its options in another order."""
     seed: int = 0
+    """The seed of these orders and of generation by vLLM or a server."""
     limit: Count = 0
-    """At most so many items of a language, the first ones; 0: all."""
+    """Use at most this many items per language, the first ones; 0 uses all."""
     backend: Literal["transformers", "vllm", "server"] = "transformers"
+    """What runs the model; `server` is an OpenAI-compatible endpoint."""
     endpoint: str = ""
-    """Of an OpenAI-compatible server, such as http://localhost:8000/v1; its key: environment, OPENAI_API_KEY."""
+    """The URL of an OpenAI-compatible server, such as `http://localhost:8000/v1`. OPENAI_API_KEY holds its key."""
     adapter: str = ""
-    """A folder of LoRA adapters over the model."""
+    """A folder of LoRA adapters for the model."""
     context: Annotated[int, Field(gt=8)] = 2048
+    """The number of tokens that prompt and answer may have together."""
     max_tokens: Count = 0
-    """Of a generated answer; 0: 32, or 1,000 with its rationale."""
+    """The number of tokens of a generated answer; 0 means 32, or 1,000 with a rationale."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """The device; `auto` is CUDA where it is available."""
     workers: Annotated[int, Field(ge=1)] = 1
-    """Ray actors, each with a model and, where there are GPUs, one of them."""
-
+    """The number of Ray actors. Each has its own model and, where there are GPUs, its own GPU."""
     corpora: tuple[str, ...] = ()
-    """Corpora that the model was trained on; without them those that an exported model names."""
+    """Corpora that the model was trained on. By default, those that an exported model names."""
     texts: tuple[str, ...] = ()
-    """Held-out text (JSON lines or Parquet with `text` and `lang`) for perplexity by language."""
+    """Held-out text (JSON Lines or Parquet with `text` and `lang`) for perplexity by language."""
     encoder: str = ""
-    """A Hugging Face folder, for BERTScore of rationales."""
+    """The Hugging Face folder of an encoder, for the BERTScore of rationales."""
     encoder_layer: int = -1
+    """The layer of the encoder whose states are compared."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Bench":
@@ -80,4 +86,4 @@ class Bench(Part):
 
 def read_bench(path: str, sets: list[str] | None = None) -> Bench:
     """Read the benchmark of the recipe `path`: its `bench` part, or the whole file. Raises: RecipeError."""
-    return read_part(path, "bench", Bench, sets, "docs/scoring.md")
+    return read_part(path, "bench", Bench, sets, "docs/how-to/scoring.md")

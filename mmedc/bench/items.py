@@ -57,7 +57,9 @@ def read_items(paths: tuple[str, ...]) -> list[Item]:
                 try:
                     item = _item(json.loads(line), file, number)
                 except (ValueError, KeyError, TypeError, AttributeError) as problem:
-                    raise RecipeError(f"{where}: not an item ({problem!r}); docs/scoring.md has the format") from None
+                    raise RecipeError(
+                        f"{where}: not an item ({problem!r}); docs/how-to/scoring.md has the format"
+                    ) from None
                 if item.id in seen and items[seen[item.id][1]] == item:
                     continue  # the same row once more
                 if item.id in seen:

@@ -79,7 +79,7 @@ def find_tool(name: str, folder: str | None = None) -> str:
     if found is None:
         raise ModelMissing(
             f"{name}, which trains KenLM models, is not {'in ' + folder if folder else 'on the PATH'}: "
-            "build it as docs/fitting.md says, then give --tools"
+            "build it as docs/how-to/fitting.md says, then give --tools"
         )
     return found
 

@@ -1,11 +1,11 @@
 """Finds the limits of the three medical measures for the three policies.
 
-All three must be met. Where there is a model, it decides, for it has weighed what the lexicon found; the
-lexicon's own limits are as loose as the gate can bear, which uses them as a bound (see docs/cascade.md). Without a
-model terms and density decide, and their grid is searched whole. `balanced` has the best F1, `precise` the most recall
-at a wanted precision, `recall` the most precision at a wanted recall. One choice serves all languages
-(every language and label weighs the same), since limits fitted on one language's few origins do worse
-on the next; a user with many origins of a language may fit it alone.
+All three must be met. Where there is a model it decides, because it has weighed what the lexicon found; the
+lexicon's own limits are as loose as the prefilter allows, which uses them as a bound
+(docs/explanation/cascade.md). Without a model, terms and density decide, and their grid is searched completely.
+`balanced` has the best F1, `precise` the highest recall at a wanted precision, `recall` the highest precision at a
+wanted recall. One choice serves all languages (every language and label has the same weight), because limits fitted
+on one language's few origins do worse on the next origin; a user with many origins of a language may fit it alone.
 """
 
 import json

@@ -8,7 +8,7 @@ Features are the words, the beginnings of words (so that endings don't matter) a
 among the first of a text, as `mmedc.words` cuts them for the rules and signatures too
 (hashing trick: Weinberger et al. 2009, arXiv 0902.2206). The file holds numbers only, one byte a weight, and is
 read without running anything. A fastText model of two labels (`.ftz`, `.bin`; Joulin et al. 2017,
-arXiv 1607.01759) serves as well: see docs/fitting.md for why the shipped one is linear.
+arXiv 1607.01759) serves as well: see docs/how-to/fitting.md for why the shipped one is linear.
 """
 
 import functools

@@ -23,64 +23,65 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class Data(Part):
-    """Which documents are read, in which shares, and how they are packed."""
+    """Which documents are read, in which proportions, and how they are packed."""
 
     corpora: dict[str, str] = {}
-    """Published corpora by a name of your own: folders or s3:// URLs."""
+    """Published corpora by names of your choice: folders or `s3://` URLs."""
     tokenizer: str = ""
-    """`qwen`, the path of a tokenizer.json, or a Hugging Face folder that holds one; default: the model's own, or
-    `qwen` for a model of random weights."""
+    """`qwen`, the path of a `tokenizer.json`, or a Hugging Face folder that contains one. The default is the model's
+    own tokenizer, or `qwen` for a model with random weights."""
     context: Annotated[int, Field(ge=8)] = 2048
-    """Tokens of a sequence."""
+    """The number of tokens in a sequence."""
     temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Cells (corpus, language, source, kind) are read in proportion to tokens to this power; 1 = as they are."""
+    """Cells (corpus, language, source, kind) are read in proportion to their tokens to this power; 1 is unweighted."""
     shares: dict[Pattern, Share] = {}
-    """Fixed shares of all tokens for cells by pattern, such as `general: 0.1` for replay; the others share the rest."""
+    """Fixed shares of all tokens for cells by pattern, such as `general: 0.1` for replay; others share the rest."""
     max_epochs: Positive = 4.0
-    """More repetitions of a cell than this are refused; up to about 4 repeated tokens are nearly as good as new ones
+    """Refuse to repeat a cell more often than this. Up to about 4 repetitions are nearly as good as new tokens
     (arXiv 2305.16264, section 6)."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
-    """Share of documents, by hash of their id, that are never trained on but measured."""
+    """The share of documents, by hash of their id, that are held out for evaluation and never trained on."""
     cache: str = ""
-    """Folder for flat token files of this machine; default: a folder `tokens` beside the run's output."""
+    """A folder for this machine's flat token files. The default is `tokens` beside the run's folder."""
 
 
 class Examples(Part):
-    """Fine-tuning on questions with answers; the loss is on the answer only."""
+    """Fine-tuning on questions with answers. The loss is computed on the answer only."""
 
     path: str
-    """A file of JSON lines or a folder of `.jsonl`: `prompt` and `answer`, or MMedBench's items as released."""
+    """A JSON Lines file or a folder of them, with `prompt` and `answer`, or with MMedBench's items as released."""
     rationale: Literal["both", "with", "without"] = "both"
-    """Which forms of an item with a rationale are trained on; the paper's: both."""
+    """Which forms of an item with a rationale are trained on. The paper uses both."""
     prompt: Style = "paper"
-    """`paper`: word for word as released; `plain`: without its sentence about the best treatment."""
+    """`paper`: the released prompt, word for word. `plain`: the same without its sentence about the best treatment."""
 
 
 class Lora(Part):
     """Low-rank adapters (arXiv 2106.09685) on all linear layers, instead of full weights."""
 
     rank: Count = 16
-    """Width of the adapters; the paper's: 16."""
+    """The rank of the adapters. The paper uses 16."""
     alpha: Positive = 32.0
-    """Their scale, divided by the rank."""
+    """The scale of the adapters, before it is divided by the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Before the adapters."""
+    """The dropout before the adapters."""
 
 
 class Model(Part):
     """The causal language model: a local checkpoint, or a configuration with random weights."""
 
     path: str | None = None
-    """A Hugging Face folder with config.json and safetensors."""
+    """A Hugging Face folder with `config.json` and safetensors."""
     config: dict[str, Any] | None = None
-    """A `transformers` configuration with its `model_type`; the vocabulary is the tokenizer's."""
+    """A `transformers` configuration with its `model_type`, for random weights. The tokenizer sets the vocabulary."""
     lora: Lora | None = None
+    """Train low-rank adapters instead of full weights."""
     attention: Literal["auto", "varlen", "sdpa"] = "auto"
-    """`varlen`: one kernel over packed documents (CUDA); `sdpa`: a call a document; auto: what the device has."""
+    """`varlen`: one kernel over packed documents (CUDA). `sdpa`: one call per document. `auto`: what the device has."""
     recompute: Literal["none", "full"] = "none"
-    """`full`: activations are computed again in the backward pass, layer by layer: less memory, a third more work."""
+    """`full`: recompute activations in the backward pass, layer by layer. It saves memory for a third more work."""
     compile: bool = False
-    """`torch.compile`, layer by layer."""
+    """Whether to apply `torch.compile`, layer by layer."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":
@@ -95,91 +96,98 @@ class Optimizer(Part):
     """AdamW (arXiv 1711.05101) and its schedule."""
 
     lr: Positive = 2e-5
-    """Highest learning rate; the paper's: 2e-5."""
+    """The highest learning rate. The paper uses 2e-5."""
     min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """The last learning rate, as a share of `lr`."""
+    """The final learning rate, as a share of `lr`."""
     schedule: Literal["cosine", "wsd", "constant"] = "cosine"
-    """wsd: warm-up, stable, then a linear decay over the last `decay` of the steps (arXiv 2404.06395)."""
+    """`wsd` is warm-up, stable, then a linear decay over the last `decay` of the steps (arXiv 2404.06395)."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Share of the steps."""
+    """The share of the steps that warm up."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Share of the steps at the end (wsd)."""
+    """The share of the steps, at the end, that decay (`wsd`)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    """Of matrices; vectors do not decay."""
+    """The weight decay of matrices. Vectors do not decay."""
     betas: tuple[float, float] = (0.9, 0.95)
-    """Decay of the two moments."""
+    """The decay rates of the two moments."""
     clip: Positive = 1.0
-    """Largest norm of the gradient."""
+    """The norm to which the gradient is clipped."""
     z_loss: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the squared log-partition (arXiv 2204.02311, section 5)."""
+    """The weight of the squared log-partition term (arXiv 2204.02311, section 5)."""
     states: Literal["float32", "bfloat16", "8bit"] = "float32"
-    """float32: weights, gradients and both moments, 16 bytes a parameter. bfloat16: all four in bfloat16, updates by
-    stochastic rounding, 8 bytes. 8bit: the same with moments of 8 bits, about 6 bytes. The latter two by torchao."""
+    """`float32`: weights, gradients and both moments take 16 bytes per parameter. `bfloat16`: all four in bfloat16 with
+    stochastic rounding, 8 bytes. `8bit`: the same with 8-bit moments, about 6 bytes. The latter two need torchao."""
     spike: Annotated[float, Field(gt=0)] = 12.0
-    """A step whose gradient norm or loss exceeds the median of the last 128 by this many median absolute deviations is
-    skipped and told."""
+    """Skip and report a step whose gradient norm or loss exceeds the median of the last 128 by this many median
+    absolute deviations."""
 
 
 class Checkpoints(Part):
     """When the state is saved, and what is kept."""
 
     every: Count = 500
-    """Steps from one to the next; the last step is always saved."""
+    """The number of steps between checkpoints. The last step is always saved."""
     keep: Count = 2
-    """Newest ones that stay; others go when a newer one is whole."""
+    """How many of the newest checkpoints are kept. Older ones are deleted once a newer one is complete."""
     every_kept: Count | None = None
-    """Steps whose checkpoints always stay, for example 5000."""
+    """Checkpoints of every so many steps, for example 5000, are always kept."""
 
 
 class Watch(Part):
-    """What is measured on the way."""
+    """What is measured during training."""
 
     log_every: Count = 10
-    """Steps from one report to the next."""
+    """The number of steps between log lines."""
     evaluate_every: Count = 500
-    """Steps from one look at the held-out documents to the next."""
+    """The number of steps between evaluations on the held-out documents."""
     evaluate_documents: Count = 64
-    """Held-out documents a cell."""
+    """The number of held-out documents per cell."""
     questions: tuple[str, ...] = ()
-    """Files of questions as `bench.items` reads them; the share answered rightly is measured with the held-out loss."""
+    """Files of questions, as for `bench.items`. Their accuracy is measured together with the held-out loss."""
     questions_limit: Annotated[int, Field(ge=0)] = 50
-    """At most so many questions of a language, the first ones; 0: all."""
+    """Use at most this many questions per language, the first ones; 0 uses all."""
     tensorboard: bool = True
-    """Event files in the run's folder."""
+    """Whether to write TensorBoard event files into the run's folder."""
     plugins: tuple[str, ...] = ()
-    """`package.module:Class` of loggers of your own; an object with `log(step, values)` and `close()`."""
+    """Custom loggers, as `package.module:Class`: objects with `log(step, values)` and `close()`."""
     peak_tflops: Positive | None = None
-    """Measured matrix rate of a device, for MFU; default: measured at the start on CUDA, none on CPU."""
+    """The matrix rate of a device in TFLOP/s, for MFU. By default it is measured at the start, on CUDA only."""
 
 
 class Train(Part):
     """A whole training."""
 
     name: str = "train"
+    """The name of the training."""
     out: str = ""
-    """Folder of the run; `--out` comes before it."""
+    """The folder of the run. `--out` overrides it."""
     model: Model
+    """The model to train: exactly one of `path` and `config`."""
     data: Data = Data()
+    """Which documents are read, in which proportions, and how they are packed."""
     examples: Examples | None = None
+    """Fine-tune on examples instead of corpora."""
     steps: Annotated[int, Field(ge=0)] = 0
-    """Updates of the weights."""
+    """The number of updates of the weights."""
     epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Instead of steps: times that all examples are read; the paper's: 5 for all weights, 3 for adapters."""
+    """How often all examples are read, instead of `steps`. The paper uses 5 for full weights, 3 for adapters."""
     batch: Count = 512
-    """Sequences of a step, over all devices (the paper's: 512 of 2,048 tokens)."""
+    """The number of sequences per step, over all devices. The paper uses 512 of 2,048 tokens."""
     micro_batch: Count = 1
-    """Sequences that a device works on at once."""
+    """The number of sequences that a device processes at once."""
     seed: int = 0
-    """Of the order of documents, random weights and dropout."""
+    """The seed of the order of documents, of random weights and of dropout."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is some."""
+    """The device; `auto` is CUDA where it is available."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
-    """Of the computation; auto: bfloat16 on CUDA, float32 on the CPU."""
+    """The precision of the computation; `auto` is bfloat16 on CUDA and float32 on the CPU."""
     processes: Count = 1
-    """One a device. With a Ray cluster, workers of Ray Train."""
+    """The number of processes, one per device. On a Ray cluster these are workers of Ray Train."""
     optimizer: Optimizer = Optimizer()
+    """AdamW and its schedule."""
     checkpoints: Checkpoints = Checkpoints()
+    """When the state is saved, and which checkpoints are kept."""
     watch: Watch = Watch()
+    """What is measured during training."""
 
     @property
     def tokenizer(self) -> str:
@@ -211,4 +219,4 @@ def read_train(path: str, sets: list[str] | None = None) -> Train:
 
     Raises: RecipeError with file, line and key.
     """
-    return read_part(path, "train", Train, sets, "docs/training.md")
+    return read_part(path, "train", Train, sets, "docs/how-to/training.md")

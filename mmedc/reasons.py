@@ -1,0 +1,104 @@
+"""Every reason for which a step drops or rejects a document: the one table, which the documentation shows.
+
+A document is *dropped* when it is sound but not wanted, and *rejected* when it is broken or cannot be processed. A
+step writes the name of the reason, then perhaps `: ` and what it saw; the funnel counts names. Tests hold this table
+against the steps, so a step that gives a new reason needs a line here.
+"""
+
+from mmedc.document import MEASURES
+
+DROPPED: dict[str, dict[str, str]] = {
+    "read": {
+        "http_status": "The server did not answer with status 200.",
+        "not_text": "The content type, or the suffix of the file, is not that of a page or of plain text.",
+    },
+    "block": {
+        "blocked_host": "The host, or a parent domain of it, is on a list that the recipe names in `block`.",
+        "blocked_word": "A part of the host name is in `filters/block/host_words.txt`.",
+    },
+    "gate": {"gate": "The source cannot contain enough lexicon terms of any language of the recipe."},
+    "glance": {
+        "few_terms": "The fast main text has fewer lexicon terms than half of the policy's floor.",
+        "low_density": "The fast main text has a lower density of lexicon terms than half of the policy's floor.",
+        "other_language": "The fast main text is surely in a language that the recipe does not name.",
+    },
+    "extract": {"no_main_text": "No main text was found in the page."},
+    "normalise": {"empty": "The text is empty after normalisation."},
+    "language": {"other_language": "The text is in a language that the recipe does not name."},
+    "dedup": {
+        "same_locator": "Another document of the same source has the same URL or locator.",
+        "exact_duplicate": "Another document has the same text.",
+        "near_duplicate": "Another document has nearly the same text (`dedup.jaccard`).",
+        "already_published": "A corpus that `dedup.against` names already has this document.",
+    },
+    "decontaminate": {"benchmark_question": "The text contains a benchmark question (`decontaminate`)."},
+}
+"""By step, then by reason: what the reason means. Reasons made from a policy's limits come on top: see `limits`."""
+
+REJECTED: dict[str, dict[str, str]] = {
+    "read": {
+        "bad_encoding": "The body cannot be decompressed as its Content-Encoding says.",
+        "bad_http": "The record does not begin with an HTTP status line.",
+        "bad_json": "The line is not a JSON object.",
+        "bomb": "The compressed file unpacks to more than `limits.ratio` times its size; the rest of it is not read.",
+        "damaged": "The bytes cannot be read as the format of the file; how many are lost is reported.",
+        "empty_file": "The file has no bytes.",
+        "no_column": "The file lacks a column that the recipe names.",
+        "no_text": "The value of the text column or key is null, or is not text.",
+        "rest_unread": "The reader fails at this record even when it skips it; nothing after it in the unit is read.",
+        "too_large": "The payload is larger than `limits.document` after decompression.",
+        "truncated": "The record is shorter than its header says.",
+        "unreadable": "The operating system or the object store could not read the file.",
+    },
+    "decode": {
+        "binary": "Too many NUL bytes: the payload is not text.",
+        "undecodable": "Too many characters cannot be decoded in any charset that was tried.",
+    },
+    "nesting": {
+        "too_deep": "The elements of the page nest deeper than `limits.html_depth`.",
+        "too_many_nodes": "The page has more tags than `limits.html_nodes`.",
+    },
+}
+"""By step, then by reason: what the reason means."""
+
+REJECTED_ANYWHERE = {
+    "error": "The step raised an exception on this document.",
+    "timeout": "The document took more CPU seconds than `limits.document_seconds`.",
+    "memory": "The document made its parser process grow beyond `limits.document_memory` or `limits.memory`.",
+    "crash": "The parser process crashed on this document; the name of the signal follows.",
+    "killed": "The parser process was killed from outside at this document again and again.",
+    "exit": "The parser process ended by itself on this document; the exit code follows.",
+}
+"""Reasons that any step may have, because they come from the process in which it runs."""
+
+LIMITED = {
+    "language": ("lang_score",),
+    "medical": ("medical_terms", "medical_density", "medical_spread"),
+    "rules": (
+        *("chars", "words", "letter_ratio", "symbol_ratio", "mean_word_chars", "stopword_ratio"),
+        *("duplicate_line_ratio", "sentence_end_ratio", "top_trigram_ratio"),
+    ),
+    "medical_model": ("medical_model",),
+    "quality": ("quality",),
+    "perplexity": ("perplexity",),
+    "decide": tuple(MEASURES),
+    "lines": ("chars", "words"),
+}
+"""Steps that drop by the limits of a policy, with the measures that they look at.
+
+Such a reason is the name of a measure with `_low` or `_high`. All of these steps but `decide` and `lines` look at the
+policy's floors and ceilings, those two at its limits.
+"""
+
+
+def meaning(step: str, fate: str, reason: str) -> str | None:
+    """Return what `reason` means when `step` gives it; None for a reason that is not declared.
+
+    `fate` is `dropped` or `rejected`. The reasons of a user's own steps are not declared.
+    """
+    if fate == "rejected":
+        return REJECTED.get(step, {}).get(reason) or REJECTED_ANYWHERE.get(reason.split()[0])
+    measure, _, side = reason.rpartition("_")
+    if side in ("low", "high") and measure in LIMITED.get(step, ()):
+        return f"`{measure}` is {'below' if side == 'low' else 'above'} what the policy allows."
+    return DROPPED.get(step, {}).get(reason)
