@@ -1,0 +1,210 @@
+"""Runs every command that the documentation shows, page by page, against the sample that ships.
+
+A block of `sh` that can't be run here (it needs a cluster, a server, data sets) begins with `# not run: REASON`. Of
+such blocks, and of commands within sentences, the names and options are checked. `mmedc run` gets `--inline`, and
+trainings are cut to a few steps.
+"""
+
+import gzip
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from typer.main import get_command
+
+from docs.generate import walk
+from mmedc.cli import app
+from mmedc.shipped import shipped
+from tests.build_sample import read_pages
+from tests.conftest import LANGUAGES
+from tests.test_docs import PAGES, ROOT
+
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
+NOT_RUN = re.compile(r"# not run: (.+)\n")
+TRAINED = ("runs/small", "models/small")  # what a page may need from the tutorial
+SHIM = """#!{python}
+import sys
+arguments = sys.argv[1:]
+if arguments[:1] in (["run"], ["train"]):
+    arguments += ["--inline", "--quiet"]
+if arguments[:1] == ["train"]:
+    arguments += ["--set", "steps=2", "--set", "checkpoints.every=2", "--set", "watch.evaluate_every=2"]
+sys.argv[1:] = arguments
+from mmedc.cli import main
+main()
+"""
+
+
+class Block(NamedTuple):
+    """A block of code of a page; `reason` says why it is not run, or is empty."""
+
+    page: Path
+    language: str
+    code: str
+    reason: str
+
+
+def blocks(page: Path) -> list[Block]:
+    found = []
+    for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language in ("sh", "python"):
+            excuse = NOT_RUN.match(code)
+            found.append(Block(page, language, code, excuse[1] if excuse else ""))
+    return found
+
+
+def runnable(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if not block.reason]
+
+
+COMMANDS = {names[1:]: command for names, command in walk(get_command(app), ("mmedc",))}
+
+
+def problem(line: str) -> str:
+    """Return what is wrong with a line that begins with `mmedc`, or nothing: an unknown command or option."""
+    words = shlex.split(line, comments=True)[1:]
+    words = words[: next((at for at, word in enumerate(words) if word in ("&&", "|", ">", ";")), len(words))]
+    if words and words[0] == "--debug":
+        words = words[1:]
+    names = next((names for names in (tuple(words[:2]), tuple(words[:1])) if names in COMMANDS), None)
+    if names is None:
+        groups = {known[0] for known in COMMANDS}
+        return "" if not words or words[0] in groups or words[0].isupper() else f"no command {words[0]}"
+    known = {option for parameter in COMMANDS[names].params for option in parameter.opts} | {"--help"}
+    given = [word.partition("=")[0] for word in words if word.startswith("--") and len(word) > 2]
+    wrong = [option for option in given if option not in known]
+    return f"mmedc {' '.join(names)} has no {', '.join(wrong)}" if wrong else ""
+
+
+def shown_lines(code: str, program: str) -> Iterator[str]:
+    """Yield the lines of a block that call `program`, continued lines joined."""
+    for line in code.replace("\\\n", " ").splitlines():
+        for part in line.split("&&"):
+            if part.strip().startswith(f"{program} "):
+                yield part.strip()
+
+
+def test_commands_and_options_that_are_shown_exist() -> None:
+    wrong = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        lines = [line for block in blocks(page) for line in shown_lines(block.code, "mmedc")]
+        lines += [line for line in re.findall(r"`(mmedc [^`\n]+)`", text) if "|" not in line and "…" not in line]
+        wrong += [f"{page.relative_to(ROOT)}: {line}: {what}" for line in lines if (what := problem(line))]
+    for path in shipped("pipelines").glob("*.yaml"):
+        comments = path.read_text(encoding="utf-8").replace("\\\n#", " ")
+        lines = [part for line in re.findall(r"^#\s+(mmedc .*)$", comments, re.M) for part in line.split(" && ")]
+        wrong += [f"{path.name}: {line}: {what}" for line in lines if (what := problem(line))]
+    assert not wrong
+
+
+def test_an_unknown_command_or_option_is_noticed() -> None:
+    assert problem("mmedc runn quickstart") == "no command runn"
+    assert problem("mmedc run quickstart --otu x") == "mmedc run has no --otu"
+    assert problem("mmedc items convert headqa X --out y") == ""
+
+
+def test_scripts_and_targets_that_are_shown_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        for block in blocks(page):
+            for line in shown_lines(block.code, "python"):
+                script, *words = shlex.split(line, comments=True)[1:]
+                source = (ROOT / script).read_text(encoding="utf-8") if script.endswith(".py") else "--"
+                missing = [word for word in words if word.startswith("--") and f'"{word}"' not in source]
+                assert not missing, f"{page}: {line}"
+            for line in shown_lines(block.code, "make"):
+                assert re.search(rf"^{line.split()[1]}:", makefile, re.M), f"{page}: {line}"
+
+
+def test_commands_stand_in_blocks_that_are_run_or_say_why_not() -> None:
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text(encoding="utf-8"))
+        assert not re.findall(r"^ {4}(?:mmedc|python|make) .*$", text, re.M), f"{page}: use a block of sh"
+        bare = [code for language, code in FENCE.findall(page.read_text(encoding="utf-8")) if language in ("", "bash")]
+        assert not [code for code in bare if re.search(r"^(mmedc|python|make) ", code, re.M)], page
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory, quickstart: Path) -> Path:
+    """A folder with everything that the pages name: a crawl, questions, labelled texts, a page, a corpus."""
+    folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(shipped("pipelines") / "quickstart", folder / "crawl", ignore=shutil.ignore_patterns("questions"))
+    shutil.copytree(shipped("pipelines") / "quickstart" / "questions", folder / "questions")
+    shutil.copytree(quickstart, folder / "corpus" / "quickstart")
+    labelled = [
+        {"text": text, "lang": lang, "label": page["label"], "source": f"half{number % 2} {page['path']}"}
+        for lang in LANGUAGES
+        for number, page in enumerate(read_pages(lang))
+        for text in page["text"].split("\n\n")
+    ]
+    # The Spanish texts stand for a language that is not there yet.
+    seeds = [{**row, "lang": "pt"} for row in labelled if row["lang"] == "es"]
+    for name, rows in (("labelled", labelled), ("seeds", seeds)):
+        with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "page.html").write_text("<html><body><p>Radish and chicken, simmered for an hour.</p></body></html>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment whose `mmedc` is this checkout's, without Ray and with short trainings."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "mmedc").write_text(SHIM.format(python=sys.executable))
+    (folder / "mmedc").chmod(0o755)
+    python = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": python, "COLUMNS": "120"}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, program: dict[str, str]) -> Path:
+    """What the tutorial on training leaves, for the pages that go on from it."""
+    folder = tmp_path_factory.mktemp("trained")
+    for block in runnable(ROOT / "docs" / "tutorial" / "train-and-score.md"):
+        run(block, folder, program)
+    return folder
+
+
+def run(block: Block, folder: Path, program: dict[str, str]) -> None:
+    shell = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-W", "error", "-c"]
+    done = subprocess.run([*shell, block.code], cwd=folder, env=program, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{block.page}:\n{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def _needs_training(page: Path) -> bool:
+    return any(name in block.code for block in runnable(page) for name in TRAINED)
+
+
+SHOWN = [page for page in PAGES if any(block.language == "sh" for block in runnable(page))]
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_shows_works(
+    page: Path, sample: Path, program: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if page.name == "train-and-score.md":
+        assert (request.getfixturevalue("trained") / "models" / "small" / "config.json").is_file()
+        return
+    folder = tmp_path / "here"
+    shutil.copytree(sample, folder)
+    if _needs_training(page):
+        shutil.copytree(request.getfixturevalue("trained"), folder, dirs_exist_ok=True)
+    if "mmedc run quickstart --out corpus/quickstart\n" in page.read_text(encoding="utf-8"):
+        shutil.rmtree(folder / "corpus")
+    for block in runnable(page):
+        run(block, folder, program)
+
+
+@pytest.mark.parametrize("page", ["docs/reference/corpus.md"])
+def test_python_that_a_page_shows_works(page: str, sample: Path, program: dict[str, str]) -> None:
+    for block in runnable(ROOT / page):
+        run(block, sample, program)
