@@ -22,6 +22,7 @@ from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.recipe import Recipe
 from mmedc.report.schema import SCHEMAS, schema
+from mmedc.settings import Bytes
 from mmedc.shipped import shipped
 from mmedc.train.config import Train
 from mmedc.yamlfile import read_yaml
@@ -125,7 +126,8 @@ def settings(model: type[BaseModel], skip: tuple[str, ...] = ()) -> str:
     """Return the keys of a settings model with type, default and meaning. Raises: Undocumented."""
     rows = []
     for key, field in keys(model, skip=skip):
-        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        value = field.get_default(call_default_factory=True)
+        default = "required" if field.is_required() else f"`{_size(value)}`" if _is_size(field) else _default(value)
         rows.append(
             (f"`{key}`", _type(field), default, _cell(field.description or "", f"key {key} of {model.__name__}"))
         )
@@ -159,9 +161,20 @@ def _type(field: FieldInfo) -> str:
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
             if getattr(limit, name, None) is not None:
                 bounds.append(f"{sign} {getattr(limit, name)}")
-    if any(getattr(getattr(limit, "func", None), "__name__", "") == "_size" for limit in field.metadata):
+    if _is_size(field):
         return "size, such as `256MB`"
     return ", ".join([_name(field.annotation), *bounds])
+
+
+def _is_size(field: FieldInfo) -> bool:
+    """Tell whether a key takes a size in bytes; see `mmedc.settings.Bytes`."""
+    return any(limit in get_args(Bytes)[1:] for limit in field.metadata)
+
+
+def _size(number: int) -> str:
+    """Return a number of bytes as a recipe writes it: 16MiB."""
+    units = {"GiB": 2**30, "GB": 10**9, "MiB": 2**20, "MB": 10**6}
+    return next((f"{number // each}{unit}" for unit, each in units.items() if number % each == 0), str(number))
 
 
 def _name(annotation: Any) -> str:
@@ -189,6 +202,8 @@ def _default(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
     return f"`{' '.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
