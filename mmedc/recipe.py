@@ -176,7 +176,7 @@ class Limits(Part):
     unit_seconds: Annotated[float, Field(gt=0)] = 6 * 3600.0
     """Fail a unit that takes more CPU seconds than this in one attempt."""
     memory: Bytes = 3 * 2**30
-    """Resident memory of a parser process (the document at fault is rejected) and of what a unit keeps (the unit fails)."""
+    """Memory of a parser process (the document at fault is rejected), and of what a unit keeps (the unit fails)."""
     ratio: Annotated[float, Field(gt=1)] = 200.0
     """A compressed file of lines may unpack to this many times its size, or to 64 MiB; the rest is rejected."""
     html_depth: Annotated[int, Field(gt=0)] = 1_000
