@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmedc.filters import open_filters
 from mmedc.fit.labelled import read_labelled
-from mmedc.models import find_model
 from mmedc.policy import read_policy
 from mmedc.steps.language import identifier
 
@@ -31,7 +31,7 @@ def main() -> None:
     for kinds, what in ((("text", "book"), "texts"), (("sent",), "sentences")):
         table = read_labelled([f"{data}/{kind}_*/*.jsonl.gz" for kind in kinds])
         codes = tuple(sorted(set(table["lang"].to_pylist())))
-        identify = identifier(str(find_model("lid")), read_policy("balanced", codes))
+        identify = identifier(open_filters().model("lid").path, read_policy("balanced", codes))
         texts = table["text"].combine_chunks()
         began = time.process_time()
         found = pa.concat_arrays([identify(texts.slice(at, BATCH))[0] for at in range(0, len(texts), BATCH)])

@@ -29,11 +29,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmedc.filters import open_filters
 from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.measured import array, quality, with_terms
 from mmedc.fit.model import folds, held_out, held_out_mix, words_as_texts
-from mmedc.fit.thresholds import POLICIES, Choice, fit, needed
-from mmedc.models import read_model
+from mmedc.fit.thresholds import POLICIES, Choice, fewer_terms, fit, needed
 from mmedc.policy import read_policy
 from mmedc.steps.medical import mmedc_matcher
 from mmedc.steps.score import scorer
@@ -119,7 +119,7 @@ def scored(table: pa.Table) -> pa.Table:
 def by_choice(table: pa.Table, choice: Choice) -> Any:
     """Return which texts the limits of a choice keep."""
     return (
-        (array(table, "medical_terms") >= needed(table, choice.terms))
+        (array(table, "medical_terms") >= needed(table, choice.terms, fewer_terms(open_filters())))
         & (array(table, "medical_density") >= np.float32(choice.density))
         & (array(table, "medical_model") >= choice.model)
     )
@@ -130,9 +130,9 @@ def fitted_elsewhere(table: pa.Table) -> dict[str, Any]:
     kept = {name: np.zeros(len(table), bool) for name in (*POLICIES, "lexicon alone")}
     for mask in folds(table["origin"].to_pylist(), len(table)):
         others, rows = table.filter(pa.array(~mask)), table.filter(pa.array(mask))
-        for name, choice in fit(others)[0].items():
+        for name, choice in fit(others, fewer_terms(open_filters()))[0].items():
             kept[name][mask] = by_choice(rows, choice)
-        bare = fit(others.drop_columns("medical_model"))[0]["balanced"]
+        bare = fit(others.drop_columns("medical_model"), {})[0]["balanced"]
         kept["lexicon alone"][mask] = by_choice(rows, Choice(bare.terms, bare.density, 0.0, bare.quality))
     return kept
 
@@ -169,7 +169,7 @@ def speeds(table: pa.Table) -> dict[str, float]:
     """Return documents a second of CPU of MMedC's rule, the lexicon, the words, and a policy, which has both."""
     table = table.filter(pc.is_in(table["lang"], pa.array(THRESHOLDS, pa.string()))).combine_chunks()
     ours, theirs = read_policy("balanced", tuple(THRESHOLDS)), read_policy("mmedc", tuple(THRESHOLDS))
-    score = scorer(read_model("medical").path)
+    score = scorer(open_filters().model("medical").path)
     bare = table.select(["text", "lang"])
 
     def judge() -> None:

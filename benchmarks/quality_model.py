@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from resiliparse.extract.html2text import extract_plain_text
 
+from mmedc.filters import open_filters
 from mmedc.fit.measured import array
-from mmedc.models import read_model
 from mmedc.policy import read_policy
 from mmedc.steps.language import identifier
 from mmedc.steps.score import scorer
@@ -71,9 +71,9 @@ def main() -> None:
     parser.add_argument("--gold", type=Path, nargs="+", required=True)
     parser.add_argument("--held-out", type=Path)
     given = parser.parse_args()
-    model = read_model("quality")
+    model = open_filters().model("quality")
     score = scorer(model.path)
-    identify = identifier(read_model("lid").path, read_policy("balanced", (*model.languages, *OTHERS)))
+    identify = identifier(open_filters().model("lid").path, read_policy("balanced", (*model.languages, *OTHERS)))
     for folder in given.gold:
         both = [(main, rest(main, html)) for main, html in pages(folder)]
         both = [pair for pair in both if min(map(len, pair)) >= SHORTEST]

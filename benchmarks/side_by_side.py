@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmedc.models import find_model
+from mmedc.filters import open_filters
 from mmedc.policy import read_policy
 
 HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         out = {name: Path(temporary) / name for name in rates}
         theirs = [python, str(HERE / PEERS[given.peer]), str(input_folder), str(out[given.peer])]
-        theirs += ["--workers", str(given.workers), "--lid", str(find_model("lid"))]
+        theirs += ["--workers", str(given.workers), "--lid", open_filters().model("lid").path]
         if given.peer == "datatrove":
             theirs += ["--tasks", str(max(given.workers, len(list(input_folder.glob("part*")))))]
         if given.medical or given.peer == "data-juicer":

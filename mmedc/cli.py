@@ -57,9 +57,10 @@ def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
     from mmedc.errors import RecipeError
     from mmedc.pipeline.build import Build
     from mmedc.recipe import read_recipe
+    from mmedc.settings import resolved
 
     read = read_recipe(recipe, sets)
-    where = out or read.out
+    where = resolved(out) if out else read.out
     if not where:
         raise RecipeError(f"{recipe}: no `out` in the recipe, and no --out")
     return Build.prepare(read, where)
@@ -326,9 +327,9 @@ def bench(
 @models_app.command("get")
 def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid.")]) -> None:
     """Fetch a model file into the cache of this machine, and check its SHA-256."""
-    from mmedc.report.models import get_model
+    from mmedc.filters import open_filters
 
-    typer.echo(str(get_model(name)))
+    typer.echo(str(open_filters().get_model(name)))
 
 
 @filters_app.command("check")
@@ -338,16 +339,15 @@ def filters_check(
         Path | None, typer.Option("--filters", help="A folder that comes before the shipped one.")
     ] = None,
 ) -> None:
-    """Check lexicons and stop words: terms that stand twice, other scripts, too short, too general."""
-    from mmedc.policy import check_language, read_language
-    from mmedc.shipped import shipped
+    """Check lexicons and stop words: terms that occur twice, other scripts, forms too short or too general."""
+    from mmedc.filters import open_filters
+    from mmedc.lexicon import problems_of
 
-    folders = [*([folder] if folder else []), shipped("filters")]
-    known = sorted({path.parent.name for one in folders for path in one.glob("*/language.yaml")})
+    filters = open_filters(str(folder) if folder else None)
     problems = []
-    for code in languages or known:
-        problems += check_language(code, folders)
-        language = read_language(code, folders)
+    for code in languages or filters.languages():
+        language = filters.language(code)
+        problems += problems_of(language)
         forms = sum(len(term.forms) for term in language.lexicon)
         typer.echo(f"{code}: {len(language.lexicon)} terms, {forms} forms, {len(language.stopwords)} stop words")
     for problem in problems:

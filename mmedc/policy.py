@@ -1,20 +1,18 @@
-"""What "medical" and "good" mean, read from `filters/`: lexicons, stop words, limits, models.
+"""The values that say what "medical" and "good" mean: a policy, its languages, their terms and limits.
 
-Code measures; this data decides. A policy is a plain value that travels to the workers whole, so
-they never open the folder, and its digest says exactly which of its parts a pass depended on.
+Code measures; these values decide. `mmedc.filters` reads them from `filters/`. A policy travels to the
+workers whole, so they never open the folder, and its digest says exactly which of its parts a pass depends on.
 """
 
 import hashlib
 import json
-import re
-import unicodedata
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from mmedc.errors import PolicyError
-from mmedc.shipped import shipped
-from mmedc.yamlfile import nearest, read_yaml
+from pydantic import Field, model_validator
+
+from mmedc.settings import Part
 
 CATEGORIES = ("symptoms", "diseases", "anatomy", "drugs", "procedures", "specialities", "care")
 
@@ -38,38 +36,74 @@ class Term:
     forms: tuple[str, ...]
     category: str
     line: int
+    """Where it stands in `file`, from 1."""
+    file: str = ""
 
 
-@dataclass(frozen=True)
-class Limit:
-    """What a measure must be.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
-    `min` and `max` decide, on columns, in seconds; `floor` and `ceiling` are what gather already
+
+class Bounds(Part):
+    """Bounds of a measure, perhaps only some of them; see `Limit`."""
+
+    min: Number | None = None
+    """Documents with less are dropped."""
+    max: Number | None = None
+    """Documents with more are dropped."""
+    floor: Number | None = None
+    """Documents with less are dropped by ingest already; at most `min`."""
+    ceiling: Number | None = None
+    """Documents with more are dropped by ingest already; at least `max`."""
+
+
+class Limit(Bounds):
+    """The bounds that a measure must meet.
+
+    `min` and `max` decide, on columns, in seconds; `floor` and `ceiling` are what ingest already
     drops by, so a limit may move between its floor and its ceiling without a new extraction.
     """
 
-    min: float | None = None
-    max: float | None = None
-    floor: float | None = None
-    ceiling: float | None = None
+    @model_validator(mode="after")
+    def _consistent(self) -> "Limit":
+        if not self.model_fields_set:
+            raise ValueError("expected bounds such as {min: 0.5}; known: min, max, floor, ceiling")
+        if self.floor is not None and (self.min is None or self.floor > self.min):
+            raise ValueError(
+                f"floor {self.floor:g} is above min {_shown(self.min)}: ingest would drop what min keeps; "
+                "lower the floor or raise min"
+            )
+        if self.ceiling is not None and (self.max is None or self.ceiling < self.max):
+            raise ValueError(
+                f"ceiling {self.ceiling:g} is below max {_shown(self.max)}: ingest would drop what max keeps; "
+                "raise the ceiling or lower max"
+            )
+        return self
 
     def bounds(self, loosest: bool) -> tuple[float | None, float | None]:
         """Return (lowest, highest) allowed, the loosest or the deciding ones."""
         return (self.floor, self.ceiling) if loosest else (self.min, self.max)
 
 
+def _shown(bound: float | None) -> str:
+    return "(none)" if bound is None else f"{bound:g}"
+
+
+LimitsByLanguage = Mapping[str, Mapping[str, Bounds]]
+"""Language code, or `all`, → measure → bounds."""
+
+
 @dataclass(frozen=True)
 class Privacy:
-    """What gives people away in a language; see `mmedc.steps.privacy`."""
+    """What identifies people in a language; see `mmedc.steps.privacy`."""
 
     regions: tuple[str, ...] = ()
-    """Where its speakers telephone: ISO 3166 codes, tried in order."""
+    """Countries whose telephone numbers its speakers write: ISO 3166 codes, tried in order."""
     ids: tuple[str, ...] = ()
-    """National numbers with a checksum, as modules of `stdnum`: `fr.nir`."""
+    """National identity numbers with a checksum, as modules of `stdnum`: `fr.nir`."""
     record_words: tuple[str, ...] = ()
-    """Words before the number of a medical record."""
+    """Words that introduce the number of a medical record."""
     name_words: tuple[str, ...] = ()
-    """Words that, with a colon at the beginning of a line, stand before a person's name."""
+    """Words that introduce a person's name when they begin a line and a colon follows."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -87,7 +121,7 @@ class LanguagePolicy:
     spaced: bool
     """True where spaces separate words."""
     folds: tuple[str, ...]
-    """Codes of the language model that mean this language (`wuu` and `yue` for `zh`)."""
+    """Codes of the identification model that mean this language (`wuu` and `yue` for `zh`)."""
     lexicon: tuple[Term, ...]
     stopwords: tuple[str, ...]
     limits: dict[str, Limit]
@@ -104,227 +138,38 @@ class Policy:
     languages: dict[str, LanguagePolicy]
 
     def digest(self, part: Literal["gather", "decide"]) -> str:
-        """Return a hash of what `part` depends on: gather on words and floors, decide on limits."""
+        """Return a hash of what `part` depends on: ingest on words, floors and ceilings, decisions on limits."""
         value: dict[str, Any] = {"rule": self.rule}
         for code, language in sorted(self.languages.items()):
-            limits = {name: limit.bounds(part == "gather") for name, limit in sorted(language.limits.items())}
+            bounds = {name: limit.bounds(part == "gather") for name, limit in language.limits.items()}
             if part == "gather":
-                words = asdict(language)
-                words["lexicon"] = [term.forms for term in language.lexicon]
-                value[code] = {**words, "limits": limits}
+                # A limit without floor and ceiling drops nothing yet: adding one costs no second extraction.
+                floors = {name: pair for name, pair in bounds.items() if pair != (None, None)}
+                lexicon = [term.forms for term in language.lexicon]
+                privacy = vars(language.privacy)
+                value[code] = {**vars(language), "lexicon": lexicon, "privacy": privacy, "limits": floors}
             else:
-                value[code] = limits
+                value[code] = bounds
         return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def read_policy(name: str, languages: tuple[str, ...], overlay: str | None = None) -> Policy:
-    """Read policy `name` (a shipped name, or a path) for `languages`; files of `overlay` come first.
+def read_policy(
+    name: str, languages: tuple[str, ...], overlay: str | None = None, measures: tuple[str, ...] = ()
+) -> Policy:
+    """Return policy `name` for `languages`; see `mmedc.filters.Filters.policy`."""
+    from mmedc.filters import open_filters
 
-    Raises: PolicyError with file and line for what is missing, malformed or unknown.
-    """
-    folders = filter_folders(overlay)
-    file = find_policy(name, overlay)
-    yaml = read_yaml(file, PolicyError)
-    data = yaml.data if isinstance(yaml.data, dict) else {}
-    for key in data:
-        if key not in ("rule", "limits"):
-            raise PolicyError(f'{yaml.where((key,))}: unknown key "{key}"{nearest(key, ("rule", "limits"))}')
-    rule = data.get("rule", "boundary")
-    if rule not in ("boundary", "mmedc"):
-        raise PolicyError(f"{yaml.where(('rule',))}: rule is {rule!r}; known: boundary, mmedc")
-    limits: dict[str, dict[str, Limit]] = {}
-    for code, measures in (data.get("limits") or {}).items():
-        if not isinstance(measures, dict):
-            raise PolicyError(f"{yaml.where(('limits', code))}: expected measures with their limits")
-        for measure, bounds in measures.items():
-            where = yaml.where(("limits", code, measure))
-            limits.setdefault(code, {})[measure] = _limit(bounds, where)
-    bare = [code for code in languages if code not in limits and "all" not in limits]
-    if limits and bare:
-        raise PolicyError(
-            f"{file}: no limits for {', '.join(bare)}, so everything would be kept; it has {', '.join(limits)}: "
-            "choose policy balanced, or add limits"
-        )
-    return Policy(file.stem, rule, {code: read_language(code, folders, limits) for code in languages})
+    return open_filters(overlay).policy(name, languages, measures)
 
 
-def read_language(
-    code: str, folders: list[Path] | None = None, limits: dict[str, dict[str, Limit]] | None = None
-) -> LanguagePolicy:
-    """Read the folder of language `code`, each file from the first of `folders` that has it."""
-    folders = folders or [shipped("filters")]
+def read_language(code: str, overlay: str | None = None) -> LanguagePolicy:
+    """Return language `code` without limits; see `mmedc.filters.Filters.language`."""
+    from mmedc.filters import open_filters
 
-    def find(name: str) -> Path:
-        for folder in folders:
-            if (folder / code / name).is_file():
-                return folder / code / name
-        have = {path.parent.name for folder in folders for path in folder.glob("*/language.yaml")}
-        raise PolicyError(f"no {code}/{name} in {', '.join(map(str, folders))}; languages there: {sorted(have)}")
-
-    yaml = read_yaml(find("language.yaml"), PolicyError)
-    data = yaml.data if isinstance(yaml.data, dict) else {}
-    keys = ("name", "scripts", "spaced", "folds")
-    for key in data:
-        if key not in keys:
-            raise PolicyError(f'{yaml.where((key,))}: unknown key "{key}"{nearest(key, keys)}')
-    scripts = tuple(data.get("scripts", ("Latin",)))
-    for script in scripts:
-        if script not in SCRIPTS:
-            raise PolicyError(f'{yaml.where(("scripts",))}: unknown script "{script}"{nearest(script, SCRIPTS)}')
-    own = {**(limits or {}).get("all", {}), **(limits or {}).get(code, {})}
-    return LanguagePolicy(
-        code=code,
-        name=str(data.get("name", code)),
-        scripts=scripts,
-        spaced=bool(data.get("spaced", True)),
-        folds=tuple(data.get("folds", ())),
-        lexicon=read_lexicon(find("lexicon.txt")),
-        stopwords=tuple(word for _, word in _lines(find("stopwords.txt"))),
-        limits=own,
-        privacy=_privacy(code, folders),
-    )
-
-
-def _privacy(code: str, folders: list[Path]) -> Privacy:
-    """Read `privacy.yaml` of language `code`; without one nothing of a language is looked for."""
-    from importlib.util import find_spec
-
-    file = next(
-        (folder / code / "privacy.yaml" for folder in folders if (folder / code / "privacy.yaml").is_file()), None
-    )
-    if file is None:
-        return Privacy()
-    yaml = read_yaml(file, PolicyError)
-    data = yaml.data if isinstance(yaml.data, dict) else {}
-    keys = [one.name for one in fields(Privacy)]
-    for key, values in data.items():
-        if key not in keys:
-            raise PolicyError(f'{yaml.where((key,))}: unknown key "{key}"{nearest(key, keys)}')
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise PolicyError(f"{yaml.where((key,))}: expected a list of words, such as [{key}]")
-    for name in data.get("ids", ()):
-        if not re.fullmatch(r"[a-z_]+\.[a-z_]+", name) or find_spec(f"stdnum.{name}") is None:
-            raise PolicyError(f"{yaml.where(('ids',))}: python-stdnum has no {name}")
-    return Privacy(**{key: tuple(values) for key, values in data.items()})
-
-
-def read_lexicon(path: Path) -> tuple[Term, ...]:
-    """Read a lexicon: one term a line, its other forms after commas, `[category]` lines, `#` comments.
-
-    Raises: PolicyError with file and line for an unknown category or an empty form.
-    """
-    terms, category = [], ""
-    for number, line in _lines(path):
-        if line.startswith("["):
-            category = line.strip("[]")
-            if category not in CATEGORIES:
-                raise PolicyError(f'{path}:{number}: unknown category "{category}"{nearest(category, CATEGORIES)}')
-            continue
-        forms = tuple(form.strip() for form in line.split(","))
-        if not all(forms):
-            raise PolicyError(f"{path}:{number}: an empty form; write `term, form, form`")
-        terms.append(Term(forms, category, number))
-    return tuple(terms)
-
-
-def find_policy(name: str, overlay: str | None = None) -> Path:
-    """Return the file of policy `name`, a path or a name under `policies/`. Raises: PolicyError for an unknown one."""
-    if "/" in name:
-        return Path(name)
-    folders = filter_folders(overlay)
-    known = {path.stem: path for folder in reversed(folders) for path in folder.glob("policies/*.yaml")}
-    if name not in known:
-        raise PolicyError(f'no policy "{name}" in {", ".join(map(str, folders))}{nearest(name, known)}')
-    return known[name]
-
-
-def read_words(name: str, overlay: str | None = None) -> tuple[str, ...]:
-    """Return the lines of word list `name` of `filters/`, such as `block/host_words.txt`; that of `overlay` first."""
-    file = next(folder / name for folder in filter_folders(overlay) if (folder / name).is_file())
-    return tuple(word for _, word in _lines(file))
-
-
-def filter_folders(overlay: str | None = None) -> list[Path]:
-    """Return the folders that are looked in, first to last: `overlay`, and what ships.
-
-    Raises: PolicyError when `overlay` is no folder.
-    """
-    if overlay and not Path(overlay).is_dir():
-        raise PolicyError(f"{overlay}: no such folder (the recipe's `filters`)")
-    return [*([Path(overlay)] if overlay else []), shipped("filters")]
-
-
-def check_language(code: str, folders: list[Path] | None = None) -> list[str]:
-    """Return what is wrong with the words of language `code`, a line each: `file:line: what`.
-
-    Checked: forms that stand twice, letters of another script, forms too short to mean anything,
-    text that is not NFC, and terms that are also stop words.
-    """
-    folders = folders or [shipped("filters")]
-    language = read_language(code, folders)
-    path = next(folder / code / "lexicon.txt" for folder in folders if (folder / code / "lexicon.txt").is_file())
-    allowed = "".join(SCRIPTS[script] for script in (*language.scripts, "Latin", "Greek"))
-    foreign = re.compile(rf"[^\W\d_{allowed}]")
-    own = re.compile(rf"[{''.join(SCRIPTS[script] for script in language.scripts)}]")
-    stop = {word.casefold() for word in language.stopwords}
-    seen: dict[str, int] = {}
-    problems = []
-    for term in language.lexicon:
-        where = f"{path}:{term.line}"
-        if not term.category:
-            problems.append(f'{where}: "{term.forms[0]}" stands before the first [category]')
-        for form in term.forms:
-            key = form if is_acronym(form) else form.casefold()
-            if key in seen:
-                problems.append(f'{where}: "{form}" stands already in line {seen[key]}')
-            seen.setdefault(key, term.line)
-            if not unicodedata.is_normalized("NFC", form):
-                problems.append(f'{where}: "{form}" is not in Unicode form NFC')
-            if foreign.search(form):
-                problems.append(f'{where}: "{form}" has letters outside {", ".join(language.scripts)} and Latin')
-            if not own.search(form) and not is_acronym(form):
-                problems.append(f'{where}: "{form}" has no letter of {", ".join(language.scripts)}')
-            if len(form) < (3 if language.spaced and not is_acronym(form) else 2):
-                problems.append(f'{where}: "{form}" is too short to carry meaning')
-            if form.casefold() in stop:
-                problems.append(f'{where}: "{form}" is a stop word')
-    return problems
+    return open_filters(overlay).language(code)
 
 
 def is_acronym(form: str) -> bool:
-    """Tell whether a form is written wholly in capitals, and so is matched as it is written."""
+    """Return whether a form is written wholly in capitals; such a form is matched as it is written."""
     letters = [char for char in form if char.isalpha()]
     return len(letters) > 1 and all(char.isupper() for char in letters)
-
-
-def _limit(bounds: Any, where: str) -> Limit:
-    keys = ("min", "max", "floor", "ceiling")
-    if not isinstance(bounds, dict) or not bounds:
-        raise PolicyError(f"{where}: expected limits such as {{min: 0.5}}; known: {', '.join(keys)}")
-    for key, value in bounds.items():
-        if key not in keys:
-            raise PolicyError(f'{where}: unknown key "{key}"{nearest(key, keys)}')
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise PolicyError(f"{where}: {key} is {value!r}; expected a number")
-    limit = Limit(**{key: float(value) for key, value in bounds.items()})
-    if limit.floor is not None and (limit.min is None or limit.floor > limit.min):
-        raise PolicyError(f"{where}: floor {limit.floor} is above min {limit.min}: gather would drop what min keeps")
-    if limit.ceiling is not None and (limit.max is None or limit.ceiling < limit.max):
-        raise PolicyError(
-            f"{where}: ceiling {limit.ceiling} is below max {limit.max}: gather would drop what max keeps"
-        )
-    return limit
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return (number, text) of the lines of a word list that hold something."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise PolicyError(f"{path}: can't be read as UTF-8 ({problem})") from None
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
-        if line:
-            found.append((number, line))
-    return found

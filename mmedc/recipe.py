@@ -1,17 +1,31 @@
 """A recipe: what to build, from which sources, by which policy. YAML in, a checked value out.
 
-Paths of inputs in a recipe file are relative to that file, so that a recipe and its data move
-together; paths given by `--set` and `--out` are relative to the current folder.
+Every path in a recipe is relative to the file that contains it, so that a recipe and its data move together;
+paths given by `--set` and `--out` are relative to the current folder, and so are those of a shipped recipe.
 """
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmedc.errors import RecipeError
-from mmedc.settings import Bytes, Part, Settings, apply_setting, checked
+from mmedc.filters import open_filters
+from mmedc.policy import Bounds, Policy
+from mmedc.settings import (
+    AS_WRITTEN,
+    Bytes,
+    InputPath,
+    InputPaths,
+    OutputPath,
+    Part,
+    PolicyPath,
+    Settings,
+    TokenizerPath,
+    apply_setting,
+    checked,
+)
 from mmedc.shipped import shipped
 from mmedc.yamlfile import YamlFile, nearest, read_yaml
 
@@ -19,13 +33,6 @@ Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
 ModelName = Literal["lid", "medical", "quality", "kenlm"]
 FORMATS = ("warc", "parquet", "jsonl", "files")
 """The keys that say what a source reads; a source has exactly one of them."""
-
-
-OneOrMany = str | tuple[str, ...]
-
-
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 def _switch(value: Any) -> Any:
@@ -38,7 +45,8 @@ def _safe_name(value: str) -> str:
     return value
 
 
-Paths = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many, json_schema_input_type=OneOrMany)]
+Files = Annotated[InputPaths, Field(min_length=1)]
+"""One path, pattern or folder, or several."""
 Name = Annotated[str, AfterValidator(_safe_name)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -46,13 +54,13 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 class Source(Part):
     """One source. Exactly one of `warc`, `parquet`, `jsonl` and `files` names the files that it reads."""
 
-    warc: Paths | None = None
+    warc: Files | None = None
     """WARC or WET files, plain or compressed with gzip, zstd or lz4."""
-    parquet: Paths | None = None
+    parquet: Files | None = None
     """Parquet files that contain text. Only the columns that the source names are read."""
-    jsonl: Paths | None = None
+    jsonl: Files | None = None
     """JSON Lines files, plain or compressed with gzip or zstd."""
-    files: Paths | None = None
+    files: Files | None = None
     """Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), one document per file."""
     kind: Kind = "web"
     """The kind of document; it becomes a column of the corpus."""
@@ -61,7 +69,7 @@ class Source(Part):
     text: str = "text"
     """The column (Parquet) or key (JSON Lines) of the text."""
     url: str | None = None
-    """The column or key that identifies a document; without one, the file and the row identify it."""
+    """The column or key that identifies a document; by default its place in the input does."""
     title: str | None = None
     """The column or key of the title."""
     date: str | None = None
@@ -88,8 +96,18 @@ class Source(Part):
 class Medical(Part):
     """What counts as medical."""
 
-    policy: str = "balanced"
-    """The name of a policy in `filters/policies/`, or the path of a policy file."""
+    policy: PolicyPath = "balanced"
+    """The name of a policy in `filters/policies/`, or the path of a policy file, such as `./mine.yaml`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_limits(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "limits" in value:
+            raise ValueError(
+                "limits belong to the policy; to replace one, use --set policy.all.medical_model.min=0.8, "
+                "or the key `policy` of the recipe: `policy: {all: {medical_model: {min: 0.8}}}`"
+            )
+        return value
 
 
 class Lines(Part):
@@ -112,7 +130,7 @@ class Dedup(Part):
     """Two documents are duplicates when the Jaccard similarity of their 5-word shingles is at least this."""
     minhash: bool = True
     """Whether to remove near duplicates; `false` removes exact duplicates only."""
-    against: Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=OneOrMany)] = ()
+    against: InputPaths = ()
     """Published corpora (folders or `s3://` URLs): documents that they contain are removed. Their text is not read."""
     lines: Annotated[Lines | None, BeforeValidator(_switch, json_schema_input_type=Lines | bool | None)] = None
     """Whether to remove lines that many documents have: `true` for the default limits, or a mapping."""
@@ -121,7 +139,7 @@ class Dedup(Part):
 class Decontaminate(Part):
     """Which benchmark questions must not occur in the corpus; a path or a list of paths is enough."""
 
-    questions: Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=OneOrMany)] = ()
+    questions: InputPaths = ()
     """Files of questions (JSON Lines, JSON or Parquet): paths, folders or globs."""
     hits: Literal["drop", "mask", "report"] = "drop"
     """`drop` documents that contain a question, `mask` the passage with `…`, or only `report` them."""
@@ -139,7 +157,7 @@ class Decontaminate(Part):
 class Classify(Part):
     """A transformer that scores texts in a separate pass, after ingest. A policy decides by a limit on `measure`."""
 
-    checkpoint: str
+    checkpoint: InputPath
     """The Hugging Face folder of a sequence-classification model, in safetensors."""
     measure: Literal["quality", "medical_model"] = "quality"
     """The measure that the score becomes."""
@@ -160,7 +178,7 @@ class Publish(Part):
 
     shard: Bytes = 256_000_000
     """The target size of a Parquet file."""
-    tokenizer: str = "qwen"
+    tokenizer: TokenizerPath = "qwen"
     """The tokenizer that counts tokens: `qwen` (Qwen 2.5, ships with mmedc), or the path of a `tokenizer.json`."""
 
 
@@ -204,27 +222,29 @@ class Recipe(Part):
     """A whole recipe; see docs/reference/recipe.md for every key."""
 
     name: Name
-    """The name of the build. An output folder belongs to one name."""
-    out: str = ""
+    """The name of the build. What one build left is not overwritten by another."""
+    out: OutputPath = ""
     """Where the corpus is written: a folder or an `s3://` URL. `--out` overrides it."""
     extract: Literal["trafilatura", "resiliparse"] = "trafilatura"
     """The extractor that turns pages into text. `resiliparse` is nine times faster and loses .03 to .06 of F1."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
-    """The languages to keep. Each is a folder of `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
+    """The languages to keep, of those in `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
     """The sources by name. Their order is their precedence: of two duplicates, that of the earlier source stays."""
     steps: tuple[CustomStep, ...] = ()
     """Custom steps."""
-    filters: str | None = None
-    """A folder whose files override those of the shipped `filters/`."""
-    block: tuple[str, ...] = ()
+    filters: InputPath | None = None
+    """A folder whose files override those of the shipped `filters/`. A lexicon of `+` and `-` lines edits it."""
+    block: InputPaths = ()
     """Files of unwanted hosts, one per line, such as the `domains` of a UT1 category. Subdomains are included."""
     privacy: bool = True
     """Whether to replace e-mail addresses, telephone numbers, identity numbers and patient names with placeholders."""
-    models: dict[ModelName, str] = {}
+    models: dict[ModelName, InputPath] = {}
     """Paths of model files that replace the shipped ones: `lid`, `medical`, `quality`; `kenlm` is a folder."""
     medical: Medical = Medical()
     """What counts as medical."""
+    policy: dict[str, dict[str, Bounds]] = {}
+    """Limits that replace those of `medical.policy`: by language or `all`, then by measure."""
     classify: Classify | None = None
     """A transformer that scores texts in a separate pass."""
     dedup: Dedup = Dedup()
@@ -240,11 +260,19 @@ class Recipe(Part):
     bench: dict[str, Any] | None = None
     """The settings of `mmedc bench`."""
 
+    def read_policy(self) -> Policy:
+        """Return the policy that the recipe names, with its own limits in place. Raises: PolicyError."""
+        return open_filters(self.filters).policy(self.medical.policy, self.languages, limits=self.policy)
+
+    def as_written(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as JSON values, with paths as the user wrote them."""
+        return self.model_dump(mode="json", exclude_defaults=True, context=AS_WRITTEN)
+
 
 def recipe_file(path: str) -> Path:
     """Return the file of a recipe: `path` itself, or the shipped recipe of this name.
 
-    Raises: RecipeError where it is neither.
+    Raises: RecipeError when it is neither.
     """
     file = Path(path)
     if not file.suffix and not file.exists():
@@ -263,59 +291,35 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     Raises: RecipeError with file, line, key, and the nearest valid name where one is unknown.
     """
     file = recipe_file(path)
-    yaml = read_yaml(file, RecipeError)
-    if not isinstance(yaml.data, dict):
-        raise RecipeError(f"{file}: a recipe is a mapping of keys to values; docs/reference/recipe.md has them all")
-    _anchor(yaml.data, file.parent)
+    yaml = _mapping(file, "docs/reference/recipe.md")
     for setting in sets or []:
         apply_setting(yaml, setting, one_of=FORMATS)
-    return checked(Recipe, yaml)
+    return checked(Recipe, yaml, folder=_folder(file))
 
 
 def read_part(path: str, part: str, model: type[Settings], sets: list[str] | None, docs: str) -> Settings:
     """Return the part `part` of the recipe `path`, or the whole file where it has no such part, as a `model`.
 
-    `sets` are as for `read_recipe`, below the part; `docs` is where its keys are told.
+    `sets` are as for `read_recipe`, below the part; `docs` is the page that explains its keys.
 
     Raises: RecipeError with file, line and key.
     """
-    yaml = read_yaml(recipe_file(path), RecipeError)
-    if not isinstance(yaml.data, dict):
-        raise RecipeError(f"{yaml.path}: expected a mapping of keys to values; {docs} has them all")
+    file = recipe_file(path)
+    yaml = _mapping(file, docs)
     if isinstance(yaml.data.get(part), dict):
-        lines = {key[1:]: line for key, line in yaml.lines.items() if key[:1] == (part,)}
-        yaml = YamlFile(yaml.path, yaml.data[part], lines)
+        yaml = yaml.part(part)
     for setting in sets or []:
         apply_setting(yaml, setting)
-    return checked(model, yaml)
+    return checked(model, yaml, folder=_folder(file))
 
 
-def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Make the paths of inputs in `data` relative to `folder`, where they are neither absolute nor URLs."""
+def _mapping(file: Path, docs: str) -> YamlFile:
+    yaml = read_yaml(file, RecipeError)
+    if not isinstance(yaml.data, dict):
+        raise RecipeError(f"{file}: expected a mapping of keys to values; {docs} explains them all")
+    return yaml
 
-    def anchored(value: Any) -> Any:
-        if isinstance(value, list):
-            return [anchored(item) for item in value]
-        if isinstance(value, str) and "://" not in value and not value.startswith("/"):
-            return str(folder / value)
-        return value
 
-    sources = data.get("sources")
-    for source in sources.values() if isinstance(sources, dict) else ():
-        if isinstance(source, dict):
-            source.update({key: anchored(source[key]) for key in FORMATS if key in source})
-    for place, keys in ((data, ("filters", "block")), (data.get("models"), get_args(ModelName))):
-        if isinstance(place, dict):
-            place.update({key: anchored(place[key]) for key in keys if key in place})
-    dedup = data.get("dedup")
-    if isinstance(dedup, dict) and "against" in dedup:
-        dedup["against"] = anchored(dedup["against"])
-    questions = data.get("decontaminate")
-    if isinstance(questions, dict) and "questions" in questions:
-        questions["questions"] = anchored(questions["questions"])
-    elif isinstance(questions, str | list):
-        data["decontaminate"] = anchored(questions)
-    for part, key in (("medical", "policy"), ("publish", "tokenizer")):
-        place = data.get(part)
-        if isinstance(place, dict) and isinstance(place.get(key), str) and "/" in place[key]:
-            place[key] = anchored(place[key])
+def _folder(file: Path) -> str:
+    """Return the folder that paths in a recipe are relative to: its own, or the current one for a shipped recipe."""
+    return "" if file.resolve().parent == shipped("pipelines").resolve() else str(file.parent)

@@ -1,12 +1,27 @@
-"""Settings from YAML as checked values: what a recipe, a training and a benchmark have in common."""
+"""Settings from YAML as checked values: what a recipe, a training, a benchmark and a policy have in common."""
 
+import os
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
-from mmedc.errors import RecipeError
+from mmedc.errors import RecipeError, RequestError
 from mmedc.redact import holds_secret
+from mmedc.shipped import SHIPPED, shipped_file
 from mmedc.yamlfile import YamlFile, nearest, parse_yaml
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -22,47 +37,142 @@ def _size(value: Any) -> Any:
 
 
 Bytes = Annotated[int, Field(gt=0), BeforeValidator(_size, json_schema_input_type=int | str)]
-"""A size in bytes; text such as `256MB` or `64MiB` is read too."""
+"""A size in bytes; text such as `256MB` or `64MiB` is accepted."""
+
+
+class FilePath(str):
+    """An absolute path, or a URL, that remembers how the user wrote it."""
+
+    written: str
+
+    def __new__(cls, path: str, written: str | None = None) -> "FilePath":
+        """Return `path`; `written` is what stands in the file, by default `path` itself."""
+        made = super().__new__(cls, path)
+        made.written = path if written is None else written
+        return made
+
+
+class FromCommandLine(str):
+    """Text of a `--set`: a path in it is relative to the current folder, not to the recipe."""
+
+
+class Name(str):
+    """Text that is a name even where a path is expected, such as a model's name on a server."""
+
+
+def resolved(path: str, folder: str = "") -> FilePath:
+    """Return `path` as an absolute path: relative to `folder`, or to the current folder where that is empty.
+
+    URLs stay as they are. `~` is the home folder; `shipped:NAME` is a file that ships with mmedc.
+    """
+    if path.startswith(SHIPPED):
+        return FilePath(str(shipped_file(path)), path)
+    if "://" in path:
+        return FilePath(path)
+    return FilePath(os.path.abspath(os.path.join(folder, os.path.expanduser(path))), path)
+
+
+@dataclass(frozen=True)
+class PathRule:
+    """Marks a text of settings as a path: it is resolved when it is read, relative to the file that contains it.
+
+    The value is a `FilePath`. A model that is dumped gives the absolute path; with the context `AS_WRITTEN`
+    it gives what the user wrote, so that a manifest names no folder of this machine.
+    """
+
+    names: str = ""
+    """Regular expression of values that are names instead, such as `qwen`; they stay as they are."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Resolve on validation, and show on serialisation; see the class."""
+        shown = core_schema.plain_serializer_function_ser_schema(
+            _shown, info_arg=True, return_schema=core_schema.str_schema()
+        )
+        return core_schema.with_info_wrap_validator_function(self._resolve, handler(source), serialization=shown)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of a string with the format `path`."""
+        return {**handler(schema), "format": "path"}
+
+    def _resolve(self, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
+        text: str = handler(value)
+        if isinstance(value, FilePath):
+            return value
+        if not text or isinstance(value, Name) or (self.names and re.fullmatch(self.names, text)):
+            return text
+        folder = "" if isinstance(value, FromCommandLine) else (info.context or {}).get("folder", "")
+        return resolved(text, folder)
+
+
+AS_WRITTEN = {"as_written": True}
+"""The context of a `model_dump` that shows paths as the user wrote them."""
+
+
+def _shown(value: str, info: core_schema.SerializationInfo[Any]) -> str:
+    as_written = isinstance(value, FilePath) and info.context and info.context.get("as_written")
+    return value.written if as_written else str(value)  # type: ignore[attr-defined]
+
+
+def one_or_many(value: Any) -> Any:
+    """Return a text as a list of one; anything else as it is."""
+    return [value] if isinstance(value, str) else value
+
+
+InputPath = Annotated[str, PathRule()]
+"""A file or folder that is read, or a pattern of such; a local path or a URL."""
+InputPaths = Annotated[
+    tuple[InputPath, ...],
+    BeforeValidator(one_or_many, json_schema_input_type=InputPath | tuple[InputPath, ...]),
+]
+"""Several of them; a single text is accepted too."""
+OutputPath = Annotated[str, PathRule()]
+"""A folder that is written."""
+PolicyPath = Annotated[str, PathRule(names=r"[\w-]+")]
+"""A policy of `filters/policies/` by name, or the path of a policy file (with a `/` or a suffix in it)."""
+TokenizerPath = Annotated[str, PathRule(names="qwen")]
+"""`qwen`, or the path of a tokenizer."""
 
 
 class Part(BaseModel):
-    """A mapping of a settings file: unknown keys are errors, values do not change."""
+    """A mapping of a settings file: unknown keys are errors, and values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 Settings = TypeVar("Settings", bound=Part)
 
 
-def checked(model: type[Settings], yaml: YamlFile) -> Settings:
-    """Return what a file says as a `model`.
+def checked(
+    model: type[Settings], yaml: YamlFile, error: type[RequestError] = RecipeError, folder: str = ""
+) -> Settings:
+    """Return the content of a file as a `model`; paths in it are relative to `folder`, by default the current one.
 
-    Raises: RecipeError with file, line, key, and the nearest valid name where one is unknown; for a
-    secret too, since settings are copied into what they make.
+    Raises: `error` with file, line, key, and the nearest valid name where one is unknown; also for a
+    secret, because settings are copied into what is made from them.
     """
-    _refuse_secrets(yaml, yaml.data, ())
+    _refuse_secrets(yaml, yaml.data, (), error)
     try:
-        return model.model_validate(yaml.data)
+        return model.model_validate(yaml.data, context={"folder": folder})
     except ValidationError as problem:
-        raise RecipeError("\n".join(_explain(error, yaml, model) for error in problem.errors())) from None
+        raise error("\n".join(_explain(found, yaml, model) for found in problem.errors())) from None
 
 
-def _refuse_secrets(yaml: YamlFile, value: Any, at: tuple[str | int, ...]) -> None:
+def _refuse_secrets(yaml: YamlFile, value: Any, at: tuple[str | int, ...], error: type[RequestError]) -> None:
     if isinstance(value, str) and holds_secret(value):
-        raise RecipeError(
-            f'{yaml.where(at)}: "{".".join(map(str, at))}" holds what looks like a secret; '
-            "credentials come from the environment or the profile of the machine"
+        raise error(
+            f'{yaml.where(at)}: "{".".join(map(str, at))}" contains what looks like a secret; '
+            "credentials come from the environment or from the profile of the machine"
         )
     for key, part in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
-        _refuse_secrets(yaml, part, (*at, key))
+        _refuse_secrets(yaml, part, (*at, key), error)
 
 
 def apply_setting(yaml: YamlFile, setting: str, one_of: tuple[str, ...] = ()) -> None:
-    """Put a `key.sub=value` of the command line over what the file says; a value is YAML.
+    """Replace a value of the file by a `key.sub=value` of the command line; a value is YAML.
 
-    `one_of` are keys of which a source has one: setting one takes the others away.
+    `one_of` are keys of which a source has exactly one: setting one removes the others.
 
-    Raises: RecipeError when `setting` is no such thing, or leads nowhere.
+    Raises: RecipeError when `setting` has another form, or its key leads through a value that is no mapping.
     """
     key, equals, text = setting.partition("=")
     keys = tuple(key.strip().split("."))
@@ -76,32 +186,44 @@ def apply_setting(yaml: YamlFile, setting: str, one_of: tuple[str, ...] = ()) ->
     if keys[-1] in one_of and keys[0] == "sources":
         for other in one_of:
             place.pop(other, None)
-    place[keys[-1]] = parse_yaml(text, f"--set {key}", RecipeError).data
+    place[keys[-1]] = _from_command_line(parse_yaml(text, f"--set {key}", RecipeError).data)
     yaml.lines = {known: line for known, line in yaml.lines.items() if known[: len(keys)] != keys}
 
 
-def _explain(error: Any, yaml: YamlFile, model: type[BaseModel]) -> str:
+def _from_command_line(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _from_command_line(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_from_command_line(part) for part in value]
+    return FromCommandLine(value) if isinstance(value, str) else value
+
+
+def _explain(problem: Any, yaml: YamlFile, model: type[BaseModel]) -> str:
     """Return one line for one problem that pydantic found."""
-    location = tuple(error["loc"])
+    location = tuple(problem["loc"])
     place, dotted = yaml.where(location), ".".join(map(str, location))
-    if error["type"] == "extra_forbidden":
+    if problem["type"] == "extra_forbidden":
         return f'{place}: unknown key "{dotted}"{nearest(str(location[-1]), _keys_at(model, location[:-1]))}'
-    if error["type"] == "missing":
+    if problem["type"] == "missing":
         return f'{place}: the key "{dotted}" is missing'
-    said = error["msg"].removeprefix("Value error, ")
-    found = error.get("input")
-    shown = f" (found {found!r})" if isinstance(found, str | int | float) else ""
-    return f'{place}: "{dotted}": {said[0].lower()}{said[1:]}{shown}' if dotted else f"{place}: {said}"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem.get("input")
+    found = f" (found {str(value)!r})" if isinstance(value, str) else f" (found {value!r})"
+    shown = found if isinstance(value, str | int | float) else ""
+    return f'{place}: "{dotted}": {message[0].lower()}{message[1:]}{shown}' if dotted else f"{place}: {message}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     """Return the keys that are valid at `location` of a `model`."""
     for part in location:
         known = model.model_fields.get(str(part))
-        if known is None:
-            continue  # a source's name, or an index: the model below it is already chosen
-        options = [known.annotation, *get_args(known.annotation)]
-        found = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
-        if found:
-            model = found[0]
+        found = _model_in(known.annotation) if known else None  # a source's name, or an index, leads to no other model
+        model = found or model
     return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the first model that stands in an annotation, such as `Source` in `dict[str, Source]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

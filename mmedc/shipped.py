@@ -4,6 +4,9 @@ from pathlib import Path
 
 from mmedc.errors import RequestError
 
+SHIPPED = "shipped:"
+"""A path that begins so is below the shipped `pipelines/`: `shipped:quickstart/pages.warc.gz`."""
+
 
 def shipped(name: str) -> Path:
     """Return the shipped folder `name` (`filters` or `pipelines`).
@@ -17,3 +20,8 @@ def shipped(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise RequestError(f"{package}: the folder {name}/ that ships with mmedc is missing; install mmedc again")
+
+
+def shipped_file(path: str) -> Path:
+    """Return the file or folder that `shipped:NAME` names, below `pipelines/`; it need not exist."""
+    return shipped("pipelines") / path.removeprefix(SHIPPED)

@@ -17,6 +17,7 @@ from mmedc.redact import first_line
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 50
+LISTED = 60  # names that an error lists
 MAX_NODES = 200_000  # 271 bytes of aliases can stand for 43 million leaves
 
 Keys = tuple[str | int, ...]
@@ -35,13 +36,19 @@ class YamlFile:
         at = tuple(keys)
         while at and at not in self.lines:
             at = at[:-1]
-        return f"{self.path}:{self.lines[at]}" if at else self.path
+        line = self.lines.get(at)
+        return f"{self.path}:{line}" if line else self.path
+
+    def part(self, key: str) -> "YamlFile":
+        """Return the value of `key` as a document of its own, with the lines of its keys."""
+        lines = {keys[1:]: line for keys, line in self.lines.items() if keys[:1] == (key,)}
+        return YamlFile(self.path, self.data[key], lines)
 
 
 def read_yaml(path: str | Path, error: type[RequestError]) -> YamlFile:
     """Read the YAML file `path`.
 
-    Raises: `error` with file and line for what can't be read or parsed, is too large, nests too
+    Raises: `error` with file and line for a file that can't be read or parsed, is too large, nests too
     deep, repeats a key or expands without bound.
     """
     try:
@@ -68,8 +75,8 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         line = mark.line + 1 if mark else 1
-        said = (problem.problem or problem.context or "is not YAML").strip().splitlines()[0]
-        raise error(f"{path}:{line}: {said}") from None
+        message = (problem.problem or problem.context or "is not YAML").strip().splitlines()[0]
+        raise error(f"{path}:{line}: {message}") from None
     except RecursionError:
         raise error(f"{path}: nested too deep") from None
     except (YAMLError, ValueError) as problem:
@@ -78,7 +85,7 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what nests too deep for the loader, which recurses. Raises: ValueError, YAMLError."""
+    """Refuse text that nests too deep for the loader, which recurses. Raises: ValueError, YAMLError."""
     depth = 0
     for event in YAML(typ="rt", pure=True).parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
@@ -105,11 +112,15 @@ def _plain(node: Any, at: Keys, lines: dict[Keys, int], count: list[int]) -> Any
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
-    raise ValueError(f"a value of type {type(node).__name__} has no place here")
+    raise ValueError(
+        f"a value of type {type(node).__name__} is not supported; expected text, a number, true, false or a date"
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean "x"?` for the known name most like `name`, or the list of known names."""
+    """Return `; did you mean "x"?` for the known name most like `name`, otherwise the known names, unless too many."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else f"; known: {', '.join(names)}"
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; known: {', '.join(names)}" if len(names) <= LISTED else ""

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from mmedc.cli import app
 from mmedc.engine.run import Inline
 from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError
+from mmedc.filters import open_filters
 from mmedc.fit.kenlm import find_tool
 from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.labels import Endpoint, label
@@ -25,8 +26,7 @@ from mmedc.fit.language import fit_language
 from mmedc.fit.lexicon import judge, propose
 from mmedc.fit.measured import quality, with_terms
 from mmedc.fit.model import fit_model, folds, train
-from mmedc.fit.thresholds import FEWER, fit, fit_thresholds, needed
-from mmedc.models import read_model
+from mmedc.fit.thresholds import fewer_terms, fit, fit_thresholds, needed
 from mmedc.pipeline.build import Build
 from mmedc.policy import Policy, read_language, read_policy
 from mmedc.recipe import Recipe
@@ -102,7 +102,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_is_trained_measured_and_pinned(fitted: Path) -> None:
-    model = read_model("medical", overlay=str(fitted))
+    model = open_filters(str(fitted)).model("medical")
     assert model.languages == ()
     held = pq.read_table(fitted / "held-out.parquet")
     said = held["medical_model"].to_numpy() >= 0.5
@@ -113,7 +113,7 @@ def test_a_model_is_trained_measured_and_pinned(fitted: Path) -> None:
     assert model.sha256 in card and "| half0 |" in card
     (fitted / "models" / "medical.npz").write_bytes(b"damaged")
     with pytest.raises(PolicyError, match="SHA-256"):
-        read_model("medical", overlay=str(fitted))
+        open_filters(str(fitted)).model("medical")
 
 
 def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_score_is_null_in_languages_the_model_does_not_know(tmp_path: Path) -> None:
     fit_model([sample(tmp_path / "sample.jsonl")], tmp_path, "quality", "medical", ("en", "fr"), None)
-    step = Score("quality", read_model("quality", overlay=str(tmp_path)), read_policy("mmedc", ("en", "zh")))
+    step = Score("quality", open_filters(str(tmp_path)).model("quality"), read_policy("mmedc", ("en", "zh")))
     batch = pa.RecordBatch.from_pydict(
         {
             "lang": ["en", "zh"],
@@ -156,15 +156,15 @@ def test_thresholds_are_where_the_labels_say() -> None:
     rows = [("en", "", index >= 60) for index in range(100)]
     terms = [float(index // 10) for index in range(100)]
     exact = table(rows, medical_terms=terms, medical_density=[0.1] * 100, medical_spread=[1.0] * 100)
-    chosen, curve = fit(exact)
+    chosen, curve = fit(exact, {})
     assert {name: one.terms for name, one in chosen.items()} == {"precise": 6, "balanced": 6, "recall": 6}
     assert all(one.quality.f1 == 1 for one in chosen.values()) and curve[0].quality.recall == 1
     # Where the terms can't tell them apart, the model does.
     model = [0.95 if label else 0.25 for _, _, label in rows]
     blind = table(rows, medical_terms=[9.0] * 100, medical_density=[0.1] * 100, medical_model=model)
-    assert all(0.25 < one.model <= 0.95 for one in fit(blind)[0].values())
-    with pytest.raises(RequestError, match="are alike"):
-        fit(exact.slice(0, 10))
+    assert all(0.25 < one.model <= 0.95 for one in fit(blind, {})[0].values())
+    with pytest.raises(RequestError, match="have the same label"):
+        fit(exact.slice(0, 10), {})
 
 
 def test_a_policy_without_limits_for_a_language_is_refused() -> None:
@@ -267,11 +267,13 @@ def test_fewer_terms_decide_in_some_languages(name: str) -> None:
     """In the fit as in the policies that ship."""
     policy = read_policy(name, LANGUAGES)
     asked = {code: language.limits["medical_terms"].min for code, language in policy.languages.items()}
-    assert asked == {code: FEWER.get(code, 3) for code in LANGUAGES}
+    fewer = fewer_terms(open_filters())
+    assert fewer == {"fr": 2, "ja": 2}
+    assert asked == {code: fewer.get(code, 3) for code in LANGUAGES}
     table = pa.table({"lang": ["fr", "en", "ja"], "medical_model": [0.5, 0.5, 0.5]})
-    assert needed(table, 3).tolist() == [2, 3, 2]
-    assert needed(table, 1).tolist() == [1, 1, 1]
-    assert needed(table.drop_columns("medical_model"), 3).tolist() == [3, 3, 3]
+    assert needed(table, 3, fewer).tolist() == [2, 3, 2]
+    assert needed(table, 1, fewer).tolist() == [1, 1, 1]
+    assert needed(table.drop_columns("medical_model"), 3, fewer).tolist() == [3, 3, 3]
 
 
 def checkpoint(folder: Path, seed: int = 1) -> Path:
@@ -354,9 +356,10 @@ def test_a_language_is_begun_from_seed_texts(tmp_path: Path) -> None:
     for code, options in (("fr", ["--name", "French"]), ("zh", ["--script", "Han", "--unspaced"])):
         made = runner.invoke(app, ["fit", "language", code, path, "--out", str(tmp_path / "mine"), *options])
         assert made.exit_code == 0 and "F1" in made.output, made.output
-    french = read_language("fr", [tmp_path / "mine"])
+    filters = open_filters(str(tmp_path / "mine"))
+    french = filters.language("fr")
     assert {"de", "la", "les"} <= set(french.stopwords) and len(french.lexicon) > 20
-    assert read_language("zh", [tmp_path / "mine"]).spaced is False
+    assert filters.language("zh").spaced is False
     with pytest.raises(RequestError, match="exists already"):
         fit_language([path], "fr", "French", ["Latin"], True, tmp_path / "mine")
 
@@ -366,7 +369,7 @@ def test_the_shipped_model_tells_the_project_s_own_pages_apart(policy: Policy) -
     rows = [(lang, page["text"], page["label"] == "medical") for lang in LANGUAGES for page in read_pages(lang)]
     pages = with_terms(table(rows), policy)
     found = np.column_stack([pages[name].to_numpy() for name in LEXICON_MEASURES])
-    chances = scorer(read_model("medical").path)(pages["text"].combine_chunks(), found)
+    chances = scorer(open_filters().model("medical").path)(pages["text"].combine_chunks(), found)
     for name, least in (("balanced", 0.7), ("precise", 0.9)):
         assert read_policy(name, ("en",)).languages["en"].limits["medical_model"].min == least
         assert quality(chances >= least, pages["label"].to_numpy(zero_copy_only=False)).f1 > 0.97

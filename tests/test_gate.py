@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmedc.models import find_model
+from mmedc.filters import open_filters
 from mmedc.policy import Policy, read_policy
 from mmedc.steps.gate import Gate, shown_bytes, source_bound
 from mmedc.steps.glance import Glance
@@ -129,7 +129,9 @@ def test_a_glance_judges_a_large_page_by_its_main_text(policy: Policy) -> None:
         article(german, 300).replace("</article>", "<p>Asthma, diabetes, insulin, virus.</p></article>"),
         "<p>Asthma, fever, diabetes.</p>",
     ]
-    dropped = Glance(str(find_model("lid")), policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
+    dropped = (
+        Glance(open_filters().model("lid").path, policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
+    )
     assert dropped.to_pylist() == ["few_terms", "low_density", None, "other_language", None]
 
 

@@ -21,7 +21,8 @@ from mmedc.engine.chain import check_funnel
 from mmedc.engine.commit import read_table
 from mmedc.engine.run import run_unit
 from mmedc.errors import RecipeError, RequestError
-from mmedc.models import find_model, model_cache
+from mmedc.filters import open_filters
+from mmedc.models import model_cache
 from mmedc.pipeline.gather import gather_pass
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe, read_recipe
@@ -259,13 +260,13 @@ def test_hostile_recipes(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_model_that_is_not_the_known_one_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flipped bits in a fastText model made its loader spin, so no byte of it is parsed before its hash is known."""
-    data = bytearray(find_model("lid", None).read_bytes())
+    data = bytearray(Path(open_filters().model("lid").path).read_bytes())
     data[len(data) // 2] ^= 1
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model_cache().mkdir(parents=True)
     (model_cache() / "lid.176.ftz").write_bytes(data)
     with pytest.raises(RequestError, match="SHA-256"):
-        find_model("lid")
+        open_filters().model("lid")
 
 
 SECRETS = {

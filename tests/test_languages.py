@@ -8,10 +8,10 @@ import pytest
 from mmedc.corpus.manifest import read_manifest
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
+from mmedc.filters import open_filters
 from mmedc.pipeline.build import Build
-from mmedc.policy import CATEGORIES, check_language, read_language, read_policy
+from mmedc.policy import CATEGORIES, read_language, read_policy
 from mmedc.recipe import read_recipe
-from mmedc.shipped import shipped
 from mmedc.steps.medical import matcher, term_finder
 from tests.conftest import LANGUAGES
 from tests.warcs import html, packed, page
@@ -20,13 +20,12 @@ OTHERS = ("ar", "de", "hi", "it", "ko", "pt")
 
 
 def test_these_languages_ship() -> None:
-    found = {path.parent.name for path in shipped("filters").glob("*/language.yaml")}
-    assert found == {*LANGUAGES, *OTHERS}
+    assert set(open_filters().languages()) == {*LANGUAGES, *OTHERS}
 
 
 @pytest.mark.parametrize("code", [*LANGUAGES, *OTHERS])
 def test_the_words_of_every_language_are_in_order(code: str) -> None:
-    assert check_language(code) == []
+    assert open_filters().check(code) == []
     language = read_language(code)
     assert len(language.lexicon) >= (500 if code in LANGUAGES else 300)
     assert len(language.stopwords) >= 60

@@ -24,7 +24,7 @@ from mmedc.dedup.lines import FIXED, lines_of, sites, without_gaps
 from mmedc.document import edited_text
 from mmedc.engine.run import Inline, Progress
 from mmedc.engine.unit import Pass
-from mmedc.models import read_model
+from mmedc.filters import open_filters
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.steps.score import scorer
@@ -172,7 +172,9 @@ def test_what_goes_is_what_plain_loops_find(tmp_path: Path, seed: int, monkeypat
     verify(str(tmp_path / "out"))
     table = pads.dataset(tmp_path / "out" / "data", format="parquet").to_table()
     found = {row["locator"]: row for row in table.to_pylist()}
-    chances = scorer(read_model("quality").path)(pa.array([row["text"] for row in rows], pa.large_string()), None)
+    chances = scorer(open_filters().model("quality").path)(
+        pa.array([row["text"] for row in rows], pa.large_string()), None
+    )
     tenths = {row["url"]: int(np.float32(chance) * np.float32(10)) for row, chance in zip(rows, chances, strict=True)}
     ranked = sorted(rows, key=lambda row: (-tenths[row["url"]], -len(row["text"]), document_tail(row["url"])))
     left = expected(ranked, 5, 16, 60, 8)

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from mmedc.models import read_model
+from mmedc.filters import open_filters
 from mmedc.policy import read_policy
 from mmedc.steps.score import Score, scorer
 
@@ -83,7 +83,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("lang", TEXTS)
 def test_a_leaflet_is_better_than_a_shop_and_a_forum_on_the_same_illness(lang: str) -> None:
-    leaflet, shop, forum = scorer(read_model("quality").path)(pa.array(TEXTS[lang], pa.large_string()), None)
+    leaflet, shop, forum = scorer(open_filters().model("quality").path)(pa.array(TEXTS[lang], pa.large_string()), None)
     assert leaflet > max(shop, forum) + MARGIN
 
 
@@ -100,6 +100,6 @@ def test_languages_it_was_not_made_of_have_no_score() -> None:
             "dropped_by": pa.nulls(2, pa.string()),
         }
     )
-    scored = Score("quality", read_model("quality"), policy).open()(batch)
+    scored = Score("quality", open_filters().model("quality"), policy).open()(batch)
     assert scored.column("quality").is_null().to_pylist() == [False, True]
     assert scored.column("dropped_by").null_count == 2  # a score, no limit

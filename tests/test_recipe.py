@@ -1,11 +1,21 @@
 """A recipe that is wrong is answered with file, line, key and the nearest valid name."""
 
+import os
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from mmedc.bench.config import Bench, read_bench
 from mmedc.errors import RecipeError
-from mmedc.recipe import read_recipe
+from mmedc.recipe import Recipe, read_recipe
+from mmedc.settings import PathRule, resolved
+from mmedc.shipped import shipped
+from mmedc.train.config import Train, read_train
 
 GOOD = """\
 name: good
@@ -45,7 +55,10 @@ def test_a_good_recipe(tmp_path: Path) -> None:
         (GOOD + "dedup: {jaccard: 1.5}\n", 6, "dedup.jaccard"),
         (GOOD + "a: [1, 2\n", 7, "expected"),
         (GOOD + "x: !!python/object/apply:os.system ['true']\n", 6, "unknown key"),
-        ("a" * 10, None, "a recipe is a mapping"),
+        ("a" * 10, None, "expected a mapping"),
+        (GOOD + "medical: {limits: {all: {chars: {min: 5}}}}\n", 6, "--set policy.all.medical_model.min=0.8"),
+        (GOOD + "policy: {all: {chars: {mim: 5}}}\n", 6, 'did you mean "min"?'),
+        (GOOD + "policy: {all: {chars: {min: yes}}}\n", 6, "policy.all.chars.min"),
         ("[" * 20000, None, "nested too deep"),
     ],
 )  # fmt: skip
@@ -85,7 +98,7 @@ def test_settings_replace_values(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     recipe = read_recipe(path, ["sources.pages.jsonl=x.jsonl", "publish.shard=1GB", "languages=[ja]"])
     assert recipe.sources["pages"].format == "jsonl"
-    assert recipe.sources["pages"].paths == ("x.jsonl",)  # of --set, so relative to the current folder
+    assert recipe.sources["pages"].paths == (os.path.abspath("x.jsonl"),)  # of --set: relative to the current folder
     assert recipe.publish.shard == 10**9 and recipe.languages == ("ja",)
     with pytest.raises(RecipeError, match=r"did you mean \"publish\""):
         read_recipe(path, ["publis.shard=1GB"])
@@ -96,3 +109,132 @@ def test_settings_replace_values(tmp_path: Path) -> None:
 def test_unknown_recipe_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r'did you mean "web"'):
         read_recipe("webb")
+
+
+EVERYTHING = """\
+name: all
+out: corpus
+sources:
+  pages: {warc: ["a/*.gz", "s3://bucket/b.gz"]}
+  texts: {files: ../texts}
+filters: filters
+block: [hosts.txt]
+models: {quality: q.npz}
+medical: {policy: ./strict.yaml}
+classify: {checkpoint: judge}
+dedup: {against: old}
+decontaminate: tests/*.jsonl
+publish: {tokenizer: tokenizer.json}
+train:
+  out: run
+  model: {path: llama}
+  data: {corpora: {medical: corpus, other: s3://bucket/other}, tokenizer: tokens, cache: /var/cache}
+  watch: {questions: shipped:questions}
+  steps: 1
+  batch: 1
+bench: {model: llama, items: [items], out: scores, examples: solved, adapter: lora, corpora: corpus, texts: t.jsonl}
+"""
+
+
+def test_every_path_is_relative_to_the_file_that_contains_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path / "mine", EVERYTHING)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    path, mine = "../mine/recipe.yaml", str(tmp_path / "mine")
+    recipe = read_recipe(path)
+    assert recipe.sources["pages"].paths == (f"{mine}/a/*.gz", "s3://bucket/b.gz")
+    assert recipe.sources["texts"].paths == (f"{tmp_path}/texts",)
+    assert recipe.classify is not None
+    found = [
+        recipe.out, recipe.filters, *recipe.block, recipe.models["quality"], recipe.medical.policy,
+        recipe.classify.checkpoint, *recipe.dedup.against, *recipe.decontaminate.questions, recipe.publish.tokenizer,
+    ]  # fmt: skip
+    names = "corpus filters hosts.txt q.npz strict.yaml judge old tests/*.jsonl tokenizer.json"
+    assert found == [f"{mine}/{name}" for name in names.split()]
+    train = read_train(path)
+    assert (train.out, train.model.path, train.data.tokenizer) == (f"{mine}/run", f"{mine}/llama", f"{mine}/tokens")
+    assert train.data.corpora == {"medical": f"{mine}/corpus", "other": "s3://bucket/other"}
+    assert train.data.cache == "/var/cache"
+    assert train.watch.questions == (str(shipped("pipelines") / "questions"),)
+    assert Train.model_validate(train.model_dump(mode="json")) == train  # as `mmedc export` reads it again
+    bench = read_bench(path, ["items=other", "out=here"])
+    assert (bench.model, bench.adapter, bench.texts) == (f"{mine}/llama", f"{mine}/lora", (f"{mine}/t.jsonl",))
+    assert (bench.items, bench.out) == ((f"{tmp_path}/elsewhere/other",), f"{tmp_path}/elsewhere/here")
+
+
+def test_names_stay_names(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, GOOD.replace("{shard: 64MiB}", "{}") + "medical: {policy: precise}\n"))
+    assert (recipe.medical.policy, recipe.publish.tokenizer, recipe.out) == ("precise", "qwen", "")
+    server = {"backend": "server", "endpoint": "http://localhost/v1", "protocol": "generate", "prompt": "plain"}
+    assert Bench.model_validate({"model": "owner/name", "items": "x", **server}).model == "owner/name"
+
+
+def test_a_shipped_recipe_writes_and_reads_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("quickstart", str(shipped("pipelines") / "quickstart.yaml")):
+        recipe = read_recipe(path)
+        assert recipe.out == f"{tmp_path}/corpus/quickstart"
+        assert recipe.sources["pages"].paths == (str(shipped("pipelines") / "quickstart" / "pages.warc.gz"),)
+    assert read_train("train-tiny").data.corpora == {"medical": f"{tmp_path}/corpus/quickstart"}
+    copy = tmp_path / "copy" / "quickstart.yaml"
+    copy.parent.mkdir()
+    copy.write_bytes((shipped("pipelines") / "quickstart.yaml").read_bytes())
+    assert read_recipe(str(copy)).sources == read_recipe("quickstart").sources
+    assert read_recipe(str(copy)).out == f"{tmp_path}/copy/corpus/quickstart"
+
+
+def test_what_is_recorded_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    recipes = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        recipes.append(read_recipe(write(tmp_path / name, EVERYTHING), ["policy.all.medical_model.min=0.8"]))
+    one, two = (recipe.as_written() for recipe in recipes)
+    assert one == two and str(tmp_path) not in str(one)
+    assert one["classify"] == {"checkpoint": "judge"} and one["policy"] == {"all": {"medical_model": {"min": 0.8}}}
+    again = pickle.loads(pickle.dumps(recipes[0]))
+    assert again == recipes[0] and again.as_written() == one
+
+
+def test_home_and_parents_are_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert resolved("~/a", "/b") == "/home/someone/a"
+    assert resolved("../a", "/b/c") == "/b/a" and resolved("../a", "/b/c").written == "../a"
+
+
+PATH_WORDS = {"path", "paths", "file", "files", "folder", "folders", "checkpoint"}
+
+
+def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Yield a model and the models of its fields."""
+    yield model
+    for field in model.model_fields.values():
+        for part in parts_of(field.annotation):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from models_below(part)
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from parts_of(part)
+
+
+def is_path(field: FieldInfo) -> bool:
+    parts = [*field.metadata, *parts_of(field.annotation)]
+    return any(isinstance(part, PathRule) for part in parts)
+
+
+@pytest.mark.parametrize("model", [Recipe, Train, Bench])
+def test_every_text_that_names_a_file_is_a_path(model: type[BaseModel]) -> None:
+    """A new key that reads or writes a file can't forget to be relative to its recipe."""
+    paths, forgotten = 0, []
+    for part in set(models_below(model)):
+        for name, field in part.model_fields.items():
+            words = {word.strip(".,;:`()") for word in f"{name} {field.description}".lower().replace("_", " ").split()}
+            text = any(option is str for option in parts_of(field.annotation))
+            if text and words & PATH_WORDS and not is_path(field):
+                forgotten.append(f"{part.__name__}.{name}")
+            paths += is_path(field)
+    assert not forgotten
+    assert paths >= {Recipe: 13, Train: 6, Bench: 8}[model]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmedc.filters import open_filters
 from mmedc.limits import reasons
-from mmedc.models import find_model
 from mmedc.policy import Policy
 from mmedc.steps.decode import decode_page
 from mmedc.steps.extract import NO_LATER, read_page
@@ -104,7 +104,7 @@ def test_extraction_leaves_the_menu_out(engine: str) -> None:
     ],
 )
 def test_languages(policy: Policy, text: str, lang: str) -> None:
-    langs, scores = identifier(str(find_model("lid")), policy)(one(text))
+    langs, scores = identifier(open_filters().model("lid").path, policy)(one(text))
     assert langs[0].as_py() == lang
     assert 0 < scores[0].as_py() <= 1
 
@@ -112,7 +112,7 @@ def test_languages(policy: Policy, text: str, lang: str) -> None:
 def test_the_language_of_a_page_is_that_of_its_text_and_not_of_its_menu(policy: Policy) -> None:
     menu = "Home | About us | Contact | Search this site | Terms of use and privacy | Sign in | Site map\n" * 3
     text = "Больной жалуется на головную боль и тошноту в течение трёх дней после приёма лекарства. " * 20
-    langs, scores = identifier(str(find_model("lid")), policy)(one(menu + text))
+    langs, scores = identifier(open_filters().model("lid").path, policy)(one(menu + text))
     assert langs[0].as_py() == "ru" and scores[0].as_py() > 0.8
 
 
@@ -125,13 +125,13 @@ def test_a_page_in_two_languages_is_judged_by_its_lines(
     """Lines of both in turn: the language is that of most of the text, its score about its share."""
     lines = ["The patient was admitted to hospital with chest pain."] * english
     lines += ["El paciente presenta fiebre y dolor de cabeza desde ayer."] * spanish
-    langs, scores = identifier(str(find_model("lid")), policy)(one("\n".join(lines * 6)))
+    langs, scores = identifier(open_filters().model("lid").path, policy)(one("\n".join(lines * 6)))
     assert langs[0].as_py() == lang
     assert scores[0].as_py() == pytest.approx(share, abs=0.15)
 
 
 def test_language_does_not_depend_on_neighbours(policy: Policy) -> None:
-    identify = identifier(str(find_model("lid")), policy)
+    identify = identifier(open_filters().model("lid").path, policy)
     several = ["", "Больной\nжалуется", "患者", "x" * 5000, "12 34"]
     together = identify(pa.array(several, pa.large_string()))
     for index, text in enumerate(several):

@@ -1,11 +1,11 @@
 """The `bench` part of a recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mmedc.recipe import Paths, read_part
-from mmedc.settings import Part
+from mmedc.recipe import Files, read_part
+from mmedc.settings import InputPath, InputPaths, Name, OutputPath, Part
 
 Protocol = Literal["letters", "options", "generate"]
 Normal = Literal["sum", "characters", "bytes"]
@@ -13,13 +13,13 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Bench(Part):
-    """The `bench` part of a recipe. Paths are relative to the current folder."""
+    """The `bench` part of a recipe."""
 
-    model: str
-    """A Hugging Face folder; with `endpoint`, the name of the model there."""
-    items: Paths
+    model: InputPath
+    """A Hugging Face folder; with `backend: server`, the name of the model there."""
+    items: Files
     """Files or folders of questions."""
-    out: str = ""
+    out: OutputPath = ""
     """The folder for the answers and scores. `--out` overrides it."""
     protocol: Protocol = "letters"
     """`letters` and `options` compare log-likelihoods, of letters or of option texts; `generate` parses an answer."""
@@ -31,7 +31,7 @@ class Bench(Part):
     """What a log-likelihood is divided by: nothing, or the characters or UTF-8 bytes of the continuation."""
     shots: Count = 0
     """The number of solved examples before each question, from `examples`, in its language and in their order."""
-    examples: tuple[str, ...] = ()
+    examples: InputPaths = ()
     """Files of solved examples, in the form of items."""
     chat: bool = False
     """Whether to put the prompt into the tokenizer's chat template, as a user's turn."""
@@ -45,7 +45,7 @@ class Bench(Part):
     """What runs the model; `server` is an OpenAI-compatible endpoint."""
     endpoint: str = ""
     """The URL of an OpenAI-compatible server, such as `http://localhost:8000/v1`. OPENAI_API_KEY holds its key."""
-    adapter: str = ""
+    adapter: InputPath = ""
     """A folder of LoRA adapters for the model."""
     context: Annotated[int, Field(gt=8)] = 2048
     """The number of tokens that prompt and answer may have together."""
@@ -55,14 +55,21 @@ class Bench(Part):
     """The device; `auto` is CUDA where it is available."""
     workers: Annotated[int, Field(ge=1)] = 1
     """The number of Ray actors. Each has its own model and, where there are GPUs, its own GPU."""
-    corpora: tuple[str, ...] = ()
-    """Corpora that the model was trained on. By default, those that an exported model names."""
-    texts: tuple[str, ...] = ()
-    """Held-out text (JSON Lines or Parquet with `text` and `lang`) for perplexity by language."""
-    encoder: str = ""
+    corpora: InputPaths = ()
+    """Folders of corpora that the model was trained on. By default, those that an exported model names."""
+    texts: InputPaths = ()
+    """Files of held-out text (JSON Lines or Parquet with `text` and `lang`) for perplexity by language."""
+    encoder: InputPath = ""
     """The Hugging Face folder of an encoder, for the BERTScore of rationales."""
     encoder_layer: int = -1
     """The layer of the encoder whose states are compared."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_on_a_server(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("backend") == "server" and isinstance(value.get("model"), str):
+            return {**value, "model": Name(value["model"])}
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> "Bench":

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmedc.errors import RecipeError
 from mmedc.prompts import LANGUAGES
-from mmedc.shipped import shipped
+from mmedc.shipped import SHIPPED, shipped_file
 
 QUESTIONS = "shipped:questions"
 """Eighteen easy questions that ship with mmedc, three a language: to try a recipe, not to judge a model."""
@@ -102,8 +102,8 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _files(path: Path) -> list[Path]:
-    if str(path) == QUESTIONS:
-        path = shipped("pipelines") / "quickstart" / "questions"
+    if str(path).startswith(SHIPPED):
+        path = shipped_file(str(path))
     files = [path] if path.is_file() else sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
     if not files:
         raise RecipeError(f"{path}: no such file, and no folder of .jsonl or .jsonl.gz files")

@@ -29,12 +29,12 @@ def lexicon(
     filters: OverlayOption = None,
 ) -> None:
     """Propose terms that set medical texts apart, for you to review, in the shape of a lexicon."""
+    from mmedc.filters import open_filters
     from mmedc.fit.labelled import read_labelled
     from mmedc.fit.lexicon import judge as judged_terms
     from mmedc.fit.lexicon import propose
-    from mmedc.policy import filter_folders, read_language
 
-    words = read_language(language, filter_folders(filters))
+    words = open_filters(filters).language(language)
     table = read_labelled(labelled, languages=(language,))
     if judge:
         lines = ["# precision, medical and other texts that hold it, line, term"]

@@ -20,8 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc.errors import RequestError, WorkError
-from mmedc.shipped import shipped
-from mmedc.yamlfile import nearest
+from mmedc.filters import open_filters
 
 TEXT_CHARS = 4_000
 ANSWER_TOKENS = 100
@@ -63,7 +62,7 @@ def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay
     Raises: RequestError for an unknown prompt, or an endpoint that refuses the request; WorkError when the
     endpoint can't be reached.
     """
-    prompt = read_prompt(question, overlay)
+    prompt = open_filters(overlay).prompt(question)
     rows = table.select(["text", "lang", "source"]).to_pylist()
     counts = Counts(already=_lines_in(out))
     if counts.already > len(rows):
@@ -79,18 +78,6 @@ def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay
                 file.write(json.dumps({**row, **found}, ensure_ascii=False) + "\n")
             file.flush()
     return counts
-
-
-def read_prompt(name: str, overlay: str | None = None) -> str:
-    """Return prompt `name` of `prompts/`, the one of `overlay` first."""
-    folders = [*([Path(overlay)] if overlay else []), shipped("filters")]
-    known = {path.stem: path for folder in reversed(folders) for path in (folder / "prompts").glob("*.txt")}
-    if name not in known:
-        raise RequestError(f'no prompt "{name}" in {", ".join(map(str, folders))}{nearest(name, known)}')
-    text = known[name].read_text(encoding="utf-8")
-    if "{text}" not in text:
-        raise RequestError(f"{known[name]}: has no {{text}}, where the text to be judged goes")
-    return text
 
 
 def _judge(row: dict[str, Any], prompt: str, question: str, endpoint: Endpoint) -> dict[str, Any]:

@@ -15,13 +15,12 @@ import pyarrow.compute as pc
 from ruamel.yaml import YAML
 
 from mmedc.errors import RequestError
+from mmedc.filters import open_filters
 from mmedc.fit.labelled import read_labelled
 from mmedc.fit.lexicon import propose
 from mmedc.fit.measured import Quality, array, quality, with_terms
 from mmedc.fit.model import folds
 from mmedc.limits import reasons
-from mmedc.models import read_model
-from mmedc.policy import read_language, read_policy
 from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import scorer
 from mmedc.words import TextBatch, fold
@@ -53,13 +52,14 @@ def fit_language(
         YAML().dump({"name": name, "scripts": scripts, "spaced": spaced}, out)
     _write(place / "stopwords.txt", "Words that stand in most texts.", stop_words(seeds))
     _write(place / "lexicon.txt", "Nothing yet.", [])
-    found = propose(seeds, read_language(code, [folder]), LEAST, TERMS)
+    filters = open_filters(str(folder))
+    found = propose(seeds, filters.language(code), LEAST, TERMS)
     terms = [f"{one.phrase}  # in {one.medical} medical texts and {one.other} others" for one in found]
     _write(place / "lexicon.txt", "Proposed from seed texts; to be pruned and sorted.", ["[diseases]", *terms])
-    limits = read_policy(policy, (code,), str(folder))
+    limits = filters.policy(policy, (code,))
     others = with_terms(others, limits)
     counted = np.column_stack([array(others, measure) for measure in LEXICON_MEASURES])
-    score = scorer(read_model("medical", overlay=str(folder)).path)
+    score = scorer(filters.model("medical").path)
     chances = score(others["text"].combine_chunks(), counted)
     others = others.append_column("medical_model", pa.array(chances))
     why = reasons(others, limits, (*LEXICON_MEASURES, "medical_model"))

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from mmedc.errors import RequestError
+from mmedc.filters import open_filters
 from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.measured import array, quality, weights_of, with_terms
-from mmedc.policy import Policy, read_policy
+from mmedc.policy import Policy
 from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import BITS, features, mixed, scorer
 from mmedc.words import TextBatch, fold
@@ -44,7 +45,8 @@ def fit_model(
     """
     table = read_labelled(patterns, positive, languages)
     codes = tuple(sorted(set(table["lang"].to_pylist())))
-    table = with_terms(table, policy := read_policy("balanced", codes, overlay))
+    policy = open_filters(overlay).policy("balanced", codes)
+    table = with_terms(table, policy)
     extra = sure_ones(table.filter(pc.is_null(table["label"])), policy)
     table = table.filter(pc.is_valid(table["label"]))
     both = set(table["label"].to_pylist()) | set(extra["label"].to_pylist())

@@ -20,7 +20,7 @@ from mmedc.pipeline.dedup import Dedup
 from mmedc.pipeline.gather import gather_pass
 from mmedc.pipeline.lines import line_passes, trimmed
 from mmedc.pipeline.publish import keys_made_by, publish
-from mmedc.policy import Policy, read_policy
+from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.sources import Piece, list_units
 from mmedc.storage import Store
@@ -49,7 +49,7 @@ class Build:
 
         Raises: RequestError of some kind for what is wrong.
         """
-        policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
+        policy = recipe.read_policy()
         check_tokenizer(recipe.publish.tokenizer)
         if out in recipe.dedup.against:
             raise CorpusError(

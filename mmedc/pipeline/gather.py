@@ -12,8 +12,9 @@ from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document
 from mmedc.engine.chain import Step
 from mmedc.engine.unit import Bounds, Pass, Result, Stream, Streamed, Unit, digest_of
 from mmedc.errors import RecipeError
-from mmedc.models import Model, known_models, read_model
-from mmedc.policy import Policy, read_words
+from mmedc.filters import open_filters
+from mmedc.models import Model
+from mmedc.policy import Policy
 from mmedc.recipe import CustomStep, ModelName, Recipe
 from mmedc.sources import Piece, Reader
 from mmedc.steps.block import Block, read_hosts
@@ -36,7 +37,7 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     """Return the steps of gather in their order: cheap and selective before dear."""
     model = _model("lid", recipe).path
     steps: list[Step] = [
-        Block(read_words("block/host_words.txt", recipe.filters), recipe.block),
+        Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
         Decode(),
         Gate(policy),
         Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
@@ -62,7 +63,7 @@ def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
 def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
     """Return the steps of the learned models that the recipe names, that ship, or that a limit asks for."""
     limited = {measure for language in policy.languages.values() for measure in language.limits}
-    known = known_models(recipe.filters) | set(recipe.models)
+    known = {*open_filters(recipe.filters).models(), *recipe.models}
     scored_later = recipe.classify.measure if recipe.classify else None
     wanted: dict[ModelName, str] = {"medical": "medical_model", "quality": "quality"}
     return [
@@ -73,7 +74,7 @@ def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
 
 
 def _model(name: ModelName, recipe: Recipe) -> Model:
-    return read_model(name, recipe.models.get(name), recipe.filters)
+    return open_filters(recipe.filters).model(name, recipe.models.get(name))
 
 
 def _load(custom: CustomStep) -> Step:
@@ -162,5 +163,5 @@ def gather_pass(recipe: Recipe, policy: Policy, units: list[Unit]) -> Pass:
 
 def _lists(recipe: Recipe) -> list[str]:
     """Return what blocking depends on: the words, and digests of the lists."""
-    words = read_words("block/host_words.txt", recipe.filters)
+    words = open_filters(recipe.filters).words("block/host_words.txt")
     return [*words, *(hashlib.sha256(read_hosts(path).tobytes()).hexdigest() for path in recipe.block)]

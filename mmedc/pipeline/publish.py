@@ -76,7 +76,7 @@ def publish(
         "tokenizer": recipe.publish.tokenizer,
         "policy": policy.name,
         "languages": list(recipe.languages),
-        "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
+        "recipe": recipe.as_written(),
         "versions": {"mmedc": __version__, **{name: metadata.version(name) for name in PACKAGES}},
         "funnel": funnel_rows(funnel),
         "dedup": dedup_notes(done),

@@ -12,7 +12,7 @@ import pyarrow as pa
 from mmedc.document import MEASURES
 from mmedc.errors import RequestError
 from mmedc.pipeline.gather import gather_steps
-from mmedc.policy import Policy, read_policy
+from mmedc.policy import Policy
 from mmedc.recipe import Recipe, Source
 from mmedc.sources import Piece, Reader, list_units
 from mmedc.steps.medical import term_finder, width
@@ -55,7 +55,7 @@ def explain(recipe: Recipe, target: str) -> Explanation:
 
     Raises: RequestError when there is no such document.
     """
-    policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
+    policy = recipe.read_policy()
     batch = _find(recipe, target)
     row = batch.to_pylist()[0]
     stages = [Stage("read", _seen({}, row), _verdict(row))]

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mmedc.prompts import Style
 from mmedc.recipe import read_part
-from mmedc.settings import Part
+from mmedc.settings import InputPath, InputPaths, OutputPath, Part, TokenizerPath
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -25,9 +25,9 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 class Data(Part):
     """Which documents are read, in which proportions, and how they are packed."""
 
-    corpora: dict[str, str] = {}
+    corpora: dict[str, InputPath] = {}
     """Published corpora by names of your choice: folders or `s3://` URLs."""
-    tokenizer: str = ""
+    tokenizer: TokenizerPath = ""
     """`qwen`, the path of a `tokenizer.json`, or a Hugging Face folder that contains one. The default is the model's
     own tokenizer, or `qwen` for a model with random weights."""
     context: Annotated[int, Field(ge=8)] = 2048
@@ -41,14 +41,14 @@ class Data(Part):
     (arXiv 2305.16264, section 6)."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
     """The share of documents, by hash of their id, that are held out for evaluation and never trained on."""
-    cache: str = ""
+    cache: OutputPath = ""
     """A folder for this machine's flat token files. The default is `tokens` beside the run's folder."""
 
 
 class Examples(Part):
     """Fine-tuning on questions with answers. The loss is computed on the answer only."""
 
-    path: str
+    path: InputPath
     """A JSON Lines file or a folder of them, with `prompt` and `answer`, or with MMedBench's items as released."""
     rationale: Literal["both", "with", "without"] = "both"
     """Which forms of an item with a rationale are trained on. The paper uses both."""
@@ -70,7 +70,7 @@ class Lora(Part):
 class Model(Part):
     """The causal language model: a local checkpoint, or a configuration with random weights."""
 
-    path: str | None = None
+    path: InputPath | None = None
     """A Hugging Face folder with `config.json` and safetensors."""
     config: dict[str, Any] | None = None
     """A `transformers` configuration with its `model_type`, for random weights. The tokenizer sets the vocabulary."""
@@ -141,7 +141,7 @@ class Watch(Part):
     """The number of steps between evaluations on the held-out documents."""
     evaluate_documents: Count = 64
     """The number of held-out documents per cell."""
-    questions: tuple[str, ...] = ()
+    questions: InputPaths = ()
     """Files of questions, as for `bench.items`. Their accuracy is measured together with the held-out loss."""
     questions_limit: Annotated[int, Field(ge=0)] = 50
     """Use at most this many questions per language, the first ones; 0 uses all."""
@@ -158,7 +158,7 @@ class Train(Part):
 
     name: str = "train"
     """The name of the training."""
-    out: str = ""
+    out: OutputPath = ""
     """The folder of the run. `--out` overrides it."""
     model: Model
     """The model to train: exactly one of `path` and `config`."""
@@ -215,7 +215,7 @@ class Train(Part):
 def read_train(path: str, sets: list[str] | None = None) -> Train:
     """Read the training of the recipe `path`: its `train` part, or the whole file where it has no such part.
 
-    Paths in it are relative to the current folder, as corpora are; `sets` are as for `read_recipe`, below `train`.
+    `sets` are as for `read_recipe`, below `train`.
 
     Raises: RecipeError with file, line and key.
     """

@@ -1,0 +1,279 @@
+"""The folder `filters/`, opened once: policies, languages, lexicons, models, prompts and word lists.
+
+A recipe's `filters` names an overlay: a folder of the same shape whose files are used instead of the shipped
+ones. That rule is applied here and nowhere else.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, ValidationError
+
+from mmedc.document import MEASURES
+from mmedc.errors import ModelMissing, PolicyError
+from mmedc.lexicon import problems_of, read_lexicon, read_lines
+from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
+from mmedc.policy import SCRIPTS, Bounds, LanguagePolicy, Limit, LimitsByLanguage, Policy, Privacy, Term
+from mmedc.settings import Part, checked
+from mmedc.shipped import shipped
+from mmedc.yamlfile import YamlFile, nearest, read_yaml
+
+ALL = "all"
+"""The key of limits for every language that has none of its own on a measure."""
+
+
+def _script(name: str) -> str:
+    if name not in SCRIPTS:
+        raise ValueError(f'unknown script "{name}"{nearest(name, SCRIPTS)}')
+    return name
+
+
+def _number_format(name: str) -> str:
+    if not re.fullmatch(r"[a-z_]+\.[a-z_]+", name) or find_spec(f"stdnum.{name}") is None:
+        raise ValueError(f"python-stdnum has no {name}")
+    return name
+
+
+class Fitting(Part):
+    """What `mmedc fit` does differently in a language."""
+
+    medical_terms: int | None = None
+    """Fewest terms from which the model decides, where a fitted policy asks for more elsewhere."""
+
+
+class LanguageFile(Part):
+    """`language.yaml`."""
+
+    name: str = ""
+    """English name; by default the code."""
+    scripts: tuple[Annotated[str, AfterValidator(_script)], ...] = ("Latin",)
+    """The scripts that it is written in."""
+    spaced: bool = True
+    """Whether spaces separate words."""
+    folds: tuple[str, ...] = ()
+    """Codes of the identification model that mean this language."""
+    fit: Fitting = Fitting()
+
+
+class PrivacyFile(Part):
+    """`privacy.yaml`; see `Privacy`."""
+
+    regions: tuple[str, ...] = ()
+    ids: tuple[Annotated[str, AfterValidator(_number_format)], ...] = ()
+    record_words: tuple[str, ...] = ()
+    name_words: tuple[str, ...] = ()
+
+
+class PolicyFile(Part):
+    """`policies/NAME.yaml`."""
+
+    rule: Literal["boundary", "mmedc"] = "boundary"
+    """How lexicon terms are found."""
+    limits: dict[str, dict[str, Limit]] = {}
+    """By language, or `all`, and measure."""
+
+
+File = TypeVar("File", bound=Part)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The opened folder; reads a file when it is asked for it. Every method raises PolicyError with file and line."""
+
+    folders: tuple[Path, ...]
+    """Where a file is looked for, in this order: the overlay, what ships."""
+
+    def find(self, name: str) -> Path | None:
+        """Return the file `name`, such as `fr/lexicon.txt`, of the first folder that has it."""
+        return next(iter(self._all(name)), None)
+
+    def _all(self, name: str) -> list[Path]:
+        return [folder / name for folder in self.folders if (folder / name).is_file()]
+
+    def _stems(self, pattern: str) -> dict[str, Path]:
+        return {path.stem: path for folder in reversed(self.folders) for path in sorted(folder.glob(pattern))}
+
+    def _places(self) -> str:
+        return ", ".join(map(str, self.folders))
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return the lines of word list `name`, such as `block/host_words.txt`."""
+        file = self.find(name)
+        if file is None:
+            raise PolicyError(f"no word list {name} in {self._places()}")
+        return tuple(word for _, word in read_lines(file))
+
+    def prompt(self, name: str) -> str:
+        """Return prompt `name` of `prompts/`, with `{text}` where the text to be judged stands."""
+        known = self._stems("prompts/*.txt")
+        if name not in known:
+            raise PolicyError(f'no prompt "{name}" in {self._places()}{nearest(name, known)}')
+        text = known[name].read_text(encoding="utf-8")
+        if "{text}" not in text:
+            raise PolicyError(f"{known[name]}: has no {{text}}, which stands for the text to be judged")
+        return text
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the models that some `models.yaml` pins."""
+        return tuple(sorted({name for folder in self.folders for name in read_pins(folder)}))
+
+    def model(self, name: str, given: str | None = None) -> Model:
+        """Return model `name`: the file `given`, or the one that `models.yaml` pins.
+
+        Raises: ModelMissing, saying how to get it; PolicyError for a file that is not the pinned one.
+        """
+        if given is not None:
+            return given_model(name, given, self._pin(name)[0] if name in self.models() else None)
+        pin, folder = self._pin(name)
+        return pinned_model(name, pin, folder)
+
+    def get_model(self, name: str) -> Path:
+        """Fetch model `name` into the cache of this machine and return its path; at once when it is there already.
+
+        Raises: ModelMissing for an unknown name; RequestError for a model that ships; WorkError when it can't be
+        fetched, or when what came is not the pinned file.
+        """
+        return fetch(name, self._pin(name)[0])
+
+    def _pin(self, name: str) -> tuple[PinnedModel, Path]:
+        for folder in self.folders:
+            pin = read_pins(folder).get(name)
+            if pin is not None:
+                return pin, folder
+        raise ModelMissing(f'no model "{name}" in {self._places()}{nearest(name, self.models())}')
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the languages that have a folder."""
+        return tuple(sorted({path.parent.name for folder in self.folders for path in folder.glob("*/language.yaml")}))
+
+    def language(self, code: str) -> LanguagePolicy:
+        """Return language `code`, each of its files from the first folder that has it; without limits."""
+        file = self._language_file(code)
+        return LanguagePolicy(
+            code=code,
+            name=file.name or code,
+            scripts=file.scripts,
+            spaced=file.spaced,
+            folds=file.folds,
+            lexicon=self.lexicon(code),
+            stopwords=self.words(f"{code}/stopwords.txt"),
+            limits={},
+            privacy=self._privacy(code),
+        )
+
+    def lexicon(self, code: str) -> tuple[Term, ...]:
+        """Return the terms of language `code`; an overlay's lexicon of `+` and `-` lines edits the shipped one."""
+        files = self._all(f"{code}/lexicon.txt")
+        if not files:
+            raise PolicyError(f"no {code}/lexicon.txt in {self._places()}")
+        return read_lexicon(*files[:2])
+
+    def fitting(self, code: str) -> Fitting:
+        """Return what `mmedc fit` does differently in language `code`."""
+        return self._language_file(code).fit
+
+    def check(self, code: str) -> list[str]:
+        """Return what is wrong with the words of language `code`, a line each: `file:line: what`."""
+        return problems_of(self.language(code))
+
+    def policies(self) -> tuple[str, ...]:
+        """Return the names of the policies."""
+        return tuple(sorted(self._stems("policies/*.yaml")))
+
+    def policy_file(self, name: str) -> Path:
+        """Return the file of policy `name`: a name below `policies/`, or a path (with a `/` or a suffix in it)."""
+        if "/" in name or Path(name).suffix:
+            return Path(name)
+        known = self._stems("policies/*.yaml")
+        if name not in known:
+            raise PolicyError(f'no policy "{name}" in {self._places()}{nearest(name, known)}')
+        return known[name]
+
+    def policy(
+        self,
+        name: str,
+        languages: Iterable[str],
+        measures: Iterable[str] = (),
+        limits: LimitsByLanguage | None = None,
+    ) -> Policy:
+        """Return policy `name` for `languages`; see `policy_file` for the name.
+
+        A limit may be on a measure of a document or on one of `measures`, which a recipe declares. `limits` are
+        bounds that replace those of the file, one by one (the recipe's `policy`).
+
+        Raises: PolicyError with file and line for what is missing, malformed or unknown.
+        """
+        file, codes = self.policy_file(name), tuple(languages)
+        yaml = read_yaml(file, PolicyError)
+        content = _read(PolicyFile, yaml)
+        known = {*MEASURES, *measures}
+        self._check_limits(content.limits, known, lambda *keys: f"{yaml.where(('limits', *keys))}: ")
+        bare = [code for code in codes if code not in content.limits and ALL not in content.limits]
+        if content.limits and bare:
+            raise PolicyError(
+                f"{file}: no limits for {', '.join(bare)}, so everything would be kept; it has "
+                f"{', '.join(content.limits)}: choose policy balanced, or add limits"
+            )
+        self._check_limits(limits or {}, known, lambda *keys: f"policy.{'.'.join(keys)}: ")
+        merged = _merged(content.limits, limits or {})
+        own = {code: {**merged.get(ALL, {}), **merged.get(code, {})} for code in codes}
+        return Policy(file.stem, content.rule, {code: replace(self.language(code), limits=own[code]) for code in codes})
+
+    def _check_limits(self, limits: LimitsByLanguage, measures: Iterable[str], where: Any) -> None:
+        languages = (ALL, *self.languages())
+        for code, by_measure in limits.items():
+            if code not in languages:
+                raise PolicyError(f'{where(code)}unknown language "{code}"{nearest(code, languages)}')
+            for measure in by_measure:
+                if measure not in measures:
+                    raise PolicyError(f'{where(code, measure)}unknown measure "{measure}"{nearest(measure, measures)}')
+
+    def _language_file(self, code: str) -> LanguageFile:
+        file = self.find(f"{code}/language.yaml")
+        if file is None:
+            raise PolicyError(f'no language "{code}" in {self._places()}{nearest(code, self.languages())}')
+        return _read(LanguageFile, read_yaml(file, PolicyError))
+
+    def _privacy(self, code: str) -> Privacy:
+        """Return what `privacy.yaml` of a language asks for; without that file nothing of a language is looked for."""
+        file = self.find(f"{code}/privacy.yaml")
+        if file is None:
+            return Privacy()
+        return Privacy(**_read(PrivacyFile, read_yaml(file, PolicyError)).model_dump())
+
+
+def open_filters(overlay: str | None = None) -> Filters:
+    """Open the shipped `filters/`, with the files of the folder `overlay` instead of those that it has too.
+
+    Raises: PolicyError when `overlay` is no folder.
+    """
+    if overlay and not Path(overlay).is_dir():
+        raise PolicyError(
+            f"filters: {overlay}: no such folder; expected one like the shipped filters/ "
+            "(`mmedc init` makes one to begin with)"
+        )
+    return Filters((*([Path(overlay)] if overlay else []), shipped("filters")))
+
+
+def _read(model: type[File], yaml: YamlFile) -> File:
+    """Return a file as a `model`; an empty file has the defaults."""
+    return checked(model, replace(yaml, data={}) if yaml.data is None else yaml, PolicyError)
+
+
+def _merged(limits: dict[str, dict[str, Limit]], over: LimitsByLanguage) -> dict[str, dict[str, Limit]]:
+    """Return `limits` with the bounds of `over` in place of theirs; a language begins from what `all` has."""
+    merged = {code: dict(by_measure) for code, by_measure in limits.items()}
+    for code in sorted(over, key=lambda code: code != ALL):
+        for measure, bounds in over[code].items():
+            old: Bounds = merged.get(code, {}).get(measure) or merged.get(ALL, {}).get(measure) or Bounds()
+            both = {**old.model_dump(exclude_unset=True), **bounds.model_dump(exclude_unset=True)}
+            try:
+                merged.setdefault(code, {})[measure] = Limit.model_validate(both)
+            except ValidationError as problem:
+                message = problem.errors()[0]["msg"].removeprefix("Value error, ")
+                raise PolicyError(f"policy.{code}.{measure}: {message}") from None
+    return merged

@@ -1,0 +1,140 @@
+"""Word lists of `filters/`: lexicons, stop words and other lists, read and checked.
+
+Plain UTF-8 text, one entry a line; `#` begins a comment.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mmedc.errors import PolicyError
+from mmedc.policy import CATEGORIES, SCRIPTS, LanguagePolicy, Term, is_acronym
+from mmedc.yamlfile import nearest
+
+Line = tuple[int, str]
+"""Line number from 1, and the text without its comment."""
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the lines of a word list that are not empty.
+
+    Raises: PolicyError when the file can't be read as UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise PolicyError(f"{path}: can't be read as UTF-8 ({problem})") from None
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*", "", line).strip()
+        if line:
+            found.append((number, line))
+    return found
+
+
+def read_lexicon(path: Path, below: Path | None = None) -> tuple[Term, ...]:
+    """Return the terms of a lexicon: one term a line, its other forms after commas, `[category]` lines.
+
+    A file whose lines all begin with `+` or `-` edits the lexicon `below` it; any other file replaces that.
+
+    Raises: PolicyError with file and line for an unknown category, an empty form, or an edit that can't be applied.
+    """
+    lines = read_lines(path)
+    entries = [line for _, line in lines if not line.startswith("[")]
+    edits = sum(line[0] in "+-" for line in entries)
+    if not edits:
+        return tuple(_terms(path, lines))
+    if edits < len(entries):
+        number = next(number for number, line in lines if line[0] not in "+-[")
+        raise PolicyError(
+            f"{path}:{number}: this line begins with neither + nor -, but {edits} others do; "
+            "a lexicon either edits the one below it by + and - on every line, or replaces it"
+        )
+    if below is None:
+        raise PolicyError(f"{path}: edits a lexicon by + and -, but there is none below it; write the terms without +")
+    return _edited(path, lines, read_lexicon(below))
+
+
+def _terms(path: Path, lines: Iterable[Line]) -> Iterable[Term]:
+    category = ""
+    for number, line in lines:
+        if line.startswith("["):
+            category = line.strip("[]")
+            if category not in CATEGORIES:
+                raise PolicyError(f'{path}:{number}: unknown category "{category}"{nearest(category, CATEGORIES)}')
+            continue
+        forms = tuple(form.strip() for form in line.split(","))
+        if not all(forms):
+            raise PolicyError(f"{path}:{number}: an empty form; write `term, form, form`")
+        yield Term(forms, category, number, str(path))
+
+
+def _edited(path: Path, lines: list[Line], terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """Return `terms` after the edits of `lines`, in their order."""
+    found = {term.forms[0]: term for term in terms}
+    signs = {number: line[0] for number, line in lines}
+    for term in _terms(path, [(number, line.lstrip("+-").strip()) for number, line in lines]):
+        head = term.forms[0]
+        if signs[term.line] == "+":
+            old = found.get(head)
+            new = tuple(form for form in term.forms if old is None or form not in old.forms)
+            found[head] = replace(old, forms=old.forms + new) if old else term
+        else:
+            _remove(found, term)
+    return tuple(found.values())
+
+
+def _remove(terms: dict[str, Term], edit: Term) -> None:
+    """Remove from `terms`, by headword, what an edit names: terms by their headword, other forms one by one."""
+    forms = set(edit.forms)
+    removed = [terms.pop(form) for form in edit.forms if form in terms]
+    forms -= {form for term in removed for form in term.forms}
+    for head, term in list(terms.items()):
+        if forms & set(term.forms):
+            terms[head] = replace(term, forms=tuple(form for form in term.forms if form not in forms))
+            forms -= set(term.forms)
+    for form in sorted(forms):
+        known = [form for term in terms.values() for form in term.forms]
+        raise PolicyError(
+            f"{edit.file}:{edit.line}: -{form}: the lexicon below has no such term{nearest(form, known)}; "
+            "delete this line if the term is gone"
+        )
+
+
+def problems_of(language: LanguagePolicy) -> list[str]:
+    """Return what is wrong with the words of a language, a line each: `file:line: what`.
+
+    Checked: forms that occur twice, letters of another script, forms too short to carry meaning,
+    text that is not in Unicode form NFC, and terms that are also stop words.
+    """
+    allowed = "".join(SCRIPTS[script] for script in (*language.scripts, "Latin", "Greek"))
+    foreign = re.compile(rf"[^\W\d_{allowed}]")
+    own = re.compile(rf"[{''.join(SCRIPTS[script] for script in language.scripts)}]")
+    stop = {word.casefold() for word in language.stopwords}
+    scripts = ", ".join(language.scripts)
+    seen: dict[str, Term] = {}
+    problems = []
+    for term in language.lexicon:
+        where = f"{term.file}:{term.line}"
+        if not term.category:
+            problems.append(f'{where}: "{term.forms[0]}" stands before the first [category]')
+        for form in term.forms:
+            key = form if is_acronym(form) else form.casefold()
+            if key in seen:
+                first = seen[key]
+                at = f"in line {first.line}" if first.file == term.file else f"at {first.file}:{first.line}"
+                problems.append(f'{where}: "{form}" occurs already {at}')
+            seen.setdefault(key, term)
+            if not unicodedata.is_normalized("NFC", form):
+                problems.append(f'{where}: "{form}" is not in Unicode form NFC')
+            if foreign.search(form):
+                problems.append(f'{where}: "{form}" has letters outside {scripts} and Latin')
+            if not own.search(form) and not is_acronym(form):
+                problems.append(f'{where}: "{form}" has no letter of {scripts}')
+            if len(form) < (3 if language.spaced and not is_acronym(form) else 2):
+                problems.append(f'{where}: "{form}" is too short to carry meaning')
+            if form.casefold() in stop:
+                problems.append(f'{where}: "{form}" is a stop word')
+    return problems
