@@ -249,7 +249,7 @@ def test_labels_come_from_an_endpoint_and_a_stopped_run_goes_on(
     counts = label(texts, "quality", asked, out)
     assert counts.already == 2 and out.read_bytes() == whole
     assert read_labelled([str(out)])["label"].to_pylist() == [True, False]
-    with pytest.raises(RequestError, match="answers 404"):
+    with pytest.raises(RequestError, match="answered 404"):
         label(texts, "quality", Endpoint(endpoint, "unknown", pause_s=0), tmp_path / "other.jsonl")
     with pytest.raises(WorkError, match="no answer after"):
         label(texts, "quality", Endpoint("http://127.0.0.1:9/v1", "judge", pause_s=0), tmp_path / "third.jsonl")

@@ -83,7 +83,7 @@ def test_hostile_digits_cost_little() -> None:
 def test_mistakes_in_privacy_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "privacy.yaml").write_text("regions: [US]\nids: [us.nothing]\n", encoding="utf-8")
-    with pytest.raises(PolicyError, match=r"privacy.yaml:2: python-stdnum has no us.nothing"):
+    with pytest.raises(PolicyError, match=r"privacy.yaml:2: .*python-stdnum has no us.nothing"):
         read_policy("balanced", ("en",), str(tmp_path))
     (tmp_path / "en" / "privacy.yaml").write_text("region: [US]\n", encoding="utf-8")
     with pytest.raises(PolicyError, match=r'unknown key "region"; did you mean "regions"'):

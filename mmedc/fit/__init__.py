@@ -1,1 +1,1 @@
-"""Makes policy from labelled texts: terms, thresholds, models, labels; files for `filters/`, with their evaluation."""
+"""Makes policy from labelled texts: terms, thresholds, models and labels, as files of `filters/`, each evaluated."""

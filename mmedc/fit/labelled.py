@@ -1,14 +1,12 @@
-"""Labelled texts: what is fitted on and measured against.
+"""Labelled texts: what policy is fitted on and measured against.
 
-JSON lines, plain or `.gz`: `text`, `lang`, `label`, and `source`, which says where the text comes
-from; or Parquet that `mmedc fit model` left. A text without a label has a null one. Texts of one *origin*
-(the key `origin`, else the first word of `source`) are never on both sides of a split: a model must
-not win by knowing the style of a source.
+JSON lines, plain or compressed: `text`, `lang`, `label`, and `source`, which says where the text comes
+from; or the Parquet that `mmedc fit model` left. A text without a label has a null label. Texts of one *origin*
+(the key `origin`, otherwise the first word of `source`) are never on both sides of a split, because a model must
+not win by recognising the style of a source.
 """
 
 import glob
-import gzip
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmedc.errors import RequestError
+from mmedc.jsonlines import BadLine, read_json_lines
 
 SCHEMA = pa.schema(
     [
@@ -32,48 +31,49 @@ SCHEMA = pa.schema(
 
 
 def read_labelled(patterns: Iterable[str], positive: str = "medical", languages: tuple[str, ...] = ()) -> pa.Table:
-    """Return the labelled texts of files or patterns as a `SCHEMA` table, of `languages` only where some are given.
+    """Return the labelled texts of files or patterns as a `SCHEMA` table; only `languages`, if some are given.
 
-    `label` is true where it is `positive`, null where there is none. A language such as `zh-Hant` is its first
-    part. Lines with an `error` (see `mmedc.fit.labels`) are passed over. Parquet keeps its further columns.
+    `label` is true where it is `positive`, null where there is none. A language such as `zh-Hant` becomes its first
+    part. Lines with an `error` (see `mmedc.fit.labels`) are skipped. Parquet keeps its further columns.
 
-    Raises: RequestError with file and line for what is not a labelled text, or when there is none.
+    Raises: RequestError with file and line for a line that is not a labelled text, or when there is none.
     """
-    rows: list[dict[str, Any]] = []
     patterns = list(patterns)
     paths = sorted({path for pattern in patterns for path in glob.glob(pattern, recursive=True)})
     if paths and all(path.endswith(".parquet") for path in paths):
         table = pq.read_table(paths)
         return table.filter(pc.is_in(table["lang"], pa.array(languages, pa.string()))) if languages else table
-    for path in paths:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.endswith(".gz")
-            else Path(path).open(encoding="utf-8") as lines
-        ):
-            for number, line in enumerate(lines, 1):
-                row = _row(line, f"{path}:{number}", positive, Path(path).parent.name)
-                if row and (not languages or row["lang"] in languages):
-                    rows.append(row)
+    rows = [
+        row
+        for path in paths
+        for number, line in read_json_lines(path)
+        if (row := _row(line, f"{path}:{number}", positive, Path(path).parent.name))
+        and (not languages or row["lang"] in languages)
+    ]
     if not rows:
-        of = f" in {', '.join(languages)}" if languages else ""
-        raise RequestError(f"{' '.join(patterns)}: {len(paths)} files, no labelled text{of}")
+        wanted = f" in {', '.join(languages)}" if languages else ""
+        raise RequestError(
+            f"{' '.join(patterns)}: no labelled text{wanted} in {len(paths)} files; expected JSON lines with "
+            "text, lang, label, source"
+        )
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _row(line: str, where: str, positive: str, folder: str) -> dict[str, Any] | None:
+def _row(line: Any, where: str, positive: str, folder: str) -> dict[str, Any] | None:
+    """Return a line as a row of `SCHEMA`, or None for one that has an error instead of a label."""
     try:
-        raw = json.loads(line)
-        if raw.get("error"):
+        if isinstance(line, BadLine):
+            raise line
+        if line.get("error"):
             return None
-        label, source = raw.get("label"), str(raw.get("source") or folder)
+        label, source = line.get("label"), str(line.get("source") or folder)
         return {
-            "text": str(raw["text"]),
-            "lang": str(raw["lang"]).partition("-")[0],
+            "text": str(line["text"]),
+            "lang": str(line["lang"]).partition("-")[0],
             "label": label if label is None or isinstance(label, bool) else str(label) == positive,
             "source": source,
-            "origin": str(raw.get("origin") or source.partition(" ")[0]),
-            "licence": str(raw.get("licence") or "unknown"),
+            "origin": str(line.get("origin") or source.partition(" ")[0]),
+            "licence": str(line.get("licence") or "unknown"),
         }
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise RequestError(f"{where}: not a labelled text ({problem!r}); expected text, lang, label, source") from None

@@ -1,8 +1,8 @@
 """Labels by a language model behind an OpenAI-compatible endpoint (`POST …/chat/completions`).
 
-The prompts lie in `filters/prompts/`. Texts are judged a few at a time and answers are written in the
-order of the texts, so that a run that was stopped goes on where it was. What can't be judged is kept with the
-reason in `error` and counted, never guessed.
+The prompts are in `filters/prompts/`. Texts are judged a few at a time and answers are written in the order
+of the texts, so that an interrupted run resumes where it stopped. A text that can't be judged is kept with the
+reason in `error` and counted; its label is never guessed.
 """
 
 import json
@@ -34,7 +34,7 @@ GOOD = 3
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Who is asked. The key is read from an environment variable and shown nowhere."""
+    """The model that is asked. Its key is read from an environment variable and shown nowhere."""
 
     url: str
     """Such as `http://localhost:8000/v1`."""
@@ -46,7 +46,7 @@ class Endpoint:
 
 @dataclass
 class Counts:
-    """What became of the texts."""
+    """How many texts were judged, failed, or had their line already."""
 
     judged: int = 0
     failed: int = 0
@@ -57,7 +57,7 @@ def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay
     """Judge the texts of `table` (text, lang, source) by the prompt `question` and append to the JSON lines `out`.
 
     Each line has text, lang, source, `label` (true or false; null with `error`), and `answer`. Texts whose
-    lines are there already are not asked again.
+    lines exist already are not judged again.
 
     Raises: RequestError for an unknown prompt, or an endpoint that refuses the request; WorkError when the
     endpoint can't be reached.
@@ -66,12 +66,15 @@ def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay
     rows = table.select(["text", "lang", "source"]).to_pylist()
     counts = Counts(already=_lines_in(out))
     if counts.already > len(rows):
-        raise RequestError(f"{out}: has {counts.already} lines for {len(rows)} texts; it belongs to other input")
+        raise RequestError(
+            f"{out}: has {counts.already} lines, more than the {len(rows)} texts; it belongs to other input: "
+            "choose another --out"
+        )
     with ThreadPoolExecutor(AT_ONCE) as pool, out.open("a", encoding="utf-8") as file:
-        todo = iter(rows[counts.already :])
-        for some in iter(lambda: [row for row, _ in zip(todo, range(AT_ONCE), strict=False)], []):
+        for at in range(counts.already, len(rows), AT_ONCE):
+            batch = rows[at : at + AT_ONCE]
             for row, found in zip(
-                some, pool.map(lambda row: _judge(row, prompt, question, endpoint), some), strict=True
+                batch, pool.map(lambda row: _judge(row, prompt, question, endpoint), batch), strict=True
             ):
                 counts.judged += "error" not in found
                 counts.failed += "error" in found
@@ -90,7 +93,7 @@ def _judge(row: dict[str, Any], prompt: str, question: str, endpoint: Endpoint) 
 
 
 def _read_answer(answer: str, question: str) -> Any:
-    """Return the value under `question` in the last JSON object of an answer, or None: models like to think aloud."""
+    """Return the value of `question` in the last JSON object of an answer, or None: models like to think aloud."""
     for found in reversed(re.findall(r"\{[^{}]*\}", answer)):
         try:
             value = json.loads(found).get(question)
@@ -120,17 +123,17 @@ def _ask(prompt: str, endpoint: Endpoint) -> str:
                 return str(json.loads(response.read())["choices"][0]["message"]["content"] or "")
         except urllib.error.HTTPError as problem:
             if problem.code not in TRANSIENT:
-                said = problem.read(300).decode("utf-8", "replace")
+                message = problem.read(300).decode("utf-8", "replace")
                 raise RequestError(
-                    f"{url}: answers {problem.code} ({said}); the key is read from {endpoint.key_variable}"
+                    f"{url}: answered {problem.code} ({message}); the key is read from {endpoint.key_variable}"
                 ) from None
             last: Exception = problem
         except (urllib.error.URLError, OSError) as problem:
             last = problem
         except (ValueError, KeyError, IndexError, TypeError):
-            raise WorkError(f"{url}: its answer is not that of an OpenAI-compatible endpoint") from None
+            raise WorkError(f"{url}: the answer is not that of an OpenAI-compatible endpoint") from None
         time.sleep(pause)
-    raise WorkError(f"{url}: no answer after {TRIES} tries ({last}); give the same command again to go on")
+    raise WorkError(f"{url}: no answer after {TRIES} tries ({last}); run the same command again to resume")
 
 
 def _pauses(first: float) -> Iterator[float]:
@@ -142,6 +145,6 @@ def _lines_in(path: Path) -> int:
         return 0
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:  # the last line was cut off when the run was stopped
+    if whole != data:  # the last line was cut off when the run was interrupted
         path.write_bytes(whole)
     return whole.count(b"\n")
