@@ -29,7 +29,7 @@ lint: .venv/.done ## formatting, lint and types
 	$(BIN)/mypy
 
 docs: .venv/.done ## build the site into site/; a broken link or anything undocumented fails
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir site/.doctrees docs site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --write-all --doctree-dir site/.doctrees docs site
 	@echo 'site/index.html'
 
 schemas: .venv/.done ## write the JSON Schemas beside the recipes again, after a change of a key

@@ -123,15 +123,17 @@ def _value(option: Any) -> str:
 
 
 def settings(model: type[BaseModel], skip: tuple[str, ...] = ()) -> str:
-    """Return the keys of a settings model with type, default and meaning. Raises: Undocumented."""
-    rows = []
+    """Return the keys of a settings model, a section for each mapping. Raises: Undocumented."""
+    sections: dict[str, list[tuple[str, ...]]] = {}
     for key, field in keys(model, skip=skip):
         value = field.get_default(call_default_factory=True)
         default = "required" if field.is_required() else f"`{_size(value)}`" if _is_size(field) else _default(value)
-        rows.append(
-            (f"`{key}`", _type(field), default, _cell(field.description or "", f"key {key} of {model.__name__}"))
-        )
-    return table(("key", "type", "default", "meaning"), rows)
+        meaning = _cell(field.description or "", f"key {key} of {model.__name__}")
+        sections.setdefault(key.rpartition(".")[0], []).append((f"`{key}`", _type(field), default, meaning))
+    parts = []
+    for section, rows in sections.items():
+        parts += [f"## `{section}`" if section else "## Top level", table(("key", "type", "default", "meaning"), rows)]
+    return "\n\n".join(parts)
 
 
 def keys(model: type[BaseModel], prefix: str = "", skip: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldInfo]]:
