@@ -25,27 +25,31 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Multilingual medical corpora for language-model pretraining.",
+    help="Build multilingual medical corpora for language-model pretraining; train and score models on them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="Model files that steps need.", no_args_is_help=True)
-filters_app = typer.Typer(help="The words and limits under filters/.", no_args_is_help=True)
+models_app = typer.Typer(help="Manage the model files that steps need.", no_args_is_help=True)
+filters_app = typer.Typer(help="Check the terms and limits in filters/.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(filters_app, name="filters")
 app.add_typer(fit_app, name="fit")
 app.add_typer(items_app, name="items")
 
-RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one: quickstart, web.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the recipe; repeatable.")]
-OutOption = Annotated[str | None, typer.Option("--out", help="Where the corpus goes: a folder, or s3://…")]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as quickstart or web.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a value of the recipe, as key.sub=value. Repeatable.")
+]
+OutOption = Annotated[str | None, typer.Option("--out", help="Where to write the corpus: a folder or an s3:// URL.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 CorpusArgument = Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")]
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     _State.debug = debug
 
 
@@ -67,8 +71,10 @@ def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")] = Path(".")) -> None:
-    """Copy a starter recipe and the policies, for you to edit, into a folder."""
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to write to. It is created if needed.")] = Path("."),
+) -> None:
+    """Copy a starter recipe and the policies into a folder, for you to edit."""
     from mmedc.shipped import shipped
 
     policies = shipped("filters") / "policies"
@@ -89,7 +95,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to; made if it is no
 
 @app.command()
 def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
-    """Print passes, units, bytes, what is done and the estimated time; touch nothing."""
+    """Show what a build would do: passes, units, bytes, what is done, estimated time. Changes nothing."""
     from mmedc.pipeline.plan import plan_rows
 
     build = _prepare(recipe, out, sets)
@@ -109,14 +115,16 @@ def run(
     recipe: RecipeArgument,
     out: OutOption = None,
     sets: SetOption = None,
-    address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one here.")] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="How many CPUs to use; default all.")] = None,
-    inline: Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    log: Annotated[str | None, typer.Option("--log", help="Append what happens to this file, as JSON lines.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="The address of a Ray cluster to join, instead of starting Ray on this machine.")
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="The number of CPUs to use. Default: all.")] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="Run in this process, without Ray.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    log: Annotated[str | None, typer.Option("--log", help="Append events to this file, as JSON Lines.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build the corpus; given again it goes on where it stopped."""
+    """Build a corpus. Run the same command again to resume an interrupted build."""
     from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
@@ -134,7 +142,7 @@ def run(
 
 @app.command()
 def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
-    """Print what a corpus holds, and the funnel that it came through."""
+    """Show what a corpus contains, and its funnel: what each step kept and dropped, and why."""
     from mmedc.corpus.manifest import read_manifest
 
     _show_stats(corpus, read_manifest(corpus), as_json)
@@ -155,7 +163,7 @@ def _show_stats(corpus: str, manifest: dict[str, Any], as_json: bool, **more: An
 
 @app.command()
 def verify(corpus: CorpusArgument) -> None:
-    """Re-hash every file, re-check the accounting; fail at the first lie."""
+    """Hash every file and check every count against the manifest. Fails at the first difference."""
     from mmedc.corpus.verify import verify as verify_corpus
 
     manifest = verify_corpus(corpus)
@@ -166,12 +174,14 @@ def verify(corpus: CorpusArgument) -> None:
 
 @app.command()
 def explain(
-    target: Annotated[str, typer.Argument(help="A page or text file, or the URL of a document in the sources.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="Whose sources, steps and policy.")] = "quickstart",
+    target: Annotated[str, typer.Argument(help="The file of a page or text, or the URL of a document in the sources.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="The recipe with the sources, steps and policy.")
+    ] = "quickstart",
     sets: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send one document through every step and say what each saw, and why it stays or goes."""
+    """Send one document through every step; show what each step saw, and why the document is kept or removed."""
     from dataclasses import asdict
 
     from mmedc.recipe import read_recipe
@@ -188,17 +198,19 @@ def explain(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe with a `train` part, or a training of its own.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe with a `train` part, or a file of training settings.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where the run goes: checkpoints, metrics, exports.")
+        Path | None, typer.Option("--out", help="The folder of the run, for checkpoints and metrics.")
     ] = None,
     sets: SetOption = None,
-    address: Annotated[str | None, typer.Option(help="Workers of Ray Train on this cluster.")] = None,
-    inline: Annotated[bool, typer.Option("--inline", help="The token pass in this process, without Ray.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="The address of a Ray cluster on which to run the workers of Ray Train.")
+    ] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="Run the token pass in this process, without Ray.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on published corpora; given again it goes on from the last checkpoint."""
+    """Train a model on published corpora. Run the same command again to resume from the last checkpoint."""
     from mmedc.errors import RecipeError
     from mmedc.report.progress import Bars
     from mmedc.report.training import Table, plot
@@ -238,11 +250,11 @@ def _questions(watch: "Watch") -> tuple["Question", ...]:
 @app.command()
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A run's folder (its newest checkpoint), or one checkpoint of it.")
+        Path, typer.Argument(help="The folder of a run (for its newest checkpoint), or of one checkpoint.")
     ],
-    folder: Annotated[Path, typer.Argument(help="Where the Hugging Face folder goes; must not exist.")],
+    folder: Annotated[Path, typer.Argument(help="The Hugging Face folder to write. It must not exist.")],
 ) -> None:
-    """Write a trained model as a Hugging Face folder: safetensors, configuration, tokenizer, card."""
+    """Export a trained model as a Hugging Face folder: safetensors, configuration, tokenizer and card."""
     from mmedc.train.exporting import export as export_model
 
     typer.echo(str(export_model(checkpoint, folder)))
@@ -250,7 +262,7 @@ def export(
 
 @app.command()
 def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
-    """Print the benchmark questions that were found in the documents of a build, with both sides."""
+    """Show the benchmark questions that were found in documents, with both sides."""
     from mmedc.corpus.manifest import read_reject
 
     rows = read_reject(corpus, "contamination", "name the questions in the recipe's `decontaminate`")
@@ -265,10 +277,12 @@ def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def duplicates(
     corpus: CorpusArgument,
-    lines: Annotated[bool, typer.Option("--lines", help="Lines that went from most documents instead.")] = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Show the lines that were removed from most documents instead.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the largest and the loosest clusters of duplicates, to look at: who stayed, who went."""
+    """Show the largest clusters of duplicates and the least similar ones: what was kept, what was removed."""
     from mmedc.corpus.manifest import read_reject
 
     name, hint = "clusters", "it was built by an older version; build it again"
@@ -285,17 +299,19 @@ def duplicates(
 
 @app.command()
 def bench(
-    recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a benchmark of its own.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for items.jsonl and scores.json.")] = None,
-    against: Annotated[Path | None, typer.Option(help="An earlier --out of the same items, to compare with.")] = None,
+    recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a file of benchmark settings.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The folder for items.jsonl and scores.json.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="The --out folder of an earlier run on the same items, to compare with.")
+    ] = None,
     harness: Annotated[
-        Path | None, typer.Option(help="Write the tasks for lm-evaluation-harness to this folder; score nothing.")
+        Path | None, typer.Option(help="Write tasks for lm-evaluation-harness to this folder, and score nothing.")
     ] = None,
     sets: SetOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a checkpoint on multiple-choice questions: accuracy by language, with intervals."""
+    """Score a model on multiple-choice questions: accuracy by language, with confidence intervals."""
     from mmedc.bench.config import read_bench
     from mmedc.bench.progress import Counting
     from mmedc.bench.scoring import compare, score, selected
@@ -325,8 +341,8 @@ def bench(
 
 
 @models_app.command("get")
-def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid.")]) -> None:
-    """Fetch a model file into the cache of this machine, and check its SHA-256."""
+def models_get(name: Annotated[str, typer.Argument(help="The name of the model: lid.")]) -> None:
+    """Download a model file into the cache of this machine, and check its SHA-256."""
     from mmedc.filters import open_filters
 
     typer.echo(str(open_filters().get_model(name)))
@@ -334,12 +350,12 @@ def models_get(name: Annotated[str, typer.Argument(help="The model's name: lid."
 
 @filters_app.command("check")
 def filters_check(
-    languages: Annotated[list[str] | None, typer.Argument(help="Languages; default all.")] = None,
+    languages: Annotated[list[str] | None, typer.Argument(help="The languages to check. Default: all.")] = None,
     folder: Annotated[
-        Path | None, typer.Option("--filters", help="A folder that comes before the shipped one.")
+        Path | None, typer.Option("--filters", help="A folder whose files override the shipped ones.")
     ] = None,
 ) -> None:
-    """Check lexicons and stop words: terms that occur twice, other scripts, forms too short or too general."""
+    """Check lexicons and stop words for duplicate terms, wrong scripts, and terms too short or too general."""
     from mmedc.filters import open_filters
     from mmedc.lexicon import problems_of
 
@@ -358,7 +374,7 @@ def filters_check(
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(help="recipe, train or bench.")] = "recipe",
+    name: Annotated[str, typer.Argument(help="The kind of file: recipe, train or bench.")] = "recipe",
 ) -> None:
     """Print the JSON Schema of a recipe, a training or a benchmark, for editors."""
     from mmedc.report.schema import SCHEMAS

@@ -9,20 +9,18 @@ if TYPE_CHECKING:
     from mmedc.bench.backends import Backend
     from mmedc.bench.progress import Counting
 
-app = typer.Typer(help="Benchmark questions: convert, explain, check, file by topic.", no_args_is_help=True)
+app = typer.Typer(help="Convert, explain, review and classify benchmark questions.", no_args_is_help=True)
 
-OutOption = Annotated[Path, typer.Option("--out", help="The file of items to write (JSON lines).")]
+OutOption = Annotated[Path, typer.Option("--out", help="The file of items to write (JSON Lines).")]
 
 
 @app.command()
 def convert(
-    name: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="medqa-usmle, igakuqa, headqa …; docs/how-to/scoring.md.")
-    ],
-    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns; local, s3:// or hf://.")],
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help="The format: medqa-usmle, igakuqa, headqa …")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns: local, s3:// or hf://.")],
     out: OutOption,
 ) -> None:
-    """Turn a question set in its maker's format into items; what can't be one is counted."""
+    """Convert a question set from its maker's format into items. Rows that cannot be items are counted."""
     from mmedc.bench.formats import convert as converted
     from mmedc.bench.items import write_items
 
@@ -37,9 +35,15 @@ def convert(
 
 
 ItemsArgument = Annotated[list[str], typer.Argument(help="Files or folders of items.")]
-ModelOption = Annotated[str, typer.Option("--model", help="A Hugging Face folder, or a name at --endpoint.")]
-EndpointOption = Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server, http://HOST:PORT/v1.")]
-AtOnceOption = Annotated[int, typer.Option("--at-once", min=1, help="Requests at a time to the server.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="A Hugging Face folder, or the name of a model at --endpoint.")
+]
+EndpointOption = Annotated[
+    str, typer.Option("--endpoint", help="The URL of an OpenAI-compatible server: http://HOST:PORT/v1.")
+]
+AtOnceOption = Annotated[
+    int, typer.Option("--at-once", min=1, help="The number of simultaneous requests to the server.")
+]
 
 
 def _asker(model: str, endpoint: str, at_once: int) -> "Backend":
@@ -65,7 +69,7 @@ def _progress(what: str) -> "Counting":
 def rationales(
     items: ItemsArgument, model: ModelOption, out: OutOption, endpoint: EndpointOption = "", at_once: AtOnceOption = 8
 ) -> None:
-    """Have a language model explain the right answers, in the language of each item; keep what passes the checks."""
+    """Have a language model explain the right answers in the language of each item; keep what passes the checks."""
     from collections import Counter
 
     from mmedc.bench.builder import with_rationales
@@ -88,9 +92,11 @@ def topics(
     out: OutOption,
     endpoint: EndpointOption = "",
     at_once: AtOnceOption = 8,
-    fields: Annotated[Path | None, typer.Option(help="Topics, one a line; default pipelines/topics.txt.")] = None,
+    fields: Annotated[
+        Path | None, typer.Option(help="A file of topics, one per line. Default: pipelines/topics.txt.")
+    ] = None,
 ) -> None:
-    """Have a language model file the items by topic."""
+    """Have a language model assign a topic to each item."""
     from mmedc.bench.builder import read_topics, with_topics
     from mmedc.bench.cache import Cache
     from mmedc.bench.items import read_items, write_items
@@ -106,11 +112,11 @@ def topics(
 @app.command()
 def review(
     items: ItemsArgument,
-    out: Annotated[Path, typer.Option("--out", help="The sheet (CSV) to write.")],
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of the rationales of each language.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="The review sheet (CSV) to write.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="The share of the rationales of each language.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The seed of the random draw.")] = 0,
 ) -> None:
-    """Write a sheet on which people say which rationales pass."""
+    """Write a sheet on which people mark the rationales that pass."""
     from mmedc.bench.builder import write_sheet
     from mmedc.bench.items import read_items
 
@@ -121,10 +127,10 @@ def review(
 @app.command()
 def reviewed(
     items: ItemsArgument,
-    sheet: Annotated[Path, typer.Option(help="The sheet, filled in.", exists=True, dir_okay=False)],
+    sheet: Annotated[Path, typer.Option(help="The review sheet, filled in.", exists=True, dir_okay=False)],
     out: OutOption,
 ) -> None:
-    """Take what people said on a sheet into the items."""
+    """Apply a filled-in review sheet to the items."""
     from mmedc.bench.builder import read_sheet
     from mmedc.bench.items import read_items, write_items
 
@@ -135,15 +141,19 @@ def reviewed(
 
 @app.command()
 def judge(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more --out folders of `mmedc bench` with rationales.")],
-    items: Annotated[list[str], typer.Option("--items", help="The items that were scored; repeatable.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Two or more --out folders of `mmedc bench` runs with rationales.")
+    ],
+    items: Annotated[list[str], typer.Option("--items", help="The items that were scored. Repeatable.")],
     model: ModelOption,
-    out: Annotated[Path, typer.Option("--out", help="The points (CSV) to write.")],
+    out: Annotated[Path, typer.Option("--out", help="The file of points (CSV) to write.")],
     endpoint: EndpointOption = "",
     at_once: AtOnceOption = 8,
-    people: Annotated[Path | None, typer.Option(help="People's points (CSV: id, run, points).", exists=True)] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Points that people gave (CSV: id, run, points).", exists=True)
+    ] = None,
 ) -> None:
-    """Have a language model rank the rationales of several models; compare it with people."""
+    """Have a language model rank the rationales of several models, and compare its ranking with that of people."""
     from mmedc.bench.cache import Cache
     from mmedc.bench.items import read_items
     from mmedc.bench.judge import agreement, outputs_of, rank, read_points, write_points

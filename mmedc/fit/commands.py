@@ -5,30 +5,32 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make policy from labelled texts: terms, models, thresholds, labels.", no_args_is_help=True)
+app = typer.Typer(help="Make policies from labelled texts: terms, models, thresholds, labels.", no_args_is_help=True)
 
 LabelledArgument = Annotated[
     list[str],
-    typer.Argument(help="Labelled texts: JSON lines (text, lang, label, source), plain or .gz; patterns allowed."),
+    typer.Argument(help="Labelled texts: JSON Lines (text, lang, label, source), plain or .gz. Patterns are allowed."),
 ]
-FolderOption = Annotated[Path, typer.Option("--out", help="A folder like filters/, for a recipe's `filters`.")]
-LanguagesOption = Annotated[list[str] | None, typer.Option("--lang", help="Only these languages; repeatable.")]
+FolderOption = Annotated[
+    Path, typer.Option("--out", help="The folder to write, of the shape of filters/, for a recipe's `filters`.")
+]
+LanguagesOption = Annotated[list[str] | None, typer.Option("--lang", help="Use only this language. Repeatable.")]
 OverlayOption = Annotated[
-    str | None, typer.Option("--filters", help="A folder that comes before the shipped filters/.")
+    str | None, typer.Option("--filters", help="A folder whose files override those of the shipped filters/.")
 ]
 
 
 @app.command()
 def lexicon(
-    language: Annotated[str, typer.Argument(help="The language's code.")],
+    language: Annotated[str, typer.Argument(help="The code of the language.")],
     labelled: LabelledArgument,
-    out: Annotated[Path | None, typer.Option(help="Where the proposals go; default the terminal.")] = None,
-    least: Annotated[int, typer.Option(min=1, help="Medical texts that must hold a phrase.")] = 5,
-    limit: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 300,
-    judge: Annotated[bool, typer.Option("--judge", help="Instead, the precision of every term that is there.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The file for the proposals. Default: the terminal.")] = None,
+    least: Annotated[int, typer.Option(min=1, help="The number of medical texts that must contain a phrase.")] = 5,
+    limit: Annotated[int, typer.Option(min=1, help="The largest number of proposals.")] = 300,
+    judge: Annotated[bool, typer.Option("--judge", help="Show the precision of every existing term instead.")] = False,
     filters: OverlayOption = None,
 ) -> None:
-    """Propose terms that set medical texts apart, for you to review, in the shape of a lexicon."""
+    """Propose terms that set medical texts apart, in the form of a lexicon, for you to review."""
     from mmedc.filters import open_filters
     from mmedc.fit.labelled import read_labelled
     from mmedc.fit.lexicon import judge as judged_terms
@@ -58,14 +60,14 @@ def lexicon(
 def model(
     labelled: LabelledArgument,
     out: FolderOption,
-    name: Annotated[str, typer.Option(help="medical, or quality.")] = "medical",
-    positive: Annotated[str, typer.Option(help="The label that means yes; true does anyway.")] = "medical",
+    name: Annotated[str, typer.Option(help="The model to train: medical or quality.")] = "medical",
+    positive: Annotated[str, typer.Option(help="The label that means yes. `true` always does.")] = "medical",
     languages: LanguagesOption = None,
     filters: OverlayOption = None,
 ) -> None:
-    """Train a small linear model, and measure it on origins that it didn't see.
+    """Train a small linear model, and evaluate it on origins that it did not see.
 
-    Texts without a label are labelled by the lexicon where it is sure.
+    Texts without a label are labelled by the lexicon where it is certain.
     """
     from mmedc.errors import RequestError
     from mmedc.fit.model import fit_model
@@ -82,12 +84,14 @@ def thresholds(
     out: FolderOption,
     policy: Annotated[str, typer.Option(help="The policy whose other limits are kept.")] = "balanced",
     languages: LanguagesOption = None,
-    each: Annotated[bool, typer.Option("--each", help="Each language alone: for many origins of each.")] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Fit each language on its own. Needs many origins per language.")
+    ] = False,
     filters: OverlayOption = None,
 ) -> None:
     """Choose the limits of policies precise, balanced and recall from the precision-recall curve of labelled texts.
 
-    Give it the held-out.parquet that `mmedc fit model` left, so that the model's scores are of texts it didn't see.
+    Use the held-out.parquet that `mmedc fit model` writes, so that the model's scores are of texts it did not see.
     """
     from mmedc.fit.thresholds import fit_thresholds
 
@@ -104,14 +108,16 @@ def thresholds(
 @app.command()
 def labels(
     texts: LabelledArgument,
-    out: Annotated[Path, typer.Option("--out", help="JSON lines; given again it goes on where it stopped.")],
-    url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
-    model: Annotated[str, typer.Option(help="The model's name there.")],
-    question: Annotated[str, typer.Option(help="A prompt of filters/prompts: medical, quality.")] = "quality",
-    key: Annotated[str, typer.Option(help="The environment variable that holds the key.")] = "OPENAI_API_KEY",
+    out: Annotated[Path, typer.Option("--out", help="The JSON Lines file to write. An interrupted run resumes.")],
+    url: Annotated[
+        str, typer.Option(help="The URL of an OpenAI-compatible endpoint, such as http://localhost:8000/v1.")
+    ],
+    model: Annotated[str, typer.Option(help="The name of the model at the endpoint.")],
+    question: Annotated[str, typer.Option(help="A prompt of filters/prompts: medical or quality.")] = "quality",
+    key: Annotated[str, typer.Option(help="The environment variable with the key.")] = "OPENAI_API_KEY",
     filters: OverlayOption = None,
 ) -> None:
-    """Have a language model judge texts; what it says is training data for `mmedc fit model`."""
+    """Have a language model label texts, as training data for `mmedc fit model`."""
     from mmedc.fit.labelled import read_labelled
     from mmedc.fit.labels import Endpoint, label
 
@@ -121,11 +127,13 @@ def labels(
 
 @app.command()
 def kenlm(
-    language: Annotated[str, typer.Argument(help="The language's code.")],
+    language: Annotated[str, typer.Argument(help="The code of the language.")],
     texts: LabelledArgument,
-    out: Annotated[Path, typer.Option("--out", help="A folder, for a recipe's `models: {kenlm: FOLDER}`.")],
-    pieces: Annotated[int, typer.Option(min=100, help="Size of the vocabulary of pieces.")] = 16_000,
-    tools: Annotated[str | None, typer.Option(help="The folder of lmplz and build_binary; default the PATH.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write, for a recipe's `models: {kenlm: FOLDER}`.")],
+    pieces: Annotated[int, typer.Option(min=100, help="The size of the vocabulary of pieces.")] = 16_000,
+    tools: Annotated[
+        str | None, typer.Option(help="The folder with lmplz and build_binary. Default: the PATH.")
+    ] = None,
 ) -> None:
     """Train a KenLM model of clean text, for perplexity and the buckets head, middle and tail."""
     from mmedc.fit.kenlm import fit_kenlm
@@ -137,16 +145,18 @@ def kenlm(
 
 @app.command()
 def language(
-    code: Annotated[str, typer.Argument(help="The language's code, ISO 639-1.")],
+    code: Annotated[str, typer.Argument(help="The code of the language, ISO 639-1.")],
     labelled: LabelledArgument,
     out: FolderOption,
-    name: Annotated[str, typer.Option(help="Its English name.")] = "",
+    name: Annotated[str, typer.Option(help="The English name of the language.")] = "",
     script: Annotated[
-        list[str] | None, typer.Option(help="A script it is written in; repeatable. Default Latin.")
+        list[str] | None, typer.Option(help="A script of the language. Repeatable. Default: Latin.")
     ] = None,
-    unspaced: Annotated[bool, typer.Option("--unspaced", help="No spaces between its words.")] = False,
+    unspaced: Annotated[
+        bool, typer.Option("--unspaced", help="The language does not separate words with spaces.")
+    ] = False,
 ) -> None:
-    """Begin a language from labelled seed texts: its folder of filters/, judged on sources that it didn't see."""
+    """Begin a language from labelled seed texts: write its folder of filters/ and judge it on held-out sources."""
     from mmedc.fit.language import fit_language
 
     found = fit_language(labelled, code, name or code, script or ["Latin"], not unspaced, out)
