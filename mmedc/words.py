@@ -137,10 +137,14 @@ class TextBatch:
         if isinstance(texts, pa.ChunkedArray):
             texts = texts.combine_chunks()
         whole = "".join(texts.to_pylist())
-        self.codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32)  # (C,)
         lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-        self.offsets = np.concatenate([[0], np.cumsum(lengths)])  # (D+1,) of characters
-        self.classes = _classes()[np.minimum(self.codes, _TABLE)]  # (C,)
+        codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32)
+        self._hold(codes, np.concatenate([[0], np.cumsum(lengths)]))
+
+    def _hold(self, codes: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64]) -> None:
+        self.codes = codes  # (C,)
+        self.offsets = offsets  # (D+1,) of characters
+        self.classes = _classes()[np.minimum(codes, _TABLE)]  # (C,)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -1,6 +1,7 @@
 """Benchmark questions in documents: found however they are set, not found where they are not."""
 
 import gzip
+import html
 import json
 import random
 import re
@@ -12,11 +13,16 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.verify import verify
+from mmedc.dedup.clean import masks, original
 from mmedc.dedup.contamination import find
-from mmedc.dedup.questions import Index, Question, find_questions, read_questions
+from mmedc.dedup.question_index import Index
+from mmedc.dedup.questions import Question, find_questions, read_questions
+from mmedc.document import edited_text
 from mmedc.engine.run import Inline
 from mmedc.errors import RecipeError
 from mmedc.pipeline.build import Build
@@ -98,12 +104,77 @@ def test_questions_are_found_in_other_words() -> None:
 
 @pytest.mark.parametrize("marks", ["ABC", "абв", "123", ("-", "-", "-")])
 def test_a_question_of_a_few_words_is_found_with_its_options(marks: str) -> None:
-    brief = Question("q#1", "Аспирин разжижает кровь?", ("да", "нет"))
+    brief = Question("q#1", "Кровь очень густая?", ("да", "нет"))
     index = Index([brief, Question("q#2", "Why?", ())], 13, 20)
-    options = "\n".join(f"{mark}) {option}" for mark, option in zip(marks, brief.options, strict=False))
-    assert questions_in([f"{FILLER}\n{brief.text}\n{options}\n{FILLER}"], index) == [{0}]
+    options = [f"{mark}) {option}" for mark, option in zip(marks, brief.options, strict=False)]
+    for lines in ([brief.text, *options], [*options, brief.text]):
+        assert questions_in(["\n".join([FILLER, *lines, FILLER])], index) == [{0}]
     assert questions_in([f"{FILLER} {brief.text} Врач ответил."], index) == [set()]
-    assert index.short == 1  # what has neither words nor options
+    assert index.too_short == 1  # what has neither words nor options
+
+
+YES_OR_NO = Question("q#1", "Аспирин заметно разжижает кровь?", ("да", "нет"))
+
+
+def test_a_rare_question_stands_for_itself_where_it_is_a_sentence() -> None:
+    index = Index([YES_OR_NO], 13, 20)
+    advertisement = "Читайте также: десять простых советов. Подпишитесь на рассылку!"
+    middle = YES_OR_NO.text.replace("заметно ", f"заметно\n{advertisement}\n")
+    for text in (YES_OR_NO.text, f"Врач спросил. {YES_OR_NO.text} Никто не знал.", f"1. {YES_OR_NO.text}", middle):
+        assert questions_in([f"{FILLER}\n{text}\n{FILLER}"], index) == [{0}], text
+    stated = YES_OR_NO.text.replace("?", "")
+    for text in (f"Известно, что {stated.lower()}.", stated, f"Может ли быть, что {stated.lower()}?"):
+        assert questions_in([f"{FILLER}\n{text}\n{FILLER}"], index) == [set()], text
+
+
+def test_a_common_question_or_topic_needs_its_options() -> None:
+    stems = [Question(f"q#{n}", f"Which of the following is true of the {n}?", ("a", "b")) for n in ("lung", "liver")]
+    common = Question("q#3", "Which of the following is true of the heart?", ("It has four chambers", "It has six"))
+    topic = Question("q#4", "Type 2 diabetes mellitus", ("Begins in old age only", "Never runs in families"))
+    index = Index([*stems, common, topic], 13, 20)
+    assert questions_in([f"{FILLER}\n{one.text}\n{FILLER}" for one in (common, topic)], index) == [set(), set()]
+    assert questions_in([planted(common), planted(topic)], index) == [{2}, {3}]
+
+
+VARIANTS = {
+    "without accents": lambda text: "".join(
+        char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char)
+    ),
+    "decomposed": lambda text: unicodedata.normalize("NFD", text),
+    "entities": lambda text: "".join(char if char.isascii() else f"&#{ord(char)};" for char in text),
+    "named entities": lambda text: html.escape(text).encode("ascii", "xmlcharrefreplace").decode(),
+    "escaped twice": lambda text: "".join(char if char.isascii() else f"&amp;#x{ord(char):x};" for char in text),
+    "hyphens": lambda text: re.sub(r"(\w{3})(\w{3})", "\\1-\n\\2", text),
+    "soft hyphens": lambda text: re.sub(r"(\w{3})(\w{3})", "\\1\u00ad\\2", text),
+    "spaces between characters": lambda text: re.sub("(?<=[぀-鿿])(?=[぀-鿿])", " ", text),
+    "joiners": lambda text: re.sub(r"(\w)(\w)", "\\1\u200d\\2", text),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_questions_are_found_however_they_are_written(name: str) -> None:
+    index = Index(QUESTIONS, 13, 20)
+    found = questions_in([VARIANTS[name](planted(one)) for one in QUESTIONS], index)
+    assert [n for n, here in enumerate(found) if n not in here] == []
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_hit_is_found_in_the_text_as_it_was(name: str) -> None:
+    """What a hit spans begins and ends with the question's first and last words as they are written there."""
+    index = Index(QUESTIONS, 13, 20)
+    before, after = "Ausführlich – œuvre ½ &eacute;\n", "\nfin… déjà &lt;"
+    for number, question in enumerate(QUESTIONS[:1] + QUESTIONS[5:6]):
+        written = VARIANTS[name](question.text)
+        text = f"{before}{written}{after}"
+        hits = find([text], index).to_pylist()
+        assert len(hits) == 1 and hits[0]["share"] == 1, number
+        assert text[hits[0]["start"] : hits[0]["stop"]] == written.rstrip("?").rstrip()
+
+
+def test_options_may_stand_before_the_question() -> None:
+    index = Index(QUESTIONS, 13, 20)
+    scurvy = QUESTIONS[1]
+    assert questions_in([f"{FILLER} {' '.join(scurvy.options)} Now then: {scurvy.text} {FILLER}"], index) == [{1}]
 
 
 def test_a_hit_says_where_it_is() -> None:
@@ -115,9 +186,9 @@ def test_a_hit_says_where_it_is() -> None:
             assert shown.startswith(QUESTIONS[hit["question"]].text[:20])
 
 
-def test_a_short_question_needs_its_options() -> None:
+def test_a_short_question_within_a_sentence_needs_its_options() -> None:
     index = Index(QUESTIONS, 13, 20)
-    alone = "We asked: which vitamin is lacking in scurvy? Nobody knew. " + FILLER
+    alone = "Nobody asked which vitamin is lacking in scurvy, and nobody knew. " + FILLER
     assert questions_in([alone, alone + "Vitamin C, vitamin D or vitamin K?"], index) == [set(), {1}]
 
 
@@ -137,7 +208,7 @@ def test_real_benchmarks(data: Path) -> None:
     names = ("medqa_us", "igakuqa", "cnmleqa", "frenchmedmcqa", "rumeddanet", "casimedicos", "jmmlu_med", "medmcqa")
     questions = find_questions(tuple(str(data / f"bench_{name}") for name in names), 13, 20).read()[::7]
     index, draw = Index(questions, 13, 20), random.Random(2)
-    assert len(questions) > 1_000 and index.short == 0
+    assert len(questions) > 1_000 and index.too_short == 0
     texts = [planted(one) for one in questions]
     for change in (lambda text: text, lambda text: repunctuated(text, draw)):
         found = questions_in([change(text) for text in texts], index)
@@ -149,6 +220,35 @@ def test_real_benchmarks(data: Path) -> None:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             innocent += [json.loads(line)["text"] for line in file][:200]
     assert sum(bool(here) for here in questions_in(innocent, index)) <= 0.001 * len(innocent)
+
+
+def test_all_of_a_question_is_masked_however_often_it_stands_there() -> None:
+    """Twice, its first half again, and once with a word changed: nothing is found in what is left."""
+    index = Index(QUESTIONS, 13, 20)
+    for question in (one for one in QUESTIONS if len(one.text) > 15):
+        words = question.text.split(" ") if " " in question.text else list(question.text)
+        glue = " " if " " in question.text else ""
+        half = glue.join(words[: -(-len(words) * 2 // 3)])
+        changed = glue.join("nothing" if at == len(words) // 2 else word for at, word in enumerate(words))
+        text = f"{planted(question)}\n{question.text}\n{FILLER} {half} {changed} {FILLER}{planted(question)}"
+        spans = masks(text, find([text], index).to_pylist(), index)
+        masked = edited_text(text, spans)
+        assert find([masked], index).num_rows == 0
+        assert question.text not in masked and masked.startswith(FILLER * 3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 6), st.sampled_from(["", "…", "ab"])), max_size=6))
+def test_a_character_of_an_edited_text_is_mapped_to_where_it_came_from(draws: list[tuple[int, int, str]]) -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 60)))
+    spans, end = [], 0
+    for gap, length, by in draws:
+        if end + gap + length <= len(text):
+            spans.append((end + gap, end + gap + length, by))
+            end += gap + length
+    edited = edited_text(text, spans)
+    for at, char in enumerate(edited):
+        low, high = original(spans, at)
+        assert text[low:high] == char if char in text else (low, high) in [span[:2] for span in spans]
 
 
 ROWS: list[tuple[dict[str, Any], tuple[str, ...]]] = [

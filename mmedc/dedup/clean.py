@@ -1,4 +1,4 @@
-"""The pass that takes benchmark questions out of what was selected, and tells of each."""
+"""The pass that removes benchmark questions from the selected documents, and reports each one."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,10 +6,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from mmedc.dedup.contamination import find, index_of
+from mmedc.dedup.contamination import find, standing
+from mmedc.dedup.question_index import Index, index_of
 from mmedc.dedup.questions import Questions, name_of, quoted
 from mmedc.dedup.records import I64
-from mmedc.dedup.texts import EDIT, gone_row, joined, sizes_by_language, text_slices
+from mmedc.dedup.texts import EDIT, Span, gone_row, joined, sizes_by_language, text_slices
 from mmedc.document import edited_text
 from mmedc.engine.chain import GONE, SAMPLES, Count
 from mmedc.engine.commit import read_table
@@ -79,7 +80,7 @@ class Decontaminate:
                     sample = len(gone) < SAMPLES
                     gone.append(gone_row(row, int(at[number]), "decontaminate", REASON, detail, sample))
                 elif self.hits == "mask":
-                    spans = joined([(one["start"], one["stop"], MASK) for one in here])
+                    spans = masks(texts[number], [one["hit"] for one in here], index_of(self.questions))
                     edits += [{"row": at[number], "start": low, "stop": high, "by": by} for low, high, by in spans]
                     sizes[np.searchsorted(rows, at[number])] = len(edited_text(texts[number], spans).encode())
         dropped = np.isin(rows, [one["ordinal"] for one in gone])
@@ -104,6 +105,7 @@ class Decontaminate:
             out.append(
                 {
                     "number": number,
+                    "hit": hit,
                     "row": int(at[number]),
                     **{name: table[name][number].as_py() for name in ("id", "lang", "locator")},
                     "benchmark": name_of(question.place),
@@ -114,3 +116,35 @@ class Decontaminate:
                 }
             )
         return out
+
+
+def masks(text: str, hits: list[dict[str, Any]], index: Index) -> list[Span]:
+    """Return the spans of `text` to mask so that no question is found in what is left.
+
+    `hits` are rows of HIT that `find` returned for it. A question that stands there twice, or of which more than one
+    run stands there, is found again when the longest run is masked; so the masked text is searched until nothing is.
+    Of a question that was found all places are masked at which it stands whole, even where nothing else shows there
+    that it is more than a sentence.
+    """
+    questions = {hit["question"] for hit in hits}
+    spans = joined([(hit["start"], hit["stop"], MASK) for hit in hits])
+    while True:
+        masked = edited_text(text, spans)
+        found = find([masked], index).to_pylist()
+        questions |= {hit["question"] for hit in found}
+        more = [(hit["start"], hit["stop"]) for hit in found] + standing(masked, questions, index)
+        if not more:
+            return spans
+        spans = joined([*spans, *((original(spans, low)[0], original(spans, high - 1)[1], MASK) for low, high in more)])
+
+
+def original(spans: list[Span], at: int) -> tuple[int, int]:
+    """Return which characters of a text the one at `at` stands for, once `spans` of the text are replaced."""
+    shift = 0
+    for start, stop, by in spans:
+        if at < start - shift:
+            break
+        if at < start - shift + len(by):
+            return start, stop
+        shift += stop - start - len(by)
+    return at + shift, at + shift + 1

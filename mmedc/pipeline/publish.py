@@ -11,7 +11,7 @@ from mmedc.corpus.card import card
 from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
 from mmedc.corpus.passes import ShardPlan
 from mmedc.corpus.rejects import quarantined, sampled
-from mmedc.dedup.contamination import index_of
+from mmedc.dedup.question_index import index_of
 from mmedc.dedup.questions import Questions
 from mmedc.dedup.signature import Sign, bands_for
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
@@ -85,7 +85,7 @@ def publish(
     if questions is not None:
         index = index_of(questions)
         hits = sum(entry.outputs["found"].rows for entry in done["decontaminate"])
-        manifest["contamination"] = {"questions": len(index.questions), "too_short": index.short, "hits": hits}
+        manifest["contamination"] = {"questions": len(index.questions), "too_short": index.too_short, "hits": hits}
     if "trim" in done:
         manifest["lines"] = line_notes(done["trim"])
     old = json.loads(store.get(NAME)) if store.exists(NAME) else None
