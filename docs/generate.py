@@ -22,7 +22,7 @@ from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.recipe import Recipe
 from mmedc.report.schema import SCHEMAS, schema
-from mmedc.settings import Bytes
+from mmedc.settings import Bytes, PathRule
 from mmedc.shipped import shipped
 from mmedc.train.config import Train
 from mmedc.yamlfile import read_yaml
@@ -165,7 +165,8 @@ def _type(field: FieldInfo) -> str:
                 bounds.append(f"{sign} {getattr(limit, name)}")
     if _is_size(field):
         return "size, such as `256MB`"
-    return ", ".join([_name(field.annotation), *bounds])
+    kind = "path" if any(isinstance(rule, PathRule) for rule in field.metadata) else _name(field.annotation)
+    return ", ".join([kind, *bounds])
 
 
 def _is_size(field: FieldInfo) -> bool:
@@ -183,16 +184,20 @@ def _name(annotation: Any) -> str:
     """Return a type as a reader of YAML calls it."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _name(parts[0])
+        return "path" if any(isinstance(part, PathRule) for part in parts[1:]) else _name(parts[0])
     if origin is Literal:
-        return " or ".join(f"`{part}`" for part in parts)
+        return f"{', '.join(f'`{part}`' for part in parts[:-1])} or `{parts[-1]}`"
     if origin in (Union, UnionType):
         return " or ".join(dict.fromkeys(_name(part) for part in parts if part is not type(None)))
     if origin in (tuple, list):
         inner = [_name(part) for part in parts if part is not Ellipsis]
-        return f"list of {inner[0]}" if Ellipsis in parts or origin is list else f"{len(inner)} of {inner[0]}"
+        several = {"path": "paths", "mapping": "mappings", "text": "texts"}.get(inner[0], f"{inner[0]}s")
+        return f"list of {several}" if Ellipsis in parts or origin is list else f"{len(inner)} {several}"
     if origin is dict:
-        return f"mapping of names to {_name(parts[1])}"
+        value = _name(parts[1])
+        return f"mapping of names to {'mappings' if value.startswith('mapping') else f'{value}s'}".replace(
+            "anythings", "anything"
+        )
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
     words = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}

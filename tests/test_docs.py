@@ -13,6 +13,7 @@ import pytest
 from docs import generate
 from mmedc import reasons
 from mmedc.document import DOCUMENT, MEASURES
+from mmedc.filters import LanguageFile, Limit, PolicyFile, PrivacyFile
 from mmedc.report.schema import SCHEMAS, schema
 from mmedc.shipped import shipped
 from mmedc.yamlfile import read_yaml
@@ -130,6 +131,12 @@ def test_every_shipped_recipe_and_policy_is_listed() -> None:
         assert f"`{path.name}`" in read("pipelines/README.md")
     for path in (shipped("filters") / "policies").glob("*.yaml"):
         assert f"`{path.stem}`" in read("docs/explanation/policies.md")
+
+
+def test_every_key_of_the_files_of_a_language_and_of_a_policy_is_in_the_readme_of_filters() -> None:
+    text = read("filters/README.md")
+    keys = [*LanguageFile.model_fields, *PrivacyFile.model_fields, *PolicyFile.model_fields, *Limit.model_fields]
+    assert not [key for key in keys if f"`{key}`" not in text]
 
 
 def test_top_level_folders_say_what_they_are_for() -> None:

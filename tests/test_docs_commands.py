@@ -1,6 +1,6 @@
 """Runs every command that the documentation shows, page by page, against the sample that ships.
 
-A block of `sh` that can't be run here (it needs a cluster, a server, data sets) begins with `# not run: REASON`. Of
+A block of `sh` that can't be run here (it needs a cluster, a server, data sets) follows `<!-- not run: REASON -->`. Of
 such blocks, and of commands within sentences, the names and options are checked. `mmedc run` gets `--inline`, and
 trainings are cut to a few steps.
 """
@@ -27,8 +27,7 @@ from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
 from tests.test_docs import PAGES, ROOT
 
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
-NOT_RUN = re.compile(r"# not run: (.+)\n")
+FENCE = re.compile(r"(?:^<!-- not run: ([^\n]+) -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
 TRAINED = ("runs/small", "models/small")  # what a page may need from the tutorial
 SHIM = """#!{python}
 import sys
@@ -53,12 +52,8 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    found = []
-    for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
-        if language in ("sh", "python"):
-            excuse = NOT_RUN.match(code)
-            found.append(Block(page, language, code, excuse[1] if excuse else ""))
-    return found
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [Block(page, language, code, reason) for reason, language, code in found if language in ("sh", "python")]
 
 
 def runnable(page: Path) -> list[Block]:
@@ -129,7 +124,9 @@ def test_commands_stand_in_blocks_that_are_run_or_say_why_not() -> None:
     for page in PAGES:
         text = FENCE.sub("", page.read_text(encoding="utf-8"))
         assert not re.findall(r"^ {4}(?:mmedc|python|make) .*$", text, re.M), f"{page}: use a block of sh"
-        bare = [code for language, code in FENCE.findall(page.read_text(encoding="utf-8")) if language in ("", "bash")]
+        bare = [
+            code for _, language, code in FENCE.findall(page.read_text(encoding="utf-8")) if language in ("", "bash")
+        ]
         assert not [code for code in bare if re.search(r"^(mmedc|python|make) ", code, re.M)], page
 
 
@@ -137,8 +134,8 @@ def test_commands_stand_in_blocks_that_are_run_or_say_why_not() -> None:
 def sample(tmp_path_factory: pytest.TempPathFactory, quickstart: Path) -> Path:
     """A folder with everything that the pages name: a crawl, questions, labelled texts, a page, a corpus."""
     folder = tmp_path_factory.mktemp("docs")
-    shutil.copytree(shipped("pipelines") / "quickstart", folder / "crawl", ignore=shutil.ignore_patterns("questions"))
-    shutil.copytree(shipped("pipelines") / "quickstart" / "questions", folder / "questions")
+    shutil.copytree(shipped("pipelines") / "quickstart", folder / "crawl")
+    shutil.copytree(shipped("pipelines") / "questions", folder / "questions")
     shutil.copytree(quickstart, folder / "corpus" / "quickstart")
     labelled = [
         {"text": text, "lang": lang, "label": page["label"], "source": f"half{number % 2} {page['path']}"}
