@@ -1,9 +1,7 @@
 """The documentation names everything there is, and says what is so. `test_docs_commands.py` runs what it shows."""
 
-import ast
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -11,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from docs import generate
+from docs.given import declared, given, given_by
 from mmedc import reasons
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.filters import LanguageFile, Limit, PolicyFile, PrivacyFile
@@ -72,46 +71,17 @@ def test_the_schema_of_a_recipe_takes_what_reading_takes_and_marks_typing_mistak
     assert not check.is_valid({**short, "train": {"model": {"pth": "m"}}})
 
 
-def given_reasons(path: Path) -> Iterator[str]:
-    """Yield the names of reasons that a module writes: where it sets `dropped_by`, or begins a text with `name: `."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        values: list[ast.expr | None] = []
-        if isinstance(node, ast.Dict):
-            named = zip(node.keys, node.values, strict=True)
-            values = [v for k, v in named if isinstance(k, ast.Constant) and k.value in ("dropped_by", "rejected_by")]
-        elif (
-            isinstance(node, ast.Return)
-            or (isinstance(node, ast.keyword) and node.arg in ("dropped_by", "rejected_by"))
-            or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript))
-        ):
-            values = [node.value]
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "if_else":
-            values = list(node.args)
-        for value in values:
-            for part in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:
-                if isinstance(part, ast.Constant) and re.fullmatch(r"[a-z]+(_[a-z]+)*(: .*)?", str(part.value)):
-                    yield str(part.value).partition(": ")[0]
-        first = node.values[0] if isinstance(node, ast.JoinedStr) else None
-        if isinstance(first, ast.Constant) and (found := re.match(r"([a-z]+(?:_[a-z]+)*): ", first.value)):
-            yield found[1]
-
-
-def declared_reasons() -> set[str]:
-    tables = [*reasons.DROPPED.values(), *reasons.REJECTED.values(), reasons.REJECTED_ANYWHERE]
-    return {reason for table in tables for reason in table}
-
-
 def test_every_reason_that_a_step_gives_is_declared_and_the_other_way_round() -> None:
-    given = {
-        reason
-        for room in ("sources", "steps")
-        for path in (PACKAGE / room).glob("*.py")
-        for reason in given_reasons(path)
-    }
-    assert {"no_main_text", "other_language", "gate", "binary", "http_status", "damaged", "no_text"} <= given
-    assert given - declared_reasons() == set()
+    assert {"no_main_text", "other_language", "binary", "http_status", "damaged", "no_text"} <= given()
+    assert given() - declared() == set()
     code = "".join(p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py") if p.name != "reasons.py")
-    assert not [reason for reason in declared_reasons() if not re.search(rf"""['"`]{reason}['"`: ]""", code)]
+    assert not [reason for reason in declared() if not re.search(rf"""['"`]{reason}['"`: ]""", code)]
+
+
+def test_a_reason_without_a_meaning_fails(tmp_path: Path) -> None:
+    step = tmp_path / "step.py"
+    step.write_text('def why(index):\n    dropped[index] = "too_sad"\n    return f"too_glad: {index}"\n')
+    assert set(given_by(step)) == {"too_sad", "too_glad"}
 
 
 def test_reasons_of_real_builds_have_a_meaning() -> None:
@@ -120,7 +90,7 @@ def test_reasons_of_real_builds_have_a_meaning() -> None:
             assert not [reason for reason in counts if not reasons.meaning(row["step"], fate, reason)], row["step"]
     rejected = re.findall(r"rejected \(`(\w+)`\)", read("docs/explanation/security.md"))
     assert len(rejected) > 20
-    assert set(rejected) <= declared_reasons()
+    assert set(rejected) <= declared()
     assert reasons.meaning("language", "dropped", "lang_score_low")
     assert reasons.meaning("extract", "rejected", "crash SIGSEGV")
     assert reasons.meaning("extract", "dropped", "no_such_reason") is None
