@@ -1,4 +1,4 @@
-"""The commands `mmedc fit …`: policy made from labelled texts. Thin; nothing heavy is imported before it is needed."""
+"""The commands `mmedc fit …`: policy made from labelled texts. Nothing heavy is imported before a command needs it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,16 +39,17 @@ def lexicon(
     words = open_filters(filters).language(language)
     table = read_labelled(labelled, languages=(language,))
     if judge:
-        lines = ["# precision, medical and other texts that hold it, line, term"]
+        lines = ["# precision, medical texts and other texts with the term, its line, the term"]
         lines += [
-            f"{one.precision:.3f}\t{one.medical}\t{one.other}\t{one.line}\t{one.term}"
-            for one in judged_terms(table, words)
+            f"{term.precision:.3f}\t{term.medical}\t{term.other}\t{term.line}\t{term.term}"
+            for term in judged_terms(table, words)
         ]
     else:
         found = propose(table, words, least, limit)
-        lines = [f"# {len(found)} proposals of `mmedc fit lexicon`: keep what a term should be, under its [category]"]
+        lines = [f"# {len(found)} proposals of `mmedc fit lexicon`: keep those that are terms, under their [category]"]
         lines += [
-            f"{one.phrase}  # z {one.z:.1f}, in {one.medical} medical texts and {one.other} others" for one in found
+            f"{proposal.phrase}  # z {proposal.z:.1f}, in {proposal.medical} medical texts and {proposal.other} others"
+            for proposal in found
         ]
     text = "\n".join(lines)
     if out:
@@ -73,7 +74,7 @@ def model(
     from mmedc.fit.model import fit_model
 
     if name not in ("medical", "quality"):
-        raise RequestError(f"--name {name}: a model is called medical or quality")
+        raise RequestError(f"--name {name}: expected medical or quality")
     card = fit_model(labelled, out, name, positive, tuple(languages or ()), filters)
     typer.echo(card)
 
@@ -89,7 +90,7 @@ def thresholds(
     ] = False,
     filters: OverlayOption = None,
 ) -> None:
-    """Choose the limits of policies precise, balanced and recall from the precision-recall curve of labelled texts.
+    """Choose the limits of the policies precise, balanced and recall from the precision-recall curve of labelled texts.
 
     Use the held-out.parquet that `mmedc fit model` writes, so that the model's scores are of texts it did not see.
     """
@@ -97,10 +98,10 @@ def thresholds(
 
     chosen = fit_thresholds(labelled, out, policy, tuple(languages or ()), filters, each)
     for code, choices in chosen.items():
-        for name, one in choices.items():
-            found = one.quality
+        for name, choice in choices.items():
+            found = choice.quality
             typer.echo(
-                f"{code} {name}: terms ≥ {one.terms}, density ≥ {one.density:g}, model ≥ {one.model:g}: "
+                f"{code} {name}: terms ≥ {choice.terms}, density ≥ {choice.density:g}, model ≥ {choice.model:g}: "
                 f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}"
             )
 
@@ -122,7 +123,9 @@ def labels(
     from mmedc.fit.labels import Endpoint, label
 
     counts = label(read_labelled(texts), question, Endpoint(url, model, key), out, filters)
-    typer.echo(f"{out}: {counts.judged} judged, {counts.failed} without a usable answer, {counts.already} were there")
+    typer.echo(
+        f"{out}: {counts.judged} judged, {counts.failed} without a usable answer, {counts.already} judged earlier"
+    )
 
 
 @app.command()
@@ -135,7 +138,7 @@ def kenlm(
         str | None, typer.Option(help="The folder with lmplz and build_binary. Default: the PATH.")
     ] = None,
 ) -> None:
-    """Train a KenLM model of clean text, for perplexity and the buckets head, middle and tail."""
+    """Train a KenLM model on clean text, for perplexity and the buckets head, middle and tail."""
     from mmedc.fit.kenlm import fit_kenlm
     from mmedc.fit.labelled import read_labelled
 

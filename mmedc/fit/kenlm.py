@@ -1,4 +1,4 @@
-"""Trains what `mmedc.steps.perplexity` measures with: pieces and a 5-gram model of one language, from clean text."""
+"""Trains the models of `mmedc.steps.perplexity`: pieces and a 5-gram model of one language, from clean text."""
 
 import json
 import shutil
@@ -16,16 +16,17 @@ from mmedc.steps.perplexity import lines_of, measurer
 ORDER = 5
 PIECES = 16_000
 HELD_OUT = 10
-"""Every how-many-th text is kept from training and used for the cutoffs."""
-SAMPLE_LINES = 1_000_000  # for the pieces
+"""One text of this many is not trained on, and determines the cutoffs."""
+SAMPLE_LINES = 1_000_000
+"""At most this many lines determine the pieces."""
 
 
 def fit_kenlm(
     table: pa.Table, code: str, folder: Path, pieces: int = PIECES, tools: str | None = None
 ) -> dict[str, Any]:
-    """Train on the texts of `table` into `folder`: `CODE.sp.model`, `CODE.bin`, `CODE.json`; return the last's content.
+    """Train on the texts of `table` and write `CODE.sp.model`, `CODE.bin` and `CODE.json` into `folder`.
 
-    `tools` is the folder of lmplz and build_binary; default the PATH.
+    Returns the content of `CODE.json`. `tools` is the folder of lmplz and build_binary; by default the PATH.
 
     Raises: ModelMissing without the tools or the Python packages, saying how to get them; RequestError for
     too little text; WorkError when a tool fails.
@@ -37,7 +38,7 @@ def fit_kenlm(
         raise ModelMissing("sentencepiece is not installed: `pip install 'mmedc[lm]'`") from None
     texts = table["text"].to_pylist()
     if len(texts) < 2 * HELD_OUT:
-        raise RequestError(f"{code}: {len(texts)} texts; a language model needs thousands, and at least {2 * HELD_OUT}")
+        raise RequestError(f"{code}: {len(texts)} texts; expected at least {2 * HELD_OUT}, better thousands")
     training = [line for index, text in enumerate(texts) if index % HELD_OUT for line in lines_of(text)]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
@@ -48,7 +49,8 @@ def fit_kenlm(
                 max_sentence_length=1 << 16, minloglevel=2,
             )  # fmt: skip
         except RuntimeError as problem:
-            hint = "more: each character is one" if "required_chars" in str(problem) else "fewer, or bring more text"
+            too_few = "required_chars" in str(problem)
+            hint = "more pieces, because each character is one" if too_few else "fewer pieces, or give more text"
             raise RequestError(f"{code}: {pieces} pieces don't fit this text ({problem}); ask for {hint}") from None
         (folder / f"{code}.sp.vocab").unlink(missing_ok=True)
         cutter = sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{code}.sp.model"))
@@ -56,7 +58,7 @@ def fit_kenlm(
         with corpus.open("w", encoding="utf-8") as out:
             out.writelines(" ".join(cutter.encode(line, out_type=str)) + "\n" for line in training)
         with corpus.open("rb") as lines, arpa.open("wb") as out_arpa:
-            # Few texts leave some counts of counts empty; then the discounts fall back to the usual ones.
+            # In few texts no n-gram occurs, say, three times; the discounts then fall back to usual values.
             _run([lmplz, "-o", str(ORDER), "-S", "20%", "-T", work, "--discount_fallback"], lines, out_arpa)
         _run([build_binary, "-q", "8", "-b", "8", "trie", str(arpa), str(folder / f"{code}.bin")])
     measure = measurer(str(folder), code)
@@ -78,8 +80,8 @@ def find_tool(name: str, folder: str | None = None) -> str:
     found = shutil.which(name, path=folder)
     if found is None:
         raise ModelMissing(
-            f"{name}, which trains KenLM models, is not {'in ' + folder if folder else 'on the PATH'}: "
-            "build it as docs/how-to/fitting.md says, then give --tools"
+            f"{name}, which trains KenLM models, is not {'in ' + folder if folder else 'on the PATH'}; "
+            "build it as docs/how-to/fitting.md describes, then name its folder by --tools"
         )
     return found
 
@@ -87,5 +89,5 @@ def find_tool(name: str, folder: str | None = None) -> str:
 def _run(command: list[str], stdin: Any = None, stdout: Any = subprocess.DEVNULL) -> None:
     done = subprocess.run(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise WorkError(f"{command[0]} failed ({done.returncode}): {said[-1] if said else 'it said nothing'}")
+        message = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise WorkError(f"{command[0]} failed ({done.returncode}): {message[-1] if message else 'no message'}")

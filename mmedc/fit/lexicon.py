@@ -1,7 +1,7 @@
-"""Proposes terms that set medical texts apart from others, for a person to review; and judges those that are there.
+"""Proposes terms that distinguish medical texts from others, for a person to review; and judges existing terms.
 
 The contrast is the log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi, Quinn
-2008, "Fightin' Words", section 3.5.1), over the number of texts that hold a phrase. Phrases are
+2008, "Fightin' Words", section 3.5.1), over the number of texts that contain a phrase. Phrases are
 runs of one to three words; in scripts without spaces, of two to six characters.
 """
 
@@ -17,11 +17,11 @@ from mmedc.steps.medical import folded, term_finder
 
 WORDS, CHARS = range(1, 4), range(2, 7)
 PRIOR = 0.1
-"""What the prior is worth, in texts for each text: the more, the stronger the pull of rare phrases towards nothing."""
+"""The weight of the prior, in texts per text: the larger it is, the more rare phrases are pulled towards zero."""
 
 
 class Proposal(NamedTuple):
-    """A phrase: how surely it is commoner in medical texts (a z-score), and how many of both hold it."""
+    """A phrase, the z-score of its being more common in medical texts, and how many texts of both kinds contain it."""
 
     phrase: str
     z: float
@@ -30,7 +30,7 @@ class Proposal(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A term of the lexicon: how many texts of both kinds hold it, and its precision if both were as many."""
+    """A term of the lexicon, how many texts of both kinds contain it, and its precision if both kinds were as many."""
 
     term: str
     line: int
@@ -40,10 +40,10 @@ class Judged(NamedTuple):
 
 
 def propose(table: pa.Table, language: LanguagePolicy, least: int = 5, limit: int = 300) -> list[Proposal]:
-    """Return at most `limit` phrases of the labelled texts of one language, the surest first.
+    """Return at most `limit` phrases of the labelled texts of one language, those with the highest z-score first.
 
-    Left out: phrases in fewer than `least` medical texts, those the lexicon has, with a stop word at
-    an end, in another script, and parts of a longer one that nearly always stands around them.
+    Left out are phrases in fewer than `least` medical texts, phrases that the lexicon has, that begin or end with a
+    stop word or are in another script, and parts of a longer phrase that nearly always surrounds them.
     """
     label = table["label"].to_numpy(zero_copy_only=False)
     medical, other = Counter[str](), Counter[str]()
@@ -65,16 +65,16 @@ def propose(table: pa.Table, language: LanguagePolicy, least: int = 5, limit: in
     z = (odds[0] - odds[1]) / np.sqrt((1 / (counts + prior[:, None])).sum(axis=1))
     found: list[Proposal] = []
     for index in np.lexsort((np.array(kept), -z)):
-        one = Proposal(kept[index], float(z[index]), int(counts[index, 0]), int(counts[index, 1]))
-        if one.z <= 2 or len(found) >= limit:
+        phrase = Proposal(kept[index], float(z[index]), int(counts[index, 0]), int(counts[index, 1]))
+        if phrase.z <= 2 or len(found) >= limit:
             break
-        if not any(_inside(one, longer) for longer in found):
-            found = [shorter for shorter in found if not _inside(shorter, one)] + [one]
+        if not any(_inside(phrase, longer) for longer in found):
+            found = [shorter for shorter in found if not _inside(shorter, phrase)] + [phrase]
     return found
 
 
 def _inside(part: Proposal, whole: Proposal) -> bool:
-    """Tell whether a phrase stands in nearly no text without the longer one around it."""
+    """Return whether a phrase occurs in nearly no text without the longer one around it."""
     return part.phrase in whole.phrase and part.phrase != whole.phrase and whole.medical >= 0.8 * part.medical
 
 
@@ -100,9 +100,9 @@ def _phrases(text: str, language: LanguagePolicy) -> set[str]:
 
 
 def judge(table: pa.Table, language: LanguagePolicy) -> list[Judged]:
-    """Return every term of the lexicon with what the labelled texts say of it, the least precise first.
+    """Return every term of the lexicon with its precision on the labelled texts, the least precise first.
 
-    Terms that no text holds come last, with precision not a number.
+    Terms that no text contains come last; their precision is not-a-number.
     """
     find = term_finder([term.forms for term in language.lexicon])
     label = table["label"].to_numpy(zero_copy_only=False)
@@ -115,4 +115,4 @@ def judge(table: pa.Table, language: LanguagePolicy) -> list[Judged]:
     for term, (medical, other), (often, seldom) in zip(language.lexicon, held, shares, strict=True):
         precision = often / (often + seldom) if often + seldom else float("nan")
         out.append(Judged(term.forms[0], term.line, int(medical), int(other), precision))
-    return sorted(out, key=lambda one: (one.precision != one.precision, one.precision, -one.other))
+    return sorted(out, key=lambda term: (term.precision != term.precision, term.precision, -term.other))

@@ -1,4 +1,4 @@
-"""Trains a model (see `mmedc.steps.score`) that tells medical or good texts, measured on origins it never saw."""
+"""Trains the models of `mmedc.steps.score`, medical or quality, evaluated on origins that they did not see."""
 
 import hashlib
 import tempfile
@@ -24,12 +24,18 @@ from mmedc.words import TextBatch, fold
 
 FOLDS = 8
 SURE = 2.0
-"""How many times the lexicon's limits make a text without a label medical; one with no term is not."""
+"""A text without a label counts as medical from this many times the lexicon's limits on, as not medical without a term.
+"""
 PENALTY = 0.1
-ROUNDS = 40  # of L-BFGS: more fit the training origins better and others no better
-LEAST = 3  # texts that must hold a feature
+"""The L2 penalty."""
+ROUNDS = 40
+"""Iterations of L-BFGS: more fit the training origins better, and other origins no better."""
+LEAST = 3
+"""A feature must occur in at least this many texts."""
 TERM_WEIGHT = 0.3
+"""The weight of a lexicon term or stop word as a text of its own, relative to a text."""
 SLICE = 500
+"""Texts that are turned into features at a time."""
 
 
 def fit_model(
@@ -37,7 +43,7 @@ def fit_model(
 ) -> str:
     """Train model `name` (medical or quality) on labelled texts into `folder`, and return its card.
 
-    Leaves `models/NAME.npz`, its entry in `models.yaml`, `models/NAME.md` (the card) and
+    Writes `models/NAME.npz`, its entry in `models.yaml`, `models/NAME.md` (the card) and
     `held-out.parquet`: every labelled text with its measures and the score of a model that saw no text of
     its origin.
 
@@ -52,8 +58,8 @@ def fit_model(
     both = set(table["label"].to_pylist()) | set(extra["label"].to_pylist())
     if both != {True, False} or len(set(table["origin"].to_pylist())) < 2:
         raise RequestError(
-            f"{' '.join(patterns)}: a model needs texts with both labels (found {sorted(map(str, both))}) and of two "
-            f"origins or more (found {sorted(set(table['origin'].to_pylist()))}): one tests the other"
+            f"{' '.join(patterns)}: a model needs texts with both labels (found {sorted(map(str, both))}) and two or "
+            f"more origins (found {sorted(set(table['origin'].to_pylist()))}), because origins test each other"
         )
     terms = words_as_texts(policy) if name == "medical" else None
     measure = {"medical": "medical_model"}.get(name, name)
@@ -73,10 +79,10 @@ def fit_model(
 
 
 def sure_ones(table: pa.Table, policy: Policy) -> pa.Table:
-    """Return those texts (with their terms counted) that the lexicon is sure of, labelled by it."""
+    """Return those texts (with their terms counted) about which the lexicon is certain, labelled by it."""
     least = {
-        code: (one.limits["medical_terms"].min or 0, one.limits["medical_density"].min or 0)
-        for code, one in policy.languages.items()
+        code: (language.limits["medical_terms"].min or 0, language.limits["medical_density"].min or 0)
+        for code, language in policy.languages.items()
     }
     limits = np.array([least[lang] for lang in table["lang"].to_pylist()]).reshape(-1, 2)
     terms, density = array(table, "medical_terms"), array(table, "medical_density")
@@ -86,47 +92,50 @@ def sure_ones(table: pa.Table, policy: Policy) -> pa.Table:
 
 
 def card(scored: pa.Table, extra: pa.Table, measure: str, name: str, sha256: str, size: int) -> str:
-    """Return the model card: what it is, on what data, how well it does on origins that it didn't see."""
+    """Return the model card: what the model is, its data, and how well it decides on origins that it did not see."""
     label = scored["label"].to_numpy(zero_copy_only=False)
-    said = array(scored, measure) >= 0.5
+    positive = array(scored, measure) >= 0.5
     langs = np.array(scored["lang"].to_pylist())
     rows = []
     for code in np.unique(langs):
-        one = quality(said[langs == code], label[langs == code])
-        rows.append(
-            f"| {code} | {one.positives} | {one.negatives} | {one.precision:.3f} | {one.recall:.3f} | {one.f1:.3f} |"
-        )
-    origins: dict[str, dict[Any, Any]] = {}
-    for row in scored.select(["origin", "lang", "label", "licence"]).to_pylist():
-        one_origin = origins.setdefault(row["origin"], {"langs": set(), "terms": set(), True: 0, False: 0})
-        one_origin["langs"].add(row["lang"])
-        one_origin["terms"].add(row["licence"])
-        one_origin[row["label"]] += 1
-    data = [
-        f"| {origin} | {' '.join(sorted(of['langs']))} | {of[True]} | {of[False]} | {', '.join(sorted(of['terms']))} |"
-        for origin, of in sorted(origins.items())
-    ]
+        found = quality(positive[langs == code], label[langs == code])
+        figures = f"{found.precision:.3f} | {found.recall:.3f} | {found.f1:.3f}"
+        rows.append(f"| {code} | {found.positives} | {found.negatives} | {figures} |")
     bootstrapped = (
-        f"\n{extra.num_rows} texts without a label were labelled by the lexicon where it was sure.\n"
+        f"\n{extra.num_rows} texts without a label were labelled by the lexicon, which was certain about them.\n"
         if extra.num_rows
         else ""
     )
     return CARD.format(
-        name=name, sha256=sha256, size=size, rows="\n".join(rows), data="\n".join(data), extra=bootstrapped,
-        penalty=PENALTY, rounds=ROUNDS, least=LEAST,
+        name=name, sha256=sha256, size=size, rows="\n".join(rows), data="\n".join(_origins(scored)),
+        extra=bootstrapped, penalty=PENALTY, rounds=ROUNDS, least=LEAST,
     )  # fmt: skip
+
+
+def _origins(scored: pa.Table) -> list[str]:
+    """Return a row of the card for each origin: its languages, positive and negative texts, licences."""
+    by_origin: dict[str, list[dict[str, Any]]] = {}
+    for row in scored.select(["origin", "lang", "label", "licence"]).to_pylist():
+        by_origin.setdefault(row["origin"], []).append(row)
+    lines = []
+    for origin, rows in sorted(by_origin.items()):
+        languages, licences = (sorted({row[key] for row in rows}) for key in ("lang", "licence"))
+        positives = sum(row["label"] for row in rows)
+        counts = f"{positives} | {len(rows) - positives}"
+        lines.append(f"| {origin} | {' '.join(languages)} | {counts} | {', '.join(licences)} |")
+    return lines
 
 
 CARD = """# Model {name}
 
-A linear classifier over hashed words, beginnings of words and pairs of words; one byte a weight,
-{size:,} bytes, SHA-256 {sha256}. It gives a text of any of the languages below the probability that it is positive.
-Made by `mmedc fit model`: logistic regression, penalty {penalty}, {rounds} rounds of L-BFGS, features in
-{least} texts or more.
+A linear classifier over hashed words, beginnings of words and pairs of words, with one byte per weight:
+{size:,} bytes, SHA-256 {sha256}. It gives the probability that a text in one of the languages below is positive.
+Made by `mmedc fit model`: logistic regression, penalty {penalty}, {rounds} iterations of L-BFGS, features that
+occur in at least {least} texts.
 
-## On origins that it didn't see
+## On origins that it did not see
 
-Each text is scored by a model that was trained on other origins only; positive from 0.5 on.
+Each text is scored by a model that was trained on other origins only; a score of at least 0.5 is positive.
 
 | language | positive | negative | precision | recall | F1 |
 |---|--:|--:|--:|--:|--:|
@@ -141,7 +150,7 @@ Each text is scored by a model that was trained on other origins only; positive 
 
 
 def _register(file: Path, name: str, sha256: str, languages: tuple[str, ...]) -> None:
-    """Pin the model in `models.yaml`, beside what is there; no languages: it serves any, by what its lexicon finds."""
+    """Pin the model in `models.yaml`, beside its other entries. Without languages it serves any that has a lexicon."""
     yaml = YAML(typ="rt")
     known = yaml.load(file.read_text(encoding="utf-8")) if file.is_file() else {}
     use = {"medical": "medical or not", "quality": "good or not"}[name]
@@ -153,11 +162,10 @@ def _register(file: Path, name: str, sha256: str, languages: tuple[str, ...]) ->
 
 
 def train(table: pa.Table, path: Path, terms: pa.Table | None = None, mix: Any = ()) -> None:
-    """Train on a labelled table (see `mmedc.fit.labelled`) and write the model to `path`. Equal input, equal model.
+    """Train on a labelled table (see `mmedc.fit.labelled`) and write the model to `path`. It is deterministic.
 
-    Logistic regression with an L2 penalty. Per language both labels weigh the same, a text at most
-    ten times one of the other label's. `terms` (see `words_as_texts`) weigh `TERM_WEIGHT` of that;
-    `mix` (see `fit_mix`) goes into the file as it is.
+    Logistic regression with an L2 penalty. In each language both labels have the same weight (see `weights_of`).
+    `terms` (see `words_as_texts`) have `TERM_WEIGHT` of that; `mix` (see `fit_mix`) is stored in the file unchanged.
     """
     from scipy.optimize import minimize
 
@@ -202,7 +210,7 @@ def design(texts: Any) -> Any:
 
 
 def words_as_texts(policy: Policy) -> pa.Table:
-    """Return terms as medical texts of their own and stop words as others: what words mean where few texts tell."""
+    """Return terms as medical texts and stop words as other texts: they cover words that are rare in the texts."""
     rows = [
         {"text": " ".join(forms), "lang": code, "label": label}
         for code, language in policy.languages.items()
@@ -216,7 +224,7 @@ def words_as_texts(policy: Policy) -> pa.Table:
 
 
 def folds(origins: Iterable[str], count: int = FOLDS) -> Iterator[npt.NDArray[np.bool_]]:
-    """Yield masks of the rows to hold out: whole origins, the largest ones first, in at most `count` folds."""
+    """Yield masks of the rows to hold out, in at most `count` folds of whole origins, the largest origins first."""
     names, sizes = np.unique(np.array(list(origins)), return_counts=True)
     where = np.array(list(origins))
     members: list[list[str]] = [[] for _ in range(min(count, len(names)))]
@@ -225,8 +233,8 @@ def folds(origins: Iterable[str], count: int = FOLDS) -> Iterator[npt.NDArray[np
         lightest = int(np.argmin(weights))
         members[lightest].append(names[index])
         weights[lightest] += int(sizes[index])
-    for some in members:
-        yield np.isin(where, some)
+    for fold_origins in members:
+        yield np.isin(where, fold_origins)
 
 
 def held_out(
@@ -234,7 +242,7 @@ def held_out(
 ) -> npt.NDArray[np.float32]:
     """Return for each row the score of a model that saw no text of its origin, (D,).
 
-    `extra` and `terms` are added to each model's training and held out of none.
+    `extra` and `terms` are added to the training of every model, and never held out.
     """
     scores = np.zeros(table.num_rows, np.float32)
     with tempfile.TemporaryDirectory() as folder:
@@ -263,7 +271,7 @@ def fit_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.f
 
 
 def held_out_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return for each row the probability by a mix that was fitted on other origins, (D,)."""
+    """Return for each row the probability that a mix gives that was fitted on other origins, (D,)."""
     columns, out = _columns(table, words), np.zeros(len(words), np.float32)
     for mask in folds(table["origin"].to_pylist(), len(words)):
         logits = columns[mask] @ fit_mix(table.filter(pa.array(~mask)), words[~mask])
