@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmedc.folding import folded_texts, plain_texts
+
 LETTER, DIGIT, SPACE, NEWLINE, PUNCTUATION, SYMBOL, MARK, UNSPACED = (1 << bit for bit in range(8))
 WORD = LETTER | DIGIT | MARK
 
@@ -99,23 +101,6 @@ def is_unspaced(char: str) -> bool:
 def in_word(char: str) -> bool:
     """Tell whether `char` is a letter, a digit or a mark: vowel signs belong to their word."""
     return char.isalnum() or unicodedata.category(char)[0] == "M"
-
-
-def fold(texts: Any) -> Any:
-    """Return texts (an Arrow string array) as matching sees them: NFKC (widths, ligatures), lower case."""
-    return pc.utf8_lower(nfkc(texts))
-
-
-def nfkc(texts: Any) -> Any:
-    """Return texts (an Arrow string array) in NFKC; what takes hashes of words needs no lower case."""
-    # Most texts are in this form: Python's quick check costs a sixth of Arrow's normalisation.
-    other = [text is not None and not unicodedata.is_normalized("NFKC", text) for text in texts.to_pylist()]
-    if any(other):
-        mask = pa.array(other)
-        normal = pc.utf8_normalize(texts.filter(mask), "NFKC")
-        normal = normal.combine_chunks() if isinstance(normal, pa.ChunkedArray) else normal
-        texts = pc.replace_with_mask(texts, mask, normal)
-    return texts
 
 
 def mix(values: U64) -> U64:
@@ -251,7 +236,7 @@ def folded_batch(texts: Any) -> TextBatch:
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if _last is None or not _last[0].equals(texts):
-        _last = texts, TextBatch(nfkc(texts))
+        _last = texts, TextBatch(plain_texts(texts))
     return _last[1]
 
 
@@ -264,6 +249,6 @@ def sums(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArra
 
 def hash_words(words: tuple[str, ...]) -> U64:
     """Return the sorted hashes of single words, as `TextBatch.word_hashes` would give them."""
-    batch = TextBatch(fold(pa.array(words, pa.large_string())))
+    batch = TextBatch(folded_texts(pa.array(words, pa.large_string())))
     single = np.diff(batch.word_offsets) == 1
     return np.unique(batch.word_hashes[batch.word_offsets[:-1][single]])

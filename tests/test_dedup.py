@@ -28,7 +28,8 @@ from mmedc.dedup.signature import (
     standard_error,
 )
 from mmedc.dedup.weigh import SHINGLES, jaccards, sets_of
-from mmedc.words import TextBatch, fold
+from mmedc.folding import folded_texts
+from mmedc.words import TextBatch
 
 ALPHABETS = {
     "en": [a + b + c for a in "bcdfgklmnprst" for b in "aeiou" for c in ("n", "l", "st")],
@@ -122,7 +123,7 @@ def test_the_estimate_errs_as_it_says() -> None:
 def test_a_long_text_is_signed_in_pieces(lang: str) -> None:
     draw = random.Random(3)
     texts = [text_of(draw.choices(ALPHABETS[lang], k=size), lang) for size in (0, 3, 40, 5_000, 700, 20_000)]
-    folded = fold(pa.array(texts, pa.large_string()))
+    folded = folded_texts(pa.array(texts, pa.large_string()))
     whole = signatures(TextBatch(folded))
     for piece in (64, 1_000, 30_000):
         assert (long_signatures(folded, piece) == whole).all()

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmedc.filters import open_filters
+from mmedc.folding import folded_texts
 from mmedc.limits import reasons
 from mmedc.policy import Policy
 from mmedc.steps.decode import decode_page
@@ -17,7 +18,7 @@ from mmedc.steps.extract import NO_LATER, read_page
 from mmedc.steps.language import identifier
 from mmedc.steps.normalise import normalise
 from mmedc.steps.rules import measure
-from mmedc.words import fold, hash_words
+from mmedc.words import hash_words
 from tests.warcs import html
 
 SAMPLES = {
@@ -188,4 +189,4 @@ def test_limits_name_the_first_that_is_missed(policy: Policy) -> None:
 
 
 def test_folding() -> None:
-    assert fold(one("ＣＴ ﬁbre ÉTÉ"))[0].as_py() == "ct fibre été"
+    assert folded_texts(one("ＣＴ ﬁbre ÉTÉ"))[0].as_py() == "ct fibre été"

@@ -24,11 +24,12 @@ from mmedc.document import edited_text
 from mmedc.engine.chain import GONE, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.unit import Output, Result, Stream, Tables, Unit
+from mmedc.folding import plain_texts
 from mmedc.limits import reasons
 from mmedc.policy import Policy
 from mmedc.recipe import Lines
 from mmedc.storage import Store
-from mmedc.words import U64, UNSPACED, TextBatch, mix, nfkc, sums
+from mmedc.words import U64, UNSPACED, TextBatch, mix, sums
 
 GROUP_BYTES = 128 << 20
 """Text whose lines one task holds, unless a gather unit has more; a task takes two to three times as much memory."""
@@ -158,7 +159,7 @@ def lines_of(table: pa.Table, words: int) -> pa.Table:
     begin = np.cumsum(length + 1) - (length + 1)
     first = np.searchsorted(text, np.arange(len(texts)))
     start = begin - begin[first][text]
-    batch = TextBatch(nfkc(pa.array(lines, pa.large_string())))
+    batch = TextBatch(plain_texts(pa.array(lines, pa.large_string())))
     unspaced = (batch.classes[batch.word_starts] & UNSPACED) != 0
     weight = np.diff(batch.word_offsets) - sums(unspaced, batch.word_offsets) / 2
     tabled = batch.count(np.isin(batch.codes, TABLE_MARKS)) > 0
@@ -398,7 +399,7 @@ class Trimmed:
     def _too_short(self, langs: pa.ChunkedArray, texts: list[str]) -> list[str | None]:
         """Return for each text the policy's limit of length that it now misses, or None."""
         array = pa.array(texts, pa.large_string())
-        words = np.diff(TextBatch(nfkc(array)).word_offsets)
+        words = np.diff(TextBatch(plain_texts(array)).word_offsets)
         columns = {"lang": langs, "chars": pc.utf8_length(array).cast(pa.float32()), "words": words.astype(np.float32)}
         why = reasons(pa.table(columns), self.policy, ("chars", "words")).to_pylist()
         return [reason or (None if text else "chars_low") for reason, text in zip(why, texts, strict=True)]

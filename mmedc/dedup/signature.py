@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
-from mmedc.words import U64, TextBatch, folded_batch, mix, nfkc
+from mmedc.folding import plain_texts
+from mmedc.words import U64, TextBatch, folded_batch, mix
 
 PERMUTATIONS = 112
 SHINGLE_WORDS = 5
@@ -170,7 +171,7 @@ class Sign:
 
     jaccard: float
     name: ClassVar[str] = "sign"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -182,7 +183,7 @@ class Sign:
             if texts.nbytes <= 4 * PIECE_CHARS:
                 signature = signatures(folded_batch(texts))
             else:
-                signature = long_signatures(nfkc(texts))
+                signature = long_signatures(plain_texts(texts))
             keys = pa.FixedSizeListArray.from_arrays(pa.array(band_keys(signature, bands).ravel()), bands.count)
             sketch = pa.FixedSizeBinaryArray.from_buffers(
                 SKETCH, len(signature), [None, pa.py_buffer(np.ascontiguousarray(sketches(signature)).tobytes())]

@@ -16,8 +16,9 @@ from mmedc.dedup.records import ASK, EDGE, I64, cut, owner_of, place_of, read_cu
 from mmedc.dedup.signature import SHINGLE_WORDS
 from mmedc.engine.commit import read_rows
 from mmedc.engine.unit import Output, Result, Unit
+from mmedc.folding import plain_texts
 from mmedc.storage import Store
-from mmedc.words import TextBatch, nfkc
+from mmedc.words import TextBatch
 
 SLICE_PAIRS = 1_000
 SLICE_CHARS = 1 << 19
@@ -86,7 +87,7 @@ def shingle_sets(store: Store, documents: tuple[tuple[int, Output], ...], places
             sizes = pc.utf8_length(table["text"]).to_numpy()
             cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // SLICE_CHARS, prepend=-1)).tolist()
             for low, high in pairwise([*cuts, len(at)]):  # a few texts at a time
-                sets = sets_of(nfkc(table["text"].slice(low, high - low).combine_chunks()))
+                sets = sets_of(plain_texts(table["text"].slice(low, high - low).combine_chunks()))
                 parts.append(pa.table([at[low:high] + first[0], sets], schema=SHINGLES))
     return pa.concat_tables(parts).combine_chunks()
 

@@ -20,10 +20,11 @@ from mmedc.fit.labelled import read_labelled
 from mmedc.fit.lexicon import propose
 from mmedc.fit.measured import Quality, array, quality, with_terms
 from mmedc.fit.model import folds
+from mmedc.folding import folded_texts
 from mmedc.limits import reasons
 from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import scorer
-from mmedc.words import TextBatch, fold
+from mmedc.words import TextBatch
 
 LEAST = 3
 """A term must occur in at least this many medical seeds."""
@@ -82,8 +83,8 @@ def stop_words(table: pa.Table) -> list[str]:
     """Return the words that most texts of both labels contain, the most common first; without spaces, characters."""
     often = {True: Counter[str](), False: Counter[str]()}
     for text, label in zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True):
-        batch = TextBatch(fold(pa.array([text], pa.large_string())))
-        folded = fold(pa.array([text], pa.large_string()))[0].as_py()
+        batch = TextBatch(folded_texts(pa.array([text], pa.large_string())))
+        folded = folded_texts(pa.array([text], pa.large_string()))[0].as_py()
         spans = zip(batch.word_starts.tolist(), batch.word_lengths.tolist(), strict=True)
         often[label].update({folded[at : at + size] for at, size in spans if not folded[at].isdigit()})
     sizes = Counter(table["label"].to_pylist())

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from mmedc.folding import folded
 from mmedc.policy import SCRIPTS, LanguagePolicy
-from mmedc.steps.medical import folded, term_finder
+from mmedc.steps.medical import term_finder
 
 WORDS, CHARS = range(1, 4), range(2, 7)
 PRIOR = 0.1

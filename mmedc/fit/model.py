@@ -17,10 +17,11 @@ from mmedc.errors import RequestError
 from mmedc.filters import open_filters
 from mmedc.fit.labelled import SCHEMA, read_labelled
 from mmedc.fit.measured import array, quality, weights_of, with_terms
+from mmedc.folding import folded_texts
 from mmedc.policy import Policy
 from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import BITS, features, mixed, scorer
-from mmedc.words import TextBatch, fold
+from mmedc.words import TextBatch
 
 FOLDS = 8
 SURE = 2.0
@@ -203,7 +204,7 @@ def design(texts: Any) -> Any:
     parts = []
     for chunk in pa.chunked_array(texts).chunks:
         for at in range(0, len(chunk), SLICE):
-            buckets, offsets, values = features(TextBatch(fold(chunk.slice(at, SLICE))))
+            buckets, offsets, values = features(TextBatch(folded_texts(chunk.slice(at, SLICE))))
             filled = np.repeat(values, np.diff(offsets)).astype(np.float32)
             parts.append(sparse.csr_matrix((filled, buckets, offsets), shape=(len(values), 1 << BITS)))
     return sparse.vstack(parts).tocsr()

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from mmedc.document import MEASURES
 from mmedc.errors import RequestError
+from mmedc.folding import plain
 from mmedc.pipeline.gather import gather_steps
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe, Source
 from mmedc.sources import Piece, Reader, list_units
-from mmedc.steps.medical import term_finder, width
+from mmedc.steps.medical import term_finder
 from mmedc.storage import Input, is_local
 
 SHOWN = ("lang", "title", "date", "content_type", "charset", *MEASURES)
@@ -135,7 +136,7 @@ def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
     spans, length = term_finder([term.forms for term in language.lexicon])(row["text"])
     times = Counter(number for number, _, _ in spans)
     terms = [f"{language.lexicon[number].forms[0]} ×{many}" for number, many in times.most_common()]
-    text = width(row["text"])
+    text = plain(row["text"])
     if len(text) != length:  # a few capitals grow when lowered, and positions are those of the lowered text
         text = text.lower()
     sentences = []

@@ -8,8 +8,8 @@ the words of all lexicons. Of a term of several words only the longest is looked
 looked up around it when the page might pass.
 
 It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`), nor made
-by scripts, nor written within a tag; entities, widths, combining marks and invisible characters are
-resolved where a page has any. The words of a term may stand in any order within 1,000 bytes.
+by scripts, nor written within a tag; whatever else `mmedc.folding` undoes is undone here too, where a page
+has any of it (`mmedc.steps.fold_bytes`). The words of a term may stand in any order within 1,000 bytes.
 benchmarks/gate_recall.py measures what is lost.
 """
 
@@ -18,7 +18,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from html.entities import name2codepoint
 from typing import Any, ClassVar, NamedTuple
 
 import ahocorasick_rs
@@ -27,11 +26,15 @@ import pyarrow as pa
 from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
+from mmedc.folding import folded
 from mmedc.policy import LanguagePolicy, Policy
-from mmedc.steps.medical import folded, free, inside_words, width
-from mmedc.steps.normalise import INVISIBLE
+from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder
+from mmedc.steps.medical import free, inside_words
 from mmedc.words import in_word
 
+LATE = (
+    -1
+)  # the number, beside those of words, of the characters that fold and that `ByteFolder.fold` leaves as they are
 NEAR_BYTES = 1_000  # within which the words of a term stand
 _UNSHOWN = (b"<script", b"<style", b"</script>", b"</style>")
 _AFTER_NAME = (b">", b" ", b"\n", b"\t", b"\r", b"/")
@@ -39,39 +42,9 @@ _HEAD_BYTES = 200  # of a start tag, in which its type stands
 _TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")  # WHATWG HTML, 13.2.5.6: any other `<` is text
 
 
-def _table(beyond_ascii: bool) -> bytes:
-    """Return a table for `bytes.translate`: ASCII in lower case, controls NUL, all else that is no word a space."""
-    folds = bytes(code if chr(code).isalnum() else 32 for code in range(128)).lower()
-    controls = bytes(
-        0 if code == 127 or (code < 32 and code not in b"\t\n\v\f\r") else folds[code] for code in range(128)
-    )
-    return controls + (bytes(range(128, 256)) if beyond_ascii else b" " * 128)
-
-
-ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
-
 FEW_PATTERNS = 8_000
 NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
 SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # of ASCII
-ENTITY = re.compile(rb"(&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]+|[0-9]+)|[A-Za-z]+));?")
-ODD = {  # by the first byte, which is looked for first
-    b"\xc2": re.compile(rb"\xc2[\x80-\x9f\xad]"),  # C1 controls, soft hyphen
-    b"\xe2": re.compile(rb"\xe2(?:\x80[\x8b-\x91\xaa-\xae]|\x81[\xa0-\xaf])"),  # invisible, typographic hyphens
-    b"\xef": re.compile(
-        rb"\xef(?:\xac[\x80-\x86]|\xbb\xbf"  # ligatures, byte-order mark
-        rb"|\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a\xa6-\xbf]|\xbe[\x80-\x9f])"  # widths
-    ),
-}
-"""UTF-8 of characters that folding changes."""
-MARK = {
-    b"\xcc": re.compile(rb"\xcc[\x80-\xbf]"),  # combining
-    b"\xcd": re.compile(rb"\xcd[\x80-\xbf]"),
-    b"\xe3": re.compile(rb"\xe3\x82[\x99\x9a]"),  # voicing of Kana
-    b"\xe1": re.compile(rb"\xe1[\x84-\x87][\x80-\xbf]"),  # Hangul Jamo
-    b"\xd9": re.compile(rb"\xd9[\x93-\x95]"),  # Arabic madda and hamza
-    b"\xe0": re.compile(rb"\xe0(?:\xa4\xbc|\xa5[\x98-\x9f])"),  # Devanagari nukta
-}
-"""UTF-8 of characters that the normal form composes with the one before, or takes apart."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +53,7 @@ class Gate:
 
     policy: Policy
     name: ClassVar[str] = "gate"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -130,41 +103,54 @@ def _unshown() -> Any:
 def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     """Return a function that tells whether a source (UTF-8) may hold enough terms of some language."""
     terms = _Terms(policy)
-    in_ascii = [word for word in terms.keys if word.plain]
-    ascii_words = _automaton([b" %b " % word.text.encode() for word in in_ascii])
-    by_script: dict[int, dict[bytes, list[_Word]]] = defaultdict(lambda: defaultdict(list))
-    for word in terms.keys:
-        if not word.plain:
-            for form in _written(word):
+    lexicons = (language.lexicon for language in policy.languages.values())
+    folder = ByteFolder(form for lexicon in lexicons for term in lexicon for form in term.forms)
+    keys = list(terms.entries)  # known by their numbers from here on
+    in_ascii = [number for number, key in enumerate(keys) if key.plain]
+    ascii_words = _automaton([b" %b " % keys[number].text.encode() for number in in_ascii])
+    by_script: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, key in enumerate(keys):
+        if not key.plain:
+            for form in _written(key):
                 # The first bytes of Latin, of Cyrillic and Arabic, of Han, Kana, Hangul and Devanagari differ in this.
-                by_script[max(*form, 0x7F) & 0xF0][form].append(word)
+                by_script[max(*form, 0x7F) & 0xF0][form].append(number)
+    for char in folder.late:
+        by_script[max(char) & 0xF0].setdefault(char, [LATE])
     scripts = [(_signs(forms), _automaton(list(forms)), list(forms.values())) for forms in by_script.values()]
 
     def enough(source: bytes) -> bool:
-        source = _plain(source)
-        view = _View(source)
+        source, ascii_view = folder.fold(source)
+        holds, has_late = holds_enough(_View(source, ascii_view))
+        if holds:
+            return True
+        late = folder.fold_late(source, has_late)
+        return late is not None and holds_enough(_View(late, late.translate(ONLY_ASCII)))[0]
+
+    def holds_enough(view: _View) -> tuple[bool, bool]:
+        """Return whether the terms are enough, and whether there is something else that folds."""
         in_view = ascii_words.find_matches_as_indexes(view.in_ascii, overlapping=True)
         found = {in_ascii[index] for index in {index for index, _, _ in in_view}}
         others = []
         for signs, words, owners in scripts:
-            if any(sign in source for sign in signs):
+            if any(sign in view.source for sign in signs):
                 there = words.find_matches_as_indexes(view.whole, overlapping=True)
                 others.append((there, owners))
                 for index in {index for index, _, _ in there}:
                     found.update(owners[index])
-        if not terms.reached(found, lambda *_: True):
-            return False
-        places: dict[_Word, list[tuple[int, int]]] = defaultdict(list)
+        if not terms.possible(found):
+            return False, LATE in found
+        places: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for index, start, end in in_view:
             places[in_ascii[index]].append((start, end - 2))  # the view has a space before, the pattern at both ends
         for there, owners in others:
             for index, start, end in there:
-                for word in owners[index]:
-                    places[word].append((start, end))
-        at = functools.cache(lambda key: view.whole_words(key, places[key]))
-        if terms.reached(found, lambda key, more: not more and bool(at(key))):  # what costs least to make sure of
-            return True
-        return terms.reached(found, lambda key, more: view.near(at(key), more))
+                for number in owners[index]:
+                    places[number].append((start, end))
+        at = functools.cache(lambda number: view.whole_words(keys[number], places[number]))
+        holds = terms.reached(
+            found, lambda number, more: not more and bool(at(number))
+        )  # what costs least to make sure of
+        return holds or terms.reached(found, lambda number, more: view.near(at(number), more)), LATE in found
 
     return enough
 
@@ -215,9 +201,9 @@ def _written(word: _Word) -> list[bytes]:
 class _View:
     """The folded bytes of a source: with only its ASCII, and whole."""
 
-    def __init__(self, source: bytes) -> None:
-        self._source = source
-        self.in_ascii = b" %b " % source.translate(ONLY_ASCII)
+    def __init__(self, source: bytes, ascii_view: bytes) -> None:
+        self.source = source
+        self.in_ascii = b" %b " % ascii_view
         self._bare = b"\0" in self.in_ascii
         if self._bare:  # controls are invisible
             self.in_ascii = self.in_ascii.replace(b"\0", b"")
@@ -225,14 +211,14 @@ class _View:
     @functools.cached_property
     def whole(self) -> bytes:
         """All bytes, those beyond ASCII as they are."""
-        view = self._source.translate(ALL_BYTES)
+        view = self.source.translate(ALL_BYTES)
         return view.replace(b"\0", b"") if self._bare else view
 
     def whole_words(self, word: _Word, places: list[tuple[int, int]]) -> list[int]:
         """Return where a word begins, of the places (start, end) where its letters stand."""
         if not word.bounded:
             return [start for start, _ in places]
-        if word.plain and self._source.isascii():  # between spaces in `in_ascii`, so that only these can touch it
+        if word.plain and self.source.isascii():  # between spaces in `in_ascii`, so that only these can touch it
             return [start for start, _ in places]
         return [start for start, end in places if _bounded(self.whole, start, end)]
 
@@ -266,27 +252,42 @@ class _Terms:
 
     def __init__(self, policy: Policy) -> None:
         self.floors = [floor_of(language.limits, "medical_terms") for language in policy.languages.values()]
-        self.keys: dict[_Word, list[tuple[int, int, tuple[_Word, ...]]]] = defaultdict(list)
+        self.entries: dict[_Word, list[tuple[int, int, tuple[_Word, ...]]]] = defaultdict(list)
         """By the longest word of a term, which is the rarest: (language, term, its other words)."""
         for number, language in enumerate(policy.languages.values()):
             light = set(language.stopwords)
             for term, form, bounded in forms_of(language, policy.rule):
                 words = sorted(_words(form, light, bounded), key=lambda word: (-len(word.text), word))
                 if words:
-                    self.keys[words[0]].append((number, term, tuple(words[1:])))
+                    self.entries[words[0]].append((number, term, tuple(words[1:])))
+        self._entries = dict(enumerate(self.entries.values()))
+        self._terms: dict[int, list[tuple[int, set[int]]]] = {LATE: []}
+        for key, entries in self._entries.items():
+            numbers = dict.fromkeys(number for number, _, _ in entries)
+            self._terms[key] = [(number, {term for lang, term, _ in entries if lang == number}) for number in numbers]
 
-    def reached(self, found: Iterable[_Word], there: Callable[[_Word, tuple[_Word, ...]], bool]) -> bool:
-        """Tell whether the keys that are found, and there with their others, make enough terms of some language."""
+    def possible(self, found: Iterable[int]) -> bool:
+        """Tell whether the terms that the keys found are part of are enough of some language."""
         if min(self.floors) <= 0:
             return True
         terms: list[set[int]] = [set() for _ in self.floors]
         for key in found:
-            for number, term, others in self.keys[key]:
+            for number, more in self._terms[key]:
+                terms[number] |= more
+                if len(terms[number]) >= self.floors[number]:
+                    return True
+        return False
+
+    def reached(self, found: Iterable[int], there: Callable[[int, tuple[_Word, ...]], bool]) -> bool:
+        """Tell whether the keys found that are there, with their other words, make enough terms of some language."""
+        terms: list[set[int]] = [set() for _ in self.floors]
+        for key in found:
+            for number, term, others in self._entries.get(key, ()):
                 if term not in terms[number] and there(key, others):
                     terms[number].add(term)
                     if len(terms[number]) >= self.floors[number]:
                         return True
-        return False
+        return min(self.floors) <= 0
 
 
 def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
@@ -316,39 +317,6 @@ def floor_of(limits: dict[str, Any], measure: str) -> float:
     return float(limit.floor or 0) if limit else 0.0
 
 
-def _plain(source: bytes) -> bytes:
-    """Return `source` with entities, widths, marks and invisible characters resolved, where it has any."""
-    if b"&" in source:
-        letters = {entity: char for entity in set(ENTITY.findall(source)) if (char := _letter(entity)) is not None}
-        if letters:
-            source = ENTITY.sub(lambda found: letters.get(found[1], found[0]), source)
-    if source.isascii():
-        return source
-    if any(first in source and mark.search(source) for first, mark in MARK.items()):
-        return _plain_text(source)  # a mark is written with the character before it
-    for first, odd in ODD.items():
-        if first in source:
-            source = odd.sub(lambda found: _plain_text(found[0]), source)
-    return source
-
-
-def _plain_text(text: bytes) -> bytes:
-    return width(INVISIBLE.sub("", text.decode("utf-8", "replace"))).encode("utf-8", "replace")
-
-
-def _letter(entity: bytes) -> bytes | None:
-    """Return what an entity stands for when that is a letter, a digit or invisible; else None."""
-    if entity.startswith(b"&#"):
-        digits = entity[2:10]
-        code = int(digits[1:], 16) if digits[:1] in b"xX" else int(digits)
-    else:
-        code = name2codepoint.get(entity[1:].decode(), 0)
-    if not 32 < code <= 0x10FFFF or 0xD800 <= code < 0xE000:
-        return None
-    char = chr(code)
-    return char.encode() if char.isalnum() or INVISIBLE.match(char) or char in "-‐‑./" else None
-
-
 _WORD = bytes(in_word(chr(code)) for code in range(128)) + bytes([2]) * 128  # 2: look at the character
 
 
@@ -361,4 +329,4 @@ def _bounded(view: bytes, start: int, end: int) -> bool:
         return False
     ends = (view[max(start - 4, 0) : start], view[start : start + 4]), (view[end - 4 : end], view[end : end + 4])
     around = [left.decode("utf-8", "ignore")[-1:] + right.decode("utf-8", "ignore")[:1] for left, right in ends]
-    return all(free(pair, 0, len(pair) - 1) for pair in around)
+    return all(len(pair) < 2 or free(pair, 0, 1) for pair in around)

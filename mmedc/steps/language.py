@@ -5,6 +5,7 @@ Japanese page doesn't. Where they leave a doubt, more of the text is looked at; 
 two languages, each line is judged by itself and the language of most characters is the page's.
 """
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
+from mmedc.folding import plain
 from mmedc.limits import drop_below_floor
 from mmedc.policy import Policy
 from mmedc.words import LETTER, TextBatch, sums
@@ -30,6 +32,10 @@ KANA_SHARE = 0.05
 CJK_SHARE = 0.3  # of the letters, from which the script decides
 
 
+CAPITAL = re.compile("[A-ZÀ-ÖØ-ÞА-ЯЁ]")
+CAPITALS = 0.4  # share of a text's characters from which it is one in capitals
+
+
 @dataclass(frozen=True)
 class Language:
     """Sets `lang` and `lang_score`. Dropped: `other_language`, `lang_score_low`."""
@@ -38,7 +44,7 @@ class Language:
     """Path of lid.176.ftz; the driver found and checked it."""
     policy: Policy
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         """Return the transform; loads the model."""
@@ -67,7 +73,8 @@ def identifier(model: str, policy: Policy) -> Any:
     folds = {fold: code for code, language in policy.languages.items() for fold in language.folds}
 
     def judge(texts: list[str]) -> tuple[list[str], list[float]]:
-        labels, probabilities = loaded.predict([text.replace("\n", " ") for text in texts], k=CANDIDATES)
+        texts = [_as_written(text) for text in texts]
+        labels, probabilities = loaded.predict(texts, k=CANDIDATES)
         langs, scores = [], []
         for names, numbers in zip(labels, probabilities, strict=True):
             total: dict[str, float] = {}
@@ -114,6 +121,15 @@ def identifier(model: str, policy: Policy) -> Any:
         return pa.array(langs, pa.string()), pa.array(scores, pa.float32())
 
     return identify
+
+
+def _as_written(text: str) -> str:
+    """Return a text, folded, as the model knows its language: on one line, and not in capitals.
+
+    Package inserts and warnings are; the model has seen few such texts.
+    """
+    text = plain(text).replace("\n", " ")
+    return text.lower() if len(CAPITAL.findall(text)) > CAPITALS * len(text) else text
 
 
 def pieces(text: str, number: int) -> str:

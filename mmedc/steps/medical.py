@@ -4,13 +4,12 @@ Two rules. `mmedc` is the one of MMedC (Qiu et al. 2024, section "Data Collectio
 filter): the text is lower-cased; a keyword of more than 10 characters, or of more than 5 with a
 space in it, is found as a substring, a shorter one as a whole token between white space; in Chinese
 and Japanese every keyword is a substring. Each keyword found counts once; every occurrence counts
-its characters, overlaps twice. `boundary` is ours: text and terms are folded (width, case), a term
+its characters, overlaps twice. `boundary` is ours: text and terms are folded (`mmedc.folding`), a term
 must end where a word ends, the longest of overlapping terms wins, the forms of a term count once,
 acronyms in capitals are matched as written, and a character is counted once.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
+from mmedc.folding import folded, plain
 from mmedc.limits import drop_below_floor
 from mmedc.policy import LanguagePolicy, Policy, is_acronym
 from mmedc.words import in_word, is_unspaced
@@ -49,7 +49,7 @@ class Medical:
 
     policy: Policy
     name: ClassVar[str] = "medical"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -161,7 +161,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
     for number, forms in enumerate(terms):
         for form in forms:
             cased = is_acronym(form)
-            owner[cased].setdefault(width(form) if cased else folded(form), number)
+            owner[cased].setdefault(plain(form) if cased else folded(form), number)
     automata = []
     for cased, forms_of in owner.items():
         if forms_of:
@@ -170,7 +170,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
             automata.append((cased, built, [forms_of[pattern] for pattern in patterns]))
 
     def find(text: str) -> tuple[list[tuple[int, int, int]], int]:
-        wide = width(text)
+        wide = plain(text)
         low = wide.lower()
         same = len(low) == len(wide)  # a few capitals grow when lowered; then positions can't be shared
         candidates = []
@@ -198,24 +198,3 @@ def free(text: str, outside: int, inside: int) -> bool:
         return True
     out, own = text[outside], text[inside]
     return not in_word(out) or not in_word(own) or is_unspaced(out) or is_unspaced(own)
-
-
-def width(text: str) -> str:
-    """Return `text` with widths and ligatures folded (NFKC) and typographic apostrophes and hyphens as typed ones.
-
-    Case is left as it is.
-    """
-    if text.isascii():
-        return text
-    for wide, plain in (("\xa0", " "), ("…", "...")):  # what most web pages have, so that the quick check holds
-        text = text.replace(wide, plain)
-    if not unicodedata.is_normalized("NFKC", text):
-        text = unicodedata.normalize("NFKC", text)
-    for typographic, typed in (("’", "'"), ("ʼ", "'"), ("‐", "-")):  # NFKC makes U+2011 a U+2010
-        text = text.replace(typographic, typed)
-    return text
-
-
-def folded(text: str) -> str:
-    """Return `text` as matching sees it."""
-    return width(text).lower()

@@ -1,4 +1,8 @@
-"""One way to write the same text: Unicode NFC, one kind of line end, no invisible characters."""
+"""One way to write the same text: Unicode NFC, one kind of line end, no invisible characters.
+
+Letters as fonts and old charsets shape them (Arabic presentation forms, Latin ligatures, half-width Kana) become the
+letters that they stand for. What an author may mean, full-width Latin among it, stays: only matching folds it.
+"""
 
 import re
 import unicodedata
@@ -10,14 +14,10 @@ import pyarrow.compute as pc
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
+from mmedc.folding import INVISIBLE, SHAPED, unshaped
 
-# C0 and C1 controls, zero-width and bidirectional controls, BOM, soft hyphen, non-characters
-_INVISIBLE = (
-    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}"
-    r"\x{feff}\x{fffe}\x{ffff}]"
-)
-INVISIBLE = re.compile(re.sub(r"\\x\{(\w+)\}", lambda code: rf"\u{code[1]:0>4}", _INVISIBLE))
-"""The characters that `normalise` takes out, for single strings."""
+# In RE2: what `mmedc.folding.INVISIBLE` is for single strings.
+_INVISIBLE = re.sub("[^\\x20-\\x7e]", lambda char: rf"\x{{{ord(char[0]):x}}}", INVISIBLE.pattern)
 _ODD_SPACE = r"\t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}"
 RULES = (
     (r"\r\n?|[\x{2028}\x{2029}\x0b\x0c\x{85}]", "\n"),
@@ -36,8 +36,12 @@ def normalise(texts: Any) -> Any:
     """Return texts (an Arrow string array) in their normal form."""
     for pattern, replacement in RULES:
         texts = pc.replace_substring_regex(texts, pattern, replacement)
+    shaped = pc.match_substring_regex(texts, f"[{SHAPED}]").to_pylist()
     # Python first looks whether there is anything to compose, and is four times as fast as Arrow.
-    composed = [text and unicodedata.normalize("NFC", text) for text in texts.to_pylist()]
+    composed = [
+        text and (unshaped(text) if odd else unicodedata.normalize("NFC", text))
+        for text, odd in zip(texts.to_pylist(), shaped, strict=True)
+    ]
     return pc.utf8_trim(pa.array(composed, texts.type), " \n")
 
 
@@ -46,7 +50,7 @@ class Normalise:
     """Normalises `text`. Dropped: `empty`. Adds `chars`."""
 
     name: ClassVar[str] = "normalise"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform."""

@@ -19,9 +19,9 @@ from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.errors import ModelMissing, PolicyError
+from mmedc.folding import folded
 from mmedc.limits import drop_below_floor
 from mmedc.policy import Policy
-from mmedc.steps.medical import folded
 
 TEXT_CHARS = 5_000
 PARTS = (".sp.model", ".bin", ".json")

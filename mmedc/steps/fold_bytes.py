@@ -1,0 +1,142 @@
+"""The bytes of a page as matching sees them, folded only where they have something to fold.
+
+`mmedc.folding` says what folding does to a character; here this is found in UTF-8, without decoding the page: of
+characters that fold by themselves only these are exchanged, by a regular expression for each first byte; a page with
+marks that compose, or with a space after every CJK character, is folded as a whole. Only what can make or end a word
+of the lexicons is looked for: a full-width comma is on every Chinese page and in no term.
+"""
+
+import functools
+import html
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+from mmedc.folding import INVISIBLE, alone, close_up, composing, folded
+from mmedc.words import in_word
+
+ENTITY = re.compile(rb"&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]{1,20}|[0-9]{1,20})|[A-Za-z][A-Za-z0-9]*);?")
+_COMMON = (b"\xc2", b"\xe2", b"\xef")  # first bytes that most pages have, of which each is looked at
+_RARE = 1  # no byte of a view otherwise
+_STRESS = "\u0300\u0301"
+_CJK_FIRST = bytes(range(0xE3, 0xEE)) + b"\xf0"  # first bytes of Han, Kana and Hangul
+# To find spaces after single CJK characters: `c` for such a character or a sign, spaces (the first bytes of others
+# than that of ASCII too), `x` for all else; what follows a first byte is left out.
+_CLASSES = bytes(
+    ord("c") if byte in _CJK_FIRST + b"\xef.,;:!?()" else ord(" ") if byte in b" \t\n\r\f\v\xc2\xe2" else ord("x")
+    for byte in range(256)
+)
+_FOLLOWING = bytes(range(0x80, 0xC0))
+_SINGLES = re.compile(rb" c(?: +c){2,}(?!c)")
+
+
+def _table(beyond_ascii: bool) -> bytes:
+    """Return a table for `bytes.translate`: ASCII in lower case, controls NUL, all else that is no word a space."""
+    folds = bytes(code if chr(code).isalnum() else 32 for code in range(128)).lower()
+    controls = bytes(
+        0 if code == 127 or (code < 32 and code not in b"\t\n\v\f\r") else folds[code] for code in range(128)
+    )
+    return controls + (bytes(range(128, 256)) if beyond_ascii else b" " * 128)
+
+
+ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
+
+
+class ByteFolder:
+    """Folds UTF-8 as far as terms of these forms ask for it; the case of what does not fold stays."""
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        forms = [folded(form) for form in forms]
+        letters = {char for form in forms for char in form if in_word(char)}
+        signed = "\n".join({form for form in forms if not form.isalnum()})
+        whole = {mark for mark, made in composing().items() if any(char.lower() in letters for char in made)}
+        if any("\u0400" <= char <= "\u052f" for char in letters):
+            whole.update(_STRESS)
+        new = {char: to for char, to in alone().items() if _matters(char, to, letters, signed)}
+        whole.update(char for char, to in new.items() if to[:1] in whole)
+        self._new = {char.encode(): to.lower().encode() for char, to in new.items()}
+        self._resolved = functools.lru_cache(1 << 12)(self._resolve)
+        self._changed = set(new) | whole | {char for char in signed if not (char.isalnum() or char in " \n'")}
+        patterns = _by_first_byte(set(new) | whole)
+        of_letters = {char.encode()[:1] for char in letters if char > "\x7f"} - set(_COMMON)
+        for first in of_letters:
+            patterns.pop(first, None)
+        self.late = sorted(char for char in map(str.encode, set(new) | whole) if char[:1] in of_letters)
+        """What `fold` leaves as it is, in UTF-8: who finds one of them calls `fold_late`."""
+        single = {char for char in set(new) - whole if char.encode()[:1] in patterns}
+        self._whole = list(_by_first_byte(char for char in whole if char.encode()[:1] in patterns).items())
+        self._alone = sorted(_by_first_byte(single).items(), key=lambda item: item[0] not in _COMMON)
+        self._common = [(first, chars) for first, chars in self._alone if first in _COMMON]
+        rare = b"".join(first for first in patterns if first not in _COMMON)
+        self._view = bytes(_RARE if byte in rare else new for byte, new in enumerate(ONLY_ASCII))
+        self._spaced = sorted(first for first in of_letters if first in _CJK_FIRST)
+
+    def fold(self, source: bytes) -> tuple[bytes, bytes]:
+        """Return (`source` folded, the same with spaces for all but its ASCII).
+
+        Entities are resolved where they stand for what matters. What `fold_late` looks for is left as it is.
+        """
+        if b"&" in source:
+            source = self._without_entities(source)
+        view = source.translate(self._view)  # shows the rare first bytes, so that one look finds them all
+        rare = _RARE in view
+        if any(first in source and chars.search(source) for first, chars in self._whole if rare or first in _COMMON):
+            new = folded(source.decode("utf-8", "replace")).encode("utf-8", "replace")
+        else:
+            new = source
+            for first, chars in self._alone if rare else self._common:
+                if first in new:
+                    new = chars.sub(self._exchange, new)
+        return new, view if new is source and not rare else new.translate(ONLY_ASCII)
+
+    def _exchange(self, found: re.Match[bytes]) -> bytes:
+        return self._new[found[0]]
+
+    def fold_late(self, source: bytes, has_late: bool) -> bytes | None:
+        """Return a folded source without spaces between single CJK characters and, where it has some, what is `late`.
+
+        None where neither is there: nearly always.
+        """
+        if not has_late and not (any(first in source for first in self._spaced) and _is_spaced_out(source)):
+            return None
+        text = " ".join(source.decode("utf-8", "replace").replace("&nbsp;", " ").split())
+        return (folded(text) if has_late else close_up(text)).encode("utf-8", "replace")
+
+    def _without_entities(self, source: bytes) -> bytes:
+        new = {entity: text for entity in set(ENTITY.findall(source)) if (text := self._resolved(entity)) is not None}
+        return ENTITY.sub(lambda found: new.get(found[0], found[0]), source) if new else source
+
+    def _resolve(self, entity: bytes) -> bytes | None:
+        """Return what an entity stands for, when that matters."""
+        text = html.unescape(entity.decode())
+        matters = any(in_word(char) or char in self._changed or INVISIBLE.match(char) for char in text)
+        return text.encode("utf-8", "replace") if matters else None
+
+
+def _is_spaced_out(source: bytes) -> bool:
+    """Tell whether four single CJK characters or signs may stand with spaces between them."""
+    for space in (b"\xe3\x80\x80", b"&nbsp;"):
+        if space in source:
+            source = source.replace(space, b" ")
+    return _SINGLES.search(source.translate(_CLASSES, _FOLLOWING)) is not None
+
+
+def _matters(char: str, to: str, letters: set[str], signed: str) -> bool:
+    """Tell whether it shows in a count of terms when `char` is left as it is and not folded `to` something else."""
+    if any(new.lower() in letters for new in to) or not to:
+        return True
+    if in_word(char):
+        return not all(in_word(new) for new in to)
+    return to.strip(" '") != "" and to in signed
+
+
+def _by_first_byte(chars: Iterable[str]) -> dict[bytes, re.Pattern[bytes]]:
+    """Return by the first byte in UTF-8 the pattern of the characters that begin with it."""
+    last: dict[bytes, list[int]] = defaultdict(list)
+    for char in sorted(chars):
+        written = char.encode()
+        last[written[:-1]].append(written[-1])
+    first: dict[bytes, list[bytes]] = defaultdict(list)
+    for before, ends in last.items():
+        first[before[:1]].append(re.escape(before) + b"[" + b"".join(re.escape(bytes([end])) for end in ends) + b"]")
+    return {byte: re.compile(b"|".join(ways)) for byte, ways in sorted(first.items())}
