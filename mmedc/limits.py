@@ -1,4 +1,4 @@
-"""Compares measures with the limits of a policy; the one place where a number becomes a decision."""
+"""Compares measures with the limits of a policy: the only place where a number becomes a decision."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from mmedc.policy import Policy
 
 
 def reasons(columns: Any, policy: Policy, measures: tuple[str, ...] | None = None, loosest: bool = False) -> pa.Array:
-    """Return for each row the first limit that it misses, `measure_low` or `measure_high`, or null.
+    """Return for each row the first limit that it does not meet, as `MEASURE_low` or `MEASURE_high`, otherwise null.
 
-    `columns` is a table or batch with `lang` and measures; a null measure misses any limit on it.
-    `measures` restricts the limits looked at; `loosest` takes floors and ceilings instead of limits.
+    `columns` is a table or batch with `lang` and measures; a null measure meets no limit.
+    Only limits on `measures` are checked, if given; `loosest` uses floors and ceilings instead of limits.
     """
     found = np.full(columns.num_rows, None, object)
     langs = columns.column("lang")
     for code, language in policy.languages.items():
-        mine = pc.equal(langs, code).to_numpy(zero_copy_only=False)
-        if not mine.any():
+        in_language = pc.equal(langs, code).to_numpy(zero_copy_only=False)
+        if not in_language.any():
             continue
         for name, limit in language.limits.items():
             if measures is not None and name not in measures:
@@ -31,10 +31,10 @@ def reasons(columns: Any, policy: Policy, measures: tuple[str, ...] | None = Non
                 if bound is not None:
                     # A bound is compared at the measure's own precision, so that 0.04 keeps 0.04.
                     missed = miss(values, np.float32(bound)) | np.isnan(values)
-                    found[mine & missed & (found == None)] = f"{name}_{word}"  # noqa: E711 (element-wise)
+                    found[in_language & missed & (found == None)] = f"{name}_{word}"  # noqa: E711 (element-wise)
     return pa.array(found, pa.string())
 
 
 def drop_below_floor(batch: pa.RecordBatch, policy: Policy, measures: tuple[str, ...]) -> pa.RecordBatch:
-    """Mark the rows of `batch` that miss a floor or ceiling of `measures`."""
+    """Mark the rows of `batch` that do not meet a floor or ceiling of `measures`."""
     return set_column(batch, "dropped_by", reasons(batch, policy, measures, loosest=True))

@@ -26,7 +26,7 @@ SCRIPTS = {
     "Devanagari": r"\u0900-\u097f",
     "Greek": r"\u0370-\u03ff",
 }
-"""Character ranges of the scripts that a language file may name."""
+"""Character ranges (inside a regular expression) of the scripts that a language file may name."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Term:
     line: int
     """Where it stands in `file`, from 1."""
     file: str = ""
+
+    def identity(self) -> list[str]:
+        """Return its forms: results depend neither on its category nor on where it stands."""
+        return list(self.forms)
 
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
