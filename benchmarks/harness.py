@@ -78,9 +78,9 @@ def make_model(folder: Path, texts: list[str], size: str) -> None:
 
     words, width, layers = SIZES[size]
     if size == "qwen":
-        from mmedc.train.tokens import _hub_tokenizer
+        from mmedc.tokenizer import hub_tokenizer
 
-        made = _hub_tokenizer("qwen")
+        made = hub_tokenizer("qwen")
         end = "<|endoftext|>"
     else:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

@@ -5,7 +5,7 @@ repository MAGIC-AI4Med/MMedLM, finetune/train.py and inference/inference.py), o
 treatment included: scores compare only where the prompt is the same. `PLAIN` is the same without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 Style = Literal["paper", "plain"]
@@ -41,7 +41,7 @@ def prompt_of(question: str, options: Mapping[str, str], lang: str, reasoned: bo
     return _FRAME.format(instruction=instruction, input=_INPUT[style].format(question=question, options=listed))
 
 
-def answer_of(letters: list[str], rationale: str | None = None) -> str:
+def answer_of(letters: Sequence[str], rationale: str | None = None) -> str:
     """Return what a model is trained to answer."""
     said = f"###Answer: OPTION {','.join(letters)} IS CORRECT."
     return f"###Rationale: {rationale}\n{said}" if rationale else said

@@ -23,11 +23,12 @@ from mmedc.bench.greedy import parts_of, pools
 from mmedc.bench.harness import export
 from mmedc.bench.items import QUESTIONS, Item, read_items
 from mmedc.bench.local import Local
-from mmedc.bench.packing import Request, pair, rows_of
+from mmedc.bench.packing import Request, rows_of
 from mmedc.bench.protocols import asked, choices_of, prompt_of
 from mmedc.bench.scoring import Scored, compare, positions, score, selected, summary, write
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
 from mmedc.errors import RecipeError
+from mmedc.tokenizer import continuation_of
 from tests.tinymodel import make
 
 GENERATED = {"protocol": "generate", "max_tokens": 6}
@@ -103,8 +104,8 @@ def test_prompt_and_continuation_are_cut_where_the_prompt_ends() -> None:
     def encode(text: str) -> list[int]:
         return [len(word) for word in text.split(" ")]
 
-    assert pair(encode, "one three", " seven") == ((3, 5), (5,))
-    assert pair(encode, "one three ", "seven") == ((3, 5), (5,))  # the space goes to the continuation
+    assert continuation_of(encode, "one three", " seven") == ([3, 5], [5])
+    assert continuation_of(encode, "one three ", "seven") == ([3, 5], [5])  # the space goes to the continuation
 
 
 def test_sets_of_letters_where_a_benchmark_has_several(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_mmedbench_is_read_as_released(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "not an item"),
+        ("{", "not JSON"),
         ('{"id": "1", "question": "q", "options": {"A": "x", "B": "y"}, "answer": "C"}', "not among the options"),
         ('{"id": "0", "question": "p", "options": {"A": "x", "B": "y"}, "answer": "A"}', 'the id "0" stands at'),
     ],

@@ -14,7 +14,7 @@ HEAVY = {
     "fasttext": {"steps/language.py", "steps/score.py"},
     "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/glance.py"},
     "fastwarc": {"sources/warc.py"},
-    "scipy": {"dedup/groups.py", "fit/model.py"},
+    "scipy": {"dedup/groups.py", "fit/model.py", "bench/statistics.py"},
     "typer": {"cli.py", "fit/commands.py", "bench/commands.py"},
     "phonenumbers": {"steps/privacy.py"},
 }

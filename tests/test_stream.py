@@ -9,14 +9,14 @@ from mmedc.errors import RecipeError
 from mmedc.train.cells import Cell, shares
 from mmedc.train.config import Data
 from mmedc.train.stream import IGNORE, PackedStream, numbers_of_step
-from mmedc.train.tokens import Flat
+from mmedc.train.tokens import FlatShard
 
 
 def cell(name: str, lengths: list[int], first: int = 0, held_out: float = 0.0) -> Cell:
     """A cell whose token values are all different, `first` onwards."""
     offsets = np.cumsum([0, *lengths])
     ids = (np.arange(len(lengths), dtype=np.uint64) + np.uint64(first)) * np.uint64(0x9E3779B97F4A7C15)
-    flat = Flat(np.arange(first, first + offsets[-1], dtype=np.uint32), offsets, ids, np.array(lengths) * 4)
+    flat = FlatShard(np.arange(first, first + offsets[-1], dtype=np.uint32), offsets, ids, np.array(lengths) * 4)
     out = (ids >> np.uint64(32)).astype(float) < held_out * 2**32
     return Cell(name, (flat,), (f"data/{name}.parquet",), np.array([0, len(lengths)]), np.array(lengths), out)
 

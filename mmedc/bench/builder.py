@@ -16,11 +16,11 @@ from pathlib import Path
 
 from mmedc.bench.backends import Backend
 from mmedc.bench.cache import Cache
-from mmedc.bench.items import Item
 from mmedc.bench.parsing import parse
 from mmedc.bench.rationales import rationale_of
 from mmedc.errors import RecipeError
 from mmedc.prompts import LANGUAGES
+from mmedc.questions import Item
 
 RATIONALE_TOKENS, CHOICE_TOKENS, TOPIC_TOKENS = 600, 24, 24
 SHORTEST = 40

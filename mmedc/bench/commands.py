@@ -22,7 +22,7 @@ def convert(
 ) -> None:
     """Convert a question set from its maker's format into items. Rows that cannot be items are counted."""
     from mmedc.bench.formats import convert as converted
-    from mmedc.bench.items import write_items
+    from mmedc.questions import write_items
 
     found = converted(name, paths)
     write_items(found.items, out)
@@ -74,7 +74,7 @@ def rationales(
 
     from mmedc.bench.builder import with_rationales
     from mmedc.bench.cache import Cache
-    from mmedc.bench.items import read_items, write_items
+    from mmedc.questions import read_items, write_items
 
     read = read_items(tuple(items))
     with Cache(f"{out}.answers") as cache, _progress("answers") as counting:
@@ -99,7 +99,7 @@ def topics(
     """Have a language model assign a topic to each item."""
     from mmedc.bench.builder import read_topics, with_topics
     from mmedc.bench.cache import Cache
-    from mmedc.bench.items import read_items, write_items
+    from mmedc.questions import read_items, write_items
     from mmedc.shipped import shipped
 
     read, known = read_items(tuple(items)), read_topics(fields or shipped("pipelines") / "topics.txt")
@@ -118,7 +118,7 @@ def review(
 ) -> None:
     """Write a sheet on which people mark the rationales that pass."""
     from mmedc.bench.builder import write_sheet
-    from mmedc.bench.items import read_items
+    from mmedc.questions import read_items
 
     count = write_sheet(read_items(tuple(items)), out, share, seed)
     typer.echo(f'{out}: {count:,} rationales; fill "passed" with yes or no, edit what you like')
@@ -132,7 +132,7 @@ def reviewed(
 ) -> None:
     """Apply a filled-in review sheet to the items."""
     from mmedc.bench.builder import read_sheet
-    from mmedc.bench.items import read_items, write_items
+    from mmedc.questions import read_items, write_items
 
     found, count = read_sheet(read_items(tuple(items)), sheet)
     write_items(found, out)
@@ -155,8 +155,8 @@ def judge(
 ) -> None:
     """Have a language model rank the rationales of several models, and compare its ranking with that of people."""
     from mmedc.bench.cache import Cache
-    from mmedc.bench.items import read_items
     from mmedc.bench.judge import agreement, outputs_of, rank, read_points, write_points
+    from mmedc.questions import read_items
 
     if len(runs) < 2:
         raise typer.BadParameter("name two runs or more")

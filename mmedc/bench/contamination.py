@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmedc.bench.items import Item
 from mmedc.corpus.manifest import TRAINED_ON, read_manifest, read_reject
 from mmedc.dedup.questions import quoted
 from mmedc.errors import CorpusError
+from mmedc.questions import Item
 
 
 @dataclass(frozen=True)

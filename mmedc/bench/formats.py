@@ -1,27 +1,32 @@
-"""Question sets in the formats of their makers, as items: local paths, `s3://` or `hf://` data sets.
+"""Question sets in the formats of their makers become items.
 
-A row that can't be an item (a picture, no answer, an answer that is no option) is left out and counted by reason.
+Files are local, or lie at `s3://` or in a data set at `hf://`. A row that cannot be an item (because it has a picture,
+no answer, two options with the same text …) is left out and counted by reason.
 """
 
-import csv
-import gzip
-import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from mmedc.bench.items import Item, language_of
 from mmedc.errors import RecipeError
-from mmedc.storage import Input, list_inputs, open_binary
+from mmedc.questions import (
+    LETTERS,
+    Item,
+    NotAnItem,
+    Row,
+    answer_of,
+    checked,
+    language_of,
+    letters_of,
+    marked_multiple,
+    options_of,
+    read_rows,
+    same_texts,
+)
+from mmedc.questions import SUFFIXES as JSON_SUFFIXES
+from mmedc.storage import list_inputs
 
-Row = dict[str, Any]
-LETTERS = "ABCDEFGHIJ"
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".parquet")
+SUFFIXES = (*JSON_SUFFIXES, ".csv", ".csv.gz")
 MMLU = (
     "clinical_knowledge",
     "medical_genetics",
@@ -33,139 +38,91 @@ MMLU = (
 """The six subjects of the paper."""
 
 
-class Reject(Exception):
-    """A row is no item; the message is the reason, the same for all rows of its kind."""
-
-
 @dataclass(frozen=True)
 class Format:
-    """A question set: who made it, in which language, under which licence, and how its rows become items."""
+    """A question set: its maker, language and licence, and how its rows become items."""
 
     source: str
     lang: str
     licence: str
     read: Callable[[Row, str], Row]
-    """(row, file name) → `question`, `options`, `gold` and what else an item has. Raises: Reject."""
+    """(row, file name) → `question`, `options`, `gold` and any other field of an item. Raises: NotAnItem."""
     flatten: Callable[[Iterable[Row]], Iterable[Row]] = lambda rows: rows
-    """The rows of what lies in a file."""
+    """Turns the rows of a file, which may hold several questions each, into one row a question."""
 
 
 @dataclass
 class Converted:
-    """Items, and the rows that are none: reason → how many, and where the first stands."""
+    """Items, and the rows that are not: reason → how many, and the place of the first."""
 
     items: list[Item] = field(default_factory=list)
     rejects: dict[str, tuple[int, str]] = field(default_factory=dict)
 
+    def reject(self, reason: str, place: str) -> None:
+        """Count a row at `place` that cannot be an item."""
+        count, first = self.rejects.get(reason, (0, place))
+        self.rejects[reason] = count + 1, first
+
 
 def convert(name: str, patterns: list[str]) -> Converted:
-    """Return the items of the files of `patterns`, which are in the format `name`.
+    """Return the items in the files of `patterns`, which are in the format `name`.
 
-    Raises: RecipeError for an unknown format, a pattern without files, or a file that can't be read at all.
+    Raises: RecipeError for an unknown format, a pattern without files, or a file that cannot be read.
     """
     if name not in FORMATS:
         raise RecipeError(f'"{name}" is no format of questions; known are {", ".join(FORMATS)}')
-    out, seen, kind = Converted(), set(), FORMATS[name]
+    out, seen, form = Converted(), set(), FORMATS[name]
     for pattern in patterns:
-        inputs = list_inputs(pattern, SUFFIXES)
-        if not inputs:
+        files = list_inputs(pattern, SUFFIXES)
+        if not files:
             raise RecipeError(f"{pattern}: there are no files ({', '.join(SUFFIXES)})")
-        for one in inputs:
-            first = len(out.items)
-            for number, row in enumerate(kind.flatten(_rows(one)), 1):
-                where = f"{one.name}#{number}"
+        for file in files:
+            items = []
+            for number, row in enumerate(form.flatten(row for _, row in read_rows(file)), 1):
+                place = f"{file.name}#{number}"
                 try:
-                    item = _item(kind.read(row, one.name), kind, f"{name}-{where}")
+                    item = _item(form.read(row, file.name), form, f"{name}-{place}")
                     if item.id in seen:
-                        raise Reject("an id that came before")
-                except Reject as problem:
-                    count, at = out.rejects.get(str(problem), (0, where))
-                    out.rejects[str(problem)] = count + 1, at
-                    continue
+                        raise NotAnItem("an id that came before")
+                except NotAnItem as problem:
+                    out.reject(str(problem), place)
                 except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
-                    reason = f"not a row of {kind.source} ({type(problem).__name__}: {problem})"
-                    count, at = out.rejects.get(reason, (0, where))
-                    out.rejects[reason] = count + 1, at
-                    continue
-                seen.add(item.id)
-                out.items.append(item)
-            if any(len(item.gold) > 1 for item in out.items[first:]):
-                out.items[first:] = [replace(item, multiple=True) for item in out.items[first:]]
+                    out.reject(f"not a row of {form.source} ({type(problem).__name__}: {problem})", place)
+                else:
+                    seen.add(item.id)
+                    items.append(item)
+            out.items += marked_multiple(items)
     return out
 
 
-def _item(found: Row, kind: Format, name: str) -> Item:
-    question, options, gold = " ".join(str(found["question"]).split()), found["options"], tuple(sorted(found["gold"]))
-    if not question:
-        raise Reject("no question")
-    if len(options) < 2:
-        raise Reject("fewer than two options")
-    if not all(text.strip() for text in options.values()):
-        raise Reject("an option without text")
-    if not gold:
-        raise Reject("no answer")
-    if not set(gold) <= set(options):
-        raise Reject("an answer that is not among the options")
+def _item(found: Row, form: Format, name: str) -> Item:
+    question, options, gold = " ".join(str(found["question"]).split()), found["options"], letters_of([*found["gold"]])
+    checked(question, options, gold)
+    if same_texts(options):
+        raise NotAnItem("two options with the same text")
     more = {key: found[key] for key in ("context", "topic", "rationale", "human_checked") if found.get(key)}
     name = str(found.get("id") or name)
-    lang = str(found.get("lang") or kind.lang)
-    return Item(name, lang, question, options, gold, source=kind.source, licence=kind.licence, **more)
-
-
-def _rows(one: Input) -> Iterator[Row]:
-    """Yield what a file holds: rows of Parquet, CSV (as `cells`) or JSON lines; or one JSON value, as its elements."""
-    with open_binary(one.url) as file:
-        if one.name.endswith(".parquet"):
-            for batch in pq.ParquetFile(pa.PythonFile(file)).iter_batches(1_000):
-                yield from batch.to_pylist()
-            return
-        data = file.read()
-    try:
-        text = (gzip.decompress(data) if one.name.endswith(".gz") else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as problem:
-        raise RecipeError(f"{one.url}: can't be read ({problem})") from None
-    if ".csv" in one.name:
-        yield from ({"cells": cells} for cells in csv.reader(io.StringIO(text)) if cells)
-        return
-    try:
-        whole = json.loads(text)
-    except ValueError:
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except ValueError as problem:
-                    raise RecipeError(f"{one.url}:{number}: not JSON ({problem})") from None
-        return
-    yield from whole if isinstance(whole, list) else [whole]
-
-
-def _lettered(texts: Iterable[Any]) -> dict[str, str]:
-    return {letter: str(text).strip() for letter, text in zip(LETTERS, texts, strict=False)}
-
-
-def _filled(options: dict[str, Any]) -> dict[str, str]:
-    """Return options with capital letters, without those that say nothing."""
-    return {str(letter).upper(): str(text).strip() for letter, text in options.items() if text and str(text).strip()}
+    lang = str(found.get("lang") or form.lang)
+    return Item(name, lang, question, options, gold, source=form.source, licence=form.licence, **more)
 
 
 def _medqa(row: Row, file: str) -> Row:
-    options = row["options"]
-    if isinstance(options, list):  # as the hub has it
-        options = {one["key"]: one["value"] for one in options}
-    return {"question": row["question"], "options": _filled(options), "gold": (row["answer_idx"],)}
+    options = options_of(row["options"])
+    if row["answer_idx"] is None:
+        raise NotAnItem("no answer")
+    return {"question": row["question"], "options": options, "gold": answer_of(row, options)}
 
 
 def _igakuqa(row: Row, file: str) -> Row:
     if not row.get("text_only", True):
-        raise Reject("a question about a picture")
+        raise NotAnItem("a question about a picture")
     letters = [str(letter).upper() for letter in row["answer"]]
     if any(letter not in LETTERS for letter in letters):
-        raise Reject("an answer that is a number")
+        raise NotAnItem("an answer that is a number")
     return {
         "id": f"igakuqa-{row['problem_id']}",
         "question": row["problem_text"],
-        "options": _lettered(row["choices"]),
+        "options": options_of(row["choices"]),
         "gold": letters,
     }
 
@@ -173,11 +130,11 @@ def _igakuqa(row: Row, file: str) -> Row:
 def _frenchmedmcqa(row: Row, file: str) -> Row:
     answers = row.get("answers") or {letter: row[f"answer_{letter}"] for letter in "abcde"}
     right = row["correct_answers"]
-    letters = [LETTERS[one] if isinstance(one, int) else str(one).upper() for one in right]
+    letters = [LETTERS[letter] if isinstance(letter, int) else str(letter).upper() for letter in right]
     return {
         "id": f"frenchmedmcqa-{row['id']}",
         "question": row["question"],
-        "options": _filled(answers),
+        "options": options_of(answers),
         "gold": letters,
     }
 
@@ -185,66 +142,67 @@ def _frenchmedmcqa(row: Row, file: str) -> Row:
 def _rumeddanet(row: Row, file: str) -> Row:
     answer = {"да": "A", "нет": "B"}.get(str(row.get("answer", "")).strip().lower())
     if answer is None:
-        raise Reject("no answer")
+        raise NotAnItem("no answer")
     found = {"question": row["question"], "context": row["context"], "options": {"A": "да", "B": "нет"}, "gold": answer}
     return found | ({"id": f"rumeddanet-{row['pairID']}"} if row.get("pairID") else {})
 
 
 def _exams(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the questions of HEAD-QA's exams; rows of the hub are questions already."""
+    """Yield the questions of HEAD-QA's exams. Rows of the hub are questions already."""
     for row in rows:
         if "exams" not in row:
             yield row
             continue
         for name, exam in row["exams"].items():
-            for one in exam["data"]:
-                yield {"lang": row.get("language"), "name": exam.get("name", name), **one, "category": exam["category"]}
+            named = {"lang": row.get("language"), "name": exam.get("name", name)}
+            for question in exam["data"]:
+                yield {**named, **question, "category": exam["category"]}
 
 
 def _headqa(row: Row, file: str) -> Row:
     if row.get("image"):
-        raise Reject("a question about a picture")
-    ordered = sorted(row["answers"], key=lambda one: int(one["aid"]))
-    places = [str(one["aid"]) for one in ordered]
+        raise NotAnItem("a question about a picture")
+    ordered = sorted(row["answers"], key=lambda option: int(option["aid"]))
+    places = [str(option["aid"]) for option in ordered]
     return {
         "id": f"headqa-{row['name']}-{row['qid']}",
         "lang": row.get("lang"),
         "question": row["qtext"],
-        "options": _lettered(one["atext"] for one in ordered),
+        "options": options_of([option["atext"] for option in ordered]),
         "gold": (LETTERS[places.index(str(row["ra"]))],) if str(row["ra"]) in places else (),
         "topic": row.get("category", ""),
     }
 
 
 def _mmedbench(row: Row, file: str) -> Row:
-    answer = row["answer_idx"]
+    options = options_of(row["options"])
     return {
         "lang": language_of(file),
         "question": row["question"],
-        "options": _filled(row["options"]),
-        "gold": answer if isinstance(answer, list) else [one.strip() for one in answer.split(",") if one.strip()],
+        "options": options,
+        "gold": answer_of(row, options),
         "rationale": row.get("rationale") or "",
         "human_checked": str(row.get("human_check_passed", "")).lower() == "true",
     }
 
 
 def _counted_from_one(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield MedMCQA's rows with `cop` counted from 0, as the hub has it; its own files count from 1."""
+    """Yield MedMCQA's rows with `cop` counted from 0, as on the hub; the makers' own files count from 1."""
     found = list(rows)
     known = [row["cop"] for row in found if isinstance(row.get("cop"), int) and row["cop"] >= 0]
     if known and min(known) > 0 and max(known) < 4:
-        raise RecipeError("medmcqa: `cop` has neither 0 nor 4, so it can't be known which option is the first")
+        raise RecipeError("medmcqa: `cop` has neither 0 nor 4, so it cannot be known which option is the first")
     less = 1 if known and max(known) == 4 else 0
     yield from ({**row, "cop": row["cop"] - less if row.get("cop") is not None else -1} for row in found)
 
 
 def _medmcqa(row: Row, file: str) -> Row:
     if not 0 <= row["cop"] < 4:
-        raise Reject("no answer")
+        raise NotAnItem("no answer")
     return {
         "id": f"medmcqa-{row['id']}" if row.get("id") else None,
         "question": row["question"],
-        "options": _lettered(row[f"op{letter}"] or "" for letter in "abcd"),
+        "options": options_of([row[f"op{letter}"] for letter in "abcd"]),
         "gold": (LETTERS[row["cop"]],),
         "topic": row.get("subject_name") or "",
         "rationale": row.get("exp") or "",
@@ -252,12 +210,12 @@ def _medmcqa(row: Row, file: str) -> Row:
 
 
 def _abstracts(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield PubMedQA's questions: a mapping by PubMed number, or rows of the hub."""
+    """Yield PubMedQA's questions, which are a mapping by PubMed number, or rows of the hub."""
     for row in rows:
         if "QUESTION" in row or "question" in row:
             yield row
         else:
-            yield from ({"pubid": number, **one} for number, one in row.items())
+            yield from ({"pubid": number, **question} for number, question in row.items())
 
 
 def _pubmedqa(row: Row, file: str) -> Row:
@@ -277,12 +235,12 @@ def _pubmedqa(row: Row, file: str) -> Row:
 def _mmlu(row: Row, file: str) -> Row:
     subject = row.get("subject") or re.sub(r"_(test|val|dev)$", "", file.rsplit("/", 1)[-1].split(".")[0])
     if subject not in MMLU:
-        raise Reject("a subject that is not medical")
+        raise NotAnItem("a subject that is not medical")
     if "cells" in row:
         question, *texts, answer = row["cells"]
     else:
         question, texts, answer = row["question"], row["choices"], LETTERS[row["answer"]]
-    return {"question": question, "options": _lettered(texts), "gold": (answer.strip(),), "topic": subject}
+    return {"question": question, "options": options_of(texts), "gold": (answer.strip(),), "topic": subject}
 
 
 FORMATS = {
@@ -297,4 +255,4 @@ FORMATS = {
     "pubmedqa": Format("PubMedQA", "en", "MIT", _pubmedqa, _abstracts),
     "mmlu": Format("MMLU", "en", "MIT", _mmlu),
 }
-"""By the names that `mmedc items convert` takes. Licences are those that the makers state."""
+"""By the names that `mmedc items convert` takes. The licences are those that the makers state."""

@@ -9,8 +9,8 @@ from ruamel.yaml.comments import TaggedScalar
 
 from mmedc.bench import parsing
 from mmedc.bench.config import Bench
-from mmedc.bench.items import Item
 from mmedc.bench.protocols import answer_of, choices_of, delimiter, question_of
+from mmedc.questions import Item
 
 GROUP = "mmedc"
 NONE = -100

@@ -15,12 +15,12 @@ from pathlib import Path
 from mmedc.bench.backends import Backend
 from mmedc.bench.builder import Tell, answers_of, asked_of
 from mmedc.bench.cache import Cache
-from mmedc.bench.items import Item
 from mmedc.bench.rationales import rationale_of
 from mmedc.bench.scoring import RECORDS
 from mmedc.bench.statistics import kendall
 from mmedc.errors import RecipeError
 from mmedc.prompts import LANGUAGES
+from mmedc.questions import Item
 
 TOKENS = 64
 _RANK = """Below are an exam question in {language}, its right answer, and explanations by {count} students, \

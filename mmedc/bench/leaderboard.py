@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mmedc.bench.items import Item
 from mmedc.prompts import LANGUAGES
+from mmedc.questions import Item
 
 COLUMNS = ("Language", "ModelInput", "ModelOutput", "GT_Answer")
 SIMILARITIES = {

@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicCache
 
 from mmedc.bench.greedy import Part, Rooms, continued, parts_of, pools
 from mmedc.bench.packing import Request, Row, Tokens, batches, rows_of
+from mmedc.bench.prompting import PromptEncoder
 from mmedc.errors import RecipeError
 from mmedc.redact import first_line
 
@@ -68,26 +69,20 @@ class Local:
         self.context = min(context, getattr(self.model.config, "max_position_embeddings", context))
         self.batch_tokens = batch_tokens or BATCH_TOKENS[self.device.type]
         self.identity = _digest(folder, adapter, self.device.type, self.context)
-        self._templated = False
+        self._prompts = PromptEncoder(folder, self.tokenizer)
         self.packs, self.own_head = self._check()
         self.goes_on = self.packs and self._check_going_on()
 
     def chat(self, prompt: str) -> str:
         """Return a prompt as a user's turn, by the tokenizer's chat template. Raises: RecipeError without one."""
-        if not getattr(self.tokenizer, "chat_template", None):
-            raise RecipeError("bench.chat: the tokenizer of this model has no chat template")
-        self._templated = True
-        turns = [{"role": "user", "content": prompt}]
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return self._prompts.chat(prompt)
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text, with what the tokenizer puts before it, unless the text has it already.
+        """Return the tokens of a prompt, with the tokenizer's begin tokens before it.
 
         Raises: RecipeError for a token that the model has no embedding of.
         """
-        bos = getattr(self.tokenizer, "bos_token", None)
-        twice = self._templated and bool(bos) and text.startswith(str(bos))
-        tokens: list[int] = self.tokenizer(text, add_special_tokens=not twice)["input_ids"]
+        tokens = self._prompts.encode(text)
         known = self.model.get_input_embeddings().num_embeddings
         if max(tokens, default=0) >= known:
             raise RecipeError(
@@ -178,7 +173,7 @@ class Local:
 
     def encode_plain(self, text: str) -> list[int]:
         """Return the tokens of a text alone."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[no-any-return]
+        return self._prompts.encode_text(text)
 
     def foretell(self, windows: list[tuple[tuple[int, ...], int]]) -> Iterator[tuple[int, float]]:
         """Yield (number of a window, summed log-likelihood of its last tokens, as many as it asks for)."""

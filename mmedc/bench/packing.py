@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mmedc.tokenizer import continuation_of
+
 Encode = Callable[[str], list[int]]
 Tokens = tuple[int, ...]
 SHARED = 0.5
@@ -75,15 +77,6 @@ class Row:
         return seen
 
 
-def pair(encode: Encode, prompt: str, continuation: str) -> tuple[Tokens, Tokens]:
-    """Return the tokens of a prompt, and of what continues it: both encoded together, without as many as it has."""
-    spaces = len(prompt) - len(prompt.rstrip())
-    if spaces:
-        prompt, continuation = prompt[:-spaces], prompt[-spaces:] + continuation
-    own = tuple(encode(prompt))
-    return own, tuple(encode(prompt + continuation)[len(own) :])
-
-
 def rows_of(requests: list[Request], encode: Encode, context: int, shared: bool) -> list[Row]:
     """Return the rows that answer `requests`, of at most `context` tokens; a longer sequence loses its beginning.
 
@@ -94,7 +87,7 @@ def rows_of(requests: list[Request], encode: Encode, context: int, shared: bool)
     for request in requests:
         mine = []
         for continuation in request.continuations:
-            prompt, tokens = pair(encode, request.prompt, continuation)
+            prompt, tokens = map(tuple, continuation_of(encode, request.prompt, continuation))
             whole = (*prompt, *tokens)[-(context + 1) :]
             mine.append((whole, min(len(tokens), len(whole) - 1)))
         sequences.append(mine)

@@ -71,14 +71,31 @@ _BUT = re.compile(
     re.IGNORECASE,
 )
 _FINAL = re.compile(
-    r"\\boxed\s*\{\s*(?:\\(?:text|mathrm|textbf|mathbf)\s*\{)?(?P<box>[^{}]*)\}"
+    r"\\boxed\s*\{(?P<box>[^{}]*)\}"
     r"|<answer>(?P<tag>.*?)</answer>"
     r"|[\"'](?:answer|answer_idx|réponse|respuesta|ответ|答案|答え|回答)[\"']\s*:\s*(?P<json>\[[^\]]*\]|\"[^\"]*\"|'[^']*')"
     r"|#+\s*answer\s*:?\s*options?\s+(?P<paper>.*?)\s+(?:is|are)\s+correct"
     r"|(?:\bfinal answer|\bréponse finale|\brespuesta final|\bокончательный ответ|\bитоговый ответ|最终答案|最終解答|最終回答"
-    r"|最終的な答え)\s*(?:is|est|es|это|是|为|は)?\s*[:：—–-]?\s*(?P<said>[^\n]*)",
+    r"|最終的な答え)\s*(?:is|est|es|это|是|为|は)?\s*[:：—–-]?\s*(?P<said>(?:(?!\\boxed)[^\n])*)",
     re.IGNORECASE | re.DOTALL,
 )
+_BOX = re.compile(r"\\f?(?:rame)?box(?:ed)?(?![a-z])")
+_BOXES = re.compile(rf"\}}(\$*\s*(?:[,、;/&+]|{_AND})\s*\$*)\\boxed\{{", re.IGNORECASE)
+_FONT = re.compile(
+    r"\\(?:text\w*|math(?:rm|bf|sf|it|tt|cal|bb|frak|normal)|operatorname|boldsymbol|bm|pmb|emph|underline|mbox|hbox)\s*\*?\s*"
+    r"(?=\{)|\\(?:rm|bf|it|sf|tt|sc|em|left|right|[bB]igg?[lr]?|limits|(?:display|text)style|normalsize|large|Large)(?![a-zA-Z])"
+)
+_SPACE = re.compile(r"\\(?:[,;:!> ~]|q?quad(?![a-z])|[hv]space\s*\*?\s*\{[^{}]*\})|(?<!\w)~|~(?!\w)|\\[()\[\]]")
+_BEGINS = re.compile(r"^\s*[(\[【]?[A-J]\s*[.):：\]】]", re.MULTILINE)
+"""A line that begins with an option's letter."""
+_WRITTEN_OUT = re.compile(r"^[(\[][A-J][)\]]\s+[A-ZÀ-ÞА-ЯЁ]|^[A-J]\)\s+[A-ZÀ-ÞА-ЯЁ]")
+_DOUBT = re.compile(
+    r"(?<![A-Za-zÀ-ÿ])(?-i:[A-J])(?![A-Za-zÀ-ÿ0-9])|\b(?:not|never|n't|cannot|wrong|incorrect|false|would|could|might|may|or|but|however|although|unless"
+    r"|ne|pas|faux|fausse|incorrecte?|serait|pourrait|ou|mais|cependant|no|nunca|fals[oa]|incorrect[oa]|sería|podría|pero|sin embargo"
+    r"|не|неверн\w*|неправильн\w*|бы|или|но|однако)\b|不|错|錯|误|但|或|誤|ない|なく|かも",
+    re.IGNORECASE,
+)
+"""What follows a letter and its option in an answer that may not choose it."""
 _RIGHT = re.compile(
     r"^\s*(?:[:：]\s*(?:right|correct|true|vraie?|exacte?|correct[ao]|verdader[ao]|верно|правильно|正确|正しい|○)"
     r"|(?:is|are)\s+the\s+answers?\b|(?:est|sont)\s+(?:la|les)\s+réponses?\b|(?:es|son)\s+(?:la|las)\s+respuestas?\b"
@@ -140,7 +157,7 @@ _NOTHING: Found = (None, False)
 
 def _clean(text: str, options: Mapping[str, str]) -> str | None:
     """Return `text` in plain characters; options that it quotes shrink to letters. None: letter and text disagree."""
-    text = unicodedata.normalize("NFKC", text)
+    text = _without_latex(unicodedata.normalize("NFKC", text))
     text = re.sub(r"<think>.*?(?:</think>|\Z)", " ", text, flags=re.DOTALL)
     if (more := _NEXT.search(text)) and text[: more.start()].strip():
         text = text[: more.start()]
@@ -169,14 +186,59 @@ def _clean(text: str, options: Mapping[str, str]) -> str | None:
         begin = rf"(?<![A-Za-zÀ-ÿА-яЁё0-9_])(?:([{letters}])\s*(?:[.):：,、=-]\s*)?|([{small}])\s*[.):]\s*)"
         exact = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{said})\s*[)\"'”»」]?(?!\w)")
         for one in exact.finditer(text):
-            if (one[1] or one[2]).upper() != letter and not re.match(r"\w\s*[,、]", one[0]):
+            told = (one[1] or one[2]).upper()
+            if told != letter and plain[told] != plain[letter] and not re.match(r"\w\s*[,、]", one[0]):
                 return None
         text = exact.sub(functools.partial(_shrunk, letter), text)
     return text
 
 
+def _without_latex(text: str) -> str:
+    r"""Return `text` without fonts, spaces and braces of LaTeX; of its boxes `\boxed{…}` is left, without braces inside.
+
+    `\fbox{\rm (E)}` becomes `\boxed{(E)}`. A box that is not closed ends with its line.
+    """
+    if "\\" not in text and "{" not in text:
+        return text
+    text = _SPACE.sub(" ", _FONT.sub("", text))
+    out, at = [], 0
+    while box := _BOX.search(text, at):
+        out.append(_without_braces(text[at : box.start()]))
+        begin = re.compile(r"\s*").match(text, box.end()).end()  # type: ignore[union-attr]
+        end = _closing(text, begin) if text[begin : begin + 1] == "{" else begin + 1
+        out.append(rf"\boxed{{{re.sub('[{}]', ' ', text[begin:end]).strip()}}}")
+        at = end
+    return _BOXES.sub(r"\1", "".join(out) + _without_braces(text[at:]))
+
+
+def _closing(text: str, begin: int) -> int:
+    """Return the place after the brace that closes the one at `begin`, or else the end of its line."""
+    depth = 0
+    for at in range(begin, len(text)):
+        depth += (text[at] == "{") - (text[at] == "}")
+        if not depth:
+            return at + 1
+        if text[at] == "\n":
+            return at
+    return len(text)
+
+
+def _without_braces(text: str) -> str:
+    """Return `text` in which braces around a group without a colon, which is no JSON, are gone."""
+    return re.sub(r"\{([^{}:\n]*)\}", r"\1", text)
+
+
 def _shrunk(letter: str, one: re.Match[str]) -> str:
-    return letter if (one[1] or one[2]).upper() == letter else one[0]
+    if (one[1] or one[2]).upper() != letter:
+        return one[0]
+    # "B. Pancreas produces it" becomes "B: produces it", unless the words after the option judge it.
+    rest = one.string[one.end() :]
+    before = re.sub(_LEAD, "", one.string[: one.start()], count=1, flags=re.IGNORECASE)
+    alone = len(_BEGINS.findall(one.string)) <= 1 and not before.strip(" ([")
+    longer = (
+        alone and re.match(r"\s*,?\s+\w", rest) and not _RIGHT.match(rest) and not _DOUBT.search(rest.split("\n")[0])
+    )
+    return f"{letter}: " if longer else letter
 
 
 def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = False) -> tuple[Letters, str] | None:
@@ -250,6 +312,8 @@ def _final(text: str, options: Mapping[str, str], multiple: bool) -> Found:
             found.append(listed[0] or None)
         elif (by_text := _same_text(said, options)) is not None:
             found.append(by_text)
+        elif one.group("said") is None and (stated := _stated(said, options, multiple))[1]:
+            found.append(stated[0])
         elif one.group("said") is None:
             found.append(None)
     return (found[-1], True) if found else _NOTHING
@@ -290,7 +354,9 @@ def _alone(text: str, options: Mapping[str, str], multiple: bool) -> Found:
         letters, rest = listed
         if _WRONG_AFTER.match(rest) or (re.match(r"\s*[:：]", rest) and _RIGHT.match(rest)):
             return _NOTHING
-        if re.fullmatch(r"\s*[.。!！,;:)）]*", rest):
+        if re.fullmatch(r"\s*[.。!！,;:)）]*", rest) or (
+            len(_BEGINS.findall(text)) == 1 and _WRITTEN_OUT.match(lines[0]) and not _DOUBT.search(rest)
+        ):
             found.append(letters)
         elif re.match(r"\s*[.):：—–\-,。、]\s*\S|\s+[—–-]\s|です|だ[。\s]|だと|である|吧", rest) or _BECAUSE.match(
             rest

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from mmedc.bench.cache import Cache
-from mmedc.bench.items import json_lines
 from mmedc.errors import RecipeError
+from mmedc.jsonlines import BadLine, read_json_lines
 
 if TYPE_CHECKING:
     from mmedc.bench.local import Local
@@ -51,7 +51,10 @@ def _rows(file: Path) -> Any:
         for batch in pq.ParquetFile(file).iter_batches(1_000, columns=["text", "lang"]):
             yield from batch.to_pylist()
         return
-    yield from json_lines(file)
+    for number, row in read_json_lines(file):
+        if isinstance(row, BadLine) or not isinstance(row, dict):
+            raise RecipeError(f"{file}:{number}: not a row of JSON ({row})")
+        yield row
 
 
 def windows(tokens: list[int], begin: int, context: int) -> list[Window]:

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from mmedc import prompts
 from mmedc.bench.config import Bench
-from mmedc.bench.items import Item
+from mmedc.questions import Item
 
 QUESTION = {"en": "Question", "zh": "问题", "ja": "問題", "fr": "Question", "ru": "Вопрос", "es": "Pregunta"}
 ANSWER = {"en": "Answer", "zh": "答案", "ja": "答え", "fr": "Réponse", "ru": "Ответ", "es": "Respuesta"}
@@ -65,7 +65,7 @@ def delimiter(how: Bench) -> str:
 def answer_of(letters: tuple[str, ...], item: Item, how: Bench) -> str:
     """Return the answer that says `letters`."""
     if how.prompt != "short":
-        return prompts.answer_of(list(letters), item.rationale if how.reasoned else None)
+        return prompts.answer_of(letters, item.rationale if how.reasoned else None)
     return item.options[letters[0]] if how.protocol == "options" else ",".join(letters)
 
 

@@ -14,7 +14,6 @@ from mmedc.bench.backends import Backend, open_backend
 from mmedc.bench.cache import Cache
 from mmedc.bench.config import Bench, Normal
 from mmedc.bench.contamination import corpora_of, look
-from mmedc.bench.items import Item, read_items
 from mmedc.bench.packing import Request
 from mmedc.bench.parsing import parse
 from mmedc.bench.perplexity import perplexities, read_texts
@@ -22,6 +21,8 @@ from mmedc.bench.protocols import Asked, asked, choices_of, delimiter, prompt_of
 from mmedc.bench.rationales import alike, rationale_of, ready
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
 from mmedc.errors import RecipeError
+from mmedc.questions import Item, read_items
+from mmedc.tokenizer import readable
 
 RECORDS, SCORES = "items.jsonl", "scores.json"
 
@@ -98,7 +99,8 @@ def score(how: Bench, tell: Callable[[int, int], None] = lambda done, of: None) 
         write(Path(how.out), records, result)
         if how.protocol == "generate":
             outputs = [one.output for one in records]
-            leaderboard.write(Path(how.out) / "leaderboard", items, prompts[: len(items)], outputs, result)
+            shown = [readable(prompt) for prompt in prompts[: len(items)]]
+            leaderboard.write(Path(how.out) / "leaderboard", items, shown, outputs, result)
     return result
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mmedc.bench.packing import Request, pair
+from mmedc.bench.packing import Request
+from mmedc.bench.prompting import PromptEncoder
 from mmedc.errors import RecipeError
+from mmedc.tokenizer import continuation_of
 
-PART = 512
-"""Prompts given at a time, so that what is done is kept."""
+PROMPTS_AT_ONCE = 512
+"""Prompts given to the engine at a time, so that finished answers are kept when a run is stopped."""
 
 
 class Vllm:
@@ -24,46 +26,49 @@ class Vllm:
         self._engine: Any = LLM(
             folder, max_model_len=context, seed=seed, enable_lora=bool(adapter), enable_prefix_caching=True
         )
+        self._prompts = PromptEncoder(folder, self._engine.get_tokenizer())
         self._adapter = adapter
         self.context = context
         self.identity = f"vllm {folder} {adapter} {context} {seed}"
 
     def chat(self, prompt: str) -> str:
         """Return a prompt as a user's turn, by the tokenizer's chat template."""
-        turns = [{"role": "user", "content": prompt}]
-        return str(self._engine.get_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return self._prompts.chat(prompt)
 
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
-        """Yield (number of a request, log-likelihood of each continuation); prefixes are cached by vLLM."""
+        """Yield (number of a request, log-likelihood of each continuation). vLLM caches the shared prefixes."""
         from vllm import SamplingParams
 
-        encode = self._engine.get_tokenizer().encode
-        for low in range(0, len(requests), PART):
-            part = requests[low : low + PART]
-            pairs = [[pair(encode, one.prompt, said) for said in one.continuations] for one in part]
-            whole = [(*prompt, *said)[-self.context + 1 :] for found in pairs for prompt, said in found]
-            inputs = [{"prompt_token_ids": list(tokens)} for tokens in whole]
+        for low in range(0, len(requests), PROMPTS_AT_ONCE):
+            part = requests[low : low + PROMPTS_AT_ONCE]
+            pairs = [
+                [continuation_of(self._prompts.encode, request.prompt, answer) for answer in request.continuations]
+                for request in part
+            ]
+            inputs = [(prompt + answer)[-self.context + 1 :] for answers in pairs for prompt, answer in answers]
             made = iter(self._run(inputs, SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0)))
-            for number, found in enumerate(pairs):
+            for number, answers in enumerate(pairs):
                 values = []
-                for _, said in found:
-                    known = next(made).prompt_logprobs[-len(said) :]
-                    values.append(sum(at[token].logprob for at, token in zip(known, said, strict=True)))
+                for _, answer in answers:
+                    known = next(made).prompt_logprobs[-len(answer) :]
+                    values.append(sum(at[token].logprob for at, token in zip(known, answer, strict=True)))
                 yield low + number, values
 
-    def generate(self, prompts: list[str], most: int) -> Iterator[tuple[int, str]]:
+    def generate(self, prompts: list[str], max_tokens: int) -> Iterator[tuple[int, str]]:
         """Yield (number of a prompt, the answer, greedily chosen)."""
         from vllm import SamplingParams
 
-        for low in range(0, len(prompts), PART):
-            made = self._run(prompts[low : low + PART], SamplingParams(max_tokens=most, temperature=0))
-            for number, one in enumerate(made):
-                yield low + number, one.outputs[0].text
+        for low in range(0, len(prompts), PROMPTS_AT_ONCE):
+            inputs = [self._prompts.encode(prompt) for prompt in prompts[low : low + PROMPTS_AT_ONCE]]
+            made = self._run(inputs, SamplingParams(max_tokens=max_tokens, temperature=0))
+            for number, answer in enumerate(made):
+                yield low + number, answer.outputs[0].text
 
-    def _run(self, inputs: list[Any], how: Any) -> list[Any]:
+    def _run(self, inputs: list[list[int]], parameters: Any) -> list[Any]:
         options = {}
         if self._adapter:
             from vllm.lora.request import LoRARequest
 
             options["lora_request"] = LoRARequest("adapter", 1, self._adapter)
-        return self._engine.generate(inputs, how, use_tqdm=False, **options)  # type: ignore[no-any-return]
+        prompts = [{"prompt_token_ids": tokens} for tokens in inputs]
+        return self._engine.generate(prompts, parameters, use_tqdm=False, **options)  # type: ignore[no-any-return]

@@ -1,43 +1,20 @@
-"""Benchmark questions, read from JSON lines or Parquet in the shapes in which question sets are published.
-
-Understood: a question under `question`, `prompt` or `query`; options as a mapping or list under `options` or
-`choices`, or as columns A, B, C … or `opa`, `opb` …. MMedBench, MedQA, MedMCQA, FrenchMedMCQA and others are so.
-"""
+"""The benchmark questions that a recipe asks to find in its documents; `mmedc.questions` reads their files."""
 
 import functools
-import gzip
 import hashlib
-import io
-import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmedc.errors import RecipeError
-from mmedc.storage import Input, list_inputs, open_binary
+from mmedc.questions import LETTERS, SUFFIXES, Question, read_questions
+from mmedc.storage import Input, list_inputs
 
-QUESTION = ("question", "prompt", "query")
-OPTIONS = ("options", "choices")
-LETTERS = "ABCDEFGHIJ"
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".parquet")
-
-
-@dataclass(frozen=True)
-class Question:
-    """A benchmark item: where it stands (`file#line`), the question, its options."""
-
-    place: str
-    text: str
-    options: tuple[str, ...]
+__all__ = ["LETTERS", "Question", "Questions", "find_questions", "name_of", "quoted", "read_questions"]
 
 
 @dataclass(frozen=True)
 class Questions:
-    """The files of a recipe's questions; small to pickle, read where they are used."""
+    """The files of a recipe's questions: small to pickle, and read where they are used."""
 
     inputs: tuple[Input, ...]
     words: int
@@ -49,88 +26,29 @@ class Questions:
     def digest(self) -> str:
         """What a result depends on: the questions and the lengths."""
         whole = hashlib.sha256(repr((self.words, self.characters)).encode())
-        for one in self.read():
-            whole.update(repr((one.place, one.text, one.options)).encode("utf-8", "surrogatepass"))
+        for question in self.read():
+            parts = (question.place, question.text, question.options)
+            whole.update(repr(parts).encode("utf-8", "surrogatepass"))
         return whole.hexdigest()
 
     def read(self) -> list[Question]:
         """Return the questions, each once, in the order of the files."""
-        seen: set[bytes] = set()
-        found = []
-        for one in self.inputs:
-            for question in read_questions(one):
-                key = hashlib.blake2b("\0".join((question.text, *question.options)).encode(), digest_size=16).digest()
-                if key not in seen:
-                    seen.add(key)
-                    found.append(question)
-        return found
+        found: dict[tuple[str, ...], Question] = {}
+        for file in self.inputs:
+            for question in read_questions(file):
+                found.setdefault((question.text, *question.options), question)
+        return [*found.values()]
 
 
 def find_questions(patterns: tuple[str, ...], words: int, characters: int) -> Questions:
-    """Return the question files of `patterns`. Raises: RecipeError for a pattern without any."""
+    """Return the question files of `patterns`. Raises: RecipeError for a pattern that matches none."""
     inputs: list[Input] = []
     for pattern in patterns:
-        found = [one for one in list_inputs(pattern, SUFFIXES) if one.name.endswith(SUFFIXES)]
+        found = [file for file in list_inputs(pattern, SUFFIXES) if file.name.endswith(SUFFIXES)]
         if not found:
             raise RecipeError(f"decontaminate.questions: {pattern} has no file of questions ({', '.join(SUFFIXES)})")
         inputs += found
     return Questions(tuple(inputs), words, characters)
-
-
-def read_questions(one: Input) -> Iterator[Question]:
-    """Yield the questions of a file. Raises: RecipeError with file and line for a row without a question."""
-    for number, row in enumerate(_rows(one), 1):
-        where = f"{one.name}#{number}"
-        text = next((row[name] for name in QUESTION if isinstance(row.get(name), str)), None)
-        if text is None:
-            raise RecipeError(f"{one.url}, row {number}: no text under {', '.join(QUESTION)}; it has {sorted(row)[:8]}")
-        yield Question(where, text, _options(row))
-
-
-def _options(row: dict[str, Any]) -> tuple[str, ...]:
-    given = next((row[name] for name in OPTIONS if row.get(name)), None)
-    if isinstance(given, str):
-        given = json.loads(given) if given.lstrip()[:1] in "[{" else None
-    if isinstance(given, dict):
-        given = given["text"] if isinstance(given.get("text"), list) else list(given.values())
-    if given is None:
-        names = [
-            *LETTERS,
-            *(f"op{letter.lower()}" for letter in LETTERS),
-            *(f"option_{one.lower()}" for one in LETTERS),
-        ]
-        given = [row[name] for name in names if row.get(name)]
-    texts = [one.get("text", one.get("value")) if isinstance(one, dict) else one for one in given]
-    return tuple(str(one) for one in texts if one)
-
-
-def _rows(one: Input) -> Iterator[dict[str, Any]]:
-    if one.name.endswith(".parquet"):
-        with open_binary(one.url) as file:
-            for batch in pq.ParquetFile(pa.PythonFile(file)).iter_batches(1_000):
-                yield from batch.to_pylist()
-        return
-    with open_binary(one.url) as file:
-        if one.name.endswith(".gz"):
-            stream: Any = gzip.GzipFile(fileobj=file)
-        elif one.name.endswith(".zst"):
-            import zstandard
-
-            stream = zstandard.ZstdDecompressor().stream_reader(file)
-        else:
-            stream = file
-        lines = io.TextIOWrapper(stream, encoding="utf-8")
-        head = lines.read(1)
-        if head == "[":  # one JSON array, not a line each
-            yield from json.loads(head + lines.read())
-            return
-        for number, line in enumerate(lines, 1):
-            text = head + line if number == 1 else line
-            if text.strip():
-                try:
-                    yield json.loads(text)
-                except ValueError as problem:
-                    raise RecipeError(f"{one.url}:{number}: not JSON ({problem})") from None
 
 
 def quoted(text: str, limit: int = 300) -> str:

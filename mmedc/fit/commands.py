@@ -119,8 +119,9 @@ def labels(
     filters: OverlayOption = None,
 ) -> None:
     """Have a language model label texts, as training data for `mmedc fit model`."""
+    from mmedc.chat import Endpoint
     from mmedc.fit.labelled import read_labelled
-    from mmedc.fit.labels import Endpoint, label
+    from mmedc.fit.labels import label
 
     counts = label(read_labelled(texts), question, Endpoint(url, model, key), out, filters)
     typer.echo(

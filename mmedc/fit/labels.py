@@ -1,4 +1,4 @@
-"""Labels by a language model behind an OpenAI-compatible endpoint (`POST …/chat/completions`).
+"""Labels by a language model behind an OpenAI-compatible endpoint.
 
 The prompts are in `filters/prompts/`. Texts are judged a few at a time and answers are written in the order
 of the texts, so that an interrupted run resumes where it stopped. A text that can't be judged is kept with the
@@ -6,12 +6,7 @@ reason in `error` and counted; its label is never guessed.
 """
 
 import json
-import os
 import re
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +14,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmedc.errors import RequestError, WorkError
+from mmedc.chat import Endpoint
+from mmedc.errors import RequestError
 from mmedc.filters import open_filters
 
 TEXT_CHARS = 4_000
+"""Characters of a text that the model is shown."""
 ANSWER_TOKENS = 100
 AT_ONCE = 8
-TRIES = 4
-PAUSE_S = 1.0
-TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504)
+"""Requests under way at a time."""
 GOOD = 3
 """Points of quality from which a text is labelled good (FineWeb-Edu, Penedo et al. 2024, section 4, uses 3 of 5)."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """The model that is asked. Its key is read from an environment variable and shown nowhere."""
-
-    url: str
-    """Such as `http://localhost:8000/v1`."""
-    model: str
-    key_variable: str = "OPENAI_API_KEY"
-    timeout_s: float = 120.0
-    pause_s: float = PAUSE_S
 
 
 @dataclass
@@ -84,8 +67,8 @@ def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay
 
 
 def _judge(row: dict[str, Any], prompt: str, question: str, endpoint: Endpoint) -> dict[str, Any]:
-    asked = prompt.replace("{language}", row["lang"]).replace("{text}", row["text"][:TEXT_CHARS])
-    answer = _ask(asked, endpoint)
+    filled = prompt.replace("{language}", row["lang"]).replace("{text}", row["text"][:TEXT_CHARS])
+    answer = endpoint.ask(filled, ANSWER_TOKENS)
     value = _read_answer(answer, question)
     if value is None:
         return {"label": None, "answer": answer[:300], "error": "the answer is not the asked-for JSON"}
@@ -102,42 +85,6 @@ def _read_answer(answer: str, question: str) -> Any:
         if isinstance(value, bool) if question != "quality" else type(value) is int and 0 <= value <= 5:
             return value
     return None
-
-
-def _ask(prompt: str, endpoint: Endpoint) -> str:
-    url = endpoint.url.rstrip("/") + "/chat/completions"
-    body = {
-        "model": endpoint.model,
-        "messages": [{"role": "user", "content": prompt}],
-        "temperature": 0,
-        "seed": 0,
-        "max_tokens": ANSWER_TOKENS,
-    }
-    headers = {"Content-Type": "application/json"}
-    if key := os.environ.get(endpoint.key_variable):
-        headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    for pause in _pauses(endpoint.pause_s):
-        try:
-            with urllib.request.urlopen(request, timeout=endpoint.timeout_s) as response:
-                return str(json.loads(response.read())["choices"][0]["message"]["content"] or "")
-        except urllib.error.HTTPError as problem:
-            if problem.code not in TRANSIENT:
-                message = problem.read(300).decode("utf-8", "replace")
-                raise RequestError(
-                    f"{url}: answered {problem.code} ({message}); the key is read from {endpoint.key_variable}"
-                ) from None
-            last: Exception = problem
-        except (urllib.error.URLError, OSError) as problem:
-            last = problem
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise WorkError(f"{url}: the answer is not that of an OpenAI-compatible endpoint") from None
-        time.sleep(pause)
-    raise WorkError(f"{url}: no answer after {TRIES} tries ({last}); run the same command again to resume")
-
-
-def _pauses(first: float) -> Iterator[float]:
-    return (first * 2**number for number in range(TRIES))
 
 
 def _lines_in(path: Path) -> int:

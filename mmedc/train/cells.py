@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mmedc.engine.unit import Entry
 from mmedc.errors import RecipeError
 from mmedc.train.config import Data
-from mmedc.train.tokens import Flat, flat
+from mmedc.train.tokens import FlatShard, flat_shard
 
 Longs = npt.NDArray[np.int64]
 
@@ -27,7 +27,7 @@ class Cell:
 
     name: str
     """`corpus/language/source/kind`."""
-    shards: tuple[Flat, ...]
+    shards: tuple[FlatShard, ...]
     paths: tuple[str, ...]
     starts: Longs
     """(shards + 1,) the first row of each shard."""
@@ -66,15 +66,15 @@ class Cell:
 
 def cells_of(corpora: dict[str, tuple[str, dict[str, Any], list[Entry]]], held_out: float, cache: Path) -> list[Cell]:
     """Return the cells of corpora, sorted by name. `corpora`: name → (URL, manifest, entries of its token pass)."""
-    grouped: dict[str, list[tuple[str, Flat]]] = {}
+    grouped: dict[str, list[tuple[str, FlatShard]]] = {}
     for name, (url, manifest, entries) in corpora.items():
         for shard, entry in zip(manifest["shards"], entries, strict=True):
             key = f"{name}/{shard['lang']}/{shard['source']}/{shard['kind']}"
-            grouped.setdefault(key, []).append((shard["path"], flat(url, entry, cache)))
+            grouped.setdefault(key, []).append((shard["path"], flat_shard(url, entry, cache)))
     return [_cell(name, parts, held_out) for name, parts in sorted(grouped.items())]
 
 
-def _cell(name: str, parts: list[tuple[str, Flat]], held_out: float) -> Cell:
+def _cell(name: str, parts: list[tuple[str, FlatShard]], held_out: float) -> Cell:
     shards = tuple(one for _, one in parts)
     starts = np.cumsum([0, *(len(one.ids) for one in shards)])
     lengths = np.concatenate([np.diff(one.offsets) for one in shards])

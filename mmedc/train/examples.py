@@ -1,25 +1,24 @@
-"""Fine-tuning on questions: each example whole in one sequence, with the loss on its answer only."""
+"""Fine-tuning on questions: each example lies whole in one sequence, with the loss on its answer only."""
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mmedc.errors import RecipeError
-from mmedc.prompts import LANGUAGES, answer_of, prompt_of
+from mmedc.prompts import answer_of, prompt_of
+from mmedc.questions import Item, Row, item_files, item_of, language_of, read_rows
+from mmedc.tokenizer import Tokenizer
 from mmedc.train.config import Examples
 from mmedc.train.stream import IGNORE, Sequence, generator
-from mmedc.train.tokens import Tokenizer
 
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and what is to be answered."""
+    """A prompt and the answer to learn."""
 
     prompt: str
     answer: str
@@ -27,51 +26,40 @@ class Example:
 
 
 def read_examples(settings: Examples) -> list[Example]:
-    """Return the examples of JSON lines: `prompt` and `answer`, or items of a benchmark.
+    """Return the examples of JSON lines, each of which has `prompt` and `answer`, or is an item of a benchmark.
 
-    An item has `question`, `options` ({letter: text}), `answer_idx` (MMedBench) or `answer` (letters, by commas) and
-    perhaps `rationale`; the language is its `lang`, or the name of a language in the file's name.
+    `mmedc.questions.read_items` says what an item has. The language is `lang`, or else the one that the file is named
+    after.
 
-    Raises: RecipeError with file and line for what is neither.
+    Raises: RecipeError with file and line for a row that is neither.
     """
-    path = Path(settings.path)
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    out = []
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except OSError as problem:
-            raise RecipeError(f"examples.path: {file}: can't be read ({problem.strerror})") from None
-        lang = next((code for code, name in LANGUAGES.items() if name.lower() in file.name.lower()), "en")
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    out += _examples(json.loads(line), lang, settings)
-                except (ValueError, KeyError, TypeError, AttributeError) as problem:
-                    raise RecipeError(
-                        f"{file}:{number}: neither prompt and answer nor an item of MMedBench ({problem!r})"
-                    ) from None
-    if not out:
-        raise RecipeError(f"examples.path: {path}: there are no examples in it")
-    return out
+    examples: list[Example] = []
+    for file in item_files(settings.path):
+        for number, row in read_rows(file):
+            try:
+                examples += _examples(row, file.name, number, settings)
+            except (ValueError, KeyError, TypeError, AttributeError) as problem:
+                raise RecipeError(
+                    f"{file.url}:{number}: neither prompt and answer nor an item of MMedBench ({problem!r})"
+                ) from None
+    if not examples:
+        raise RecipeError(f"examples.path: {settings.path}: there are no examples in it")
+    return examples
 
 
-def _examples(item: dict[str, Any], lang: str, settings: Examples) -> list[Example]:
-    lang = item.get("lang", lang)
-    if "prompt" in item:
-        return [Example(item["prompt"], item["answer"], lang)]
-    letters = item["answer_idx"] if "answer_idx" in item else item["answer"]
-    letters = letters if isinstance(letters, list) else letters.split(",")
-    rationale = item.get("rationale")
+def _examples(row: Row, file: str, number: int, settings: Examples) -> list[Example]:
+    if "prompt" in row:
+        return [Example(row["prompt"], row["answer"], row.get("lang") or language_of(file))]
+    item: Item = item_of(row, file, number)
     wanted = {"both": (True, False), "with": (True,), "without": (False,)}[settings.rationale]
     return [
         Example(
-            prompt_of(item["question"], item["options"], lang, reasoned, settings.prompt),
-            answer_of(letters, rationale if reasoned else None),
-            lang,
+            prompt_of(item.question, item.options, item.lang, reasoned, settings.prompt),
+            answer_of(item.gold, item.rationale if reasoned else None),
+            item.lang,
         )
         for reasoned in wanted
-        if rationale or not reasoned
+        if item.rationale or not reasoned
     ]
 
 
@@ -92,8 +80,8 @@ class ExampleStream:
     def __post_init__(self) -> None:
         self.names = [f"examples/{lang}/items/qa" for lang in sorted({one.lang for one in self.examples})]
         self._left_out = 0
-        end = [self.tokenizer.eos]
-        prompts = self.tokenizer.encode([one.prompt for one in self.examples])
+        begin, end = list(self.tokenizer.begin), [self.tokenizer.eos]
+        prompts = [begin + ids for ids in self.tokenizer.encode([one.prompt for one in self.examples])]
         answers = self.tokenizer.encode([one.answer for one in self.examples])
         self._items: list[tuple[npt.NDArray[np.int64], int, int]] = []
         digest = hashlib.sha256()

@@ -8,11 +8,11 @@ import torch
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 
 from mmedc.errors import RequestError
+from mmedc.tokenizer import open_tokenizer
 from mmedc.train import checkpoint
 from mmedc.train.config import Train
 from mmedc.train.launch import RECORD
 from mmedc.train.model import Trained, build, save
-from mmedc.train.tokens import open_tokenizer
 
 
 def export(where: Path, folder: Path) -> Path:

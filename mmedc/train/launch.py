@@ -22,6 +22,7 @@ from mmedc.engine.unit import Entry
 from mmedc.errors import MmedcError, RecipeError, RequestError, WorkError
 from mmedc.redact import redact
 from mmedc.storage import Store, is_local
+from mmedc.tokenizer import Tokenizer, open_tokenizer
 from mmedc.train.cells import Cell, cells_of, counts, shares
 from mmedc.train.config import Train
 from mmedc.train.examples import ExampleStream, read_examples
@@ -30,7 +31,7 @@ from mmedc.train.loop import run as run_loop
 from mmedc.train.measure import METRICS, HeldOut, read_lines
 from mmedc.train.questions import Question, Questions
 from mmedc.train.stream import PackedStream
-from mmedc.train.tokens import Tokenizer, open_tokenizer, tokenise
+from mmedc.train.tokens import tokenise
 
 RECORD = "run.json"
 Corpora = dict[str, tuple[str, dict[str, Any], list[Entry]]]

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch.utils import deterministic
 
 from mmedc.errors import WorkError
+from mmedc.tokenizer import Tokenizer
 from mmedc.train import checkpoint, measure
 from mmedc.train.config import Train
 from mmedc.train.loader import Loader, targets_in
@@ -20,7 +21,6 @@ from mmedc.train.model import Trained, build, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
 from mmedc.train.questions import Questions
 from mmedc.train.stream import Stream
-from mmedc.train.tokens import Tokenizer
 from mmedc.train.windows import Judged
 
 SKIPS = 10  # in a row; then the run has diverged and stops

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from mmedc.corpus.manifest import TRAINED_ON
 from mmedc.errors import RecipeError
 from mmedc.redact import first_line
+from mmedc.tokenizer import Tokenizer
 from mmedc.train import attention, config
 from mmedc.train.loader import Batch
 from mmedc.train.loss import linear_cross_entropy
-from mmedc.train.tokens import Tokenizer
 
 
 class Trained(nn.Module):
@@ -94,7 +94,8 @@ def build(settings: config.Model, tokenizer: Tokenizer, context: int, seed: int,
             "max_position_embeddings": context,
             **(settings.config or {}),
         }
-        given |= {"eos_token_id": tokenizer.eos, "bos_token_id": None, "pad_token_id": None}
+        given |= {"eos_token_id": tokenizer.eos, "bos_token_id": tokenizer.begin[0] if tokenizer.begin else None}
+        given |= {"pad_token_id": None}
         try:
             made = AutoConfig.for_model(given.pop("model_type"), **given)
         except (ValueError, TypeError) as problem:

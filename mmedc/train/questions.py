@@ -1,5 +1,6 @@
 """How many questions a model answers rightly while it is trained, the answers compared by log-likelihood."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from mmedc.tokenizer import Tokenizer, continuation_of
 from mmedc.train.stream import IGNORE, Sequence
-from mmedc.train.tokens import Tokenizer
 from mmedc.train.windows import Judged, Windows
 
 
@@ -33,19 +34,19 @@ class Questions(Windows):
         self._questions = questions
         self._context = context
         windows: list[tuple[Sequence, np.ndarray[Any, Any]]] = []
-        prompts = tokenizer.encode([one.prompt for one in questions])
-        whole = tokenizer.encode([one.prompt + answer for one in questions for answer in one.answers])
-        owners = [number for number, one in enumerate(questions) for _ in one.answers]
+        begin = list(tokenizer.begin)
+        encode = functools.lru_cache(maxsize=2)(lambda text: begin + tokenizer.encode([text])[0])
         pieces: list[tuple[list[int], int]] = []
-        for owner, tokens in zip(owners, whole, strict=True):
-            count = max(1, min(len(tokens) - len(prompts[owner]), context))  # of the answer
-            pieces.append((tokens[-context - 1 :], count))
+        for one in questions:
+            for answer in one.answers:
+                prompt, tokens = continuation_of(encode, one.prompt, answer)
+                pieces.append(((prompt + tokens)[-context - 1 :], max(1, min(len(tokens), context))))
         room: list[tuple[int, list[int], int]] = []
-        for answer, (tokens, count) in enumerate(pieces):
+        for number, (tokens, count) in enumerate(pieces):
             if sum(len(one) - 1 for _, one, _ in room) + len(tokens) - 1 > context:
                 windows.append(self._window(room))
                 room = []
-            room.append((answer, tokens, count))
+            room.append((number, tokens, count))
         if room:
             windows.append(self._window(room))
         super().__init__([window for window, _ in windows])
