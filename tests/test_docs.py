@@ -107,6 +107,9 @@ def test_every_key_of_the_files_of_a_language_and_of_a_policy_is_in_the_readme_o
     text = read("filters/README.md")
     keys = [*LanguageFile.model_fields, *PrivacyFile.model_fields, *PolicyFile.model_fields, *Limit.model_fields]
     assert not [key for key in keys if f"`{key}`" not in text]
+    assert generate.measures() in text, (
+        "the table of measures in filters/README.md is stale: docs/_generated/measures.md"
+    )
 
 
 def test_top_level_folders_say_what_they_are_for() -> None:

@@ -35,7 +35,8 @@ arguments = sys.argv[1:]
 if arguments[:1] in (["run"], ["train"]):
     arguments += ["--inline", "--quiet"]
 if arguments[:1] == ["train"]:
-    arguments += ["--set", "steps=2", "--set", "checkpoints.every=2", "--set", "watch.evaluate_every=2"]
+    for short in ("steps=1", "checkpoints.every=1", "watch.evaluate_documents=1", "watch.questions=[]"):
+        arguments += ["--set", short]
 sys.argv[1:] = arguments
 from mmedc.cli import main
 main()
