@@ -188,6 +188,7 @@ def apply_setting(yaml: YamlFile, setting: str, one_of: tuple[str, ...] = ()) ->
             place.pop(other, None)
     place[keys[-1]] = _from_command_line(parse_yaml(text, f"--set {key}", RecipeError).data)
     yaml.lines = {known: line for known, line in yaml.lines.items() if known[: len(keys)] != keys}
+    yaml.settings.add(keys)
 
 
 def _from_command_line(value: Any) -> Any:

@@ -30,12 +30,16 @@ class YamlFile:
     path: str
     data: Any
     lines: dict[Keys, int] = field(default_factory=dict)
+    settings: set[Keys] = field(default_factory=set)
+    """Keys whose value the command line gave."""
 
     def where(self, keys: Iterable[str | int]) -> str:
-        """Return `file:line` of `keys`, or of its nearest parent that has a line."""
+        """Return `file:line`, or `--set KEY`, of `keys` or of its nearest parent that has one."""
         at = tuple(keys)
-        while at and at not in self.lines:
+        while at and at not in self.lines and at not in self.settings:
             at = at[:-1]
+        if at in self.settings:
+            return f"--set {'.'.join(map(str, at))}"
         line = self.lines.get(at)
         return f"{self.path}:{line}" if line else self.path
 

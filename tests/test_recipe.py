@@ -1,5 +1,6 @@
 """A recipe that is wrong is answered with file, line, key and the nearest valid name."""
 
+import json
 import os
 import pickle
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mmedc.bench.config import Bench, read_bench
+from mmedc.engine.run import Inline
 from mmedc.errors import RecipeError
+from mmedc.pipeline.build import Build
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.settings import PathRule, resolved
 from mmedc.shipped import shipped
 from mmedc.train.config import Train, read_train
+from tests.conftest import Notes
 
 GOOD = """\
 name: good
@@ -102,6 +106,8 @@ def test_settings_replace_values(tmp_path: Path) -> None:
     assert recipe.publish.shard == 10**9 and recipe.languages == ("ja",)
     with pytest.raises(RecipeError, match=r"did you mean \"publish\""):
         read_recipe(path, ["publis.shard=1GB"])
+    with pytest.raises(RecipeError, match=r'^--set dedup\.jaccard: "dedup\.jaccard": .*found 7'):
+        read_recipe(path, ["dedup.jaccard=7"])
     with pytest.raises(RecipeError, match="expected key=value"):
         read_recipe(path, ["publish.shard"])
 
@@ -194,6 +200,37 @@ def test_what_is_recorded_names_no_folder_of_this_machine(tmp_path: Path) -> Non
     assert one["classify"] == {"checkpoint": "judge"} and one["policy"] == {"all": {"medical_model": {"min": 0.8}}}
     again = pickle.loads(pickle.dumps(recipes[0]))
     assert again == recipes[0] and again.as_written() == one
+
+
+TEXT = """\
+Asthma is a chronic disease of the airways. Patients suffer from cough, wheezing and dyspnoea. Diagnosis needs
+spirometry, and the therapy is an inhaled corticosteroid. The doctor shows the patients how to use the inhaler.
+"""
+
+
+def test_a_corpus_does_not_depend_on_where_its_recipe_lies(tmp_path: Path) -> None:
+    manifests = []
+    for folder in (tmp_path / "one", tmp_path / "two" / "deeper"):
+        for name, text in {
+            "texts/a.txt": TEXT,
+            "hosts.txt": "bad.example\n",
+            "filters/en/lexicon.txt": "[diseases]\n+kennel cough\n",
+            "strict.yaml": (shipped("filters") / "policies" / "precise.yaml").read_text(encoding="utf-8"),
+            "recipe.yaml": "name: same\nout: corpus\nlanguages: [en]\nsources: {texts: {files: texts}}\n"
+            "filters: filters\nblock: hosts.txt\nmedical: {policy: ./strict.yaml}\n",
+        }.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        os.utime(folder / "texts" / "a.txt", (10**9, 10**9))
+        recipe = read_recipe(str(folder / "recipe.yaml"))
+        assert recipe.out == f"{folder}/corpus"
+        Build.prepare(recipe, recipe.out).run(Inline(False), Notes())
+        written = (folder / "corpus" / "manifest.json").read_text(encoding="utf-8")
+        assert str(tmp_path) not in written
+        manifests.append(json.loads(written))
+    one, two = manifests
+    assert (one["digest"], one["build"], one["recipe"]) == (two["digest"], two["build"], two["recipe"])
+    assert sum(shard["rows"] for shard in one["shards"]) == 1
 
 
 def test_home_and_parents_are_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
