@@ -18,7 +18,7 @@ class Bench(Part):
     model: InputPath
     """A Hugging Face folder; with `backend: server`, the name of the model there."""
     items: Files
-    """Files or folders of questions."""
+    """Files or folders of questions; `shipped:questions` are eighteen easy ones to try."""
     out: OutputPath = ""
     """The folder for the answers and scores. `--out` overrides it."""
     protocol: Protocol = "letters"
@@ -54,7 +54,7 @@ class Bench(Part):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """The device; `auto` is CUDA where it is available."""
     workers: Annotated[int, Field(ge=1)] = 1
-    """The number of Ray actors. Each has its own model and, where there are GPUs, its own GPU."""
+    """The number of models, as Ray actors with a GPU each where there are GPUs; for a server, of simultaneous requests."""
     corpora: InputPaths = ()
     """Folders of corpora that the model was trained on. By default, those that an exported model names."""
     texts: InputPaths = ()
