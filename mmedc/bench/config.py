@@ -54,7 +54,7 @@ class Bench(Part):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """The device; `auto` is CUDA where it is available."""
     workers: Annotated[int, Field(ge=1)] = 1
-    """The number of models, as Ray actors with a GPU each where there are GPUs; for a server, of simultaneous requests."""
+    """The number of models, as Ray actors with a GPU each where there are any; for a server, of requests at once."""
     corpora: InputPaths = ()
     """Folders of corpora that the model was trained on. By default, those that an exported model names."""
     texts: InputPaths = ()
