@@ -6,21 +6,21 @@
     ├── RequestError        the request was wrong; nothing was done (exit code 2)
     │   ├── RecipeError     a recipe or `--set`: file, line, key, nearest valid name
     │   ├── PolicyError     a file under `filters/`: file, line, what is wrong
-    │   ├── CorpusError     a folder that is no corpus, or belongs to another recipe
+    │   ├── CorpusError     a folder that is not a corpus, or belongs to another recipe
     │   └── ModelMissing    a model file that is not on this machine, and how to get it
     └── WorkError           the work failed (exit code 1)
-        ├── StorageError    a disk or an object store does not answer, or is full: where, and how to go on
-        ├── ClusterLost     Ray, or the node of this process, is gone; what is committed stays
-        ├── UnitsFailed     some units could not be done: which, why, how to resume
-        ├── AccountingError read ≠ kept + dropped + rejected: a bug, never ignored
-        └── VerifyError     a corpus does not say the truth about itself
+        ├── StorageError    a disk or an object store fails or is full: where, and what to do
+        ├── ClusterLost     the Ray cluster is lost; what is committed stays
+        ├── UnitsFailed     some units failed: which, why, and how to resume
+        ├── AccountingError read ≠ kept + dropped + rejected: a bug, which is never ignored
+        └── VerifyError     a corpus does not match its manifest
 
 A message says where, what was found, what was expected and what to do.
 """
 
 
 class MmedcError(Exception):
-    """The root: show the message, exit with `exit_code`."""
+    """The root of all errors. The command line shows the message and exits with `exit_code`."""
 
     exit_code = 1
 
@@ -32,15 +32,15 @@ class RequestError(MmedcError):
 
 
 class RecipeError(RequestError):
-    """A recipe can't be read."""
+    """A recipe, or a `--set`, is wrong."""
 
 
 class PolicyError(RequestError):
-    """A file under `filters/` can't be read."""
+    """A file under `filters/` is missing or wrong."""
 
 
 class CorpusError(RequestError):
-    """A folder is no corpus, or is not the corpus of this recipe."""
+    """A folder is not a corpus, or not the corpus of this recipe."""
 
 
 class ModelMissing(RequestError):
@@ -52,20 +52,20 @@ class WorkError(MmedcError):
 
 
 class StorageError(WorkError):
-    """A disk or an object store does not take or give what it should, after retries."""
+    """A disk or an object store failed, after retries."""
 
 
 class ClusterLost(WorkError):
-    """The Ray cluster went away in the middle of the work."""
+    """The Ray cluster was lost during the work."""
 
 
 class UnitsFailed(WorkError):
-    """Some units of a pass could not be done."""
+    """Some units of a pass failed."""
 
 
 class AccountingError(WorkError):
-    """Rows went in that neither came out nor were counted."""
+    """Some rows were neither kept nor counted as removed."""
 
 
 class VerifyError(WorkError):
-    """A corpus does not say the truth about itself."""
+    """A corpus does not match its manifest."""
