@@ -45,6 +45,13 @@ class Fitting(Part):
     """Fewest terms from which the model decides, where a fitted policy asks for more elsewhere."""
 
 
+class QuestionWords(Part):
+    """What exam questions call their parts in a language, for the prompts of benchmarks."""
+
+    question: str = "Question"
+    answer: str = "Answer"
+
+
 class LanguageFile(Part):
     """`language.yaml`."""
 
@@ -57,6 +64,12 @@ class LanguageFile(Part):
     folds: tuple[str, ...] = ()
     """Codes of the identification model that mean this language."""
     fit: Fitting = Fitting()
+    questions: QuestionWords = QuestionWords()
+
+    @property
+    def letters(self) -> str:
+        """The letters of its scripts, as ranges inside a regular expression."""
+        return "".join(SCRIPTS[script] for script in self.scripts)
 
 
 class PrivacyFile(Part):
@@ -152,7 +165,9 @@ class Filters:
 
     def language(self, code: str) -> LanguagePolicy:
         """Return language `code`, each of its files from the first folder that has it; without limits."""
-        file = self._language_file(code)
+        if code not in self.languages():
+            raise PolicyError(f'no language "{code}" in {self._places()}{nearest(code, self.languages())}')
+        file = self.facts(code)
         return LanguagePolicy(
             code=code,
             name=file.name or code,
@@ -172,9 +187,10 @@ class Filters:
             raise PolicyError(f"no {code}/lexicon.txt in {self._places()}")
         return read_lexicon(*files[:2])
 
-    def fitting(self, code: str) -> Fitting:
-        """Return what `mmedc fit` does differently in language `code`."""
-        return self._language_file(code).fit
+    def facts(self, code: str) -> LanguageFile:
+        """Return `language.yaml` of language `code`; its defaults for a language that has no folder."""
+        file = self.find(f"{code}/language.yaml")
+        return _read(LanguageFile, read_yaml(file, PolicyError)) if file else LanguageFile()
 
     def check(self, code: str) -> list[str]:
         """Return what is wrong with the words of language `code`, a line each: `file:line: what`."""
@@ -231,12 +247,6 @@ class Filters:
             for measure in by_measure:
                 if measure not in measures:
                     raise PolicyError(f'{where(code, measure)}unknown measure "{measure}"{nearest(measure, measures)}')
-
-    def _language_file(self, code: str) -> LanguageFile:
-        file = self.find(f"{code}/language.yaml")
-        if file is None:
-            raise PolicyError(f'no language "{code}" in {self._places()}{nearest(code, self.languages())}')
-        return _read(LanguageFile, read_yaml(file, PolicyError))
 
     def _privacy(self, code: str) -> Privacy:
         """Return what `privacy.yaml` of a language asks for; without that file nothing of a language is looked for."""

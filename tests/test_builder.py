@@ -58,6 +58,13 @@ GOOD = "Insulin comes from the islets of the pancreas; the liver stores glucose.
         ("en", "Islets.\n###Answer: OPTION B IS CORRECT.", "B", "too short"),
         ("ru", GOOD, "B", "not in the language"),
         (
+            "ar",
+            "يُفرز الإنسولين من جزر البنكرياس، أما الكبد فيخزّن الغليكوجين.\n###Answer: OPTION B IS CORRECT.",
+            "B",
+            "",
+        ),
+        ("ar", GOOD, "B", "not in the language"),
+        (
             "zh",
             "胰岛素由胰腺的胰岛β细胞分泌，肝脏只储存糖原，并不分泌胰岛素。\n###Answer: OPTION B IS CORRECT.",
             "B",

@@ -9,7 +9,6 @@ from mmedc.errors import ModelMissing, PolicyError
 from mmedc.filters import open_filters
 from mmedc.policy import Bounds, Policy
 from mmedc.recipe import read_recipe
-from mmedc.shipped import shipped
 from tests.conftest import LANGUAGES
 
 
@@ -171,7 +170,8 @@ def test_a_limit_on_the_command_line_reaches_the_policy() -> None:
     assert recipe.read_policy() != read_recipe("quickstart").read_policy()
 
 
-def test_no_policy_of_a_language_sits_in_the_code() -> None:
-    """What differs by language is a file of `filters/`, where a linguist finds it."""
-    assert {code for code in open_filters().languages() if open_filters().fitting(code).medical_terms} == {"fr", "ja"}
-    assert "medical_terms" in (shipped("filters") / "fr" / "language.yaml").read_text(encoding="utf-8")
+def test_what_differs_by_language_is_in_filters() -> None:
+    filters = open_filters()
+    assert {code for code in filters.languages() if filters.facts(code).fit.medical_terms} == {"fr", "ja"}
+    assert filters.facts("zh").questions.answer == "答案" and filters.facts("xx").questions.answer == "Answer"
+    assert filters.facts("ja").spaced is False and filters.facts("xx").scripts == ("Latin",)

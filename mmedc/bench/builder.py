@@ -6,10 +6,10 @@ model chooses the right letters again. People review a sample on a sheet; what t
 """
 
 import csv
+import functools
 import math
 import random
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +19,13 @@ from mmedc.bench.cache import Cache
 from mmedc.bench.parsing import parse
 from mmedc.bench.rationales import rationale_of
 from mmedc.errors import RecipeError
+from mmedc.filters import LanguageFile, open_filters
 from mmedc.prompts import LANGUAGES
 from mmedc.questions import Item
 
 RATIONALE_TOKENS, CHOICE_TOKENS, TOPIC_TOKENS = 600, 24, 24
 SHORTEST = 40
 """Characters of a rationale; half as many where a character is a word."""
-SCRIPTS = {"zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ru": ("CYRILLIC",)}
 PASSED = "passed"
 SHEET = ("id", "lang", "question", "options", "answer", "rationale", PASSED, "note")
 YES, NO = {"yes", "y", "1", "true", "x"}, {"no", "n", "0", "false"}
@@ -92,14 +92,19 @@ def _problem(item: Item, output: str, said: str) -> str:
     """Return what is wrong with a rationale by itself, or nothing."""
     if parse(output, item.options, item.multiple) != item.gold:
         return "it does not end in the right answer"
-    if len(said) < (SHORTEST // 2 if item.lang in ("zh", "ja") else SHORTEST):
+    language = _facts(item.lang)
+    if len(said) < (SHORTEST if language.spaced else SHORTEST // 2):
         return "it is too short"
-    letters = [char for char in said if char.isalpha()]
-    wanted = SCRIPTS.get(item.lang, ("LATIN",))
-    inside = sum(unicodedata.name(char, "").startswith(wanted) for char in letters)
-    if inside < len(letters) / 2:
+    letters = sum(char.isalpha() for char in said)
+    in_script = sum(char.isalpha() for char in re.findall(f"[{language.letters}]", said))
+    if in_script < letters / 2:
         return "it is not in the language of the item"
     return ""
+
+
+@functools.cache
+def _facts(lang: str) -> LanguageFile:
+    return open_filters().facts(lang)
 
 
 def with_topics(

@@ -1,15 +1,14 @@
 """What a model is asked, and which continuations are compared."""
 
+import functools
 import random
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from mmedc import prompts
 from mmedc.bench.config import Bench
+from mmedc.filters import QuestionWords, open_filters
 from mmedc.questions import Item
-
-QUESTION = {"en": "Question", "zh": "问题", "ja": "問題", "fr": "Question", "ru": "Вопрос", "es": "Pregunta"}
-ANSWER = {"en": "Answer", "zh": "答案", "ja": "答え", "fr": "Réponse", "ru": "Ответ", "es": "Respuesta"}
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,17 @@ def question_of(item: Item, how: Bench) -> str:
         question = f"{item.context}\n{item.question}" if item.context else item.question
         return prompts.prompt_of(question, item.options, item.lang, how.reasoned, how.prompt)
     lines = [item.context] if item.context else []
-    lines.append(f"{QUESTION.get(item.lang, 'Question')}: {item.question}")
+    words = _words(item.lang)
+    lines.append(f"{words.question}: {item.question}")
     if how.protocol != "options":
         lines += [f"{letter}. {text}" for letter, text in item.options.items()]
-    lines.append(f"{ANSWER.get(item.lang, 'Answer')}:")
+    lines.append(f"{words.answer}:")
     return "\n".join(lines)
+
+
+@functools.cache
+def _words(lang: str) -> QuestionWords:
+    return open_filters().facts(lang).questions
 
 
 def delimiter(how: Bench) -> str:

@@ -63,7 +63,7 @@ def fewer_terms(filters: Filters) -> dict[str, int]:
     Short texts have few terms. With two terms in French 50 more of 2,002 pages of a mixed crawl passed the gate,
     in Japanese one; with two terms in every language 178 did.
     """
-    fewest = {code: filters.fitting(code).medical_terms for code in filters.languages()}
+    fewest = {code: filters.facts(code).fit.medical_terms for code in filters.languages()}
     return {code: terms for code, terms in fewest.items() if terms is not None}
 
 
