@@ -21,10 +21,11 @@ from mmedc import reasons
 from mmedc.bench.config import Bench
 from mmedc.cli import app
 from mmedc.document import DOCUMENT, MEASURES
-from mmedc.recipe import Recipe
+from mmedc.recipe import Recipe, Source
 from mmedc.report.schema import SCHEMAS, schema
 from mmedc.settings import Bytes, PathRule
 from mmedc.shipped import shipped
+from mmedc.sources import FORMATS
 from mmedc.train.config import Train
 from mmedc.yamlfile import read_yaml
 
@@ -139,6 +140,9 @@ def settings(model: type[BaseModel], skip: tuple[str, ...] = ()) -> str:
 
 def keys(model: type[BaseModel], prefix: str = "", skip: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldInfo]]:
     """Yield (dotted key, field) of a model and of all models below it; `NAME` and `[]` stand for any key or place."""
+    if model is Source:  # the keys that name files are those of the table of formats
+        for known in FORMATS:
+            yield prefix + known.key, FieldInfo(annotation=tuple[str, ...], default=None, description=known.files)
     for name, field in model.model_fields.items():
         if name in skip:
             continue

@@ -1,46 +1,42 @@
 """JSON lines, read the same way wherever a room meets them: corpora, questions, examples, labels.
 
 A line ends at LF, CR LF or CR and nowhere else: U+2028, U+2029 and U+0085 are characters of a text. A
-byte-order mark is no part of a line. Files are compressed by gzip or zstd when their first bytes say
-so, whatever they are called. A surrogate without its partner becomes U+FFFD, because no UTF-8 column
-can hold it.
+byte-order mark is no part of a line. Files are compressed by gzip, zstd or lz4 when their first bytes
+say so, whatever they are called. A surrogate without its partner becomes U+FFFD, because no UTF-8
+column can hold it.
 """
 
-import gzip
-import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from mmedc.storage import open_binary
+from mmedc.unpack import Damage, Events, Unpacked
 
 BOM = b"\xef\xbb\xbf"
-GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 class BadLine(ValueError):
-    """A line, or the rest of a file, that holds no JSON; its message says what was found."""
+    """A line, or a part of a file, that holds no JSON; its message says what was found."""
 
 
 def read_json_lines(source: str | Path | IO[bytes], arrays: bool = False) -> Iterator[tuple[int, Any]]:
     """Yield (line number from 1, value) for every line of `source` that is not blank.
 
     `source` is a path, a URL that `mmedc.storage` knows, or a binary stream. The value of a line that is
-    not JSON is a `BadLine`, and so is what stands for the unreadable rest of a damaged file. With
-    `arrays`, a file that is one JSON array gives its elements, numbered from 1.
+    not JSON is a `BadLine`, and so is what stands for a damaged part of the file. With `arrays`, a file
+    that is one JSON array gives its elements, numbered from 1.
 
     Raises: OSError when the file cannot be opened or read.
     """
     if not isinstance(source, str | Path):
-        yield from _rows(source, arrays)
+        yield from _rows(Unpacked(source), arrays)
         return
     with open_binary(str(source)) as stream:
-        yield from _rows(stream, arrays)
+        yield from _rows(Unpacked(stream, str(source)), arrays)
 
 
 def parse_line(line: bytes) -> Any:
@@ -64,64 +60,73 @@ def whole_characters(text: str) -> str:
     return text
 
 
-def _rows(stream: IO[bytes], arrays: bool) -> Iterator[tuple[int, Any]]:
-    lines = _unpacked(stream)
-    number = 0
-    try:
-        if arrays and _begins_array(lines):
-            whole = lines.read()
-            try:
-                elements = parse_line(whole)
-            except BadLine:
-                lines = io.BytesIO(whole)  # lines that are arrays themselves
-            else:
-                yield from enumerate(elements, 1)
-                return
-        for line in lines:
-            for part in _split(line):
+def split_lines(events: Events, longest: int | None = None) -> Iterator[tuple[int, bytes | Damage, int]]:
+    """Yield (line number from 1, line, its bytes) of unpacked parts; damage takes a turn, but no number.
+
+    Of a line of more than `longest` bytes only as many are kept. A line that damage cuts is in two.
+    """
+    number, kept, size = 0, b"", 0  # of the line that has begun
+    for event in events:
+        if isinstance(event, Damage):
+            if size:
                 number += 1
-                if part.removeprefix(BOM).strip():
-                    try:
-                        yield number, parse_line(part)
-                    except BadLine as problem:
-                        yield number, problem
-    except (EOFError, zlib.error, gzip.BadGzipFile, _zstd_error()) as problem:
-        yield number + 1, BadLine(f"the file is damaged from here on: {problem}")
+                yield number, kept, size
+            kept, size = b"", 0
+            yield number, event, 0
+            continue
+        *lines, rest = event.data.split(b"\n")
+        for line in lines:
+            number += 1
+            size += len(line) + 1
+            line, kept = kept + line if kept else line, b""
+            yield from _numbered(number, line if longest is None else line[:longest], size)
+            number += line.rstrip(b"\r").count(b"\r") if b"\r" in line else 0
+            size = 0
+        size += len(rest)
+        kept += rest if longest is None else rest[: max(longest - len(kept), 0)]
+    if size:
+        yield from _numbered(number + 1, kept, size)
 
 
-def _split(line: bytes) -> list[bytes]:
-    """Return the lines in what ends at LF: several where CR alone ends them, as on old Macs."""
-    if b"\r" not in line.rstrip(b"\r\n"):
-        return [line]
-    try:
-        parse_line(line)
-    except BadLine:
-        return line.rstrip(b"\r\n").split(b"\r")
-    return [line]
+def _numbered(number: int, line: bytes, size: int) -> Iterator[tuple[int, bytes, int]]:
+    """Yield what ends at LF: one line, or several where CR alone ends them, as on old Macs."""
+    inner = line.rstrip(b"\r")
+    if b"\r" not in inner:
+        yield number, line, size
+        return
+    for place, part in enumerate(inner.split(b"\r")):
+        yield number + place, part, len(part) + 1
 
 
-def _begins_array(lines: Any) -> bool:
-    return bool(lines.peek(1 << 10).removeprefix(BOM).lstrip()[:1] == b"[")
+def _rows(file: Unpacked, arrays: bool) -> Iterator[tuple[int, Any]]:
+    events = iter(file)
+    if arrays:
+        parts = list(events)
+        try:
+            elements = _elements(parts)
+        except BadLine:
+            events = iter(parts)
+        else:
+            yield from enumerate(elements, 1)
+            return
+    for number, line, _ in split_lines(events):
+        if isinstance(line, Damage):
+            yield number + 1, BadLine(str(line))
+        elif line.removeprefix(BOM).strip():
+            try:
+                yield number, parse_line(line)
+            except BadLine as problem:
+                yield number, problem
 
 
-def _unpacked(stream: IO[bytes]) -> Any:
-    """Return the lines of a file that may be compressed, by its first bytes."""
-    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream, 1 << 20)
-    head = buffered.peek(4)
-    if head.startswith(GZIP):
-        return io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 20)
-    if head.startswith(ZSTD):
-        import zstandard
-
-        unpacker = zstandard.ZstdDecompressor(max_window_size=128 << 20)
-        return io.BufferedReader(unpacker.stream_reader(buffered, read_across_frames=True), 1 << 20)
-    return buffered
-
-
-def _zstd_error() -> type[Exception]:
-    import zstandard
-
-    return zstandard.ZstdError
+def _elements(parts: list[Any]) -> list[Any]:
+    """Return the elements of a file that is one JSON array. Raises: BadLine if it is not."""
+    if any(isinstance(part, Damage) for part in parts):
+        raise BadLine("damaged")
+    whole = b"".join(part.data for part in parts)
+    if whole.removeprefix(BOM).lstrip()[:1] != b"[" or not isinstance(elements := parse_line(whole), list):
+        raise BadLine("no array")
+    return elements
 
 
 def _without_surrogates(value: Any) -> Any:

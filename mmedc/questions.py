@@ -5,12 +5,10 @@ reads `Question`s: only the texts to look for, from rows of many shapes.
 """
 
 import csv
-import gzip
 import io
 import itertools
 import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmedc.errors import RecipeError
-from mmedc.jsonlines import GZIP, BadLine, parse_line, read_json_lines
+from mmedc.jsonlines import BadLine, parse_line, read_json_lines
 from mmedc.prompts import LANGUAGES
 from mmedc.shipped import SHIPPED, shipped_file
 from mmedc.storage import Input, list_inputs, open_binary
+from mmedc.unpack import Damage, Unpacked
 
 Row = dict[str, Any]
 
@@ -336,19 +335,13 @@ def _json_file(data: bytes, url: str) -> Iterator[tuple[int, Row]]:
 
 
 def _whole(stream: IO[bytes], url: str) -> bytes:
-    """Return the content of a file, unpacked if its first bytes are those of gzip or zstd."""
-    data = stream.read()
-    try:
-        if data.startswith(GZIP):
-            return gzip.decompress(data)
-        if data.startswith(b"\x28\xb5\x2f\xfd"):
-            import zstandard
-
-            reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
-            return bytes(reader.read())
-    except (OSError, EOFError, zlib.error) as problem:
-        raise RecipeError(f"{url}: can't be read ({problem})") from None
-    return data
+    """Return the content of a file, unpacked where its first bytes say that it is compressed."""
+    parts = []
+    for event in Unpacked(stream, url):
+        if isinstance(event, Damage):
+            raise RecipeError(f"{url}: can't be read ({event})")
+        parts.append(event.data)
+    return b"".join(parts)
 
 
 def _text(data: bytes, url: str) -> str:

@@ -37,18 +37,19 @@ DROPPED: dict[str, dict[str, str]] = {
 
 REJECTED: dict[str, dict[str, str]] = {
     "read": {
+        "ambiguous_column": "A column that the recipe names occurs more than once in the file.",
         "bad_encoding": "The body cannot be decompressed as its Content-Encoding says.",
         "bad_http": "The record does not begin with an HTTP status line.",
         "bad_json": "The line is not a JSON object.",
         "bomb": "The compressed file unpacks to more than `limits.ratio` times its size; the rest of it is not read.",
         "damaged": "The bytes cannot be read as the format of the file; how many are lost is reported.",
-        "empty_file": "The file has no bytes.",
+        "empty_file": "The file has no bytes, or unpacks to none.",
         "no_column": "The file lacks a column that the recipe names.",
         "no_text": "The value of the text column or key is null, or is not text.",
         "rest_unread": "The reader fails at this record even when it skips it; nothing after it in the unit is read.",
         "too_large": "The payload is larger than `limits.document` after decompression.",
-        "truncated": "The record is shorter than its header says.",
-        "unreadable": "The operating system or the object store could not read the file.",
+        "truncated": "The record or the page ends before its headers say, or says itself that it was cut off.",
+        "unreadable": "The name leads to no file: a link to itself, or a device.",
     },
     "decode": {
         "binary": "Too many NUL bytes: the payload is not text.",

@@ -4,11 +4,13 @@ Every path in a recipe is relative to the file that contains it, so that a recip
 paths given by `--set` and `--out` are relative to the current folder, and so are those of a shipped recipe.
 """
 
+import functools
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from mmedc.errors import RecipeError
 from mmedc.filters import open_filters
@@ -31,8 +33,6 @@ from mmedc.yamlfile import YamlFile, nearest, read_yaml
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
 ModelName = Literal["lid", "medical", "quality", "kenlm"]
-FORMATS = ("warc", "parquet", "jsonl", "files")
-"""The keys that say what a source reads; a source has exactly one of them."""
 
 
 def _switch(value: Any) -> Any:
@@ -52,16 +52,14 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class Source(Part):
-    """One source. Exactly one of `warc`, `parquet`, `jsonl` and `files` names the files that it reads."""
+    """One source: exactly one further key, such as `warc`, names the files that it reads and says their format.
 
-    warc: Files | None = None
-    """WARC or WET files, plain or compressed with gzip, zstd or lz4."""
-    parquet: Files | None = None
-    """Parquet files that contain text. Only the columns that the source names are read."""
-    jsonl: Files | None = None
-    """JSON Lines files, plain or compressed with gzip or zstd."""
-    files: Files | None = None
-    """Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), one document per file."""
+    A recipe keeps that key as it is; the table `mmedc.sources.FORMATS` has those that are known.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Files]
+
     kind: Kind = "web"
     """The kind of document; it becomes a column of the corpus."""
     licence: str = "unknown"
@@ -77,20 +75,30 @@ class Source(Part):
 
     @model_validator(mode="after")
     def _one_format(self) -> "Source":
-        given = [name for name in FORMATS if getattr(self, name)]
+        given = list(self.__pydantic_extra__)
         if len(given) != 1:
-            raise ValueError(f"a source has exactly one of {', '.join(FORMATS)}; this one has {given or 'none'}")
+            known = list(type(self).model_fields)
+            close = [
+                f'"{key}" (did you mean "{near[0]}"?)' for key in given if (near := get_close_matches(key, known, 1))
+            ]
+            found = " and ".join(close or [f'"{key}"' for key in given]) or "none"
+            raise ValueError(f"a source has exactly one key that names its files, such as warc; this one has {found}")
         return self
 
     @property
     def format(self) -> str:
-        """The key that says what this source reads."""
-        return next(name for name in FORMATS if getattr(self, name))
+        """The key that names the files of this source."""
+        return next(iter(self.__pydantic_extra__))
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The patterns of the files it reads."""
-        return tuple(getattr(self, self.format))
+        return tuple(self.__pydantic_extra__[self.format])
+
+    @functools.cached_property
+    def where(self) -> str:
+        """The file and line of the recipe that name its files, as `read_recipe` puts them; not part of the value."""
+        return ""
 
 
 class Medical(Part):
@@ -293,8 +301,11 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     file = recipe_file(path)
     yaml = _mapping(file, "docs/reference/recipe.md")
     for setting in sets or []:
-        apply_setting(yaml, setting, one_of=FORMATS)
-    return checked(Recipe, yaml, folder=_folder(file))
+        apply_setting(yaml, setting, source_keys=tuple(Source.model_fields))
+    recipe = checked(Recipe, yaml, folder=_folder(file))
+    for name, source in recipe.sources.items():
+        source.__dict__["where"] = yaml.where(("sources", name, source.format))
+    return recipe
 
 
 def read_part(path: str, part: str, model: type[Settings], sets: list[str] | None, docs: str) -> Settings:

@@ -167,10 +167,10 @@ def _refuse_secrets(yaml: YamlFile, value: Any, at: tuple[str | int, ...], error
         _refuse_secrets(yaml, part, (*at, key), error)
 
 
-def apply_setting(yaml: YamlFile, setting: str, one_of: tuple[str, ...] = ()) -> None:
+def apply_setting(yaml: YamlFile, setting: str, source_keys: tuple[str, ...] = ()) -> None:
     """Replace a value of the file by a `key.sub=value` of the command line; a value is YAML.
 
-    `one_of` are keys of which a source has exactly one: setting one removes the others.
+    `source_keys` are the keys of a source besides the one that names its files: setting that one replaces it.
 
     Raises: RecipeError when `setting` has another form, or its key leads through a value that is no mapping.
     """
@@ -183,9 +183,9 @@ def apply_setting(yaml: YamlFile, setting: str, one_of: tuple[str, ...] = ()) ->
         place = place.setdefault(part, {}) if isinstance(place, dict) else None
         if not isinstance(place, dict):
             raise RecipeError(f"--set {setting}: {key} does not lead to a mapping")
-    if keys[-1] in one_of and keys[0] == "sources":
-        for other in one_of:
-            place.pop(other, None)
+    if source_keys and keys[0] == "sources" and len(keys) == 3 and keys[-1] not in source_keys:
+        for other in [known for known in place if known not in source_keys]:
+            del place[other]
     place[keys[-1]] = _from_command_line(parse_yaml(text, f"--set {key}", RecipeError).data)
     yaml.lines = {known: line for known, line in yaml.lines.items() if known[: len(keys)] != keys}
     yaml.settings.add(keys)

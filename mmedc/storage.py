@@ -10,12 +10,14 @@ tried again with growing pauses, an upload is measured after it, and what stays 
 """
 
 import contextlib
+import errno
 import functools
 import io
 import os
 import re
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,6 +48,8 @@ class Input:
     bytes: int
     version: str
     """Changes when the file does: its time of change in ns, or its etag."""
+    problem: str = ""
+    """Why there is nothing to read, such as a link that leads to itself."""
 
 
 @dataclass(frozen=True)
@@ -250,6 +254,14 @@ def open_binary(url: str, offset: int = 0) -> IO[bytes]:
     return io.BufferedReader(_ReadAhead(file.get_stream(offset, max(file.size() - offset, 0))), AHEAD_BYTES)
 
 
+def open_random(url: str) -> Any:
+    """Open a file to read anywhere in it. Raises: OSError."""
+    if is_local(url):
+        return Path(url).open("rb")
+    system, path = file_system(url)
+    return system.open_input_file(path)
+
+
 class _ReadAhead(io.RawIOBase):
     """Fetches the next part of a remote stream while the one before it is worked on."""
 
@@ -300,25 +312,68 @@ def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
 
 def _listed(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
     system, path = file_system(pattern)
-    if any(char in path for char in "*?["):
+    local = is_local(pattern)
+    if any(char in path for char in "*?[") and not (local and os.path.exists(path)):
         parts = path.split("/")
         wild = next(i for i, part in enumerate(parts) if any(char in part for char in "*?["))
-        base, matches = "/".join(parts[:wild]), re.compile(_translate(path)).fullmatch
+        base, matches = "/".join(parts[:wild]), re.compile(_translate(path), re.DOTALL).fullmatch
         deep = "**" in path or len(parts) - wild > 1
     else:
         info = system.get_file_info(path)
         if info.type == pafs.FileType.File:
-            return [_input(pattern, info, os.path.basename(path))]
+            return [_input(pattern, info, readable(os.path.basename(path)))]
         base, deep = path.rstrip("/"), True
-        matches = re.compile(".*(" + "|".join(map(re.escape, suffixes)) + ")").fullmatch
-    found = system.get_file_info(pafs.FileSelector(base, allow_not_found=True, recursive=deep))
-    scheme = pattern.partition("://")[0] + "://" if "://" in pattern else ""
-    inputs = [
-        _input(scheme + info.path, info, info.path[len(base) :].lstrip("/"))
-        for info in found
-        if info.type == pafs.FileType.File and matches(info.path)
-    ]
-    return sorted(inputs, key=lambda one: one.name)
+        matches = re.compile(f".*({'|'.join(map(re.escape, suffixes))})", re.IGNORECASE | re.DOTALL).fullmatch
+    if local:
+        found = (_local_input(entry, base) for entry in _walk(base or "/", deep, ()) if matches(entry.path))
+    else:
+        scheme = pattern.partition("://")[0] + "://"
+        infos = system.get_file_info(pafs.FileSelector(base, allow_not_found=True, recursive=deep))
+        files = (info for info in infos if info.type == pafs.FileType.File and matches(info.path))
+        found = (_input(scheme + info.path, info, info.path[len(base) :].lstrip("/")) for info in files)
+    return sorted(found, key=lambda one: one.name)
+
+
+def _walk(folder: str, deep: bool, above: tuple[tuple[int, int], ...]) -> Iterator["os.DirEntry[str]"]:
+    """Yield the files below a folder; a link to a folder that it lies in is not followed.
+
+    Raises: OSError for a folder that cannot be read.
+    """
+    try:
+        seen = os.stat(folder)
+    except FileNotFoundError:
+        return
+    here = (*above, (seen.st_dev, seen.st_ino))
+    if here[-1] in above or not stat.S_ISDIR(seen.st_mode):
+        return
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda each: os.fsencode(each.name)):
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link that leads to itself
+                is_folder = False
+            if not is_folder:
+                yield entry
+            elif deep:
+                yield from _walk(entry.path, deep, here)
+
+
+def _local_input(entry: "os.DirEntry[str]", base: str) -> Input:
+    name = readable(entry.path[len(base) :].lstrip("/"))
+    try:
+        seen = entry.stat()
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            return Input(entry.path, name, 0, "", "the link leads to itself")
+        return Input(entry.path, name, 0, "")  # what is wrong with it fails the unit that reads it
+    if not stat.S_ISREG(seen.st_mode):
+        return Input(entry.path, name, 0, "", "neither a file nor a folder")
+    return Input(entry.path, name, seen.st_size, str(seen.st_mtime_ns))
+
+
+def readable(name: str) -> str:
+    r"""Return the name of a file as characters that UTF-8 has: other bytes become `\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _input(url: str, info: Any, name: str) -> Input:

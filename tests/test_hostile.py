@@ -76,7 +76,7 @@ PAGES: dict[str, tuple[bytes, str]] = {
     "a page that says it is in a charset it is not": (
         b'<meta charset="shift_jis">' + GOOD.encode().replace(b"blood", "blóöd".encode()), "kept"),
     "a page of a charset that is none": (b'<meta charset="no-such-thing">' + GOOD.encode(), "kept"),
-    "a PDF that is named .html": (b"%PDF-1.7\n1 0 obj\n<</Type/Catalog>>\nendobj\n%%EOF\n", "gate"),
+    "a PDF that is named .html": (b"%PDF-1.7\n1 0 obj\n<</Type/Catalog>>\nendobj\n%%EOF\n", "not_text"),
 }  # fmt: skip
 
 
@@ -168,7 +168,7 @@ TABLES: dict[str, tuple[bytes, dict[str, int]]] = {
     ),
     "a table of other columns": (parquet(pa.table({"x": [1]})), {"no_column": 1}),
     "texts that are numbers": (parquet(pa.table({"text": [1, 2]})), {"gate": 2}),
-    "texts that are lists": (parquet(pa.table({"text": [["a"], ["b"]]})), {"damaged": 1}),
+    "texts that are lists": (parquet(pa.table({"text": [["a"], ["b"]]})), {"no_text": 1}),
     "one text of three that is not UTF-8": (parquet(pa.table({"text": INVALID})), {"kept": 2, "no_text": 1}),
     "the same, in a column that says it is text": (
         parquet(pa.table({"text": pa.StringArray.from_buffers(3, *INVALID.buffers()[1:])})),
@@ -201,11 +201,11 @@ ARCHIVES: dict[str, tuple[bytes, list[str]]] = {
     "a page that unpacks to 300 MB": (packed(record("u:bad", http(BOMB, Content_Encoding="gzip"))), ["too_large"]),
     "a record of 300 MB of nothing": (packed(record("u:bad", b"\0" * (300 * MB))), ["too_large"]),
     "a length that lies by a terabyte": (packed(record("u:bad", http(b"x"), length=10**12)), ["too_large"]),
-    "a length below zero": (packed(record("u:bad", http(b"x"), length=-5)), ["bad_http", "damaged"]),
+    "a length below zero": (packed(record("u:bad", http(b"x"), length=-5)), ["damaged"]),
     "a chunk size that lies": (
-        packed(record("u:bad", http(b"ffffffff\r\nx", Transfer_Encoding="chunked"))), ["gate"]),
+        packed(record("u:bad", http(b"ffffffff\r\nx", Transfer_Encoding="chunked"))), ["truncated"]),
     "a header of a megabyte": (packed(record("u:bad", http(b"<p>x", X="y" * MB))), ["gate"]),
-    "a flipped byte in a member": (packed(page("u:bad", GOOD))[:-200] + b"\0" * 200, ["damaged"]),
+    "a flipped byte in a member": (packed(page("u:bad", GOOD))[:-200] + b"\0" * 200, ["truncated"]),
     "garbage between records": (b"\0garbage" * 100, ["damaged"]),
 }  # fmt: skip
 

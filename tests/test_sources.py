@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmedc.errors import RecipeError
-from mmedc.recipe import Recipe
+from mmedc.recipe import Recipe, read_recipe
 from mmedc.sources import Reader, list_units
 from tests.warcs import http, packed, page, record
 
@@ -158,21 +159,50 @@ def test_a_wrong_length_costs_at_most_its_record(tmp_path: Path, name: str, wron
     assert {"damaged", "truncated"} & set(reasons(rows)) or abs(wrong) == 1
 
 
-def test_what_is_lost_is_told(tmp_path: Path) -> None:
+def test_what_is_lost_is_reported(tmp_path: Path) -> None:
     hole = b"\x1f\x8b\x08 not a member " * 100_000  # longer than what is scanned at once
     rows = warc(tmp_path, packed(PAGES[0]) + hole + packed(PAGES[1]))
     assert reasons(rows) == ["ok", "damaged", "ok"]
-    assert f"at most {len(hole):,} bytes after offset {len(packed(PAGES[0])):,} are lost" in rows[1]["rejected_by"]
+    assert f"{len(hole):,} bytes at offset {len(packed(PAGES[0])):,} are damaged" in rows[1]["rejected_by"]
 
 
-def test_a_file_that_goes_away_is_a_reject(tmp_path: Path) -> None:
-    path = tmp_path / "x.warc.gz"
-    path.write_bytes(packed(GOOD))
-    recipe = Recipe.model_validate({"name": "t", "sources": {"s": {"warc": str(path)}}})
-    units = list_units(recipe)
+def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
+
+
+WHOLE = {
+    "warc": ("x.warc.gz", packed(GOOD)),
+    "jsonl": ("x.jsonl", b'{"text": "a"}\n'),
+    "files": ("x.txt", b"text"),
+    "parquet": ("x.parquet", parquet_bytes(pa.table({"text": ["a"]}))),
+}
+
+
+@pytest.mark.parametrize("key", WHOLE)
+@pytest.mark.parametrize("what", ["removed", "replaced by a folder"])
+def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path, key: str, what: str) -> None:
+    name, data = WHOLE[key]
+    path = tmp_path / name
+    path.write_bytes(data)
+    units = list_units(Recipe.model_validate({"name": "t", "sources": {"s": {key: str(path)}}}))
     path.unlink()
-    rows = [row for batch in Reader().read(units[0].spec, 0, frozenset()) for row in batch.to_pylist()]
-    assert reasons(rows) == ["unreadable"]
+    if what != "removed":
+        path.mkdir()
+    with pytest.raises(OSError, match=name):
+        list(Reader().read(units[0].spec, 0, frozenset()))
+
+
+@pytest.mark.parametrize("key", ["warc", "jsonl"])
+def test_a_file_that_shrinks_while_it_is_read_is_a_failure(tmp_path: Path, key: str) -> None:
+    name, data = WHOLE[key]
+    path = tmp_path / name
+    path.write_bytes(data * 2)
+    units = list_units(Recipe.model_validate({"name": "t", "sources": {"s": {key: str(path)}}}))
+    path.write_bytes(data)
+    with pytest.raises(OSError, match=f"{2 * len(data)} bytes were listed, but {len(data)} could be read"):
+        list(Reader().read(units[0].spec, 0, frozenset()))
 
 
 def test_wet_is_text(tmp_path: Path) -> None:
@@ -223,7 +253,7 @@ def test_bad_json_lines(tmp_path: Path) -> None:
     )
     rows = jsonl(tmp_path, data + b'"}\n{"text": "end"}\n', document=4096)
     assert reasons(rows) == ["ok", "bad_json", "bad_json", "no_text", "no_text", "ok", "too_large", "ok"]
-    assert rows[5]["text"] == "? b"
+    assert rows[5]["text"] == "\ufffd b"
     assert reasons(jsonl(tmp_path, gzip.compress(JSONL)[:-12], "y.jsonl.gz"))[-1] == "damaged"
 
 
@@ -305,3 +335,10 @@ def test_globs_and_doubles(tmp_path: Path) -> None:
     assert names("") == ["s: 3.warc.gz", "s: a/1.warc.gz", "s: a/b/2.warc.gz"]
     with pytest.raises(RecipeError, match="matches no file"):
         names("*.nothing")
+
+
+def test_an_unknown_format_is_answered_with_its_line_and_the_nearest_key(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: t\nsources:\n  s:\n    kind: web\n    wacr: x.warc.gz\n")
+    with pytest.raises(RecipeError, match=rf'^{path}:5: a source has no key "wacr"; did you mean "warc"\?'):
+        list_units(read_recipe(str(path)))

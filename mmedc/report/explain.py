@@ -82,7 +82,7 @@ def explain(recipe: Recipe, target: str) -> Explanation:
 def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
     reader = Reader()
     if is_local(target) and os.path.isfile(target):
-        config = Source(files=(target,))
+        config = Source.model_validate({"files": target})
         one = Input(target, os.path.basename(target), os.path.getsize(target), "")
         piece = Piece("explain", config, (one,), None, recipe.limits.document)
         return next(reader.read(piece, 0, frozenset()))

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from mmedc.bench.config import Bench
 from mmedc.recipe import Recipe
+from mmedc.sources import FORMATS
 from mmedc.train.config import Train
 
 SCHEMAS: dict[str, type[BaseModel]] = {"recipe": Recipe, "train": Train, "bench": Bench}
@@ -22,6 +23,11 @@ def schema(name: str) -> dict[str, Any]:
     found = SCHEMAS[name].model_json_schema()
     found = {"$schema": DRAFT, **found}
     if name == "recipe":
+        source = found["$defs"]["Source"]  # the keys that name files are those of the table of formats
+        paths = source.pop("additionalProperties")
+        source["properties"] |= {each.key: {**paths, "description": each.files} for each in FORMATS}
+        source["additionalProperties"] = False
+        source["oneOf"] = [{"required": [each.key]} for each in FORMATS]
         questions = found["properties"][
             "decontaminate"
         ]  # a path or a list of paths stands for a mapping with `questions`

@@ -1,44 +1,76 @@
 """Folders of saved pages and plain text, one document a file."""
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from mmedc.engine import slot
-from mmedc.sources.raw import Records
-from mmedc.storage import Input, open_binary
+from mmedc.sources.raw import Piece, Records, open_whole
+from mmedc.storage import Input
+from mmedc.unpack import Damage, Unpacked
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 TEXT_SUFFIXES = (".txt", ".md")
-FILE_SUFFIXES = HTML_SUFFIXES + TEXT_SUFFIXES
+SUFFIXES = HTML_SUFFIXES + TEXT_SUFFIXES
+HEAD_BYTES = 1024
+PER_UNIT = 256
+HTML = (b"<!doctype html", b"<html")
+NO_PAGE = (b"PAR1", b"WARC/", b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+"""First bytes of files that are neither pages nor text, whatever they are called."""
 
 
-def read_files(inputs: tuple[Input, ...], limit: int, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
-    """Yield each file as one record; see `Reader.read`.
+@dataclass(frozen=True)
+class FilesReader:
+    """Reads each file as one document; its first bytes say what it is, and its suffix where they do not.
 
-    Dropped here: `not_text` (by suffix). Rejected here: `too_large`, `empty_file`, `unreadable`.
+    Dropped here: `not_text`. Rejected here: `too_large`, `empty_file`, `damaged` (a compressed file),
+    `unreadable` (a link that leads to itself).
     """
-    records = Records(start, skip)
-    for one in inputs:
-        if not records.next():
-            continue
-        slot.mark(records.ordinal)
-        yield from records.add(one.name, one.name, **({} if records.skipped else _read(one, limit)))
-    yield from records.flush()
+
+    version: ClassVar[int] = 2
+
+    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
+        records = Records(start, skip)
+        for one in piece.inputs:
+            if not records.next():
+                continue
+            slot.mark(records.ordinal)
+            yield from records.add(
+                one.name, one.name, **({} if records.skipped else _document(one, piece.document_bytes))
+            )
+        yield from records.flush()
 
 
-def _read(one: Input, limit: int) -> dict[str, Any]:
-    name = one.name.lower()
-    if not name.endswith(FILE_SUFFIXES):
-        return {"dropped_by": "not_text"}
-    try:
-        with open_binary(one.url) as stream:
-            payload = stream.read(limit + 1)
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as problem:
-        return {"rejected_by": f"unreadable: {problem.strerror}"}
-    if len(payload) > limit:
-        return {"rejected_by": f"too_large: {one.bytes:,} bytes, at most {limit:,} are read"}
+def _document(one: Input, limit: int) -> dict[str, Any]:
+    if one.problem:
+        return {"rejected_by": f"unreadable: {one.problem}"}
+    payload = b""
+    with open_whole(one) as stream:
+        for event in Unpacked(stream, one.name):
+            if isinstance(event, Damage):
+                return {"rejected_by": f"damaged: {event}", "payload": payload}
+            payload += event.data
+            kind = kind_of(one.name, payload)
+            if kind is None and payload:
+                return {"dropped_by": "not_text"}
+            if len(payload) > limit:
+                return {"rejected_by": f"too_large: {one.bytes:,} bytes, at most {limit:,} are read"}
     if not payload:
-        return {"rejected_by": "empty_file: 0 bytes"}
-    return {"payload": payload, "content_type": "text/html" if name.endswith(HTML_SUFFIXES) else "text/plain"}
+        return {"rejected_by": f"empty_file: {one.bytes:,} bytes"}
+    return {"payload": payload, "content_type": kind}
+
+
+def kind_of(name: str, payload: bytes) -> str | None:
+    """Return the media type of a file of pages or text by its first bytes and its name; None when it is neither."""
+    head = payload[:HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n\f").lower()
+    if payload.startswith(NO_PAGE):
+        return None
+    if head.startswith(HTML) or (head.startswith((b"<?xml", b"<!--")) and b"<html" in head):
+        return "text/html"
+    stem = name.lower().removesuffix(".gz").removesuffix(".zst").removesuffix(".lz4")
+    if stem.endswith(HTML_SUFFIXES):
+        return "text/html"
+    return "text/plain" if stem.endswith(TEXT_SUFFIXES) else None

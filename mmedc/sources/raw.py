@@ -1,15 +1,33 @@
-"""Raw records on their way into Arrow batches, shared by all readers."""
+"""What a reader is given, and raw records on their way into Arrow batches; shared by all readers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from mmedc.document import RAW
+from mmedc.jsonlines import whole_characters
+from mmedc.recipe import Source as SourceConfig
+from mmedc.storage import Input, open_binary
 
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one unit reads: a file, some row groups of one, or a few small files."""
+
+    source: str
+    config: SourceConfig
+    inputs: tuple[Input, ...]
+    row_groups: tuple[int, int] | None
+    """Half-open range, of a Parquet file that is cut."""
+    document_bytes: int
+    """A larger payload is rejected."""
+    ratio: float = 200.0
+    """A compressed file of lines that unpacks to more than this many times its size is read no further."""
 
 
 @dataclass
@@ -46,6 +64,11 @@ class Records:
         if len(self._columns["ordinal"]) >= self.rows or self._bytes >= BATCH_BYTES or self.ordinal + 1 in self.skip:
             yield from self.flush()
 
+    def reject(self, locator: str, provenance: str, reason: str) -> Iterator[pa.RecordBatch]:
+        """Add one record that stands for bytes in which there is none."""
+        if self.next():
+            yield from self.add(locator, provenance, rejected_by=whole_characters(reason))
+
     def flush(self) -> Iterator[pa.RecordBatch]:
         """Yield what is left, if anything."""
         if self._columns["ordinal"]:
@@ -54,6 +77,16 @@ class Records:
             self._bytes = 0
 
 
-def utf8(text: str) -> str:
-    """Return `text` without lone surrogates, which no UTF-8 column can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def open_whole(file: Input, offset: int = 0) -> IO[bytes]:
+    """Open `file` from byte `offset` on. Raises: OSError where it cannot be read, which fails the unit."""
+    if file.problem:
+        raise OSError(f"{file.name}: {file.problem}")
+    return open_binary(file.url, offset)
+
+
+def check_size(file: Input, read: int) -> None:
+    """Check that as many bytes were read as were listed. Raises: OSError, so that the unit is tried again."""
+    if read != file.bytes:
+        raise OSError(
+            f"{file.name}: {file.bytes:,} bytes were listed, but {read:,} could be read; it changes meanwhile"
+        )

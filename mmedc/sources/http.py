@@ -1,0 +1,246 @@
+"""The page inside an HTTP response as an archive holds it (RFC 9110, RFC 9112).
+
+Servers and archives differ from the standards in both directions: codings are declared and undone
+already, or there and not declared. The bytes decide, and the headers hint. A body that ends before it
+should is `truncated`, never a whole page.
+"""
+
+import io
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from mmedc.jsonlines import whole_characters
+from mmedc.sources.archive import blank_line
+from mmedc.unpack import Damage, Unpacked
+
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+UNSURE_TYPES = ("", "application/octet-stream", "application/xml", "text/xml", "unk")
+CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
+LINE_BREAK = re.compile(rb"\r?\n")
+MAGIC = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+MEMBERS = (b"\x1f\x8b\x08", MAGIC["zstd"])
+MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of UTF-8 and UTF-16
+CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1b")
+PRINTED = bytes(range(32, 127)) + b"\t\r\n"
+HEADERS_BYTES = 8 << 10  # that most headers fit in
+HEAD_BYTES = 1024  # of a body, that show what it is
+MAX_LAYERS = 4
+
+
+class TooLarge(Exception):
+    """More bytes came out of a decompressor than a page may have."""
+
+
+class Truncated(Exception):
+    """A body ends before it should."""
+
+
+def page_of(block: memoryview, limit: int) -> dict[str, Any]:
+    """Return the columns of `mmedc.document.RAW` that an HTTP response gives, or why it gives none.
+
+    Dropped: `http_status` (not 200), `not_text`. Rejected: `bad_http`, `bad_encoding`, `truncated`, `too_large`.
+    """
+    head = bytes(block[:HEADERS_BYTES]).lstrip(b"\r\n")
+    skipped = min(len(block), HEADERS_BYTES) - len(head)
+    end, begin = blank_line(head, 0)
+    if not begin and len(block) > HEADERS_BYTES:
+        head, skipped = bytes(block), 0
+        end, begin = blank_line(head, 0)
+    body = block[skipped + begin :] if begin else block[:0]
+    lines = LINE_BREAK.split(head[:end] if begin else head)
+    status = lines[0].split(None, 2)
+    if len(status) < 2 or not status[0].startswith(b"HTTP/") or not status[1].isdigit():
+        return {"rejected_by": f"bad_http: begins with {lines[0][:60]!r}", "payload": bytes(block)}
+    if status[1] != b"200":
+        return {"dropped_by": "http_status"}
+    fields = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(b":")
+        fields[name.strip().lower()] = value.strip().decode("latin-1")
+    try:
+        whole = body_of(bytes(body), fields, limit)
+    except TooLarge:
+        return {"rejected_by": f"too_large: over {limit:,} bytes once decompressed", "payload": bytes(block[:4096])}
+    except Truncated as problem:
+        return {"rejected_by": f"truncated: {problem}", "payload": bytes(block)}
+    except ValueError as problem:
+        return {"rejected_by": f"bad_encoding: {problem}", "payload": bytes(block)}
+    return typed(whole, fields.get(b"content-type", ""), limit)
+
+
+def typed(body: bytes, content_type: str, limit: int) -> dict[str, Any]:
+    """Return the columns of a decoded body, or why it is not read; its first bytes count where its type says little."""
+    if len(body) > limit:
+        return {"rejected_by": f"too_large: {len(body):,} bytes, at most {limit:,} are read"}
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    if kind in UNSURE_TYPES:
+        start = body[:HEAD_BYTES].lstrip().lower()
+        kind = "text/html" if start.startswith((b"<!doctype html", b"<html")) or b"<html" in start else kind
+    if kind not in HTML_TYPES and kind != "text/plain":
+        return {"dropped_by": "not_text"}
+    charset = None
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            charset = value.strip().strip("\"'")
+    return {"payload": body, "content_type": kind, "charset": charset and whole_characters(charset)}
+
+
+def body_of(body: bytes, fields: dict[bytes, str], limit: int) -> bytes:
+    """Return `body` without its transfer and content codings; at most `limit` bytes are unpacked.
+
+    Raises: Truncated, TooLarge; ValueError for data that is damaged.
+    """
+    chunked = "chunked" in fields.get(b"transfer-encoding", "").lower()
+    codings = [coding.strip() for coding in fields.get(b"content-encoding", "").lower().split(",")]
+    stated = fields.get(b"content-length", "").strip()[:18]
+    if chunked:
+        body = dechunk(body)
+    elif not any(coding in CODINGS for coding in codings) and stated.isdigit() and len(body) < int(stated):
+        raise Truncated(f"{len(body):,} of {int(stated):,} bytes (Content-Length)")
+    for coding in reversed(codings):
+        body = decode(body, coding, limit)
+    for _ in range(MAX_LAYERS):  # packed more than once, or without a header
+        if not body.startswith(MEMBERS):
+            break
+        body = _members(body, limit)
+    return body
+
+
+def dechunk(body: bytes) -> bytes:
+    """Return `body` without chunked coding (RFC 9112, 7.1), or as it is where that was undone already.
+
+    Raises: Truncated where chunks are missing.
+    """
+    parts: list[bytes] = []
+    at = 0
+    while head := CHUNK.match(body, at):
+        size, begin = int(head.group(1), 16), head.end()
+        if size == 0:
+            return b"".join(parts)
+        if begin + size > len(body):
+            raise Truncated(f"{len(body) - begin:,} of {size:,} bytes of a chunk")
+        after = LINE_BREAK.match(body, begin + size)
+        if after is None and begin + size < len(body):
+            if parts:
+                raise Truncated("a chunk is longer than it says")
+            return body  # its first line happened to be a number
+        parts.append(body[begin : begin + size])
+        at = after.end() if after else len(body)
+    if not parts or body[at:].strip() == b"0":
+        return b"".join(parts) or body
+    raise Truncated(f"{len(parts):,} chunks and no last one")
+
+
+def decode(body: bytes, coding: str, limit: int) -> bytes:
+    """Return `body` without its content coding, or as it is where it does not have it (RFC 9110, 8.4).
+
+    Raises: Truncated, TooLarge; ValueError for damaged data.
+    """
+    if coding not in CODINGS or not body:
+        return body
+    if coding in MAGIC or body.startswith(MEMBERS):  # a magic number says more than a header
+        return _members(body, limit) if body.startswith((*MAGIC.values(), *MEMBERS)) else body
+    if looks_like_text(body):
+        return body
+    try:
+        return CODINGS[coding](body, limit)
+    except ValueError:
+        if looks_like_text(body, strictly=False):
+            return body
+        raise
+
+
+def looks_like_text(body: bytes, strictly: bool = True) -> bool:
+    """Tell whether a body reads as text, so that no coding is left on it.
+
+    Strictly: a byte-order mark, markup, or UTF-8 without control characters. Otherwise text in another
+    charset too, which has few of these, and ASCII as UTF-16.
+    """
+    head = body[:HEAD_BYTES]
+    if head.startswith(MARKS) or head.lstrip(b"\0 \t\r\n\f")[:1] == b"<":
+        return True
+    shifts = 0 if b"\x1b$" in head or b"\x1b(" in head else head.count(b"\x1b")  # those of ISO-2022 are text
+    controls = len(head) - len(head.translate(None, CONTROLS)) + shifts
+    if not strictly:
+        letters = head.replace(b"\0", b"")
+        return controls * 50 <= len(head) or (
+            len(letters) * 2 <= len(head) + 1 and not letters.translate(None, PRINTED)
+        )
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        if problem.start < HEAD_BYTES - 4:  # not just a character that the head cuts
+            return False
+    return not controls
+
+
+def _members(body: bytes, limit: int) -> bytes:
+    """Return what the gzip members or zstd frames of `body` hold; what follows them is ignored, as browsers do."""
+    parts: list[bytes] = []
+    left = limit
+    codec = "zstd" if body.startswith(MAGIC["zstd"]) else "gzip"
+    for event in Unpacked(io.BytesIO(body), hold=True, codec=codec):
+        if isinstance(event, Damage):
+            if event.fault == "foreign" and parts:
+                break
+            if event.fault == "cut":
+                raise Truncated(event.what)
+            raise ValueError(event.what)
+        parts.append(event.data)
+        left -= len(event.data)
+        if left < 0:
+            raise TooLarge
+    return b"".join(parts)
+
+
+def _inflate(body: bytes, limit: int) -> bytes:
+    """Undo `deflate`: servers send zlib and raw data under this name."""
+    cut: Truncated | None = None
+    for window in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        inflate = zlib.decompressobj(window)
+        try:
+            out = inflate.decompress(body, limit + 1)
+        except zlib.error:
+            continue
+        if len(out) > limit:
+            raise TooLarge
+        if inflate.eof:
+            return out
+        cut = cut or Truncated(f"deflate data of {len(body):,} bytes ends early")
+    raise cut or ValueError("not deflate data")
+
+
+def _unbrotli(body: bytes, limit: int) -> bytes:
+    import brotli
+
+    unpacker, out, fed = brotli.Decompressor(), [], body
+    left = limit + 1
+    try:
+        while left > 0 and not unpacker.is_finished():
+            data = unpacker.process(fed, output_buffer_limit=left)
+            fed = b""
+            if not data and unpacker.can_accept_more_data():
+                break
+            out.append(data)
+            left -= len(data)
+    except brotli.error as problem:
+        raise ValueError(f"not brotli data ({problem})") from None
+    if left <= 0:
+        raise TooLarge
+    if not unpacker.is_finished():
+        raise Truncated(f"brotli data of {len(body):,} bytes ends early")
+    return b"".join(out)
+
+
+CODINGS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _members,
+    "x-gzip": _members,
+    "zstd": _members,
+    "deflate": _inflate,
+    "br": _unbrotli,
+}
+"""The content codings that are undone; every other leaves the body as it is."""

@@ -1,0 +1,113 @@
+"""JSON lines: corpora that hold text already."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from mmedc.errors import RecipeError
+from mmedc.jsonlines import BOM, BadLine, parse_line, split_lines
+from mmedc.recipe import Source
+from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
+from mmedc.sources.raw import Piece, Records, check_size, open_whole
+from mmedc.storage import Input
+from mmedc.unpack import Damage, Events, Unpacked
+from mmedc.yamlfile import nearest
+
+SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst", ".lz4"))
+FIRST_LINE = 16 << 20  # bytes of a first line that are looked at when a build is planned
+BOMB_BYTES = 64 << 20  # that any compressed file may unpack to
+
+
+@dataclass(frozen=True)
+class JsonlReader:
+    """Reads each line as one document.
+
+    Rejected here: `bad_json`, `no_text`, `too_large`, `damaged` (of a compressed file), `empty_file`, and
+    `bomb` (a file that unpacks to more than `ratio` times its size: the rest of it).
+    """
+
+    version: ClassVar[int] = 2
+
+    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
+        records, one, limit = Records(start, skip, BATCH_ROWS), piece.inputs[0], piece.document_bytes
+        columns = named_columns(piece.config)
+        with open_whole(one) as stream:
+            unpacked = Unpacked(stream, one.name)
+            most = max(BOMB_BYTES, one.bytes * piece.ratio) if unpacked.codec else float("inf")
+            for number, line, _ in split_lines(_up_to(unpacked, most), limit + 1):
+                if isinstance(line, Damage):
+                    place = f"{one.name}#offset={line.at}"
+                    yield from records.reject(f"{one.name}#damaged-{line.at}", place, f"damaged: {line}")
+                elif line.removeprefix(BOM).strip() and records.next():
+                    yield from _add_line(records, one, number, line, columns, limit)
+            if unpacked.given > most:
+                rest = f"bomb: {one.bytes:,} bytes unpack to over {most:,.0f}; the rest is not read"
+                yield from records.reject(f"{one.name}#bomb", one.name, rest)
+            else:
+                check_size(one, unpacked.tape.end)
+        if not unpacked.given and not unpacked.account.damaged:
+            yield from records.reject(one.name, one.name, f"empty_file: {one.bytes:,} bytes")
+        yield from records.flush()
+
+
+def _up_to(unpacked: Unpacked, most: float) -> Events:
+    """Yield what a file unpacks to until that is more than `most` bytes."""
+    for event in unpacked:
+        yield event
+        if unpacked.given > most:
+            return
+
+
+def _add_line(
+    records: Records, one: Input, number: int, line: bytes, columns: dict[str, str], limit: int
+) -> Iterator[pa.RecordBatch]:
+    where = f"{one.name}#line={number}"
+    if len(line) > limit:
+        yield from records.add(where, where, rejected_by=f"too_large: over {limit:,} bytes", payload=line[:4096])
+        return
+    try:
+        row = parse_line(line)
+        if not isinstance(row, dict):
+            raise BadLine(f"{type(row).__name__}, not an object")
+    except BadLine as problem:
+        yield from records.add(where, where, rejected_by=f"bad_json: {problem}", payload=line[:4096])
+        return
+    picked = {ours: value_at(row, theirs) for ours, theirs in columns.items()}
+    yield from add_row(records, one.name, f"line={number}", picked, limit)
+
+
+def value_at(row: Any, key: str) -> Any:
+    """Return what an object has under `key`: a name, or a path of names with dots; None where it has neither."""
+    if not isinstance(row, dict):
+        return None
+    if key in row or "." not in key:
+        return row.get(key)
+    name, _, rest = key.partition(".")
+    return value_at(row.get(name), rest)
+
+
+def check_lines(source: str, one: Input, config: Source) -> None:
+    """Check that the first line of a file is an object with the text. Raises: RecipeError."""
+    with open_whole(one) as stream:
+        for _, line, _ in split_lines(iter(Unpacked(stream, one.name)), FIRST_LINE):
+            if isinstance(line, Damage) or len(line) >= FIRST_LINE:
+                return
+            text = line.removeprefix(BOM).strip()
+            if not text:
+                continue
+            if text[:1] == b"[" or text == b"{":
+                what = "a JSON array" if text[:1] == b"[" else "one JSON document of several lines"
+                raise RecipeError(f'source "{source}": {one.name} is {what}, not JSON lines; write an object a line')
+            try:
+                row = parse_line(text)
+            except BadLine:
+                return  # counted when it is read
+            if isinstance(row, dict) and config.text not in row and value_at(row, config.text) is None:
+                raise RecipeError(
+                    f'source "{source}": the first line of {one.name} has no key "{config.text}" (text)'
+                    f"{nearest(config.text, row)}"
+                )
+            return

@@ -1,0 +1,538 @@
+"""The bytes of a file that may be compressed, unpacked member by member with an account of every byte.
+
+A file is a row of members: gzip members (RFC 1952), zstd frames (RFC 8878) or lz4 frames; a plain file
+is one member. First bytes say which; the name only hints. After damage, reading resumes at the next
+sound member. What is on disk is then either in a member that ended and whose checksum agreed (sound),
+or is reported (`Damage`): the end of an iterator is not taken for the end of a file.
+"""
+
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+from isal import isal_zlib
+
+from mmedc.errors import AccountingError
+
+READ_BYTES = 256 << 10  # at a time
+CHUNK_BYTES = 1 << 20  # given out at a time
+FEED_BYTES = 1 << 15  # a gzip member is fed in slices: what follows its end is copied by the library
+STORED_BYTES = {"gzip": 64 << 10, "zstd": 128 << 10, "lz4": 4 << 20}
+"""The largest block that is copied as it is: so far into what follows a cut can a member seem to go on."""
+PROOF_BYTES = 64 << 10  # that a member found after damage must unpack to, unless it ends before
+PROOF_LAST = 512  # the same where the file ends before the member does
+GZIP = b"\x1f\x8b\x08"
+ZSTD = b"\x28\xb5\x2f\xfd"
+LZ4 = b"\x04\x22\x4d\x18"
+INFLATE_ERRORS: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error)  # type: ignore[assignment]
+MAGIC = {"gzip": GZIP[:2], "zstd": ZSTD, "lz4": LZ4}
+SUFFIXES = {".gz": "gzip", ".bgz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".lz4": "lz4"}
+LZ4_BLOCKS = {4: 64 << 10, 5: 256 << 10, 6: 1 << 20, 7: 4 << 20}
+EARLY = "it ends early"
+CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f")
+HEAD_BYTES = 4096  # of a file, by which text is told from packed bytes
+MAX_SKIPPED = 64 << 20  # bytes of a skippable frame; more is taken for damage to its length
+MAX_WINDOW = 128 << 20  # bytes that a zstd frame may look back
+
+
+@dataclass(frozen=True)
+class Part:
+    """Unpacked bytes of one member, in order."""
+
+    data: bytes
+    at: int
+    """Offset on disk of the member; of plain data, of the part itself."""
+    first: bool
+    """True when the member begins here."""
+
+
+Fault = Literal["cut", "broken", "foreign"]
+"""A member that ends early; one that is not as its format asks; bytes where no member begins."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Bytes on disk that hold nothing sound."""
+
+    at: int
+    end: int
+    what: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.end - self.at:,} bytes at offset {self.at:,} are damaged"
+
+
+@dataclass
+class Account:
+    """What became of the bytes on disk; the two add up to the size of the file."""
+
+    sound: int = 0
+    damaged: int = 0
+
+
+class Tape:
+    """A stream with absolute offsets that can be looked at more than once, until it is told to forget."""
+
+    def __init__(self, stream: IO[bytes], at: int = 0) -> None:
+        self._stream, self._data, self._base, self._keep = stream, b"", at, at
+        self.end = at
+        """Offset up to which the stream has been read."""
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset` on; fewer only where the file ends."""
+        while offset + size > self.end and self._fill():
+            pass
+        start = offset - self._base
+        return self._data[start : start + size]
+
+    def find(self, mark: bytes, offset: int, stop: int | None = None) -> int | None:
+        """Return the offset of the first `mark` from `offset` on that begins before `stop`, or None."""
+        while True:
+            start = max(offset - self._base, 0)
+            found = self._data.find(mark, start, None if stop is None else stop - self._base + len(mark) - 1)
+            if found >= 0:
+                return self._base + found
+            offset = max(offset, self.end - len(mark) + 1)
+            if (stop is not None and self.end >= stop + len(mark) - 1) or not self._fill():
+                return None
+
+    def forget(self, offset: int) -> None:
+        """Drop what lies before `offset`, when more is read."""
+        self._keep = max(self._keep, offset)
+
+    def _fill(self) -> bool:
+        more = self._stream.read(READ_BYTES)
+        if self._keep > self._base:
+            self._data, self._base = self._data[self._keep - self._base :], min(self._keep, self.end)
+        self._data += more
+        self.end += len(more)
+        return bool(more)
+
+
+Events = Iterator[Part | Damage]
+
+
+class Unpacked:
+    """Iterates over the parts and the damage of a file, in the order of its bytes."""
+
+    def __init__(
+        self, stream: IO[bytes], name: str = "", at: int = 0, hold: bool = False, codec: str | None = None
+    ) -> None:
+        """Begin at offset `at` of a file called `name`, to which `stream` has been moved.
+
+        With `hold`, a member of up to 1 MiB whose checksum disagrees is damage as a whole; without it,
+        what it unpacked to is given out before the damage is reported. `codec` says what packs the file, where
+        that is known already.
+        """
+        self.tape, self.account, self.hold, self.at = Tape(stream, at), Account(), hold, at
+        self.codec = _codec(self.tape, at, name) if codec is None else codec
+        """What packs the file: gzip, zstd, lz4 or nothing."""
+        self.given = 0
+        """Unpacked bytes given out so far."""
+        self._leap = False
+
+    def leap(self) -> None:
+        """Pass over the rest of the current member without unpacking it, where it has not ended yet."""
+        self._leap = True
+
+    def __iter__(self) -> Events:
+        """Yield parts and damage. Raises: AccountingError if a byte was neither."""
+        for event in self._events():
+            if isinstance(event, Part):
+                self.given += len(event.data)
+            yield event
+        account = self.account
+        found = account.sound + account.damaged
+        if found != self.tape.end - self.at:
+            raise AccountingError(f"{self.tape.end - self.at:,} bytes on disk, but {found:,} are accounted for")
+
+    def _events(self) -> Events:
+        if self.codec in FRAMED:
+            return _framed(self, FRAMED[self.codec](self.tape, self.at))
+        return _gzip(self) if self.codec else _plain(self)
+
+    def lost(self, at: int, end: int, what: str, fault: Fault) -> Iterator[Damage]:
+        """Account for bytes that are damaged, or passed over because the consumer asked for it."""
+        if self._leap:
+            what, self._leap = "passed over unread", False
+        if end > at:
+            self.account.damaged += end - at
+            yield Damage(at, end, what, fault)
+
+    def wants_leap(self) -> bool:
+        """Tell whether the rest of the current member is to be passed over."""
+        return self._leap
+
+    def ended(self, at: int, end: int) -> None:
+        """Account for a sound member."""
+        self._leap = False
+        self.account.sound += end - at
+
+
+def _codec(tape: Tape, at: int, name: str) -> str:
+    """Return what packs a file: by its first bytes, or by its name where these are damaged."""
+    head = tape.bytes_at(at, HEAD_BYTES)
+    hint = next((codec for suffix, codec in SUFFIXES.items() if name.lower().endswith(suffix)), "")
+    text = len(head) - len(head[64:].translate(None, CONTROLS)) - len(head[:64]) < len(head) / 50
+    for codec, magic in MAGIC.items():
+        if head.startswith(magic) and (codec == hint or _is_sound(tape, at, codec) or not (hint or text)):
+            return codec
+    if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:  # a skippable frame, of either codec
+        return hint if hint == "lz4" else "zstd"
+    cut = len(head) < 4 and hint and MAGIC[hint].startswith(head)
+    return hint if head and (cut or not text or head[:64].translate(None, CONTROLS) != head[:64]) else ""
+
+
+def _is_sound(tape: Tape, at: int, codec: str) -> bool:
+    return FRAMED[codec](tape, at).begins(tape, at) if codec in FRAMED else _is_gzip(tape, at)
+
+
+def _plain(file: Unpacked) -> Events:
+    at = file.at
+    while data := file.tape.bytes_at(at, CHUNK_BYTES):
+        yield Part(data, at, at == file.at)
+        file.ended(at, at + len(data))
+        at += len(data)
+        file.tape.forget(at)
+
+
+def _nothing_sound(tape: Tape, at: int, kind: str) -> str:
+    """Say what is at `at`, where a member should begin."""
+    zeros = not tape.bytes_at(at, PROOF_BYTES).strip(b"\0")
+    return f"zeros where a {kind} should begin" if zeros else f"no {kind} begins here"
+
+
+# gzip
+
+
+class _Inflate:
+    """Unpacks the gzip member at an offset of a tape."""
+
+    def __init__(self, tape: Tape, at: int, library: Any) -> None:
+        self._tape, self.fed, self._inflate = tape, at, library.decompressobj(zlib.MAX_WBITS | 16)
+        self.cut = False
+        """True when the file ended before the member did."""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; fewer when the member or the file ends. Raises: an error of the library."""
+        parts: list[bytes] = []
+        inflate, left = self._inflate, size
+        while left > 0 and not inflate.eof:
+            fed = inflate.unconsumed_tail
+            if not fed:
+                fed = self._tape.bytes_at(self.fed, FEED_BYTES)
+                self.fed += len(fed)
+            data = inflate.decompress(fed, left)
+            if not data and not fed:
+                self.cut = True
+                break
+            parts.append(data)
+            left -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @property
+    def end(self) -> int | None:
+        """Offset behind the member, once it has ended."""
+        return self.fed - len(self._inflate.unused_data) if self._inflate.eof else None
+
+    def copy(self) -> "_Inflate":
+        """Return an independent copy of the state; zlib only."""
+        twin = _Inflate.__new__(_Inflate)
+        twin._tape, twin.cut, twin.fed, twin._inflate = self._tape, self.cut, self.fed, self._inflate.copy()
+        return twin
+
+    @property
+    def consumed(self) -> int:
+        """Offset up to which the member has been unpacked."""
+        return self.fed - len(self._inflate.unconsumed_tail)
+
+    def salvage(self, stop: int) -> tuple[bytes, str]:
+        """Return (what can be unpacked of the bytes before offset `stop`, why it is no more)."""
+        parts, inflate, at, step = [], self._inflate, self.consumed, 512
+        while at < stop and not inflate.eof:
+            trial = inflate.copy()
+            piece = self._tape.bytes_at(at, min(step, stop - at))
+            try:
+                parts.append(trial.decompress(piece))
+            except zlib.error as problem:
+                if step == 1:
+                    return b"".join(parts), str(problem).partition("data: ")[2] or str(problem)
+                step = 1
+                continue
+            inflate, at = trial, at + len(piece)
+        return b"".join(parts), EARLY
+
+
+def _gzip(file: Unpacked) -> Events:
+    tape, at = file.tape, file.at
+    while tape.bytes_at(at, 1):
+        tape.forget(at)
+        if tape.bytes_at(at, 3) != GZIP:
+            what, begin = _nothing_sound(tape, at, "gzip member"), at
+            at = _next_gzip(tape, at + 1)
+            yield from file.lost(begin, at, what, "foreign")
+            continue
+        inflate, data = _begun(tape, at)
+        if inflate.end is not None:
+            end = inflate.end
+            yield Part(data, at, True)
+            file.ended(at, end)
+        elif inflate.cut:
+            end = yield from _torn_gzip(file, at, _Inflate(tape, at, zlib), inflate.fed, True)
+        else:
+            end = yield from _large_gzip(file, at)
+        at = end
+
+
+def _begun(tape: Tape, at: int) -> tuple[_Inflate, bytes]:
+    """Return the gzip member at `at`, unpacked up to a chunk; `cut` where it is broken."""
+    for library in (isal_zlib, zlib):  # the faster one first; where they disagree, the stricter one is right
+        inflate = _Inflate(tape, at, library)
+        try:
+            return inflate, inflate.read(CHUNK_BYTES)
+        except INFLATE_ERRORS:
+            inflate.cut = True
+    return inflate, b""
+
+
+def _large_gzip(file: Unpacked, at: int) -> Generator[Part | Damage, None, int]:
+    """Yield a member of more than a chunk, and return where the next begins."""
+    inflate, first = _Inflate(file.tape, at, zlib), True
+    while True:
+        before = inflate.copy()
+        file.tape.forget(before.consumed - STORED_BYTES["gzip"])
+        try:
+            data = inflate.read(CHUNK_BYTES)
+        except zlib.error:
+            inflate.cut = True
+        if inflate.cut:
+            return (yield from _torn_gzip(file, at, before, inflate.fed, first))
+        yield Part(data, at, first)
+        first = False
+        if inflate.end is not None:
+            file.ended(at, inflate.end)
+            return inflate.end
+        if file.wants_leap():
+            end = _next_gzip(file.tape, inflate.consumed)
+            yield from file.lost(at, end, "", "cut")
+            return end
+
+
+def _torn_gzip(file: Unpacked, at: int, before: _Inflate, fed: int, first: bool) -> Generator[Part | Damage, None, int]:
+    """Yield what can be had of a broken member from the state `before` on, and return where the next begins."""
+    begin = at + 1 if first else max(at + 1, before.consumed - STORED_BYTES["gzip"])
+    follows = _next_gzip(file.tape, begin, fed)
+    data, what = before.salvage(min(follows, fed))
+    if data and not (file.hold and first and "check" in what):
+        yield Part(data, at, first)
+    end = follows if follows < fed else _next_gzip(file.tape, max(fed - 2, begin))
+    yield from file.lost(at, end, f"a gzip member is broken: {what}", "cut" if what == EARLY else "broken")
+    return end
+
+
+def _next_gzip(tape: Tape, at: int, stop: int | None = None) -> int:
+    """Return where the next sound gzip member begins before `stop`; `stop` or the end of the file without one."""
+    while (found := tape.find(GZIP, at, stop)) is not None:
+        if _is_gzip(tape, found):
+            return found
+        at = found + 1
+        if stop is None:
+            tape.forget(at)
+    return tape.end if stop is None else stop
+
+
+def _is_gzip(tape: Tape, at: int) -> bool:
+    if tape.bytes_at(at + 3, 1) > b"\x1f":  # reserved flags
+        return False
+    try:
+        zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(tape.bytes_at(at, 256), 64)  # most fail here
+        inflate = _Inflate(tape, at, zlib)
+        data = inflate.read(PROOF_BYTES)
+    except zlib.error:
+        return False
+    return not inflate.cut or len(data) >= PROOF_LAST or data.startswith(b"WARC/")
+
+
+# zstd and lz4: frames are rows of blocks that say how long they are
+
+
+class _Broken(Exception):
+    """A frame that is not as its format asks."""
+
+
+def _zstd_blocks(tape: Tape, at: int) -> Iterator[bytes]:
+    """Yield header, blocks and checksum of the zstd frame at `at`. Raises: _Broken."""
+    mark = tape.bytes_at(at + 4, 1)
+    if not mark:
+        raise _Broken(EARLY)
+    flags = mark[0]
+    single = flags >> 5 & 1
+    size = 5 + (not single) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
+    yield _whole(tape, at, size)
+    at, last = at + size, False
+    while not last:
+        head = int.from_bytes(_whole(tape, at, 3), "little")
+        last, kind, size = bool(head & 1), head >> 1 & 3, head >> 3
+        if kind == 3 or size > 128 << 10:
+            raise _Broken("a block has no valid header")
+        size = 3 + (1 if kind == 1 else size)
+        yield _whole(tape, at, size)
+        at += size
+    if flags & 4:
+        yield _whole(tape, at, 4)
+
+
+def _lz4_blocks(tape: Tape, at: int) -> Iterator[bytes]:
+    """Yield header, blocks and end of the lz4 frame at `at`. Raises: _Broken."""
+    flags, sizes = _whole(tape, at + 4, 2)
+    largest = LZ4_BLOCKS.get(sizes >> 4 & 7)
+    if flags >> 6 != 1 or largest is None:
+        raise _Broken("its header is not valid")
+    size = 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
+    yield _whole(tape, at, size)
+    at += size
+    while head := int.from_bytes(_whole(tape, at, 4), "little"):
+        if head & 0x7FFFFFFF > largest:
+            raise _Broken("a block has no valid header")
+        size = 4 + (head & 0x7FFFFFFF) + 4 * (flags >> 4 & 1)
+        yield _whole(tape, at, size)
+        at += size
+    yield _whole(tape, at, 4 + 4 * (flags >> 2 & 1))
+
+
+def _whole(tape: Tape, at: int, size: int) -> bytes:
+    data = tape.bytes_at(at, size)
+    if len(data) < size:
+        raise _Broken(EARLY)
+    return data
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """A format whose frames can be walked block by block."""
+
+    kind: str
+    magic: bytes
+    walk: Callable[[Tape, int], Iterator[bytes]]
+    opened: Callable[[], Any]
+    """Returns what unpacks one frame, fed block by block."""
+    errors: tuple[type[Exception], ...]
+
+    def begins(self, tape: Tape, at: int) -> bool:
+        """Tell whether a frame begins at `at`, by its header and first block."""
+        blocks, frame = self.walk(tape, at), self.opened()
+        try:
+            frame.decompress(next(blocks))
+            frame.decompress(next(blocks))
+        except self.errors:
+            return False
+        return True
+
+
+def _zstd_frames(tape: Tape, at: int) -> _Frames:
+    import zstandard
+
+    dictionary = _zstd_dictionary(tape, at)
+
+    def opened() -> Any:
+        return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW).decompressobj()
+
+    return _Frames("zstd frame", ZSTD, _zstd_blocks, opened, (_Broken, zstandard.ZstdError))
+
+
+def _lz4_frames(tape: Tape, at: int) -> _Frames:
+    return _Frames("lz4 frame", LZ4, _lz4_blocks, _Lz4, (_Broken, RuntimeError))
+
+
+def _zstd_dictionary(tape: Tape, at: int) -> Any:
+    """Return the dictionary that a WARC may begin with, in a skippable frame of its own, or None."""
+    import zstandard
+
+    if tape.bytes_at(at, 4) != b"\x5d\x2a\x4d\x18":
+        return None
+    data = tape.bytes_at(at + 8, int.from_bytes(tape.bytes_at(at + 4, 4), "little"))
+    try:
+        if data.startswith(ZSTD):
+            data = zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_WINDOW)
+        return zstandard.ZstdCompressionDict(data)
+    except zstandard.ZstdError:
+        return None  # every frame that needs it will be reported
+
+
+class _Lz4:
+    """Unpacks one lz4 frame, of which it is fed header and blocks one by one."""
+
+    def __init__(self) -> None:
+        import lz4.frame
+
+        self._unpack: Any = lz4.frame.decompress_chunk
+        self._context: Any = lz4.frame.create_decompression_context()
+        self._largest = 0
+
+    def decompress(self, block: bytes) -> bytes:
+        """Return what a block unpacks to. Raises: RuntimeError."""
+        self._largest = self._largest or LZ4_BLOCKS[block[5] >> 4 & 7]
+        # With room for a whole block, nothing of it is kept back for the next call.
+        data: bytes = self._unpack(self._context, block, max_length=self._largest)[0]
+        return data
+
+
+def _framed(file: Unpacked, frames: _Frames) -> Events:
+    """Yield the frames of a file."""
+    tape, at, back = file.tape, file.at, STORED_BYTES[file.codec]
+
+    def follows(begin: int, stop: int | None = None) -> int:
+        while (found := tape.find(frames.magic, begin, stop)) is not None:
+            if frames.begins(tape, found):
+                return found
+            begin = found + 1
+            if stop is None:
+                tape.forget(begin)
+        return tape.end if stop is None else stop
+
+    while head := tape.bytes_at(at, 8):
+        tape.forget(at)
+        if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F and len(head) == 8:
+            size = 8 + int.from_bytes(head[4:], "little")
+            if size <= MAX_SKIPPED and len(tape.bytes_at(at, size)) == size:
+                file.ended(at, at + size)
+                at += size
+                continue
+        if not head.startswith(frames.magic):
+            what, begin = _nothing_sound(tape, at, frames.kind), at
+            at = follows(at + 1)
+            yield from file.lost(begin, at, what, "foreign")
+            continue
+        frame, first, given, end = frames.opened(), True, at + 1, at
+        pending: list[tuple[int, bytes]] = []  # (where the block ends, what it unpacked to)
+        size, problem = 0, ""
+        try:
+            for block in frames.walk(tape, at):
+                data = frame.decompress(block)
+                end += len(block)
+                pending.append((end, data))
+                size += len(data)
+                if size >= CHUNK_BYTES:
+                    yield Part(b"".join(data for _, data in pending), at, first)
+                    pending, size, first, given = [], 0, False, end
+                    tape.forget(end - back)
+                    if file.wants_leap():
+                        raise _Broken
+        except frames.errors as broken:
+            problem = f"a {frames.kind} is broken: {broken}"
+        if not problem:
+            yield Part(b"".join(data for _, data in pending), at, first)
+            file.ended(at, end)
+            at = end
+            continue
+        near = follows(max(at + 1, given - back), end)
+        data = b"".join(data for stop, data in pending if stop <= near)
+        if data and not (file.hold and first and "hecksum" in problem):
+            yield Part(data, at, first)
+        begin, at = at, near if near < end else follows(max(at + 1, end))
+        yield from file.lost(begin, at, problem, "cut" if problem.endswith(EARLY) else "broken")
+
+
+FRAMED = {"zstd": _zstd_frames, "lz4": _lz4_frames}
