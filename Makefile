@@ -32,8 +32,9 @@ docs: .venv/.done ## build the site into site/; a broken link or anything undocu
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --write-all --doctree-dir site/.doctrees docs site
 	@echo 'site/index.html'
 
-schemas: .venv/.done ## write the JSON Schemas beside the recipes again, after a change of a key
+schemas: .venv/.done ## write the JSON Schemas beside recipes and policies again, after a change of a key
 	for name in recipe train bench; do $(BIN)/mmedc schema $$name > pipelines/$$name.schema.json; done
+	$(BIN)/mmedc schema policy > filters/policy.schema.json
 
 bench: .venv/.done ## mmedc and plain datatrove side by side; needs WARC=FOLDER
 	$(BIN)/python benchmarks/side_by_side.py '$(WARC)'

@@ -27,7 +27,6 @@ html_theme = "furo"
 html_title = "mmedc"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_extra_path = ["_generated/recipe.schema.json", "_generated/train.schema.json", "_generated/bench.schema.json"]
 html_copy_source = False
 html_show_copyright = False
 templates_path: list[str] = []

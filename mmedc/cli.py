@@ -80,6 +80,7 @@ def init(
     policies = shipped("filters") / "policies"
     files = {folder / "recipe.yaml": shipped("pipelines") / "web.yaml"}
     files[folder / "recipe.schema.json"] = shipped("pipelines") / "recipe.schema.json"  # its first line names it
+    files[folder / "filters" / "policy.schema.json"] = policies.parent / "policy.schema.json"
     files |= {folder / "filters" / "policies" / path.name: path for path in sorted(policies.glob("*.yaml"))}
     taken = [target for target in files if target.exists()]
     if taken:
@@ -374,9 +375,9 @@ def filters_check(
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(help="The kind of file: recipe, train or bench.")] = "recipe",
+    name: Annotated[str, typer.Argument(help="The kind of file: recipe, train, bench or policy.")] = "recipe",
 ) -> None:
-    """Print the JSON Schema of a recipe, a training or a benchmark, for editors."""
+    """Print the JSON Schema of a recipe, of training or benchmark settings, or of a policy, for editors."""
     from mmedc.report.schema import SCHEMAS
     from mmedc.report.schema import schema as schema_of
 

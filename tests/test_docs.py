@@ -46,11 +46,13 @@ def test_what_has_no_description_fails() -> None:
 
 def test_schemas_beside_the_recipes_are_current_and_accept_them() -> None:
     for name in SCHEMAS:
-        stored = json.loads(read(f"pipelines/{name}.schema.json"))
-        assert stored == schema(name), f"pipelines/{name}.schema.json is stale: make schemas"
+        folder = "filters" if name == "policy" else "pipelines"
+        stored = json.loads(read(f"{folder}/{name}.schema.json"))
+        assert stored == schema(name), f"{folder}/{name}.schema.json is stale: make schemas"
         jsonschema.Draft202012Validator.check_schema(stored)
-    for path in shipped("pipelines").glob("*.yaml"):
-        found = re.match(r"# yaml-language-server: \$schema=(\w+)\.schema\.json\n", path.read_text(encoding="utf-8"))
+    for path in [*shipped("pipelines").glob("*.yaml"), *shipped("filters").glob("policies/*.yaml")]:
+        text = path.read_text(encoding="utf-8")
+        found = re.match(r"# yaml-language-server: \$schema=(?:\.\./)?(\w+)\.schema\.json\n", text)
         assert found, path
         jsonschema.validate(read_yaml(path, ValueError).data, schema(found[1]))
 
@@ -69,6 +71,8 @@ def test_the_schema_of_a_recipe_takes_what_reading_takes_and_marks_typing_mistak
     assert not check.is_valid({**short, "sourcs": {}})
     assert not check.is_valid({**short, "dedup": {"jacard": 0.7}})
     assert not check.is_valid({**short, "train": {"model": {"pth": "m"}}})
+    assert check.is_valid({**short, "policy": {"all": {"chars": {"min": 100}}}})
+    assert not check.is_valid({**short, "policy": {"all": {"chars": {"mn": 100}}}})
 
 
 def test_every_reason_that_a_step_gives_is_declared_and_the_other_way_round() -> None:

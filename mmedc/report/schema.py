@@ -5,11 +5,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from mmedc.bench.config import Bench
+from mmedc.document import MEASURES
+from mmedc.filters import PolicyFile
 from mmedc.recipe import Recipe
 from mmedc.sources import FORMATS
 from mmedc.train.config import Train
 
-SCHEMAS: dict[str, type[BaseModel]] = {"recipe": Recipe, "train": Train, "bench": Bench}
+SCHEMAS: dict[str, type[BaseModel]] = {"recipe": Recipe, "train": Train, "bench": Bench, "policy": PolicyFile}
 """By the names that `mmedc schema` takes."""
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,26 +22,40 @@ def schema(name: str) -> dict[str, Any]:
 
     A recipe's `train` and `bench` parts are spelled out, although reading a recipe does not look into them.
     """
-    found = SCHEMAS[name].model_json_schema()
-    found = {"$schema": DRAFT, **found}
+    found: dict[str, Any] = {"$schema": DRAFT, **SCHEMAS[name].model_json_schema()}
+    if name == "policy":
+        _name_measures(found["properties"]["limits"])
     if name == "recipe":
-        source = found["$defs"]["Source"]  # the keys that name files are those of the table of formats
-        paths = source.pop("additionalProperties")
-        source["properties"] |= {each.key: {**paths, "description": each.files} for each in FORMATS}
-        source["additionalProperties"] = False
-        source["oneOf"] = [{"required": [each.key]} for each in FORMATS]
-        questions = found["properties"][
-            "decontaminate"
-        ]  # a path or a list of paths stands for a mapping with `questions`
-        questions["anyOf"] = [
-            {"$ref": questions.pop("$ref")},
-            found["$defs"]["Decontaminate"]["properties"]["questions"],
-        ]
+        _name_measures(found["properties"]["policy"])
+        _name_formats(found["$defs"]["Source"])
+        # A path or a list of paths stands for a mapping with `questions`.
+        questions = found["properties"]["decontaminate"]
+        paths = found["$defs"]["Decontaminate"]["properties"]["questions"]
+        questions["anyOf"] = [{"$ref": questions.pop("$ref")}, paths]
         for part in ("train", "bench"):
-            below = schema(part)
-            found["$defs"] |= below.pop("$defs", {}) | {part: {k: v for k, v in below.items() if k != "$schema"}}
-            found["properties"][part] = {
-                "$ref": f"#/$defs/{part}",
-                "description": found["properties"][part]["description"],
-            }
+            _spell_out(found, part)
     return found
+
+
+def _name_measures(languages: dict[str, Any]) -> None:
+    """Name the measures in the schema of limits by language and measure, so that an editor can complete them."""
+    limits = languages["additionalProperties"]
+    limit = limits["additionalProperties"]
+    limits["properties"] = {measure: {**limit, "description": unit} for measure, unit in MEASURES.items()}
+
+
+def _name_formats(source: dict[str, Any]) -> None:
+    """Name the keys of the table of formats, one of which a source has."""
+    paths = source.pop("additionalProperties")
+    source["properties"] |= {each.key: {**paths, "description": each.files} for each in FORMATS}
+    source["additionalProperties"] = False
+    source["oneOf"] = [{"required": [each.key]} for each in FORMATS]
+
+
+def _spell_out(recipe: dict[str, Any], part: str) -> None:
+    """Put the schema of the part `part` in the place of the free mapping that a recipe has there."""
+    below = schema(part)
+    del below["$schema"]
+    recipe["$defs"] |= below.pop("$defs", {}) | {part: below}
+    description = recipe["properties"][part]["description"]
+    recipe["properties"][part] = {"$ref": f"#/$defs/{part}", "description": description}
