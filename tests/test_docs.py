@@ -116,6 +116,12 @@ def test_every_key_of_the_files_of_a_language_and_of_a_policy_is_in_the_readme_o
     )
 
 
+def test_every_module_and_package_is_in_the_architecture() -> None:
+    text = read("docs/explanation/architecture.md")
+    names = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert not [name for name in names if f"`{name}`" not in text and not name.startswith("__")]
+
+
 def test_top_level_folders_say_what_they_are_for() -> None:
     for folder in ("filters", "pipelines", "cluster", "benchmarks"):
         assert read(f"{folder}/README.md").startswith("# ")
