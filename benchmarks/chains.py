@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmedc.engine.chain import Chain, Funnel, add_funnel
 from mmedc.engine.child import stream
-from mmedc.pipeline.gather import gather_pass
+from mmedc.pipeline.ingest import ingest_pass
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe
 from mmedc.sources import list_units
@@ -24,7 +24,7 @@ def gather(recipe: Recipe, without: tuple[str, ...] = ()) -> tuple[Funnel, list[
     """Run gather but for the steps named in `without`; return (funnel, locators kept, seconds)."""
     policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
     units = list_units(recipe)
-    work = gather_pass(recipe, policy, units).work
+    work = ingest_pass(recipe, policy, units).work
     chain = Chain(tuple(step for step in work.steps if step.name not in without))
     work = replace(work, steps=())
     funnel: Funnel = {}

@@ -42,16 +42,17 @@ def run_mmedc(path: str, jaccard: float) -> tuple[list[str], dict[str, str], Sec
     from mmedc.dedup.signature import Sign
     from mmedc.document import document_id
     from mmedc.engine.commit import write_table
-    from mmedc.engine.run import WORK, Inline, run_pass
-    from mmedc.engine.unit import Output, Stream
+    from mmedc.engine.run import WORK, Inline
+    from mmedc.engine.unit import DataFile, Stream
+    from mmedc.pipeline.build import Running
     from mmedc.pipeline.dedup import Dedup
     from mmedc.policy import Policy
     from mmedc.storage import Store
 
     class Silent:
-        def begin(self, one, done) -> None: ...
-        def tell(self, news) -> None: ...
-        def end(self, one, seconds) -> None: ...
+        def begin(self, current, done) -> None: ...
+        def update(self, progress) -> None: ...
+        def end(self, current, seconds) -> None: ...
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
@@ -60,7 +61,7 @@ def run_mmedc(path: str, jaccard: float) -> tuple[list[str], dict[str, str], Sec
         sign_once = Sign(jaccard).open()
         sign_once(pa.RecordBatch.from_pydict({"text": pa.array(["warm up"], pa.large_string())}))  # loads its tables
         begun = clocks()
-        done, parts, names, sign = {}, [], [], Sign(jaccard).open()
+        parts, names, sign = [], [], Sign(jaccard).open()
         for batch in pq.ParquetFile(path).iter_batches(500):
             one = sign(batch.set_column(2, "text", batch.column("text").cast(pa.large_string())))
             ids = one.column("id").to_pylist()
@@ -73,11 +74,10 @@ def run_mmedc(path: str, jaccard: float) -> tuple[list[str], dict[str, str], Sec
             parts.append(pa.table(keys))
         table = pa.concat_tables(parts)
         keys = [write_table(work, "keys", Stream(table.schema, iter([table]), whole=True), "0")]
-        documents = [Output("documents.parquet", "", len(names), 0)]
+        documents = [DataFile("documents.parquet", "", len(names), 0)]
         dedup = Dedup(Policy("none", "boundary", {}), ("pages",), jaccard, True, 0)
-        for one in dedup.passes(keys, documents, [], done):
-            done[one.name] = run_pass(one, Inline(), store, Silent())
-        drops = read_cut(work, tuple(entry.outputs["drops"] for entry in done["settle"]), 0, DROP)
+        duplicates = dedup.run(Running(Inline(), store, Silent()), keys, documents, [])
+        drops = read_cut(work, duplicates.drops, 0, DROP)
         seconds = since(begun)
         gone = {
             names[a]: names[b] for a, b in zip(drops["place"].to_pylist(), drops["survivor"].to_pylist(), strict=True)

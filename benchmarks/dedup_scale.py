@@ -25,9 +25,10 @@ import pyarrow as pa
 from mmedc.dedup.records import sketch_array
 from mmedc.dedup.signature import SKETCH_BYTES, bands_for
 from mmedc.engine.commit import write_table
-from mmedc.engine.run import WORK, run_pass
+from mmedc.engine.run import WORK
 from mmedc.engine.runner import OnRay
-from mmedc.engine.unit import Output, Stream
+from mmedc.engine.unit import DataFile, Pass, Stream, files_of
+from mmedc.pipeline.build import Running
 from mmedc.pipeline.dedup import Dedup
 from mmedc.policy import Policy
 from mmedc.storage import Store
@@ -49,7 +50,7 @@ def cluster_sizes(documents: int) -> np.ndarray:
     return np.concatenate([[giant, chain], drawn, np.ones(alone, np.int64)])
 
 
-def write_keys(store: Store, documents: int) -> tuple[list[Output], int]:
+def write_keys(store: Store, documents: int) -> tuple[list[DataFile], int]:
     """Write the keys of `documents` as gather would, in units; return them and how many documents must go."""
     sizes = cluster_sizes(documents)
     cluster = np.repeat(np.arange(len(sizes)), sizes)
@@ -130,15 +131,15 @@ class Notes:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def begin(self, one, done) -> None:
+    def begin(self, current, done) -> None:
         """Pass over."""
 
-    def tell(self, news) -> None:
+    def update(self, progress) -> None:
         """Pass over."""
 
-    def end(self, one, seconds: float) -> None:
+    def end(self, current, seconds: float) -> None:
         """Note it."""
-        self.seconds[one.name] = seconds
+        self.seconds[current.name] = seconds
 
 
 def stage_of(name: str) -> str:
@@ -152,28 +153,34 @@ def measure(millions: float, cpus: int, folder: Path) -> dict:
     work = store.below(WORK)
     keys, expected = write_keys(work, documents)
     dedup = Dedup(Policy("none", "boundary", {}), ("pages",), JACCARD, True, 0)
-    done: dict = {}
-    begun = time.perf_counter()
+    files: list[DataFile] = []
+    tasks = 0
     with OnRay(cpus) as runner:
-        runner._start()
+        runner.start()
+        running = Running(runner, store, notes)
         begun = time.perf_counter()
-        for one in dedup.passes(keys, [], [], done):
-            meter.stage = stage_of(one.name)
-            done[one.name] = run_pass(one, runner, store, notes)
+
+        def run(current: Pass) -> list:
+            nonlocal tasks
+            meter.stage = stage_of(current.name)
+            left = running(current)
+            files.extend(files_of(tuple(left)))
+            tasks += len(left)
+            return left
+
+        duplicates = dedup.run(run, keys, [], [])
         wall = time.perf_counter() - begun
         meter.stop()
-    settled = done["settle"]
-    gone = sum(entry.notes["dropped"] for entry in settled)
+    gone = sum(file.rows for file in duplicates.drops)
     assert gone == expected, f"{gone} rows go, {expected} should"
     parts: dict[str, float] = {}
     for name, seconds in notes.seconds.items():
         parts[stage_of(name)] = parts.get(stage_of(name), 0.0) + seconds
-    outputs = [output.bytes for entries in done.values() for entry in entries for output in entry.outputs.values()]
-    passes = len(done)
     return {
         "documents": documents, "wall": wall, "cpu": sum(meter.cpu.values()),
         "peaks": meter.peak, "peak": max(meter.peak.values()),
-        "bytes": sum(outputs), "tasks": sum(map(len, done.values())), "passes": passes, "gone": gone, "parts": parts,
+        "bytes": sum(file.bytes for file in files), "tasks": tasks, "passes": len(running.passes), "gone": gone,
+        "parts": parts,
     }  # fmt: skip
 
 

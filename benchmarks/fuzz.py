@@ -34,7 +34,7 @@ from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.supervisor import Supervisor
 from mmedc.engine.unit import Streamed
 from mmedc.errors import RequestError
-from mmedc.pipeline.gather import gather_pass
+from mmedc.pipeline.ingest import ingest_pass
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.shipped import shipped
@@ -184,7 +184,7 @@ class Fuzzer:
         source = {FORMATS[kind]: place}
         recipe = Recipe.model_validate({"name": "fuzz", "sources": {"s": source}, "limits": limits})
         try:
-            one = gather_pass(recipe, self.policy, list_units(recipe))
+            one = ingest_pass(recipe, self.policy, list_units(recipe))
         except RequestError as problem:
             return str(problem), Counter({f"{kind}: refused with a reason": len(numbers)})
         assert isinstance(one.work, Streamed)

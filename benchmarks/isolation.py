@@ -13,7 +13,7 @@ from mmedc.engine.chain import Chain
 from mmedc.engine.child import stream
 from mmedc.engine.supervisor import supervisor
 from mmedc.engine.unit import Streamed, Unit
-from mmedc.pipeline.gather import gather_pass
+from mmedc.pipeline.ingest import ingest_pass
 from mmedc.policy import read_policy
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped
@@ -34,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     files = sorted(glob.glob(f"{given.warc}/*.warc.gz"))
     recipe = Recipe.model_validate({"name": "isolation", "sources": {"pages": {"warc": files}}})
-    one = gather_pass(recipe, read_policy("balanced", recipe.languages), list_units(recipe))
+    one = ingest_pass(recipe, read_policy("balanced", recipe.languages), list_units(recipe))
     assert isinstance(one.work, Streamed)
     work, chain = one.work, Chain(one.work.steps)
 

@@ -18,6 +18,7 @@ from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
 
 if TYPE_CHECKING:
+    from mmedc.corpus.manifest import Manifest
     from mmedc.pipeline.build import Build
     from mmedc.train.config import Watch
     from mmedc.train.questions import Question
@@ -149,17 +150,17 @@ def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     _show_stats(corpus, read_manifest(corpus), as_json)
 
 
-def _show_stats(corpus: str, manifest: dict[str, Any], as_json: bool, **more: Any) -> None:
+def _show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) -> None:
     from mmedc.corpus.manifest import stats as stats_of
     from mmedc.corpus.tokens import counts_by_tokenizer
 
-    found = stats_of(manifest) | {"tokenizers": counts_by_tokenizer(corpus)}
+    found, tokenizers = stats_of(manifest), counts_by_tokenizer(corpus)
     if as_json:
-        typer.echo(json.dumps(found | more))
+        typer.echo(json.dumps(found.model_dump(mode="json") | {"tokenizers": tokenizers} | more))
     else:
         from mmedc.report.tables import stats_tables
 
-        _console().print(stats_tables(corpus, found))
+        _console().print(stats_tables(corpus, found, tokenizers))
 
 
 @app.command()
@@ -168,9 +169,8 @@ def verify(corpus: CorpusArgument) -> None:
     from mmedc.corpus.verify import verify as verify_corpus
 
     manifest = verify_corpus(corpus)
-    rows = sum(shard["rows"] for shard in manifest["shards"])
-    typer.echo(f"{corpus}: {len(manifest['shards'])} shards, {rows:,} documents, all as the manifest says")
-    typer.echo(manifest["digest"])
+    typer.echo(f"{corpus}: {len(manifest.shards)} shards, {manifest.documents:,} documents, all as the manifest says")
+    typer.echo(manifest.digest)
 
 
 @app.command()

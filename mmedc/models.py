@@ -25,6 +25,10 @@ class Model:
     languages: tuple[str, ...]
     """The languages that it knows; empty: any."""
 
+    def identity(self) -> list[object]:
+        """Return its hash and languages: the same bytes are the same model, wherever they are."""
+        return [self.sha256, *self.languages]
+
 
 class PinnedModel(Part):
     """An entry of `models.yaml`."""

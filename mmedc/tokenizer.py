@@ -45,6 +45,10 @@ class Tokenizer:
     begin: tuple[int, ...] = ()
     """What the tokenizer puts before every text: usually nothing, or one token."""
 
+    def identity(self) -> list[object]:
+        """Return what token ids depend on: the same files are the same tokenizer, wherever they are."""
+        return [self.digest, list(self.begin), self.eos]
+
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Return the token ids of `texts` without `begin` and `eos`. No text becomes a control token."""
         return plain_encoder(self.name)(texts)

@@ -18,12 +18,12 @@ from ray.cluster_utils import Cluster
 
 from mmedc.engine import runner
 from mmedc.engine.commit import read_table
-from mmedc.engine.run import Progress, run_pass
+from mmedc.engine.run import AnyPass, Progress, run_pass
 from mmedc.engine.runner import OnRay
-from mmedc.engine.unit import Pass, Unit
+from mmedc.engine.unit import Commit, Pass, Unit
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.storage import Store
-from tests.enginekit import DropMultiples, Numbers, Slow, Straggler
+from tests.enginekit import DropMultiples, Numbered, Numbers, Slow, Straggler
 from tests.test_engine import work
 
 UNITS = tuple(Unit(f"u{n}", f"unit {n}", 20, 20) for n in range(8))
@@ -36,18 +36,18 @@ class News:
     def __init__(self, act: Any = None) -> None:
         self.act, self.done, self.retried = act, 0, list[str]()
 
-    def begin(self, one: Pass, done: int) -> None:
+    def begin(self, current: AnyPass, done: int) -> None:
         self.before = done
 
-    def tell(self, news: Progress) -> None:
-        self.done += bool(news.done)
-        if news.retried:
-            self.retried.append(news.retried[1])
+    def update(self, progress: Progress) -> None:
+        self.done += bool(progress.done)
+        if progress.retried:
+            self.retried.append(progress.retried[1])
         if self.act and self.done >= 1:
             act, self.act = self.act, None
             act()
 
-    def end(self, one: Pass, seconds: float) -> None: ...
+    def end(self, current: AnyPass, seconds: float) -> None: ...
 
 
 def start() -> Cluster:
@@ -63,14 +63,14 @@ def join(address: str) -> None:
     ray.init(address=address, _node_ip_address="127.0.0.2", log_to_driver=False, logging_level="ERROR")
 
 
-def the_pass(seconds: float = 0.4) -> Pass:
-    return Pass("test", "key", work(DropMultiples(3), Slow(seconds), source=Numbers(5), seconds=20.0), UNITS)
+def the_pass(seconds: float = 0.4) -> Pass[int, Numbered]:
+    return Pass("test", work(DropMultiples(3), Slow(seconds), source=Numbers(5), seconds=20.0), UNITS)
 
 
-def kept(store: Store, entries: list[Any]) -> bool:
+def kept(store: Store, commits: list[Commit[Numbered]]) -> bool:
     below, expected = store.below(".work"), [n for n in range(20) if n % 3]
-    found = [read_table(below, entry.outputs["documents"])["ordinal"].to_pylist() for entry in entries]
-    return len(entries) == len(UNITS) and all(one == expected for one in found)
+    found = [read_table(below, commit.left.documents)["ordinal"].to_pylist() for commit in commits]
+    return len(commits) == len(UNITS) and all(one == expected for one in found)
 
 
 def nodes_come_and_go(folder: Path) -> dict[str, Any]:
@@ -89,9 +89,9 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
         add(cluster, 4)
 
     news, store = News(strike), Store(str(folder))
-    entries = run_pass(the_pass(), OnRay(), store, news)
+    commits = run_pass(the_pass(), OnRay(), store, news)
     alive = sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"])
-    return {"kept": kept(store, entries), "retried": news.retried, "alive": alive, "held": len(ray.get(held))}
+    return {"kept": kept(store, commits), "retried": news.retried, "alive": alive, "held": len(ray.get(held))}
 
 
 def a_training(folder: Path) -> dict[str, Any]:
@@ -121,14 +121,14 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     join(cluster.address)
     (folder / "marks").mkdir()
     store = Store(str(folder / "c"))
-    one = Pass("test", "key", Straggler(str(folder / "marks")), UNITS[:1])
+    one = Pass("test", Straggler(str(folder / "marks")), UNITS[:1])
     board = runner._Tally()
-    tasks = [runner._run.remote(one, UNITS[0], store, board.actor) for _ in range(2)]
+    tasks = [runner._run.remote(one.work, one.folder, UNITS[0], store, board.actor) for _ in range(2)]
     first, second = (json.loads(data) for data in ray.get(tasks))
     return {
         "equal": first == second,
         "late": (folder / "marks" / "late").exists(),
-        "entries": store.names("test-key/units"),
+        "entries": store.names(f"{one.folder}/units"),
         "files": len(store.names("test-key/documents")),
     }
 
@@ -139,11 +139,11 @@ def drive(folder: Path, address: str) -> dict[str, Any]:
     news, store = News(), Store(str(folder))
     try:
         with OnRay() as on:
-            entries = run_pass(the_pass(), on, store, news)
+            commits = run_pass(the_pass(), on, store, news)
     except ClusterLost as problem:
         print(json.dumps({"lost": str(problem)}), flush=True)
         os._exit(1)  # Ray has no one to say good-bye to
-    return {"kept": kept(store, entries), "before": news.before}
+    return {"kept": kept(store, commits), "before": news.before}
 
 
 def the_head_dies(folder: Path) -> dict[str, Any]:

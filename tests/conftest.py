@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from mmedc.engine.run import Inline, Progress
-from mmedc.engine.unit import Pass
+from mmedc.engine.run import AnyPass, Inline, Progress
 from mmedc.pipeline.build import Build
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import read_recipe
@@ -36,11 +35,11 @@ class Notes:
     def __init__(self) -> None:
         self.done: dict[str, tuple[int, int]] = {}
 
-    def begin(self, one: Pass, done: int) -> None:
-        self.done[one.name] = (done, len(one.units))
+    def begin(self, current: AnyPass, done: int) -> None:
+        self.done[current.name] = (done, len(current.units))
 
-    def tell(self, news: Progress) -> None: ...
-    def end(self, one: Pass, seconds: float) -> None: ...
+    def update(self, progress: Progress) -> None: ...
+    def end(self, current: AnyPass, seconds: float) -> None: ...
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,18 @@ import pyarrow as pa
 
 from mmedc.document import RAW, set_column
 from mmedc.engine import slot
-from mmedc.engine.chain import Transform
-from mmedc.engine.unit import Result, Unit
-from mmedc.storage import Store
+from mmedc.engine.chain import Funnel, Transform
+from mmedc.engine.unit import Accounted, DataFile, Unit, UnitFiles
+
+
+@dataclass(frozen=True)
+class Counted:
+    documents: DataFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbered(Accounted):
+    documents: DataFile
 
 
 @dataclass(frozen=True)
@@ -139,16 +148,16 @@ class Straggler:
 
     folder: str
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Counted:
         try:
             (Path(self.folder) / "first").touch(exist_ok=False)
         except FileExistsError:
             pass
         else:
-            while not store.exists(f"test-key/units/{unit.id}.json"):
+            while not out.store.exists(f"{out.folder}/units/{unit.id}.json"):
                 time.sleep(0.05)
             (Path(self.folder) / "late").touch()
-        return Result({"documents": pa.table({"n": list(range(unit.spec))})})
+        return Counted(out.write("documents", pa.table({"n": list(range(unit.spec))})))
 
 
 @dataclass(frozen=True)
@@ -160,8 +169,11 @@ class LosesRows:
         return lambda batch: batch.slice(1)
 
 
-def finish(unit: Unit, batches: list[pa.RecordBatch]) -> Result:
+def finish(
+    unit: Unit[int], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
+) -> Numbered:
     """Keep the ordinals and texts."""
     schema = pa.schema([("ordinal", pa.int64()), ("text", pa.large_string())])
     parts = [pa.Table.from_batches([batch.select(schema.names)]).cast(schema) for batch in batches]
-    return Result({"documents": pa.concat_tables([schema.empty_table(), *parts])})
+    documents = out.write("documents", pa.concat_tables([schema.empty_table(), *parts]))
+    return Numbered(documents=documents, funnel=funnel, removed=removed)

@@ -17,10 +17,9 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from mmedc.corpus.manifest import read_manifest, stats
+from mmedc.corpus.manifest import Manifest, read_manifest, stats
 from mmedc.corpus.verify import verify
-from mmedc.engine.run import Inline, Progress
-from mmedc.engine.unit import Pass
+from mmedc.engine.run import AnyPass, Inline, Progress
 from mmedc.errors import CorpusError, VerifyError
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
@@ -60,10 +59,10 @@ def test_the_golden_funnel(quickstart: Path) -> None:
     To accept one: MMEDC_GOLDEN=write python -m pytest tests/test_build.py -k golden
     """
     found = stats(read_manifest(str(quickstart)))
-    for row in found["funnel"]:
+    golden = found.model_dump(mode="json", include={"documents", "funnel"})
+    for row in golden["funnel"]:
         del row["seconds"]
-    golden = {key: found[key] for key in ("documents", "funnel")}
-    golden["languages"] = {lang: row["documents"] for lang, row in found["languages"].items()}
+    golden["languages"] = {lang: row.documents for lang, row in found.languages.items()}
     if os.environ.get("MMEDC_GOLDEN") == "write":
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
@@ -73,16 +72,16 @@ def test_the_golden_funnel(quickstart: Path) -> None:
 def test_every_record_is_accounted_for(quickstart: Path) -> None:
     manifest = read_manifest(str(quickstart))
     before = None
-    for row in manifest["funnel"]:
-        assert row["read"] == row["kept"] + sum(row["dropped"].values()) + row["rejected"], row["step"]
-        assert before is None or row["read"] == before
-        before = row["kept"]
-    assert before == sum(shard["rows"] for shard in manifest["shards"])
+    for row in manifest.funnel:
+        assert row.read == row.kept + sum(row.dropped.values()) + row.rejected, row.step
+        assert before is None or row.read == before
+        before = row.kept
+    assert before == sum(shard.rows for shard in manifest.shards)
     quarantine = pq.read_table(quickstart / "rejects" / "quarantine.parquet")
-    assert quarantine.num_rows == sum(row["rejected"] for row in manifest["funnel"])
+    assert quarantine.num_rows == sum(row.rejected for row in manifest.funnel)
     samples = pq.read_table(quickstart / "rejects" / "samples.parquet").to_pylist()
     sampled = {(row["step"], row["reason"]) for row in samples}
-    dropped = {(row["step"], reason) for row in manifest["funnel"] for reason in row["dropped"]}
+    dropped = {(row.step, reason) for row in manifest.funnel for reason in row.dropped}
     assert sampled == dropped and {("dedup", "near_duplicate"), ("gate", "gate"), ("read", "http_status")} <= sampled
     # A page that is empty has no text to show.
     shown = [row["text"] for row in samples if row["step"] != "read" and not row["locator"].endswith("/empty")]
@@ -105,8 +104,8 @@ def test_the_sample_is_judged_as_it_is_labelled(quickstart: Path) -> None:
 
 
 def test_planted_duplicates_are_found(quickstart: Path) -> None:
-    funnel = {row["step"]: row for row in read_manifest(str(quickstart))["funnel"]}
-    dropped = funnel["dedup"]["dropped"]
+    funnel = {row.step: row for row in read_manifest(str(quickstart)).funnel}
+    dropped = funnel["dedup"].dropped
     # Four near duplicates and one exact copy in each of six languages were planted.
     assert dropped["near_duplicate"] + dropped["exact_duplicate"] >= 28
 
@@ -124,7 +123,7 @@ def test_documents_are_whole(quickstart: Path) -> None:
 def test_the_corpus_opens_as_it_lies(quickstart: Path) -> None:
     from datasets import load_dataset
 
-    expected = {lang: row["documents"] for lang, row in stats(read_manifest(str(quickstart)))["languages"].items()}
+    expected = {lang: row.documents for lang, row in stats(read_manifest(str(quickstart))).languages.items()}
     assert pads.dataset(quickstart / "data", format="parquet").count_rows() == sum(expected.values())
     query = f"select lang, count(*) from '{quickstart}/data/*/*.parquet' group by 1"
     assert dict(duckdb.sql(query).fetchall()) == expected
@@ -142,8 +141,8 @@ def test_building_again_changes_nothing(copy: Path) -> None:
     assert all(done == units for done, units in notes.done.values())
 
 
-def digest(manifest: dict[str, Any]) -> str:
-    return str(manifest["digest"])
+def digest(manifest: Manifest) -> str:
+    return str(manifest.digest)
 
 
 @pytest.mark.parametrize("rows", [1, 1000])
@@ -172,14 +171,14 @@ def test_what_the_folder_holds_does_not_depend_on_times_of_change(tmp_path: Path
             os.utime(path, (then, then))
         manifest = build(folder / "out", [f"decontaminate={tmp_path}/bench.jsonl"], recipe=recipe)
         files = {str(path.relative_to(folder)): path.read_bytes() for path in (folder / "out").glob("*/**/*.parquet")}
-        held.append(({name: data for name, data in files.items() if ".work" not in name}, manifest["build"]))
+        held.append(({name: data for name, data in files.items() if ".work" not in name}, manifest.build))
     assert held[0] == held[1] and any(name.endswith("samples.parquet") for name in held[0][0])
 
 
 def test_the_corpus_does_not_depend_on_the_order_of_units(quickstart: Path, tmp_path: Path) -> None:
     class Backwards(Inline):
-        def run(self, one: Pass, units: list[Any], store: Any) -> Iterator[Progress]:
-            yield from super().run(one, units[::-1], store)
+        def run(self, current: AnyPass, units: list[Any], store: Any) -> Iterator[Progress]:
+            yield from super().run(current, units[::-1], store)
 
     built = Build.prepare(read_recipe("quickstart"), str(tmp_path / "other")).run(Backwards(), Notes())
     assert digest(built) == digest(read_manifest(str(quickstart)))
@@ -215,7 +214,7 @@ def test_the_documents_do_not_depend_on_how_the_input_is_cut(tmp_path: Path) -> 
     assert kept[0] == kept[1]
 
 
-def test_a_tighter_threshold_does_not_gather_again(copy: Path, tmp_path: Path) -> None:
+def test_a_tighter_threshold_does_not_ingest_again(copy: Path, tmp_path: Path) -> None:
     policy = (shipped("filters") / "policies" / "balanced.yaml").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(
         policy.replace("medical_terms: {min: 3", "medical_terms: {min: 25"), encoding="utf-8"
@@ -224,8 +223,8 @@ def test_a_tighter_threshold_does_not_gather_again(copy: Path, tmp_path: Path) -
     recipe = read_recipe("quickstart", [f"medical.policy={tmp_path}/mine.yaml"])
     before = read_manifest(str(copy))
     manifest = Build.prepare(recipe, str(copy)).run(Inline(), notes)
-    assert notes.done["gather"] == (2, 2) and notes.done["exchange"][0] == 0
-    assert sum(s["rows"] for s in manifest["shards"]) < sum(s["rows"] for s in before["shards"])
+    assert notes.done["ingest"] == (2, 2) and notes.done["exchange"][0] == 0
+    assert sum(s.rows for s in manifest.shards) < sum(s.rows for s in before.shards)
     verify(str(copy))
 
 
@@ -240,7 +239,7 @@ def test_an_out_folder_of_another_recipe_is_refused(copy: Path, tmp_path: Path) 
 
 def test_small_shards_are_even_and_hold_the_same(quickstart: Path, tmp_path: Path) -> None:
     manifest = build(tmp_path / "small", ["publish.shard=12kB"])
-    assert len(manifest["shards"]) > 10
+    assert len(manifest.shards) > 10
     verify(str(tmp_path / "small"))
     columns = ["id", "text", "tokens"]
     both = [
@@ -248,7 +247,7 @@ def test_small_shards_are_even_and_hold_the_same(quickstart: Path, tmp_path: Pat
         for folder in (quickstart, tmp_path / "small")
     ]
     assert both[0] == both[1]
-    assert all(shard["rows"] > 0 for shard in manifest["shards"])
+    assert all(shard.rows > 0 for shard in manifest.shards)
 
 
 def test_verify_passes_on_a_sound_corpus(quickstart: Path) -> None:
@@ -355,17 +354,17 @@ def test_what_is_published_does_not_come_again(quickstart: Path, tmp_path: Path)
         shard.unlink()  # its text is not needed
     manifest = build(tmp_path / "new", [f"dedup.against={known}", "name=new"])
     whole = read_manifest(str(quickstart))
-    assert {s["lang"]: s["rows"] for s in manifest["shards"]} == {
-        s["lang"]: s["rows"] for s in whole["shards"] if s["lang"] not in ("en", "zh")
+    assert {s.lang: s.rows for s in manifest.shards} == {
+        s.lang: s.rows for s in whole.shards if s.lang not in ("en", "zh")
     }
-    dropped = {row["step"]: row["dropped"] for row in manifest["funnel"]}["dedup"]
-    published = sum(s["rows"] for s in read_manifest(str(known))["shards"])
+    dropped = {row.step: row.dropped for row in manifest.funnel}["dedup"]
+    published = sum(s.rows for s in read_manifest(str(known)).shards)
     assert dropped["already_published"] >= published
     verify(str(tmp_path / "new"))
 
 
 def test_corpora_that_cannot_be_compared_are_said_so(quickstart: Path, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"its keys were made with .* give the same `dedup.jaccard`"):
+    with pytest.raises(CorpusError, match=r"its keys were made by .* give the same `dedup.jaccard`"):
         build(tmp_path / "new", [f"dedup.against={quickstart}", "dedup.jaccard=0.5"])
     with pytest.raises(CorpusError, match="names the folder that it builds"):
         build(quickstart, [f"dedup.against={quickstart}"])

@@ -313,13 +313,13 @@ def test_a_build_is_decontaminated(
         for folder in (plain, out)
     )
     told = pq.read_table(out / "rejects" / "contamination.parquet").to_pylist()
-    assert {row["id"] for row in told} >= set(chosen) and manifest["contamination"]["questions"] == 6
+    assert {row["id"] for row in told} >= set(chosen) and manifest.contamination.questions == 6
     assert all(row["in_question"] and row["in_document"] and row["benchmark"] == "bench" for row in told)
     hit = {row["id"] for row in told}
     if hits == "drop":
         assert set(before) - set(after) == hit
-        assert manifest["funnel"][-1]["step"] == "decontaminate"
-        assert manifest["funnel"][-1]["dropped"] == {"benchmark_question": len(hit)}
+        assert manifest.funnel[-1].step == "decontaminate"
+        assert manifest.funnel[-1].dropped == {"benchmark_question": len(hit)}
     elif hits == "mask":
         for key, text in chosen.items():
             assert text[60:300] not in after[key]["text"] and "…" in after[key]["text"]
@@ -327,9 +327,9 @@ def test_a_build_is_decontaminated(
         assert {key: row["text"] for key, row in after.items() if key not in hit} == {
             key: row["text"] for key, row in before.items() if key not in hit
         }
-        assert sum(s["text_bytes"] for s in manifest["shards"]) == sum(len(r["text"].encode()) for r in after.values())
+        assert sum(s.text_bytes for s in manifest.shards) == sum(len(r["text"].encode()) for r in after.values())
     else:
-        assert after == before and manifest["digest"] == read_manifest(str(plain))["digest"]
+        assert after == before and manifest.digest == read_manifest(str(plain)).digest
 
 
 def test_the_commands_show_what_was_found(planted_corpus: tuple[Path, Path, dict[str, str]], tmp_path: Path) -> None:

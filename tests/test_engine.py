@@ -13,37 +13,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmedc.engine.chain import Chain, Count, check_funnel
-from mmedc.engine.commit import commit, entries, parquet_bytes, read_table
-from mmedc.engine.run import Inline, Progress, run_pass, run_unit
-from mmedc.engine.unit import Bounds, Entry, Pass, Result, Stream, Streamed, Unit
+from mmedc.engine.commit import commit, commits, parquet_bytes, read_table
+from mmedc.engine.run import AnyPass, Inline, Progress, run_pass, run_unit
+from mmedc.engine.unit import Bounds, Commit, CommitFormat, DataFile, Pass, Stream, Streamed, Unit
 from mmedc.errors import AccountingError, UnitsFailed
 from mmedc.storage import Store
-from tests.enginekit import DropMultiples, LosesRows, Numbers, Trouble, finish
+from tests.enginekit import DropMultiples, LosesRows, Numbered, Numbers, Trouble, finish
 
 UNITS = tuple(Unit(f"u{n}", f"unit {n}", count, count) for n, count in enumerate((40, 0, 23)))
 
 
 class Silent:
-    def begin(self, one: Pass, done: int) -> None: ...
-    def tell(self, news: Progress) -> None: ...
-    def end(self, one: Pass, seconds: float) -> None: ...
+    def begin(self, current: AnyPass, done: int) -> None: ...
+    def update(self, progress: Progress) -> None: ...
+    def end(self, current: AnyPass, seconds: float) -> None: ...
 
 
-def work(*steps: Any, source: Numbers = Numbers(), seconds: float = 2.0, memory: int = 1 << 30) -> Streamed:  # noqa: B008
+ALL_NUMBERS = Numbers()
+
+
+def work(
+    *steps: Any, source: Numbers = ALL_NUMBERS, seconds: float = 2.0, memory: int = 1 << 30
+) -> Streamed[int, Numbered]:
     return Streamed(source, steps, finish, Bounds(seconds, memory=memory))
 
 
-def a_pass(*steps: Any, units: tuple[Unit, ...] = UNITS, **options: Any) -> Pass:
-    return Pass("test", "key", work(*steps, **options), units)
+def a_pass(*steps: Any, units: tuple[Unit[int], ...] = UNITS, **options: Any) -> Pass[int, Numbered]:
+    return Pass("test", work(*steps, **options), units)
 
 
-def kept(store: Store, found: list[Entry]) -> list[list[int]]:
+def kept(store: Store, found: list[Commit[Numbered]]) -> list[list[int]]:
     below = store.below(".work")
-    return [read_table(below, entry.outputs["documents"])["ordinal"].to_pylist() for entry in found]
+    return [read_table(below, commit.left.documents)["ordinal"].to_pylist() for commit in found]
 
 
-def gone(store: Store, entry: Entry) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = read_table(store.below(".work"), entry.outputs["gone"]).to_pylist()
+def removed(store: Store, commit: Commit[Numbered]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read_table(store.below(".work"), commit.left.removed).to_pylist()
     return rows
 
 
@@ -51,13 +56,13 @@ def test_rows_are_kept_dropped_and_counted(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     found = run_pass(a_pass(DropMultiples(3), DropMultiples(5)), Inline(), store, Silent())
     assert kept(store, found) == [[n for n in range(c) if n % 3 and n % 5] for c in (40, 0, 23)]
-    funnel = found[0].funnel
+    funnel = found[0].left.funnel
     assert [(name, count.read, count.kept, count.dropped) for name, count in funnel.items()] == [
         ("read", 40, 40, {}),
         ("multiples_3", 40, 26, {"multiple_of_3": 14}),
         ("multiples_5", 26, 21, {"multiple_of_5": 5}),
     ]
-    rows = gone(store, found[0])
+    rows = removed(store, found[0])
     assert {row["ordinal"] for row in rows} == {n for n in range(40) if not n % 3 or not n % 5}
     assert all(row["fate"] == "dropped" for row in rows)
 
@@ -77,10 +82,10 @@ def test_a_poison_document_costs_one_document(tmp_path: Path, how: str, reason: 
     found = run_pass(one, Inline(isolate=True), store, Silent())
     expected = [n for n in range(40) if n % 5 and n not in bad]
     assert kept(store, found) == [expected]
-    count = found[0].funnel["trouble"]
+    count = found[0].left.funnel["trouble"]
     lost = [n for n in bad if n % 5]
     assert (count.read, count.kept, count.rejected) == (len(expected) + len(lost), len(expected), {reason: len(lost)})
-    rejected = [row for row in gone(store, found[0]) if row["fate"] == "rejected"]
+    rejected = [row for row in removed(store, found[0]) if row["fate"] == "rejected"]
     assert [(row["ordinal"], row["step"], row["reason"]) for row in rejected] == [(n, "trouble", reason) for n in lost]
 
 
@@ -89,7 +94,7 @@ def test_a_source_that_crashes_costs_one_record(tmp_path: Path) -> None:
     one = a_pass(DropMultiples(5), source=Numbers(breaks_at=17), units=UNITS[:1])
     found = run_pass(one, Inline(isolate=True), store, Silent())
     assert kept(store, found) == [[n for n in range(40) if n % 5 and n != 17]]
-    assert found[0].funnel["read"].rejected == {"crash SIGSEGV": 1}
+    assert found[0].left.funnel["read"].rejected == {"crash SIGSEGV": 1}
 
 
 @given(st.integers(1, 50), st.sets(st.integers(0, 39), max_size=4))
@@ -114,9 +119,10 @@ def test_a_step_that_loses_rows_is_found_out(tmp_path: Path) -> None:
 
 def test_accounts_that_do_not_add_up_are_not_committed(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    result = Result({}, {"read": Count(read=3, kept=2)})
+    file = DataFile("p/documents/u0.parquet", "0", 2, 100)
+    left = Numbered(documents=file, funnel={"read": Count(read=3, kept=2)}, removed=file)
     with pytest.raises(AccountingError, match="read 3 rows, kept 2"):
-        commit(store, "p", UNITS[0], result, 0.0)
+        commit(store, "p", UNITS[0], left, CommitFormat(work()), 0.0)
     assert store.names() == []
     with pytest.raises(AccountingError, match="a kept 2 rows, but b read 1"):
         check_funnel({"a": Count(2, 2), "b": Count(1, 1)}, "here")
@@ -128,7 +134,7 @@ def test_what_is_committed_is_not_done_again(tmp_path: Path) -> None:
     first = run_pass(replace(one, units=one.units[:2]), Inline(), store, Silent())
     files = {name: (tmp_path / name).stat().st_mtime_ns for name in store.names()}
     again = run_pass(one, Inline(), store, Silent())
-    assert [entry.to_json() for entry in again[:2]] == [entry.to_json() for entry in first]
+    assert again[:2] == first
     assert all((tmp_path / name).stat().st_mtime_ns == then for name, then in files.items())
     assert len(again) == 3
 
@@ -137,20 +143,19 @@ def test_two_attempts_at_once_commit_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     one = a_pass(DropMultiples(3), units=UNITS[:1])
     for attempt in range(20):
-        found: list[Entry] = []
-        now = replace(one, key=f"key{attempt}")
-        threads = [
-            threading.Thread(
-                target=lambda p=now, f=found: f.append(run_unit(p, UNITS[0], store, lambda *_: None, False))
-            )
-            for _ in range(2)
-        ]
+        found: list[Commit[Numbered]] = []
+        now = replace(one, name=f"test{attempt}")
+
+        def attempt_unit(now: Pass[int, Numbered] = now, found: list[Commit[Numbered]] = found) -> None:
+            found.append(run_unit(now.work, now.folder, UNITS[0], store, lambda *_: None, False))
+
+        threads = [threading.Thread(target=attempt_unit) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert len(found) == 2 and found[0] == found[1]
-        assert entries(store, now)[UNITS[0].id] == found[0]
+        assert commits(store, now)[UNITS[0].id] == found[0]
         assert len(store.names(f"{now.folder}/documents")) == 1
 
 
@@ -165,7 +170,7 @@ def test_a_failed_unit_is_named_and_the_others_are_committed(tmp_path: Path) -> 
     one = a_pass(DropMultiples(3), source=Reads())
     with pytest.raises(UnitsFailed, match=r"(?s)1 of 3 units failed.*unit 2: OSError: the network is gone"):
         run_pass(one, Inline(), store, Silent())
-    assert set(entries(store.below(".work"), one)) == {"u0", "u1"}
+    assert set(commits(store.below(".work"), one)) == {"u0", "u1"}
 
 
 def test_a_killed_child_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -16,23 +16,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmedc.engine.chain import check_funnel
-from mmedc.engine.commit import commit, read_table
+from mmedc.engine.commit import read_table
 from mmedc.engine.run import LOSSES, Attempts, Inline, run_pass, run_unit
 from mmedc.engine.supervisor import PATIENCE, Supervisor
-from mmedc.engine.unit import Bounds, Result
+from mmedc.engine.unit import Bounds, UnitFiles
 from mmedc.errors import RequestError, StorageError, UnitsFailed, WorkError
 from mmedc.report.log import Log, Watchers
 from mmedc.storage import Store
 from tests.enginekit import DropMultiples, Numbers, Trouble
-from tests.test_engine import UNITS, Silent, a_pass, gone, kept, work
+from tests.test_engine import UNITS, Silent, a_pass, kept, removed, work
 
 
 def alone(one: Any, tmp_path: Path) -> tuple[list[int], list[tuple[int, str]]]:
     """Run a pass of one unit; return the ordinals kept, and (ordinal, reason) of what was rejected."""
     store = Store(str(tmp_path / "out"))
     found = run_pass(one, Inline(isolate=True), store, Silent())
-    check_funnel(found[0].funnel, "here")
-    rejected = [(row["ordinal"], row["reason"]) for row in gone(store, found[0]) if row["fate"] == "rejected"]
+    check_funnel(found[0].left.funnel, "here")
+    rejected = [(row["ordinal"], row["reason"]) for row in removed(store, found[0]) if row["fate"] == "rejected"]
     return kept(store, found)[0], rejected
 
 
@@ -79,7 +79,7 @@ def test_a_unit_has_a_limit_of_time(tmp_path: Path) -> None:
 def test_what_a_unit_keeps_is_bounded(tmp_path: Path) -> None:
     one = replace(a_pass(units=UNITS[:1]), work=replace(work(), limits=Bounds(memory=1000)), retries=0)
     with pytest.raises(WorkError, match=r"unit 0: keeps over 0 MiB; raise limits\.memory"):
-        run_unit(one, UNITS[0], Store(str(tmp_path)), lambda *_: None, isolate=False)
+        run_unit(one.work, one.folder, UNITS[0], Store(str(tmp_path)), lambda *_: None, isolate=False)
 
 
 def test_a_unit_left_in_the_middle_does_not_leak_into_the_next() -> None:
@@ -126,7 +126,7 @@ def test_an_attempt_that_failed_is_tried_again_and_told(tmp_path: Path) -> None:
     assert lines[1]["label"] == "unit 0" and "SlowDown" in lines[1]["why"] and "hunter2" not in text
     done = lines[2]
     assert (done["unit"], done["read"], done["kept"], done["dropped"], done["rejected"]) == ("u0", 40, 26, 14, 0)
-    assert len(done["shards"]) == 2 and all(name.startswith("test-key/") for name in done["shards"])
+    assert len(done["shards"]) == 2 and all(name.startswith("test-") for name in done["shards"])
 
 
 def test_a_log_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
@@ -149,22 +149,22 @@ def small_disk(tmp_path: Path) -> Any:
 
 def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(small_disk: Path) -> None:
     store = Store(str(small_disk))
+    files = UnitFiles(store, "p", "u0")
     table = pa.table({"text": [os.urandom(20_000).hex() for _ in range(20)]})
     with pytest.raises(StorageError, match=r"p/documents/u0-\w+\.parquet: the disk is full; make room"):
-        commit(store, "p", UNITS[0], Result({"documents": table}), 0.0)
-    assert store.names("p/units") == []
+        files.write("documents", table)
+    assert store.names("p") == []
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    entry = commit(store, "p", UNITS[0], Result({"documents": table}), 0.0)
-    assert read_table(store, entry.outputs["documents"]).equals(table)
-    assert len(store.names("p")) == 2  # nothing is left of the attempt that failed
+    assert read_table(store, files.write("documents", table)).equals(table)
+    assert len(store.names("p")) == 1  # nothing is left of the attempt that failed
 
 
 def test_a_flipped_byte_is_found_before_it_is_data(tmp_path: Path) -> None:
     """By the checksum of its page; what lies behind the pages (indexes, footer) is guarded by the file's SHA-256."""
     store = Store(str(tmp_path))
     table = pa.table({"n": list(range(300)), "text": [f"patient {n} with fever" * 3 for n in range(300)]})
-    entry = commit(store, "p", UNITS[0], Result({"documents": table}), 0.0)
-    path = tmp_path / entry.outputs["documents"].path
+    file = UnitFiles(store, "p", "u0").write("documents", table)
+    path = tmp_path / file.path
     data = path.read_bytes()
     columns = [pq.ParquetFile(path).metadata.row_group(0).column(n) for n in range(2)]
     first = min(one.dictionary_page_offset or one.data_page_offset for one in columns)
@@ -172,7 +172,7 @@ def test_a_flipped_byte_is_found_before_it_is_data(tmp_path: Path) -> None:
     for at in range(first, first + sum(one.total_compressed_size for one in columns), 3):
         path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
         try:
-            if not read_table(store, entry.outputs["documents"]).equals(table):
+            if not read_table(store, file).equals(table):
                 silent.append(at)
         except (OSError, pa.ArrowException):
             continue

@@ -15,7 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from mmedc.dedup.records import DROP, NODE, cut, edges_of, owner_of, read_cut, sketch_array
 from mmedc.dedup.signature import SKETCH_BYTES
 from mmedc.engine.commit import write_table
-from mmedc.engine.run import WORK, Inline, run_pass
+from mmedc.engine.run import WORK, Inline
+from mmedc.pipeline.build import Running
 from mmedc.pipeline.dedup import Dedup
 from mmedc.policy import Policy
 from mmedc.storage import Store
@@ -34,11 +35,9 @@ def dropped(folder: Path, pairs: Array, rank: Array, owners: int) -> dict[int, i
     store = Store(str(folder))
     work = store.below(WORK)
     first = write_table(work, "edges", cut(edges, owner_of(edges["place"].to_numpy(), owners), owners), "all")
-    done: dict[str, Any] = {}
     dedup = Dedup(Policy("none", "boundary", {}), (), 0.8, True, 0)
-    for one_pass in dedup._groups("key", (first,), owners, (0, 1), done):
-        done[one_pass.name] = run_pass(one_pass, Inline(), store, Notes())
-    drops = read_cut(work, tuple(entry.outputs["drops"] for entry in done["settle"]), 0, DROP)
+    settled = dedup.settle(Running(Inline(), store, Notes()), (first,), owners, (0, 1))
+    drops = read_cut(work, tuple(left.drops for left in settled), 0, DROP)
     return dict(zip(drops["place"].to_pylist(), drops["survivor"].to_pylist(), strict=True))
 
 

@@ -23,7 +23,7 @@ from mmedc.engine.run import run_unit
 from mmedc.errors import RecipeError, RequestError
 from mmedc.filters import open_filters
 from mmedc.models import model_cache
-from mmedc.pipeline.gather import gather_pass
+from mmedc.pipeline.ingest import ingest_pass
 from mmedc.policy import Policy, read_policy
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.redact import HIDDEN, redact
@@ -39,20 +39,20 @@ GOOD = html("Hypertension", TEXT)
 
 
 def fates(source: dict[str, Any], policy: Policy, folder: Path, **limits: Any) -> dict[str, str]:
-    """Run gather over a source with the parser process in between; return what became of each locator."""
+    """Run ingest over a source with the parser process in between; return what became of each locator."""
     limits = {"document": "4MiB", "document_seconds": 1.5, "memory": "1500MiB", **limits}
     recipe = Recipe.model_validate({"name": "t", "languages": ["en"], "sources": {"s": source}, "limits": limits})
-    one = gather_pass(recipe, policy, list_units(recipe))
+    one = ingest_pass(recipe, policy, list_units(recipe))
     store, found = Store(str(folder)), {}
     for unit in one.units:
-        entry = run_unit(one, unit, store, lambda *_: None)
-        check_funnel(entry.funnel, "here")
-        for row in read_table(store, entry.outputs["gone"]).to_pylist():
+        left = run_unit(one.work, one.folder, unit, store, lambda *_: None).left
+        check_funnel(left.funnel, "here")
+        for row in read_table(store, left.removed).to_pylist():
             found[row["locator"]] = row["reason"]
             assert row["reason"] and row["step"]
-        for locator in read_table(store, entry.outputs["documents"], ["locator"])["locator"].to_pylist():
+        for locator in read_table(store, left.documents, ["locator"])["locator"].to_pylist():
             found[locator] = "kept"
-        assert entry.funnel["read"].read == len(found)
+        assert left.funnel["read"].read == len(found)
     return found
 
 

@@ -6,8 +6,7 @@ import pyarrow.dataset as pads
 import pytest
 
 from mmedc.corpus.manifest import read_manifest
-from mmedc.engine.run import Inline, Progress
-from mmedc.engine.unit import Pass
+from mmedc.engine.run import AnyPass, Inline, Progress
 from mmedc.filters import open_filters
 from mmedc.pipeline.build import Build
 from mmedc.policy import CATEGORIES, read_language, read_policy
@@ -143,9 +142,9 @@ PAGES = {
 class Quiet:
     """Watches a build and says nothing."""
 
-    def begin(self, one: Pass, done: int) -> None: ...
-    def tell(self, news: Progress) -> None: ...
-    def end(self, one: Pass, seconds: float) -> None: ...
+    def begin(self, current: AnyPass, done: int) -> None: ...
+    def update(self, progress: Progress) -> None: ...
+    def end(self, current: AnyPass, seconds: float) -> None: ...
 
 
 def test_a_recipe_of_other_languages_runs(tmp_path: Path) -> None:
@@ -167,7 +166,7 @@ def test_a_recipe_of_other_languages_runs(tmp_path: Path) -> None:
         ("hi", "https://hi.example/malaria"),
         ("ko", "https://ko.example/dangnyo"),
     ]
-    dropped = {reason for row in read_manifest(str(out))["funnel"] for reason in row["dropped"]}
+    dropped = {reason for row in read_manifest(str(out)).funnel for reason in row.dropped}
     assert dropped <= {"gate", "few_terms"}
 
 

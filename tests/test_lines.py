@@ -22,8 +22,7 @@ import mmedc.pipeline.build as build_module
 from mmedc.corpus.verify import verify
 from mmedc.dedup.lines import FIXED, lines_of, sites, without_gaps
 from mmedc.document import edited_text
-from mmedc.engine.run import Inline, Progress
-from mmedc.engine.unit import Pass
+from mmedc.engine.run import AnyPass, Inline, Progress
 from mmedc.filters import open_filters
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
@@ -182,23 +181,23 @@ def test_what_goes_is_what_plain_loops_find(tmp_path: Path, seed: int, monkeypat
         url: text for url, text in left.items() if len(text) > 39
     }
     changed = [row for row in rows if left[row["url"]] != row["text"]]
-    assert len(changed) > 20 and manifest["lines"]["documents"] == len(changed)
-    assert min(manifest["lines"][name] for name in ("passages", "boilerplate")) > 3
-    assert sum(shard["text_bytes"] for shard in manifest["shards"]) == sum(len(row["text"]) for row in found.values())
+    assert len(changed) > 20 and manifest.lines.documents == len(changed)
+    assert min(getattr(manifest.lines, name) for name in ("passages", "boilerplate")) > 3
+    assert sum(shard.text_bytes for shard in manifest.shards) == sum(len(row["text"]) for row in found.values())
     texts = {row["url"]: row["text"] for row in rows}
     assert all(row["removed_chars"] == len(texts[url]) - len(row["text"]) for url, row in found.items())
     assert all(row["chars"] == len(row["text"]) for row in found.values())
 
     class Backwards(Inline):
-        def run(self, one: Pass, units: list[Any], store: Any) -> Iterator[Progress]:
-            yield from super().run(one, units[::-1], store)
+        def run(self, current: AnyPass, units: list[Any], store: Any) -> Iterator[Progress]:
+            yield from super().run(current, units[::-1], store)
 
     monkeypatch.setattr(lines_module, "GROUP_BYTES", 1)
-    monkeypatch.setattr(build_module, "line_passes", partial(build_module.line_passes, range_bytes=1000))
+    monkeypatch.setattr(build_module, "trim_lines", partial(build_module.trim_lines, range_bytes=1000))
     notes = Notes()
     other = Build.prepare(recipe, str(tmp_path / "other")).run(Backwards(), notes)
     assert notes.done["lines"][1] == 5 and notes.done["repeats"][1] > 10
-    assert (other["digest"], other["lines"]) == (manifest["digest"], manifest["lines"])
+    assert (other.digest, other.lines) == (manifest.digest, manifest.lines)
 
 
 def document_tail(url: str) -> str:
@@ -248,7 +247,7 @@ def test_boilerplate_goes_and_what_pages_need_stays(built: Path) -> None:
     assert len(pages) == 14 and sum(SITE in row["text"] for row in pages) == 1
     assert all(SHARED in row["text"] and not row["text"].endswith("\n") for row in pages)
     assert sorted({row["removed_chars"] for row in pages}) == [0, len(SITE) + 2]
-    last = manifest["funnel"][-1]
+    last = manifest.funnel[-1]
     assert (last["step"] == "lines" and last["dropped"] == {}) or last["dropped"] == {"chars_low": 1}
     shown = pq.read_table(built / "rejects" / "lines.parquet").to_pylist()
     assert (shown[0]["line"], shown[0]["why"], shown[0]["documents"]) == (SITE, "boilerplate", 14)

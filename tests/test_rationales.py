@@ -192,7 +192,7 @@ def test_items_that_stand_in_the_corpus_are_told_of(model: Path, tmp_path: Path)
     clean = score(settings.model_copy(update={"corpora": (str(tmp_path / "drop"),)}))["contamination"]
     assert clean["hits"] == {} and clean["removed"] == 1 and not clean["warnings"]
     # An exported model names its corpora itself.
-    digest = read_manifest(str(tmp_path / "report"))["digest"]
+    digest = read_manifest(str(tmp_path / "report")).digest
     trained = make(tmp_path / "trained")
     (trained / "trained_on.json").write_text(
         json.dumps({"main": [str(tmp_path / "report"), digest], "old": ["gone", "x"]})

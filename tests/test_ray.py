@@ -26,7 +26,7 @@ def command(out: Path, *more: str) -> list[str]:
 def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("calm")
     manifest = Build.prepare(read_recipe("quickstart"), str(out / "c")).run(Inline(), Notes())
-    return str(manifest["digest"])
+    return str(manifest.digest)
 
 
 def run(out: Path, *more: str) -> dict[str, Any]:
@@ -49,13 +49,13 @@ def test_a_build_killed_half_way_goes_on(tmp_path: Path, digest: str) -> None:
     process = subprocess.Popen(command(out, "--cpus", "2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)  # fmt: skip
     for _ in range(6000):
-        if list(out.glob(".work/gather-*/units/*.json")) or process.poll() is not None:
+        if list(out.glob(".work/ingest-*/units/*.json")) or process.poll() is not None:
             break
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=60)
     assert not (out / "manifest.json").exists()
-    assert run(out, "--cpus", "2")["digest"] == digest
+    assert run(out, "--cpus", "2").digest == digest
     verify(str(out))
 
 
@@ -68,4 +68,4 @@ def test_a_finished_build_starts_no_ray(tmp_path: Path, digest: str) -> None:
         "from mmedc.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True, text=True)
-    assert done.returncode == 0 and json.loads(done.stdout)["digest"] == digest
+    assert done.returncode == 0 and json.loads(done.stdout).digest == digest

@@ -16,7 +16,7 @@ import pytest
 from mmedc.engine.chain import Count
 from mmedc.engine.run import Progress
 from mmedc.engine.runner import OnRay, _Meters, _own_token
-from mmedc.engine.unit import Entry
+from mmedc.engine.unit import Accounted, Commit, DataFile
 from mmedc.errors import RequestError
 from mmedc.yamlfile import read_yaml
 
@@ -58,9 +58,10 @@ def test_the_meters_count_what_the_entries_say(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("ray.util.metrics.Gauge", Meter)
     meters = _Meters("gather")
     funnel = {"read": Count(10, 9, {}, {"broken": 1}), "gate": Count(9, 4, {"gate": 3}, {"odd": 2})}
-    meters.told(Progress(read=3, kept=1))
-    meters.told(Progress(done=Entry("u", "a", {}, funnel, {}, 1.0)))
-    meters.told(Progress(done=Entry("v", "b", {}, {}, {}, 1.0)))
+    meters.count(Progress(read=3, kept=1))
+    file = DataFile("removed.parquet", "0", 4, 100)
+    meters.count(Progress(done=Commit("u", "a", Accounted(funnel=funnel, removed=file), 1.0)))
+    meters.count(Progress(done=Commit("v", "b", None, 1.0)))
     assert told == {
         "mmedc_documents_read gather": 10,
         "mmedc_documents_kept gather": 4,

@@ -239,10 +239,10 @@ def test_a_corpus_is_built_on_a_store_that_misbehaves(door: Door, store: Store, 
     calm = Build.prepare(recipe, str(tmp_path / "calm")).run(Inline(), Notes())
     door.answer = every(7, Door.slow_down)
     manifest = Build.prepare(recipe, store.url).run(Inline(), Notes())
-    assert manifest["digest"] == calm["digest"]
+    assert manifest.digest == calm.digest
     door.answer = stale(3600)
     again = Build.prepare(recipe, store.url).run(Inline(), Notes())  # which sees none of what is committed
-    assert again["digest"] == calm["digest"]
+    assert again.digest == calm.digest
     door.answer = Door.pass_on
     verify(store.url)
     for name in store.names():

@@ -3,9 +3,8 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from mmedc.corpus.manifest import TRAINED_ON, read_manifest, read_reject
+from mmedc.corpus.manifest import TRAINED_ON, Manifest, read_manifest, read_reject
 from mmedc.dedup.questions import quoted
 from mmedc.errors import CorpusError
 from mmedc.questions import Item
@@ -30,7 +29,7 @@ def corpora_of(model: str) -> tuple[list[str], list[str]]:
     found, warnings = [], []
     for name, (path, digest) in json.loads(file.read_text(encoding="utf-8")).items():
         try:
-            same = read_manifest(path)["digest"] == digest
+            same = read_manifest(path).digest == digest
         except CorpusError:
             same = False
         if same:
@@ -51,7 +50,7 @@ def look(items: list[Item], corpora: list[str]) -> Contamination:
     warnings = []
     for corpus in corpora:
         manifest = read_manifest(corpus)
-        if "contamination" not in manifest:
+        if manifest.contamination is None:
             warnings.append(f"{corpus} was built without `decontaminate`: nobody looked for these items in it")
             continue
         rows = read_reject(corpus, "contamination", "build it again")
@@ -63,12 +62,13 @@ def look(items: list[Item], corpora: list[str]) -> Contamination:
                 hits.setdefault(item, []).append(row["locator"])
             else:
                 removed.add(item)
-        if manifest["contamination"]["hits"] > len(rows):
+        if manifest.contamination.hits > len(rows):
             warnings.append(f"{corpus}: its build found more hits than the {len(rows):,} that it wrote down")
     if hits:
         warnings.insert(0, f"{len(hits):,} of {len(items):,} items stand in the corpora that this model was trained on")
     return Contamination(hits, len(removed - set(hits)), warnings)
 
 
-def _hits_of(manifest: dict[str, Any]) -> str:
-    return str(manifest["recipe"].get("decontaminate", {}).get("hits", "drop"))
+def _hits_of(manifest: Manifest) -> str:
+    settings = manifest.recipe.get("decontaminate")
+    return str(settings.get("hits", "drop")) if isinstance(settings, dict) else "drop"

@@ -1,8 +1,13 @@
-"""The manifest of a corpus: every file with its hash, the account of every document, one digest."""
+"""The manifest of a corpus: every file with its hash, the account of every document, one digest.
+
+`Manifest` is what `manifest.json` holds. Its JSON Schema is in the reference part of the documentation.
+"""
 
 import hashlib
-import json
+from collections.abc import Iterable
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mmedc.engine.chain import Count, Funnel
 from mmedc.errors import CorpusError
@@ -14,61 +19,198 @@ TRAINED_ON = "trained_on.json"
 """Beside an exported model: the corpora of its training, name → [path, digest]."""
 
 
-def digest_of_shards(shards: list[dict[str, Any]]) -> str:
-    """Return the digest of a corpus: SHA-256 over the sorted paths and hashes of its shards."""
-    lines = sorted(f"{shard['path']} {shard['sha256']} {shard['rows']}" for shard in shards)
+class Described(BaseModel):
+    """A part of the manifest; unknown keys of a later version are left aside."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class File(Described):
+    """A Parquet file of the corpus."""
+
+    path: str
+    """Below the folder of the corpus."""
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Shard(File):
+    """A file of documents, all of one language and one source."""
+
+    lang: str
+    source: str
+    kind: str
+    tokens: int
+    text_bytes: int
+    """Bytes of the texts as UTF-8."""
+
+
+class FunnelRow(Described):
+    """What one step did: read = kept + sum(dropped) + rejected."""
+
+    step: str
+    read: int
+    kept: int
+    dropped: dict[str, int]
+    """By reason."""
+    rejected: int
+    rejected_by: dict[str, int]
+    seconds: float
+    """Of one core, over all documents; of `read`, the time in which the input was read."""
+
+
+class PairCounts(Described):
+    """What deduplication compared."""
+
+    compared: int
+    """Pairs compared by their sketches."""
+    edges: int
+    """Of these, pairs that are surely alike."""
+    doubts: int
+    """Of these, pairs so near the line that their texts were compared."""
+    unlike: int
+    """Documents that stay because they are unlike the one that would stay in their favour."""
+    weighed: int = 0
+    alike: int = 0
+    """Of the doubtful pairs, those whose texts are alike."""
+
+
+class LineCounts(Described):
+    """What the removal of repeated lines changed."""
+
+    documents: int
+    passages: int
+    boilerplate: int
+    characters: int
+
+
+class Contamination(Described):
+    """What the search for benchmark questions found."""
+
+    questions: int
+    too_short: int
+    """Questions that no document can be found by."""
+    hits: int
+
+
+class KeyFiles(Described):
+    """The keys by which a later build knows what this corpus has, and what they were made with."""
+
+    sign: int
+    """Version of the signatures."""
+    bands: tuple[int, ...]
+    files: tuple[File, ...] = ()
+
+
+class Manifest(Described):
+    """A published corpus."""
+
+    format: int
+    name: str
+    digest: str
+    """SHA-256 over the paths, hashes and rows of the shards: equal for equal documents."""
+    build: str
+    """Digest of the passes that made it and of all that they left."""
+    tokenizer: str
+    policy: str
+    languages: tuple[str, ...]
+    recipe: dict[str, JsonValue]
+    """What the recipe said, without defaults."""
+    versions: dict[str, str]
+    funnel: tuple[FunnelRow, ...]
+    dedup: PairCounts
+    shards: tuple[Shard, ...]
+    contamination: Contamination | None = None
+    """None where the recipe named no questions."""
+    lines: LineCounts | None = None
+    """None where the recipe did not ask for it."""
+    rejects: tuple[File, ...] = ()
+    keys: KeyFiles | None = None
+    """None in a corpus of an older version."""
+
+    @property
+    def documents(self) -> int:
+        """How many documents the corpus has."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All files that belong to the corpus."""
+        return (*self.shards, *self.rejects, *(self.keys.files if self.keys else ()))
+
+    def to_json(self) -> bytes:
+        """Return the content of `manifest.json`."""
+        return self.model_dump_json(indent=1, exclude_none=True).encode()
+
+
+class Total(Described):
+    """The size of a part of a corpus."""
+
+    documents: int = 0
+    tokens: int = 0
+    bytes: int = 0
+
+
+class Stats(Total):
+    """What `mmedc stats` shows."""
+
+    digest: str
+    shards: int
+    tokenizer: str
+    languages: dict[str, Total]
+    sources: dict[str, Total]
+    kinds: dict[str, Total]
+    funnel: tuple[FunnelRow, ...]
+
+
+def digest_of_shards(shards: Iterable[File]) -> str:
+    """Return the digest of a corpus: SHA-256 over the sorted paths, hashes and rows of its shards."""
+    lines = sorted(f"{shard.path} {shard.sha256} {shard.rows}" for shard in shards)
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def totals_by(shards: list[dict[str, Any]], key: str) -> dict[str, dict[str, int]]:
-    """Return documents, tokens and bytes of the shards by their `key`, sorted by it."""
-    out: dict[str, dict[str, int]] = {}
-    for shard in shards:
-        total = out.setdefault(shard[key], {"documents": 0, "tokens": 0, "bytes": 0})
-        for ours, theirs in (("documents", "rows"), ("tokens", "tokens"), ("bytes", "bytes")):
-            total[ours] += shard[theirs]
-    return dict(sorted(out.items()))
-
-
-def funnel_rows(funnel: Funnel) -> list[dict[str, Any]]:
-    """Return the funnel as the rows of `mmedc stats --json`."""
-    return [
-        {
-            "step": step,
-            "read": count.read,
-            "kept": count.kept,
-            "dropped": dict(sorted(count.dropped.items())),
-            "rejected": sum(count.rejected.values()),
-            "rejected_by": dict(sorted(count.rejected.items())),
-            "seconds": round(count.seconds, 3),
-        }
+def funnel_rows(funnel: Funnel) -> tuple[FunnelRow, ...]:
+    """Return the funnel as the manifest has it."""
+    return tuple(
+        FunnelRow(
+            step=step,
+            read=count.read,
+            kept=count.kept,
+            dropped=dict(sorted(count.dropped.items())),
+            rejected=sum(count.rejected.values()),
+            rejected_by=dict(sorted(count.rejected.items())),
+            seconds=round(count.seconds, 3),
+        )
         for step, count in funnel.items()
-    ]
+    )
 
 
-def funnel_of(rows: list[dict[str, Any]]) -> Funnel:
+def funnel_of(rows: Iterable[FunnelRow]) -> Funnel:
     """Return the funnel that `funnel_rows` wrote."""
-    return {
-        row["step"]: Count(row["read"], row["kept"], row["dropped"], row["rejected_by"], row["seconds"]) for row in rows
-    }
+    return {row.step: Count(row.read, row.kept, row.dropped, row.rejected_by, row.seconds) for row in rows}
 
 
-def read_manifest(corpus: str) -> dict[str, Any]:
+def read_manifest(corpus: str) -> Manifest:
     """Return the manifest of the corpus at `corpus`.
 
     Raises: CorpusError when there is none, or it is not one that this version reads.
     """
     store = Store(corpus)
     try:
-        manifest: dict[str, Any] = json.loads(store.get(NAME))
+        data = store.get(NAME)
     except FileNotFoundError:
         under_way = bool(store.names(".work"))
         hint = "its build is not finished; give the same `mmedc run` again" if under_way else "is it the right folder?"
         raise CorpusError(f"{corpus}: there is no {NAME}; {hint}") from None
-    except ValueError as problem:
-        raise CorpusError(f"{corpus}/{NAME}: not JSON ({problem})") from None
-    if manifest.get("format") != FORMAT:
-        raise CorpusError(f"{corpus}/{NAME}: format {manifest.get('format')}; this version reads {FORMAT}")
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as problem:
+        error = problem.errors()[0]
+        key = ".".join(map(str, error["loc"]))
+        raise CorpusError(f"{corpus}/{NAME}: not a manifest ({key + ': ' if key else ''}{error['msg']})") from None
+    if manifest.format != FORMAT:
+        raise CorpusError(f"{corpus}/{NAME}: its format is {manifest.format}; this version of mmedc reads {FORMAT}")
     return manifest
 
 
@@ -77,24 +219,36 @@ def read_reject(corpus: str, name: str, hint: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     path = f"rejects/{name}.parquet"
-    if path not in [one["path"] for one in read_manifest(corpus)["rejects"]]:
+    if path not in [file.path for file in read_manifest(corpus).rejects]:
         raise CorpusError(f"{corpus}: there is no {path}; {hint}")
-    with Store(corpus).open_input(path) as file:
-        return pq.read_table(file).to_pylist()  # type: ignore[no-any-return]
+    with Store(corpus).open_input(path) as handle:
+        return pq.read_table(handle).to_pylist()  # type: ignore[no-any-return]
 
 
-def stats(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return what `mmedc stats --json` prints."""
-    shards = manifest["shards"]
-    return {
-        "digest": manifest["digest"],
-        "documents": sum(shard["rows"] for shard in shards),
-        "tokens": sum(shard["tokens"] for shard in shards),
-        "bytes": sum(shard["bytes"] for shard in shards),
-        "shards": len(shards),
-        "tokenizer": manifest["tokenizer"],
-        "languages": totals_by(shards, "lang"),
-        "sources": totals_by(shards, "source"),
-        "kinds": totals_by(shards, "kind"),
-        "funnel": manifest["funnel"],
-    }
+def stats(manifest: Manifest) -> Stats:
+    """Return the totals of a corpus, by language, source and kind."""
+    shards = manifest.shards
+    return Stats(
+        digest=manifest.digest,
+        **_total(shards).model_dump(),
+        shards=len(shards),
+        tokenizer=manifest.tokenizer,
+        languages=_totals(shards, [shard.lang for shard in shards]),
+        sources=_totals(shards, [shard.source for shard in shards]),
+        kinds=_totals(shards, [shard.kind for shard in shards]),
+        funnel=manifest.funnel,
+    )
+
+
+def _total(shards: Iterable[Shard]) -> Total:
+    documents = tokens = size = 0
+    for shard in shards:
+        documents, tokens, size = documents + shard.rows, tokens + shard.tokens, size + shard.bytes
+    return Total(documents=documents, tokens=tokens, bytes=size)
+
+
+def _totals(shards: tuple[Shard, ...], names: list[str]) -> dict[str, Total]:
+    groups: dict[str, list[Shard]] = {}
+    for name, shard in zip(names, shards, strict=True):
+        groups.setdefault(name, []).append(shard)
+    return {name: _total(group) for name, group in sorted(groups.items())}

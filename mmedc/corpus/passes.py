@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,45 +13,49 @@ from mmedc.corpus.tokens import token_counter
 from mmedc.document import DOCUMENT, edited_text
 from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
-from mmedc.engine.unit import Output, Result, Stream, Unit
+from mmedc.engine.selection import KEEP, Selection, Sizes, sizes_by_language
+from mmedc.engine.unit import Accounted, DataFile, Stream, Unit, UnitFiles
 from mmedc.limits import reasons
 from mmedc.policy import Policy
 from mmedc.storage import Store
 
-KEEP = pa.schema([("row", pa.int64()), ("lang", pa.string()), ("bytes", pa.int64())])
 SLICE_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """One gather unit, as `Select` needs it."""
+class Candidates:
+    """The documents of one ingest unit, from which `Select` chooses."""
 
     number: int
     source: str
-    documents: Output
-    keys: Output
+    documents: DataFile
+    keys: DataFile
     group: int
     """The row group of the `drops` that holds this unit's."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selected(Accounted):
+    """What `Select` leaves of a unit: the rows that stay (KEEP), in their order."""
+
+    keep: DataFile
+    sizes: Sizes
+
+
 @dataclass(frozen=True)
 class Select:
-    """Says for each row of a gather unit whether it stays. Unit spec: Gathered.
-
-    Leaves `keep` (rows in their order) and `gone` (the others, with reasons and samples); notes
-    {lang: [rows, text bytes]}.
-    """
+    """Says for each row of a gather unit whether it stays. Unit spec: Candidates."""
 
     policy: Policy
-    drops: tuple[Output, ...]
+    drops: tuple[DataFile, ...]
     units: int
     """How many gather units there are."""
     published: tuple[str, ...] = ()
     """The URLs of corpora whose files of keys are numbered after the gather units."""
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[Candidates], out: UnitFiles) -> Selected:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: Gathered = unit.spec
+        spec, store = unit.spec, out.store
         keys = read_table(store, spec.keys)
         why = reasons(keys, self.policy)
         decided = pc.is_null(why).to_numpy(zero_copy_only=False)
@@ -66,15 +70,18 @@ class Select:
         rows = np.flatnonzero(kept)
         table = keys.take(rows)
         keep = pa.table([rows, table["lang"], table["bytes"]], schema=KEEP)
-        sizes = keep.group_by("lang").aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist()
         funnel = {"decide": _count(why), "dedup": _count(duplicates.filter(pa.array(decided)))}
         survivors = dict(zip(drops["place"].to_pylist(), drops["survivor"].to_pylist(), strict=True))
         gone = self._gone(spec, store, why, duplicates, survivors)
-        notes = {row["lang"]: [row["bytes_count"], row["bytes_sum"]] for row in sizes}
-        return Result({"keep": keep, "gone": gone}, funnel, notes)
+        return Selected(
+            keep=out.write("keep", keep),
+            sizes=sizes_by_language(keep),
+            funnel=funnel,
+            removed=out.write("removed", gone),
+        )
 
     def _gone(
-        self, spec: Gathered, store: Store, why: pa.Array, duplicates: pa.Array, survivors: dict[int, int]
+        self, spec: Candidates, store: Store, why: pa.Array, duplicates: pa.Array, survivors: dict[int, int]
     ) -> pa.Table:
         """Return the rows that go as GONE, with the text's head for the first few of each reason."""
         columns = ["id", "lang", "locator", "provenance"]
@@ -130,8 +137,8 @@ class ShardPlan:
     source: str
     number: int
     count: int
-    parts: tuple[tuple[Output, Output, Output | None, int], ...]
-    """(documents, keep, edits, text bytes of this language in the gather units before it), in order."""
+    parts: tuple[tuple[Selection, int], ...]
+    """(selection, text bytes of this language in the units before it), in order."""
     low: float
     high: float
 
@@ -142,21 +149,31 @@ class ShardPlan:
 
 
 @dataclass(frozen=True)
-class Publish:
-    """Writes a shard of the corpus and counts its tokens. Unit spec: ShardPlan. Leaves `shard`."""
+class WrittenShard:
+    """What `WriteShard` leaves: a file of the corpus."""
+
+    file: DataFile
+    tokens: int
+    text_bytes: int
+
+
+@dataclass(frozen=True)
+class WriteShard:
+    """Writes a shard of the corpus and counts its tokens. Unit spec: ShardPlan."""
 
     tokenizer: str
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: ShardPlan = unit.spec
         totals = {"tokens": 0, "text_bytes": 0}
-        return Result({"shard": Stream(DOCUMENT, self._tables(spec, store, totals))}, notes=totals)
+        file = out.write("shard", Stream(DOCUMENT, self._tables(unit.spec, out.store, totals)))
+        return WrittenShard(file, **totals)
 
     def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int]) -> Iterator[pa.Table]:
         count = token_counter(self.tokenizer)
-        for documents, keep, edits, before in spec.parts:
-            kept = read_table(store, keep, filters=[("lang", "==", spec.lang)])
+        for selection, before in spec.parts:
+            kept = read_table(store, selection.keep, filters=[("lang", "==", spec.lang)])
             sizes = kept["bytes"].to_numpy()
             begins = before + np.cumsum(sizes) - sizes
             mine = (begins >= spec.low) & (begins < spec.high)
@@ -166,9 +183,9 @@ class Publish:
                 continue
             # Gather wrote the rows of a language together, so only its row groups are read.
             first = int(rows.min())
-            table = _read_rows(store, documents, first, int(rows.max()) + 1).take(rows - first)
-            if edits is not None:
-                table = edited(table, rows, read_table(store, edits))
+            table = _read_rows(store, selection.documents, first, int(rows.max()) + 1).take(rows - first)
+            if selection.edits is not None:
+                table = edited(table, rows, read_table(store, selection.edits))
             for at in range(0, table.num_rows, SLICE_ROWS):
                 part = table.slice(at, SLICE_ROWS)
                 tokens = count(part["text"].to_pylist())
@@ -203,13 +220,13 @@ def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.
     return table
 
 
-def _read_rows(store: Store, output: Output, low: int, high: int) -> pa.Table:
+def _read_rows(store: Store, file: DataFile, low: int, high: int) -> pa.Table:
     """Return rows `low` to `high` of a file, reading only the row groups they lie in."""
     import pyarrow.parquet as pq
 
-    with store.open_input(output.path) as handle:
-        file = pq.ParquetFile(handle, page_checksum_verification=True)
-        starts = np.cumsum([0] + [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
-        groups = [i for i in range(file.num_row_groups) if starts[i] < high and starts[i + 1] > low]
-        table = file.read_row_groups(groups, use_threads=False)
+    with store.open_input(file.path) as handle:
+        parquet = pq.ParquetFile(handle, page_checksum_verification=True)
+        starts = np.cumsum([0] + [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)])
+        groups = [i for i in range(parquet.num_row_groups) if starts[i] < high and starts[i + 1] > low]
+        table = parquet.read_row_groups(groups, use_threads=False)
         return table.slice(low - int(starts[groups[0]]), high - low)

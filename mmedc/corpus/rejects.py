@@ -1,38 +1,77 @@
-"""What did not make it: the quarantine of rejected records, and samples of every reason to drop."""
+"""What is not in the corpus: the quarantine of rejected records, and samples of every reason to drop.
 
+Each pass that removes rows leaves a ledger for each unit. The ledgers are merged by tasks, some at a time, and so are
+what these leave, until one table is left; a table never has more than a bounded number of rows of one reason.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmedc.engine.chain import GONE, SAMPLES
 from mmedc.engine.commit import read_table
-from mmedc.engine.unit import Output
-from mmedc.storage import Store
+from mmedc.engine.unit import DataFile, Unit, UnitFiles
 
+FAN_IN = 64
+"""Ledgers that one task merges."""
+QUARANTINED = 10_000
+"""Rejected records of one step and reason that are kept to look at; the funnel counts all."""
+QUARANTINED_BYTES = 64 << 20
+"""Of payloads of one step and reason that are kept with them."""
+SAMPLE = pa.schema([field for field in GONE if field.name != "payload"])
+"""A row of the ledger without the bytes of a record."""
 ORDER = [("step", "ascending"), ("reason", "ascending"), ("draw", "ascending"), ("provenance", "ascending")]
 
 
-def quarantined(store: Store, gone: list[Output]) -> pa.Table:
-    """Return all rejected records of the ledgers `gone`, with reason, origin and (capped) bytes."""
-    parts = [read_table(store, output, filters=[("fate", "==", "rejected")]) for output in gone]
-    return pa.concat_tables([GONE.empty_table(), *parts]).sort_by(ORDER)
+@dataclass(frozen=True)
+class Merged:
+    """What `MergeRejects` leaves: rejected records, and samples of dropped ones, both as rows of the ledger."""
+
+    quarantine: DataFile
+    samples: DataFile
 
 
-def sampled(store: Store, gone: list[Output]) -> pa.Table:
-    """Return the samples of each step and reason, drawn by hash: the same whatever ran where."""
-    columns = [name for name in GONE.names if name != "payload"]
-    total = GONE.empty_table().select(columns)
-    for output in gone:
-        part = read_table(store, output, columns)
-        part = part.filter(pc.and_(part["sample"], pc.equal(part["fate"], "dropped")))
-        total = _first(pa.concat_tables([total, part]))  # never more than a sample in memory
-    return total
+@dataclass(frozen=True)
+class MergeRejects:
+    """Merges ledgers, or what was merged before. Unit spec: pairs of files to take both from; of a ledger, it twice."""
+
+    version: ClassVar[int] = 1
+
+    def run(self, unit: Unit[tuple[Merged, ...]], out: UnitFiles) -> Merged:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        quarantine, samples = GONE.empty_table(), SAMPLE.empty_table()
+        for part in unit.spec:
+            if part.quarantine.rows:
+                rejected = read_table(out.store, part.quarantine, filters=[("fate", "==", "rejected")])
+                quarantine = firsts(pa.concat_tables([quarantine, rejected]), QUARANTINED, QUARANTINED_BYTES)
+            if part.samples.rows:
+                chosen = [("fate", "==", "dropped"), ("sample", "==", True)]
+                dropped = read_table(out.store, part.samples, SAMPLE.names, filters=chosen)
+                samples = firsts(pa.concat_tables([samples, dropped]), SAMPLES)
+        return Merged(out.write("quarantine", quarantine), out.write("samples", samples))
 
 
-def _first(table: pa.Table) -> pa.Table:
-    table = table.sort_by(ORDER)
-    seen: dict[tuple[str, str], int] = {}
-    keep = []
-    for step, reason in zip(table["step"].to_pylist(), table["reason"].to_pylist(), strict=True):
-        seen[step, reason] = seen.get((step, reason), 0) + 1
-        keep.append(seen[step, reason] <= SAMPLES)
-    return table.filter(pa.array(keep, pa.bool_()))
+def firsts(table: pa.Table, most: int, most_bytes: int | None = None) -> pa.Table:
+    """Return the first `most` rows of each step and reason, in the order of ORDER.
+
+    Payloads are left out from the row on at which those of its step and reason exceed `most_bytes`.
+    """
+    table = table.sort_by(ORDER).combine_chunks()
+    if not table.num_rows:
+        return table
+    names = pc.binary_join_element_wise(table["step"], table["reason"], "\0").combine_chunks()
+    codes = names.dictionary_encode().indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    sizes = np.diff(np.append(starts, len(codes)))
+    if most_bytes is not None:
+        length = pc.fill_null(pc.binary_length(table["payload"]), 0).to_numpy().astype(np.int64)
+        total = np.cumsum(length)
+        before = np.repeat((total - length)[starts], sizes)
+        fits = pa.array(total - before <= most_bytes)
+        payload = pc.if_else(fits, table["payload"], pa.scalar(None, pa.large_binary()))
+        table = table.set_column(table.schema.get_field_index("payload"), GONE.field("payload"), payload)
+    rank = np.arange(len(codes)) - np.repeat(starts, sizes)
+    return table.filter(pa.array(rank < most))

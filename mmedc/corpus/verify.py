@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmedc.corpus.manifest import digest_of_shards, funnel_of, read_manifest
+from mmedc.corpus.manifest import File, Manifest, Shard, digest_of_shards, funnel_of, read_manifest
 from mmedc.document import DOCUMENT
 from mmedc.engine.chain import check_funnel
 from mmedc.errors import AccountingError, VerifyError
@@ -17,7 +18,7 @@ from mmedc.storage import Store
 CHUNK = 8 << 20
 
 
-def verify(corpus: str, said: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manifest:
     """Re-hash every file, re-count every row, re-check the accounting; return the manifest.
 
     Holds 8 bytes per document, to find an id that stands twice.
@@ -25,22 +26,21 @@ def verify(corpus: str, said: Callable[[str], None] = lambda _: None) -> dict[st
     """
     manifest = read_manifest(corpus)
     store = Store(corpus)
-    shards = manifest["shards"]
-    _equal(f"{corpus}: digest", digest_of_shards(shards), manifest["digest"])
+    shards = manifest.shards
+    _equal(f"{corpus}: digest", digest_of_shards(shards), manifest.digest)
     try:
-        funnel = funnel_of(manifest["funnel"])
+        funnel = funnel_of(manifest.funnel)
         check_funnel(funnel, corpus)
     except AccountingError as problem:
         raise VerifyError(str(problem)) from None
-    _equal(f"{corpus}: documents after the last step", list(funnel.values())[-1].kept, sum(s["rows"] for s in shards))
-    files = [*shards, *manifest["rejects"], *manifest.get("keys", {}).get("files", [])]
-    known = {one["path"] for one in files}
+    _equal(f"{corpus}: documents after the last step", list(funnel.values())[-1].kept, manifest.documents)
+    known = {file.path for file in manifest.files}
     for name in [*store.names("data"), *store.names("rejects"), *store.names("keys")]:
         if name not in known:
             raise VerifyError(f"{corpus}/{name}: the manifest does not know this file; delete it")
-    for one in files:
-        said(one["path"])
-        _check_hash(store, one)
+    for file in manifest.files:
+        report(file.path)
+        _check_hash(store, file)
     ids = [_check_shard(store, shard) for shard in shards]
     every = np.sort(np.concatenate(ids)) if ids else np.zeros(0, np.uint64)
     doubled = every[1:][every[1:] == every[:-1]]
@@ -49,33 +49,33 @@ def verify(corpus: str, said: Callable[[str], None] = lambda _: None) -> dict[st
     return manifest
 
 
-def _check_hash(store: Store, one: dict[str, Any]) -> None:
-    where = f"{store.url}/{one['path']}"
+def _check_hash(store: Store, file: File) -> None:
+    where = f"{store.url}/{file.path}"
     digest, size = hashlib.sha256(), 0
     try:
-        with store.open_input(one["path"]) as file:
-            while block := file.read(CHUNK):
+        with store.open_input(file.path) as handle:
+            while block := handle.read(CHUNK):
                 digest.update(block)
                 size += len(block)
     except FileNotFoundError:
         raise VerifyError(f"{where}: missing, but the manifest names it") from None
-    _equal(f"{where}: bytes", size, one["bytes"])
-    _equal(f"{where}: SHA-256", digest.hexdigest(), one["sha256"])
+    _equal(f"{where}: bytes", size, file.bytes)
+    _equal(f"{where}: SHA-256", digest.hexdigest(), file.sha256)
 
 
-def _check_shard(store: Store, shard: dict[str, Any]) -> Any:
+def _check_shard(store: Store, shard: Shard) -> npt.NDArray[np.uint64]:
     """Check rows, schema, language and tokens of a shard; return the first 64 bits of its ids."""
-    where = f"{store.url}/{shard['path']}"
+    where = f"{store.url}/{shard.path}"
     try:
-        with store.open_input(shard["path"]) as file:
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)
-            _equal(f"{where}: rows", parquet.metadata.num_rows, shard["rows"])
+        with store.open_input(shard.path) as handle:
+            parquet = pq.ParquetFile(handle, page_checksum_verification=True)
+            _equal(f"{where}: rows", parquet.metadata.num_rows, shard.rows)
             _equal(f"{where}: columns", parquet.schema_arrow.names, DOCUMENT.names)
             table = parquet.read(["id", "lang", "tokens"], use_threads=False)
     except (pa.ArrowInvalid, OSError) as problem:
         raise VerifyError(f"{where}: can't be read as Parquet ({problem})") from None
-    _equal(f"{where}: languages", sorted(set(table["lang"].to_pylist())), [shard["lang"]])
-    _equal(f"{where}: tokens", int(np.sum(table["tokens"].to_numpy())), shard["tokens"])
+    _equal(f"{where}: languages", sorted(set(table["lang"].to_pylist())), [shard.lang])
+    _equal(f"{where}: tokens", int(np.sum(table["tokens"].to_numpy())), shard.tokens)
     return np.array([int(value[:16], 16) for value in table["id"].to_pylist()], np.uint64)
 
 

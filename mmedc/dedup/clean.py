@@ -1,7 +1,7 @@
 """The pass that removes benchmark questions from the selected documents, and reports each one."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +10,12 @@ from mmedc.dedup.contamination import find, standing
 from mmedc.dedup.question_index import Index, index_of
 from mmedc.dedup.questions import Questions, name_of, quoted
 from mmedc.dedup.records import I64
-from mmedc.dedup.texts import EDIT, Span, gone_row, joined, sizes_by_language, text_slices
+from mmedc.dedup.texts import Span, gone_row, joined, text_slices
 from mmedc.document import edited_text
 from mmedc.engine.chain import GONE, SAMPLES, Count
 from mmedc.engine.commit import read_table
-from mmedc.engine.unit import Output, Result, Unit
-from mmedc.storage import Store
+from mmedc.engine.selection import EDIT, Selection, Sizes, sizes_by_language
+from mmedc.engine.unit import Accounted, DataFile, Unit, UnitFiles
 
 AROUND = 80  # characters of a document that are quoted before and after a hit
 MASK = "…"
@@ -40,27 +40,27 @@ FOUND = pa.schema(
 """A question that was found in a document, with both sides."""
 
 
-@dataclass(frozen=True)
-class Selected:
-    """The rows of a gather unit that select keeps."""
+@dataclass(frozen=True, kw_only=True)
+class Decontaminated(Accounted):
+    """What `Decontaminate` leaves of a unit: a new selection, and the questions that were found (FOUND)."""
 
-    documents: Output
-    keep: Output
+    keep: DataFile
+    edits: DataFile
+    found: DataFile
+    sizes: Sizes
 
 
 @dataclass(frozen=True)
 class Decontaminate:
-    """Looks for questions in the rows that are kept. Unit spec: Selected.
-
-    Leaves `keep` and `gone` as select does, `found` (FOUND) and `edits` (EDIT); notes {lang: [rows, bytes]}.
-    """
+    """Looks for questions in the rows that are kept. Unit spec: Selection."""
 
     questions: Questions
     hits: Literal["drop", "mask", "report"]
+    version: ClassVar[int] = 3
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[Selection], out: UnitFiles) -> Decontaminated:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: Selected = unit.spec
+        spec, store = unit.spec, out.store
         keep = read_table(store, spec.keep)
         rows = keep["row"].to_numpy()
         found: list[dict[str, Any]] = []
@@ -86,13 +86,14 @@ class Decontaminate:
         dropped = np.isin(rows, [one["ordinal"] for one in gone])
         keep = keep.set_column(2, "bytes", pa.array(sizes)).filter(pa.array(~dropped))
         count = Count(len(rows), len(rows) - len(gone), {REASON: len(gone)} if gone else {})
-        tables = {
-            "keep": keep,
-            "gone": pa.Table.from_pylist(gone, schema=GONE),
-            "found": pa.Table.from_pylist(found, schema=FOUND),
-            "edits": pa.Table.from_pylist(edits, schema=EDIT),
-        }
-        return Result({**tables}, {"decontaminate": count}, dict(sizes_by_language(keep)))
+        return Decontaminated(
+            keep=out.write("keep", keep),
+            edits=out.write("edits", pa.Table.from_pylist(edits, schema=EDIT)),
+            found=out.write("found", pa.Table.from_pylist(found, schema=FOUND)),
+            sizes=sizes_by_language(keep),
+            funnel={"decontaminate": count},
+            removed=out.write("removed", pa.Table.from_pylist(gone, schema=GONE)),
+        )
 
     def _found(self, at: I64, table: pa.Table, texts: list[str]) -> list[dict[str, Any]]:
         """Return FOUND rows of a slice of rows, with the `number` of each text in it."""

@@ -6,7 +6,7 @@ does not depend on the order of anything that runs. Rank and place together orde
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ from mmedc.dedup.records import (
 )
 from mmedc.dedup.signature import estimate, standard_error
 from mmedc.engine.commit import read_table
-from mmedc.engine.unit import Output, Result, Tables, Unit
+from mmedc.engine.unit import DataFile, Unit, UnitFiles
 from mmedc.limits import reasons
 from mmedc.policy import Policy
 from mmedc.storage import Store
@@ -46,29 +46,38 @@ class KeysOf:
     """The keys of one gather unit, or of one file of a published corpus, as later passes find them."""
 
     number: int
-    keys: Output
+    keys: DataFile
     corpus: str | None = None
     """The URL of the corpus, where it is published already."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """What `Exchange` leaves."""
+
+    records: DataFile
+    """Cut by key range."""
 
 
 @dataclass(frozen=True)
 class Exchange:
     """Sends the records of the rows that the policy keeps to the ranges of their keys.
 
-    Unit spec: a tuple of KeysOf. Leaves `records`, cut by key range.
+    Unit spec: a tuple of KeysOf.
     """
 
     policy: Policy
     sources: tuple[str, ...]
     ranges: int
     minhash: bool
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[tuple[KeysOf, ...]], out: UnitFiles) -> Exchanged:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         nodes, keys, kinds, at = [], [], [], []
         rows = 0
         for part in unit.spec:
-            table, places = self._read(part, store)
+            table, places = self._read(part, out.store)
             rank = ranks(table, self.sources, part.corpus is not None)
             nodes.append(pa.table([rank, places, table["sketch"]], schema=pa.schema(NODE)))
             key, kind, row = keys_of(table, self.minhash)
@@ -82,7 +91,8 @@ class Exchange:
         def take(which: I64) -> pa.Table:
             return pa.table([every_key[which], every_kind[which], *node.take(every_row[which]).columns], schema=RECORD)
 
-        return Result({"records": cut_lazily(take, RECORD, range_of(every_key, self.ranges), self.ranges)})
+        records = cut_lazily(take, RECORD, range_of(every_key, self.ranges), self.ranges)
+        return Exchanged(out.write("records", records))
 
     def _read(self, part: KeysOf, store: Store) -> tuple[pa.Table, I64]:
         """Return the keys of the rows that count, and their places."""
@@ -133,6 +143,18 @@ def keys_of(table: pa.Table, minhash: bool) -> tuple[U64, U8, I64]:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """What `Match` leaves: files of pairs, and how many."""
+
+    edges: DataFile
+    doubts: DataFile
+    asks: DataFile
+    compared: int
+    alike: int
+    doubtful: int
+
+
+@dataclass(frozen=True)
 class Match:
     """Finds the pairs that are alike inside one key range. Unit spec: the range's number.
 
@@ -147,25 +169,27 @@ class Match:
     owners: int
     groups: tuple[int, ...]
     """The first gather unit of each group of units; the last number is that of the first published file."""
-    files: tuple[Output, ...] = ()
+    files: tuple[DataFile, ...] = ()
     """What exchange left."""
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Matched:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        records = read_cut(store, self.files, unit.spec, RECORD)
+        records = read_cut(out.store, self.files, unit.spec, RECORD)
         edges, doubts, compared = self.pairs(records)
-        notes = {"records": records.num_rows, "compared": compared, "edges": len(edges), "doubts": len(doubts)}
         here, there = (group_of(doubts[name].to_numpy(), self.groups) for name in ("place", "to_place"))
         away = here != there
         wanted = np.unique(np.stack([doubts["to_place"].to_numpy()[away], here[away]]), axis=1)
         asks = pa.table(list(wanted), schema=ASK)
         count = len(self.groups) - 1
-        tables: Tables = {
-            "edges": cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners),
-            "doubts": cut(doubts, here, count),
-            "asks": cut(asks, group_of(wanted[0], self.groups), count),
-        }
-        return Result(tables, notes=notes)
+        return Matched(
+            edges=out.write("edges", cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners)),
+            doubts=out.write("doubts", cut(doubts, here, count)),
+            asks=out.write("asks", cut(asks, group_of(wanted[0], self.groups), count)),
+            compared=compared,
+            alike=len(edges),
+            doubtful=len(doubts),
+        )
 
     def pairs(self, records: pa.Table) -> tuple[pa.Table, pa.Table, int]:
         """Return the sure pairs among RECORD rows as EDGE rows, the doubtful ones, and how many were compared."""

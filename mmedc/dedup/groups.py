@@ -8,7 +8,7 @@ stays. Memory of a task: the edges of a range; of a giant's centre, its edges as
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from mmedc.dedup.records import (
     read_cut,
 )
 from mmedc.dedup.signature import estimate
-from mmedc.engine.unit import Output, Result, Stream, Tables, Unit
+from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
 from mmedc.storage import Store
 
 NEAR = 2  # index into KINDS
@@ -51,6 +51,14 @@ CLUSTER = pa.schema(
 
 
 @dataclass(frozen=True)
+class SmallStars:
+    """What `SmallStar` leaves."""
+
+    edges: DataFile
+    ties: DataFile | None
+
+
+@dataclass(frozen=True)
 class SmallStar:
     """Joins the edges of a range into stars. Unit spec: the range; `files` are cut by the row that would go.
 
@@ -59,16 +67,16 @@ class SmallStar:
     """
 
     owners: int
-    files: tuple[Output, ...]
+    files: tuple[DataFile, ...]
     first: bool
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[int], out: UnitFiles) -> SmallStars:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        edges = read_cut(store, self.files, unit.spec, EDGE)
-        tables: Tables = {"edges": _to_both(stars(edges), self.owners)}
-        if self.first:
-            tables["ties"] = Stream(TIE, iter([strongest(edges)]), whole=True)
-        return Result(tables)
+        edges = read_cut(out.store, self.files, unit.spec, EDGE)
+        ties = Stream(TIE, iter([strongest(edges)]), whole=True)
+        joined = out.write("edges", _to_both(stars(edges), self.owners))
+        return SmallStars(joined, out.write("ties", ties) if self.first else None)
 
 
 def stars(edges: pa.Table) -> pa.Table:
@@ -105,6 +113,14 @@ def strongest(edges: pa.Table) -> pa.Table:
 
 
 @dataclass(frozen=True)
+class LargeStars:
+    """What `LargeStar` leaves, and how many links are not as they were before."""
+
+    edges: tuple[DataFile, ...]
+    changed: int
+
+
+@dataclass(frozen=True)
 class LargeStar:
     """Links the worse neighbours of every row to its best one. Unit spec: the range; `files` are cut by both ends.
 
@@ -114,40 +130,42 @@ class LargeStar:
     """
 
     owners: int
-    files: tuple[Output, ...]
+    files: tuple[DataFile, ...]
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[int], out: UnitFiles) -> LargeStars:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        number: int = unit.spec
+        number, store = unit.spec, out.store
         best = pa.table({name: pa.array([], kind) for name, kind in [("own", pa.int64()), *NODE]})
-        batches: list[tuple[Output, ...]] = []
+        batches: list[tuple[DataFile, ...]] = []
         last: pa.Table = None
         for files, last in self._batches(store, number):
             batches.append(files)
             itself = last.select(["own", "own_rank", "own", "own_sketch"]).rename_columns(best.column_names)
             best = _least(pa.concat_tables([best, last.select(best.column_names), itself]))
         held = last if len(batches) == 1 else None  # the usual case, in which nothing is read twice
-        notes = {"changed": 0}
+        changed = 0
 
-        def parts(files: tuple[Output, ...]) -> Iterator[pa.Table]:
+        def parts(files: tuple[DataFile, ...]) -> Iterator[pa.Table]:
             pairs = self._neighbours(store, files, number) if held is None else held
             worse = _before(pairs, "own_rank", "own", "rank", "place")
             pairs = pairs.filter(pa.array(worse))
             at = np.searchsorted(best["own"].to_numpy(), pairs["own"].to_numpy())
             to = best.take(pa.array(at))
-            notes["changed"] += int((to["place"].to_numpy() != pairs["own"].to_numpy()).sum())
+            nonlocal changed
+            changed += int((to["place"].to_numpy() != pairs["own"].to_numpy()).sum())
             columns = [np.full(len(at), NEAR, np.uint8), *(one[name] for one in (pairs, to) for name, _ in NODE)]
             edges = pa.table(columns, schema=EDGE)
             yield from cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners).parts
 
-        tables: Tables = {
-            f"edges-{turn:03d}": Stream(EDGE, parts(batch), whole=True) for turn, batch in enumerate(batches)
-        }
-        return Result(tables, notes=notes)
+        edges = [
+            out.write(f"edges-{turn:03d}", Stream(EDGE, parts(batch), whole=True)) for turn, batch in enumerate(batches)
+        ]
+        return LargeStars(tuple(edges), changed)
 
-    def _batches(self, store: Store, number: int) -> Iterator[tuple[tuple[Output, ...], pa.Table]]:
+    def _batches(self, store: Store, number: int) -> Iterator[tuple[tuple[DataFile, ...], pa.Table]]:
         """Yield (files, their `_neighbours`), as many files at a time as bounded memory allows."""
-        files: list[Output] = []
+        files: list[DataFile] = []
         parts: list[pa.Table] = []
         for file in self.files:
             pairs = self._neighbours(store, (file,), number)
@@ -161,7 +179,7 @@ class LargeStar:
         if parts:
             yield tuple(files), pa.concat_tables(parts).combine_chunks()
 
-    def _neighbours(self, store: Store, files: tuple[Output, ...], number: int) -> pa.Table:
+    def _neighbours(self, store: Store, files: tuple[DataFile, ...], number: int) -> pa.Table:
         """Return (own, own_rank, own_sketch, and the NODE columns of a neighbour) for the rows of this range."""
         edges = read_cut(store, files, number, EDGE)
         sides = []
@@ -171,6 +189,16 @@ class LargeStar:
             columns = {"own": part[f"{own}place"], "own_rank": part[f"{own}rank"], "own_sketch": part[f"{own}sketch"]}
             sides.append(pa.table({**columns, **{name: part[f"{other}{name}"] for name, _ in NODE}}))
         return pa.concat_tables(sides).combine_chunks()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What `Settle` leaves, how many rows go, and how many stay because they are unlike their centre."""
+
+    drops: DataFile
+    clusters: DataFile
+    dropped: int
+    unlike: int
 
 
 @dataclass(frozen=True)
@@ -184,20 +212,22 @@ class Settle:
     jaccard: float
     owners: int
     groups: tuple[int, ...]
-    files: tuple[Output, ...]
-    ties: tuple[Output, ...]
+    files: tuple[DataFile, ...]
+    ties: tuple[DataFile, ...]
     """The ties of each range, one file a range."""
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Settled:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
+        store = out.store
         edges = read_cut(store, self.files, unit.spec, EDGE)
         edges = edges.filter(pa.array(owner_of(edges["place"].to_numpy(), self.owners) == unit.spec))
         edges = stars(edges)  # sorted; every row once
         ties = read_cut(store, (self.ties[unit.spec],), 0, TIE).sort_by("place")
         drops, kept = drops_of(edges, ties, self.jaccard - GUARD, self.groups[-1])
         groups = group_of(drops["place"].to_numpy(), self.groups)
-        tables: Tables = {"drops": cut(drops, groups, len(self.groups) - 1), "clusters": clusters(drops)}
-        return Result(tables, notes={"dropped": drops.num_rows, "unlike": kept})
+        by_group = out.write("drops", cut(drops, groups, len(self.groups) - 1))
+        return Settled(by_group, out.write("clusters", clusters(drops)), drops.num_rows, kept)
 
 
 def drops_of(edges: pa.Table, ties: pa.Table, guard: float, published: int) -> tuple[pa.Table, int]:

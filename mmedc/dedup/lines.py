@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 
 from mmedc.dedup.exchange import ranks
 from mmedc.dedup.records import I64, cut, place_of, range_of, read_cut
-from mmedc.dedup.texts import EDIT, Span, gone_row, joined, sizes_by_language, text_slices
+from mmedc.dedup.texts import Span, gone_row, joined, text_slices
 from mmedc.document import edited_text
 from mmedc.engine.chain import GONE, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
-from mmedc.engine.unit import Output, Result, Stream, Tables, Unit
+from mmedc.engine.selection import EDIT, Selection, Sizes, sizes_by_language
+from mmedc.engine.unit import Accounted, DataFile, Stream, Unit, UnitFiles
 from mmedc.folding import plain_texts
 from mmedc.limits import reasons
 from mmedc.policy import Policy
@@ -78,28 +79,19 @@ COMMON = pa.schema(
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A gather unit and the rows of it that stay, as the passes before leave them."""
-
-    number: int
-    documents: Output
-    keep: Output
-    edits: Output | None
-
-
-@dataclass(frozen=True)
 class Group:
     """Some gather units whose lines are looked at together, and the number of the group."""
 
     number: int
-    units: tuple[Chosen, ...]
+    units: tuple[Selection, ...]
 
 
-def groups_of(units: list[Chosen], sizes: list[int]) -> list[Group]:
-    """Return the units in groups of about GROUP_BYTES of text; `sizes` are bytes of text, unit by unit."""
-    groups: list[list[Chosen]] = [[]]
+def groups_of(units: list[Selection]) -> list[Group]:
+    """Return the units in groups of about GROUP_BYTES of text."""
+    groups: list[list[Selection]] = [[]]
     held = 0
-    for unit, size in zip(units, sizes, strict=True):
+    for unit in units:
+        size = sum(size.text_bytes for size in unit.sizes.values())
         if groups[-1] and held + size > GROUP_BYTES:
             groups.append([])
             held = 0
@@ -109,19 +101,24 @@ def groups_of(units: list[Chosen], sizes: list[int]) -> list[Group]:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """Takes down the lines of a group of gather units. Unit spec: Group.
+class Sighted:
+    """What `Sight` leaves: LINE rows, a row group for each gather unit, and SIGHTING rows, cut by key range."""
 
-    Leaves `lines` (LINE), a row group for each gather unit, and `sightings`, cut by key range.
-    """
+    lines: DataFile
+    sightings: DataFile
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Takes down the lines of a group of gather units. Unit spec: Group."""
 
     sources: tuple[str, ...]
     words: int
     ranges: int
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[Group], out: UnitFiles) -> Sighted:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: Group = unit.spec
+        spec, store = unit.spec, out.store
         lines, seen = [], [SIGHTING.empty_table()]
         for chosen in spec.units:
             mine = [LINE.empty_table()]
@@ -137,11 +134,8 @@ class Sight:
             lines.append(pa.concat_tables(mine))
         every = pa.concat_tables(seen).combine_chunks()
         sightings = summed(every.filter(pc.not_equal(every["key"], FIXED)))
-        tables: Tables = {
-            "lines": Stream(LINE, iter(lines), whole=True),
-            "sightings": cut(sightings, range_of(sightings["key"].to_numpy(), self.ranges), self.ranges),
-        }
-        return Result(tables, notes={"lines": sum(part.num_rows for part in lines)})
+        by_range = cut(sightings, range_of(sightings["key"].to_numpy(), self.ranges), self.ranges)
+        return Sighted(out.write("lines", Stream(LINE, iter(lines), whole=True)), out.write("sightings", by_range))
 
 
 def lines_of(table: pa.Table, words: int) -> pa.Table:
@@ -204,24 +198,27 @@ def summed(sightings: pa.Table) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Repeats:
-    """Says which lines of a key range several documents have. Unit spec: the range's number.
+class Repeated:
+    """What `Repeats` leaves: REPEAT rows, cut by the group of gather units that the lines were seen in."""
 
-    Leaves `repeats` (REPEAT), cut by the group of gather units that they were seen in.
-    """
+    repeats: DataFile
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Says which lines of a key range several documents have. Unit spec: the range's number."""
 
     limits: Lines
-    files: tuple[Output, ...]
+    files: tuple[DataFile, ...]
     """The sightings, a file for each group."""
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Repeated:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        parts = [read_cut(store, (file,), unit.spec, SIGHTING) for file in self.files]
+        parts = [read_cut(out.store, (file,), unit.spec, SIGHTING) for file in self.files]
         group = np.repeat(np.arange(len(parts)), [part.num_rows for part in parts])
         sightings = pa.concat_tables(parts).combine_chunks()
         repeats, origin = repeated(sightings, self.limits)
-        notes = {"sightings": sightings.num_rows, "repeats": repeats.num_rows}
-        return Result({"repeats": cut(repeats, group[origin], len(parts))}, notes=notes)
+        return Repeated(out.write("repeats", cut(repeats, group[origin], len(parts))))
 
 
 def repeated(sightings: pa.Table, limits: Lines) -> tuple[pa.Table, I64]:
@@ -258,36 +255,67 @@ def _begins(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
+class TrimmedUnit:
+    """The rows and edits of one gather unit after `Trim`, those of the passes before included."""
+
+    number: int
+    keep: DataFile
+    edits: DataFile
+    sizes: Sizes
+
+
+@dataclass(frozen=True)
+class TrimCounts:
+    """Documents that were changed, lines removed by reason, and characters removed."""
+
+    documents: int = 0
+    passages: int = 0
+    boilerplate: int = 0
+    characters: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trimmed(Accounted):
+    """What `Trim` leaves of a group: each unit's part, and COMMON rows, the lines removed from most documents."""
+
+    units: tuple[TrimmedUnit, ...]
+    common: DataFile
+    counts: TrimCounts
+
+
+@dataclass(frozen=True)
 class Trim:
     """Takes repeated lines out of the texts of a group of gather units. Unit spec: Group.
 
-    Documents that are left with less than the policy's limits of characters and words go. Leaves for each gather
-    unit `keep-N` and `edits-N`, those of the passes before included; `gone`, and `common`, the lines that went from
-    most documents. Notes: sizes as {N: {lang: [rows, bytes]}}, and counts.
+    Documents that are left with less than the policy's limits of characters and words are removed.
     """
 
     policy: Policy
     passage: int
-    lines: tuple[Output, ...]
+    lines: tuple[DataFile, ...]
     """A file for each group."""
-    repeats: tuple[Output, ...]
+    repeats: tuple[DataFile, ...]
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[Group], out: UnitFiles) -> Trimmed:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: Group = unit.spec
+        spec, store = unit.spec, out.store
         repeats = read_cut(store, self.repeats, spec.number, REPEAT).sort_by("at")
-        tables: Tables = {}
-        trimmed = Trimmed(self.policy)
-        sizes: dict[str, Any] = {}
+        units = []
+        trimming = _Trimming(self.policy)
         for index, chosen in enumerate(spec.units):
             lines = read_groups(store, self.lines[spec.number], [index])
-            keep, edits = trimmed.take_out(store, chosen, what_goes(lines, repeats, chosen.number, self.passage))
-            tables |= {f"keep-{chosen.number:06d}": keep, f"edits-{chosen.number:06d}": edits}
-            sizes[str(chosen.number)] = sizes_by_language(keep)
-        tables |= {"gone": pa.Table.from_pylist(trimmed.gone, schema=GONE), "common": trimmed.commonest()}
-        dropped = dict(Counter(row["reason"] for row in trimmed.gone))
-        count = Count(trimmed.read, trimmed.read - len(trimmed.gone), dropped)
-        return Result(tables, {"lines": count}, {"sizes": sizes, **trimmed.counts})
+            keep, edits = trimming.take_out(store, chosen, what_goes(lines, repeats, chosen.number, self.passage))
+            kept_file = out.write(f"keep-{chosen.number:06d}", keep)
+            edits_file = out.write(f"edits-{chosen.number:06d}", edits)
+            units.append(TrimmedUnit(chosen.number, kept_file, edits_file, sizes_by_language(keep)))
+        dropped = dict(Counter(row["reason"] for row in trimming.gone))
+        return Trimmed(
+            units=tuple(units),
+            common=out.write("common", trimming.commonest()),
+            counts=TrimCounts(**trimming.counts),
+            funnel={"lines": Count(trimming.read, trimming.read - len(trimming.gone), dropped)},
+            removed=out.write("removed", pa.Table.from_pylist(trimming.gone, schema=GONE)),
+        )
 
 
 def what_goes(lines: pa.Table, repeats: pa.Table, unit: int, passage: int) -> pa.Table:
@@ -329,7 +357,7 @@ def _none_before(mask: npt.NDArray[np.bool_], begins: npt.NDArray[np.bool_]) -> 
     return np.asarray(total == before)
 
 
-class Trimmed:
+class _Trimming:
     """What was taken out of the texts of some gather units."""
 
     def __init__(self, policy: Policy) -> None:
@@ -339,7 +367,7 @@ class Trimmed:
         self.gone: list[dict[str, Any]] = []
         self._common: dict[int, dict[str, Any]] = {}
 
-    def take_out(self, store: Store, chosen: Chosen, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
+    def take_out(self, store: Store, chosen: Selection, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Return `keep` and `edits` of a gather unit without the `lines` (with `why`)."""
         keep = read_table(store, chosen.keep)
         self.read += keep.num_rows

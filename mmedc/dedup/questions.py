@@ -31,6 +31,10 @@ class Questions:
             whole.update(repr(parts).encode("utf-8", "surrogatepass"))
         return whole.hexdigest()
 
+    def identity(self) -> str:
+        """Return the digest: the same questions are the same wherever their files are."""
+        return self.digest
+
     def read(self) -> list[Question]:
         """Return the questions, each once, in the order of the files."""
         found: dict[tuple[str, ...], Question] = {}

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mmedc.dedup.signature import SKETCH
 from mmedc.engine.commit import read_groups
-from mmedc.engine.unit import Output, Stream
+from mmedc.engine.unit import DataFile, Stream
 from mmedc.storage import Store
 from mmedc.words import U64, mix
 
@@ -86,7 +86,7 @@ def cut_lazily(take: Callable[[I64], pa.Table], schema: pa.Schema, target: I64, 
     return Stream(schema, parts(), whole=True)
 
 
-def read_cut(store: Store, files: tuple[Output, ...], number: int, schema: pa.Schema) -> pa.Table:
+def read_cut(store: Store, files: tuple[DataFile, ...], number: int, schema: pa.Schema) -> pa.Table:
     """Return what the `files`, cut by range, hold for range `number`."""
     tables = [read_groups(store, file, [number]) for file in files if file.rows]
     return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()

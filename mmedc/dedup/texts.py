@@ -10,20 +10,17 @@ import pyarrow.compute as pc
 from mmedc.dedup.records import I64
 from mmedc.engine.chain import HEAD_CHARS
 from mmedc.engine.commit import read_rows
-from mmedc.engine.unit import Output
+from mmedc.engine.unit import DataFile
 from mmedc.storage import Store
 
 SLICE_CHARS = 1 << 20
 COLUMNS = ["id", "lang", "source", "kind", "locator", "provenance", "chars", "quality", "text"]
 
-EDIT = pa.schema([("row", pa.int64()), ("start", pa.int64()), ("stop", pa.int64()), ("by", pa.string())])
-"""Characters of a row's text that are replaced; sorted, without overlap."""
-
 Span = tuple[int, int, str]
 """From which character to which, and what comes in their place."""
 
 
-def text_slices(store: Store, documents: Output, rows: I64) -> Iterator[tuple[I64, pa.Table]]:
+def text_slices(store: Store, documents: DataFile, rows: I64) -> Iterator[tuple[I64, pa.Table]]:
     """Yield (rows, table of COLUMNS) of about SLICE_CHARS characters of text each, for the sorted `rows`."""
     for at, table in read_rows(store, documents, rows, COLUMNS):
         part = np.cumsum(pc.utf8_length(table["text"]).to_numpy()) // SLICE_CHARS
@@ -41,12 +38,6 @@ def joined(spans: list[Span]) -> list[Span]:
         else:
             out.append((low, high, by))
     return out
-
-
-def sizes_by_language(keep: pa.Table) -> dict[str, list[int]]:
-    """Return {lang: [rows, text bytes]} of a table with the columns `lang` and `bytes`."""
-    found = keep.group_by("lang").aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist()
-    return {row["lang"]: [row["bytes_count"], row["bytes_sum"]] for row in found}
 
 
 def gone_row(row: dict[str, Any], ordinal: int, step: str, reason: str, detail: str, sample: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ read at most twice, in order, however the pairs lie.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from mmedc.dedup.records import ASK, EDGE, I64, cut, owner_of, place_of, read_cut
 from mmedc.dedup.signature import SHINGLE_WORDS
 from mmedc.engine.commit import read_rows
-from mmedc.engine.unit import Output, Result, Unit
+from mmedc.engine.unit import DataFile, Unit, UnitFiles
 from mmedc.folding import plain_texts
 from mmedc.storage import Store
 from mmedc.words import TextBatch
@@ -31,7 +32,14 @@ class Texts:
     """A group of gather units: its number, and (number, documents) of each unit."""
 
     number: int
-    documents: tuple[tuple[int, Output], ...]
+    documents: tuple[tuple[int, DataFile], ...]
+
+
+@dataclass(frozen=True)
+class Shingled:
+    """What `Shingle` leaves."""
+
+    shingles: DataFile
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,26 @@ class Shingle:
     """Leaves the `shingles` that other groups ask for, cut by group. Unit spec: Texts."""
 
     groups: int
-    asks: tuple[Output, ...]
+    asks: tuple[DataFile, ...]
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[Texts], out: UnitFiles) -> Shingled:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: Texts = unit.spec
-        asks = read_cut(store, self.asks, spec.number, ASK)
+        spec = unit.spec
+        asks = read_cut(out.store, self.asks, spec.number, ASK)
         wanted = np.unique(np.stack([asks[name].to_numpy() for name in ASK.names]), axis=1)
         places, at = np.unique(wanted[0], return_inverse=True)
-        sets = shingle_sets(store, spec.documents, places).take(pa.array(at))
-        return Result({"shingles": cut(sets, wanted[1], self.groups)})
+        sets = shingle_sets(out.store, spec.documents, places).take(pa.array(at))
+        return Shingled(out.write("shingles", cut(sets, wanted[1], self.groups)))
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What `Weigh` leaves, and how many pairs it compared and found alike."""
+
+    edges: DataFile
+    weighed: int
+    alike: int
 
 
 @dataclass(frozen=True)
@@ -57,27 +75,28 @@ class Weigh:
 
     jaccard: float
     owners: int
-    doubts: tuple[Output, ...]
-    shingles: tuple[Output, ...]
+    doubts: tuple[DataFile, ...]
+    shingles: tuple[DataFile, ...]
+    version: ClassVar[int] = 2
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[Texts], out: UnitFiles) -> Weighed:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        spec: Texts = unit.spec
-        doubts = read_cut(store, self.doubts, spec.number, EDGE)
+        spec = unit.spec
+        doubts = read_cut(out.store, self.doubts, spec.number, EDGE)
         both = np.stack([doubts["place"].to_numpy(), doubts["to_place"].to_numpy()])
         (one, other), first = np.unique(both, axis=1, return_index=True)
         doubts = doubts.take(pa.array(first))
         here = np.isin(other >> np.int64(32), [number for number, _ in spec.documents])
-        mine = shingle_sets(store, spec.documents, np.unique(np.concatenate([one, other[here]])))
-        away = read_cut(store, self.shingles, spec.number, SHINGLES)
+        mine = shingle_sets(out.store, spec.documents, np.unique(np.concatenate([one, other[here]])))
+        away = read_cut(out.store, self.shingles, spec.number, SHINGLES)
         theirs = pa.concat_tables([mine, away]).sort_by("place") if away.num_rows else mine
         true = jaccards(mine, theirs, one, other)
         edges = doubts.filter(pa.array(true >= self.jaccard))
-        notes = {"weighed": len(true), "alike": edges.num_rows}
-        return Result({"edges": cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners)}, notes=notes)
+        by_owner = cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners)
+        return Weighed(out.write("edges", by_owner), len(true), edges.num_rows)
 
 
-def shingle_sets(store: Store, documents: tuple[tuple[int, Output], ...], places: I64) -> pa.Table:
+def shingle_sets(store: Store, documents: tuple[tuple[int, DataFile], ...], places: I64) -> pa.Table:
     """Return SHINGLES of the rows at the sorted `places`, reading only the row groups they lie in."""
     parts = [SHINGLES.empty_table()]
     for number, output in documents:

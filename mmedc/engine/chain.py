@@ -44,10 +44,6 @@ class Step(Protocol):
 class Source(Protocol):
     """Reads the records of a unit."""
 
-    @property
-    def version(self) -> int:
-        """Raised when what it yields changes."""
-
     def read(self, unit: Any, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield batches of `mmedc.document.RAW` from record `start` on, passing over `skip` unread."""
 

@@ -19,7 +19,9 @@ from mmedc.engine.chain import BrokenBatch, Chain, Fault
 from mmedc.engine.unit import Streamed, Unit
 
 
-def stream(work: Streamed, chain: Chain, unit: Unit, start: int, faults: dict[int, Fault], alone_until: int) -> Any:
+def stream(
+    work: Streamed[Any, Any], chain: Chain, unit: Unit[Any], start: int, faults: dict[int, Fault], alone_until: int
+) -> Any:
     """Yield a `Produced` for each batch of `unit` from record `start` on.
 
     Records before `alone_until` go through the chain one by one, to find which of them breaks it.

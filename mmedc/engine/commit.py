@@ -17,35 +17,37 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmedc.engine.chain import check_funnel
-from mmedc.engine.unit import Entry, Output, Pass, Result, Stream, Unit
+from mmedc.engine.unit import Accounted, Commit, CommitFormat, DataFile, Left, Pass, Spec, Stream, Unit
 from mmedc.storage import Store
 
 ROW_GROUP = 10_000
 ROW_GROUP_BYTES = 64 << 20  # so that a few long books do not make a row group of gigabytes
 
 
-def commit(store: Store, folder: str, unit: Unit, result: Result, begun: float) -> Entry:
-    """Write the tables of `result` below `folder` and commit the unit; return the entry that holds.
+def commit(
+    store: Store, folder: str, unit: Unit[Spec], left: Left, form: CommitFormat[Left], begun: float
+) -> Commit[Left]:
+    """Commit what a unit left below `folder`, whose files are written already; return the commit that holds.
+
+    `begun` is the monotonic time at which the unit began.
 
     Raises: AccountingError when the rows do not add up (nothing is committed then).
     """
-    check_funnel(result.funnel, f"unit {unit.label}")
-    outputs = {role: write_table(store, f"{folder}/{role}", table, unit.id) for role, table in result.tables.items()}
-    entry = Entry(unit.id, unit.label, outputs, result.funnel, result.notes, round(time.monotonic() - begun, 3))
+    if isinstance(left, Accounted):
+        check_funnel(left.funnel, f"unit {unit.label}")
+    own = Commit(unit.id, unit.label, left, round(time.monotonic() - begun, 3))
     name = f"{folder}/units/{unit.id}.json"
-    if store.put_new(name, entry.to_json()):
-        return entry
-    return Entry.from_json(store.get(name))
+    return own if store.put_new(name, form.dump(own)) else form.load(store.get(name))
 
 
-def write_table(store: Store, folder: str, table: "pa.Table | Stream", stem: str) -> Output:
+def write_table(store: Store, folder: str, table: "pa.Table | Stream", stem: str) -> DataFile:
     """Write a table as Parquet to `folder/stem-<hash>.parquet` and return where and what it is."""
     stream = table if isinstance(table, Stream) else Stream(table.schema, iter([table]))
     data, rows = parquet_bytes(stream)
     digest = hashlib.sha256(data).hexdigest()
     path = f"{folder}/{stem}-{digest[:12]}.parquet"
     store.put(path, data)
-    return Output(path, digest, rows, len(data))
+    return DataFile(path, digest, rows, len(data))
 
 
 def parquet_bytes(stream: Stream) -> tuple[Any, int]:
@@ -100,25 +102,25 @@ def _row_bytes(table: pa.Table) -> list[int]:
     return total.tolist()  # type: ignore[no-any-return]
 
 
-def read_table(store: Store, output: Output, columns: list[str] | None = None, **options: Any) -> pa.Table:
+def read_table(store: Store, file: DataFile, columns: list[str] | None = None, **options: Any) -> pa.Table:
     """Read a committed file, or some of its columns, checking the checksum of every page."""
-    with store.open_input(output.path) as file:
-        return pq.read_table(file, columns=columns, page_checksum_verification=True, use_threads=False, **options)
+    with store.open_input(file.path) as handle:
+        return pq.read_table(handle, columns=columns, page_checksum_verification=True, use_threads=False, **options)
 
 
-def read_groups(store: Store, output: Output, groups: list[int], columns: list[str] | None = None) -> pa.Table:
+def read_groups(store: Store, file: DataFile, groups: list[int], columns: list[str] | None = None) -> pa.Table:
     """Read row groups of a committed file, or some of their columns; only their bytes are fetched."""
-    with store.open_input(output.path) as file:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+    with store.open_input(file.path) as handle:
+        parquet = pq.ParquetFile(handle, page_checksum_verification=True)
         return parquet.read_row_groups(groups, columns=columns, use_threads=False)
 
 
 def read_rows(
-    store: Store, output: Output, rows: npt.NDArray[np.int64], columns: list[str]
+    store: Store, file: DataFile, rows: npt.NDArray[np.int64], columns: list[str]
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.Table]]:
     """Yield (rows, their table) for the sorted `rows` of a committed file, a row group at a time."""
-    with store.open_input(output.path) as file:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+    with store.open_input(file.path) as handle:
+        parquet = pq.ParquetFile(handle, page_checksum_verification=True)
         sizes = [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         cuts = np.searchsorted(rows, starts)
@@ -129,13 +131,13 @@ def read_rows(
                 yield mine, table.take(mine - starts[number])
 
 
-def entries(store: Store, one: Pass) -> dict[str, Entry]:
-    """Return the entries of the units of a pass that are committed, by unit id."""
-    prefix = f"{one.folder}/units"
-    wanted = {unit.id for unit in one.units}
+def commits(store: Store, of: Pass[Spec, Left]) -> dict[str, Commit[Left]]:
+    """Return the commits of those units of a pass that are done, by unit id."""
+    wanted = {unit.id for unit in of.units}
+    form = CommitFormat(of.work)
     found = {}
-    for name in store.names(prefix):
+    for name in store.names(f"{of.folder}/units"):
         unit = name.rsplit("/", 1)[-1].removesuffix(".json")
         if unit in wanted:
-            found[unit] = Entry.from_json(store.get(name))
+            found[unit] = form.load(store.get(name))
     return found

@@ -1,4 +1,4 @@
-"""Runs a pass: what is committed is passed over, the rest goes to the runner, failures are told."""
+"""Runs a pass: committed units are skipped, the others go to the runner, and failures are reported."""
 
 import time
 from collections import Counter
@@ -9,14 +9,18 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from mmedc.engine.chain import Funnel, add_funnel, ledger
-from mmedc.engine.commit import commit, entries
-from mmedc.engine.supervisor import Said, produce_here, supervisor
-from mmedc.engine.unit import Entry, Pass, Result, Streamed, Unit
+from mmedc.engine.commit import commit, commits
+from mmedc.engine.supervisor import Report, produce_here, supervisor
+from mmedc.engine.unit import Commit, CommitFormat, Left, Pass, Spec, Streamed, Unit, UnitFiles, Work
 from mmedc.errors import MmedcError, RequestError, UnitsFailed, WorkError
 from mmedc.redact import first_line
 from mmedc.storage import Store
 
 WORK = ".work"
+LISTED_FAILURES = 20
+
+AnyPass = Pass[Any, Any]
+AnyUnit = Unit[Any]
 
 
 @dataclass(frozen=True)
@@ -25,29 +29,29 @@ class Progress:
 
     read: int = 0
     kept: int = 0
-    done: Entry | None = None
-    failed: tuple[Unit, str] | None = None
-    retried: tuple[Unit, str] | None = None
-    """A unit whose attempt came to nothing, and why; it will be tried again."""
+    done: Commit[Any] | None = None
+    failed: tuple[AnyUnit, str] | None = None
+    retried: tuple[AnyUnit, str] | None = None
+    """A unit whose attempt failed, and why; it will be tried again."""
 
 
 class Runner(Protocol):
-    """Runs the units of a pass somewhere and tells what becomes of them."""
+    """Runs the units of a pass somewhere and reports what becomes of them."""
 
-    def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
-        """Yield news until every unit is done or failed; never raises for a unit."""
+    def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
+        """Yield progress until every unit is done or failed; never raises for a unit."""
 
 
 class Watcher(Protocol):
-    """Shows a person how a pass goes."""
+    """Shows a person how a pass is getting on."""
 
-    def begin(self, one: Pass, done: int) -> None:
+    def begin(self, current: AnyPass, done: int) -> None:
         """Note that a pass begins, of which `done` units were committed before."""
 
-    def tell(self, news: Progress) -> None:
-        """Take the news."""
+    def update(self, progress: Progress) -> None:
+        """Take in the progress."""
 
-    def end(self, one: Pass, seconds: float) -> None:
+    def end(self, current: AnyPass, seconds: float) -> None:
         """Note that the pass is over."""
 
 
@@ -63,10 +67,10 @@ class Attempts:
         self.raised: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
 
-    def after(self, unit: Unit, problem: BaseException, lost: bool = False) -> Progress:
-        """Return the news of a failed attempt: `retried` while there is hope, else `failed`.
+    def after(self, unit: AnyUnit, problem: BaseException, lost: bool = False) -> Progress:
+        """Return the progress of a failed attempt: `retried` while there is hope, else `failed`.
 
-        `lost` says that a worker or node went away, which is no error of the unit until it happens
+        `lost` means that a worker or node died, which is not held against the unit until it happens
         again and again.
         """
         why = describe(problem)
@@ -77,33 +81,42 @@ class Attempts:
             return Progress(retried=(unit, why))
         return Progress(failed=(unit, f"{why} (tried {tries} times)" if tries > 1 else why))
 
-    def needs_room(self, unit: Unit) -> bool:
-        """Tell whether a unit is to be tried with nothing beside it, since its workers keep dying."""
+    def needs_room(self, unit: AnyUnit) -> bool:
+        """Return whether a unit is to be tried with nothing beside it, because its workers keep dying."""
         return self.lost[unit.id] >= ROOMY
 
 
-def run_unit(one: Pass, unit: Unit, store: Store, said: Said, isolate: bool = True) -> Entry:
-    """Do one unit where this is called and commit it; return the entry that holds."""
+def run_unit(
+    work: Work[Spec, Left] | Streamed[Spec, Left],
+    folder: str,
+    unit: Unit[Spec],
+    store: Store,
+    report: Report,
+    isolate: bool = True,
+) -> Commit[Left]:
+    """Do one unit in this process and commit it below `folder` of `store`; return the commit that holds."""
     begun = time.monotonic()
-    if not isinstance(one.work, Streamed):
-        return commit(store, one.folder, unit, one.work.run(unit, store), begun)
+    out = UnitFiles(store, folder, unit.id)
+    left = _streamed(work, unit, out, report, isolate) if isinstance(work, Streamed) else work.run(unit, out)
+    return commit(store, folder, unit, left, CommitFormat(work), begun)
+
+
+def _streamed(work: Streamed[Spec, Left], unit: Unit[Spec], out: UnitFiles, report: Report, isolate: bool) -> Left:
+    """Send the records of a unit through its chain, in a child process unless `isolate` is false."""
     produce = supervisor().produce if isolate else produce_here
     batches: list[pa.RecordBatch] = []
-    gone: list[dict[str, Any]] = []
+    removed: list[dict[str, Any]] = []
     funnel: Funnel = {}
-    held, most = 0, one.work.limits.memory
-    for produced in produce(one.work, unit, said):
+    held, most = 0, work.limits.memory
+    for produced in produce(work, unit, report):
         if produced.kept is not None:
             batches.append(produced.kept)
             held += produced.kept.nbytes
         if held > most:
             raise WorkError(f"{unit.label}: keeps over {most >> 20} MiB; raise limits.memory, or cut the input")
-        gone += produced.gone
+        removed += produced.gone
         add_funnel(funnel, produced.funnel)
-    result: Result = one.work.finish(unit, batches)
-    result.tables["gone"] = ledger(gone)
-    result.funnel = funnel
-    return commit(store, one.folder, unit, result, begun)
+    return work.finish(unit, batches, out, funnel, out.write("removed", ledger(removed)))
 
 
 class Inline:
@@ -112,55 +125,61 @@ class Inline:
     def __init__(self, isolate: bool = False) -> None:
         self.isolate = isolate
 
-    def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
-        """Yield the news of each unit; see `Runner`."""
-        attempts = Attempts(one.retries)
+    def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
+        """Yield the progress of each unit; see `Runner`."""
+        attempts = Attempts(current.retries)
         for unit in units:
             counts = [0, 0]
 
-            def said(read: int, kept: int, counts: list[int] = counts) -> None:
+            def report(read: int, kept: int, counts: list[int] = counts) -> None:
                 counts[0] += read
                 counts[1] += kept
 
-            news = Progress(retried=(unit, ""))
-            while news.retried:
+            progress = Progress(retried=(unit, ""))
+            while progress.retried:
                 try:
-                    news = Progress(done=run_unit(one, unit, store, said, self.isolate))
+                    done = run_unit(current.work, current.folder, unit, store, report, self.isolate)
+                    progress = Progress(done=done)
                 except Exception as problem:
-                    news = attempts.after(unit, problem)
-                yield replace(news, read=counts[0], kept=counts[1])
+                    progress = attempts.after(unit, problem)
+                yield replace(progress, read=counts[0], kept=counts[1])
                 counts[:] = [0, 0]
 
 
-def run_pass(one: Pass, runner: Runner, store: Store, watcher: Watcher) -> list[Entry]:
-    """Bring a pass to its end and return the entries of its units, in their order.
+def run_pass(
+    current: Pass[Spec, Left], runner: Runner, store: Store, watcher: Watcher, again: bool = False
+) -> list[Commit[Left]]:
+    """Bring a pass to its end and return the commits of its units, in their order.
+
+    `again` runs units also where they are committed: for work that acts on more than its own files.
 
     Raises: UnitsFailed with what failed and why, when all that could be done is done and committed.
     """
     begun = time.monotonic()
     work = store.below(WORK)
-    done = entries(work, one)
-    open_units = [unit for unit in one.units if unit.id not in done]
-    watcher.begin(one, len(done))
-    failures: list[tuple[Unit, str]] = []
-    for news in runner.run(one, open_units, work) if open_units else ():
-        watcher.tell(news)
-        if news.done:
-            done[news.done.unit] = news.done
-        if news.failed:
-            failures.append(news.failed)
-    watcher.end(one, time.monotonic() - begun)
+    done = {} if again else commits(work, current)
+    # Two units of one identity are the same work, done once.
+    waiting = list({unit.id: unit for unit in current.units if unit.id not in done}.values())
+    watcher.begin(current, len(current.units) - len(waiting))
+    failures: list[tuple[Unit[Spec], str]] = []
+    for progress in runner.run(current, waiting, work) if waiting else ():
+        watcher.update(progress)
+        if progress.done:
+            done[progress.done.unit] = progress.done
+        if progress.failed:
+            failures.append(progress.failed)
+    watcher.end(current, time.monotonic() - begun)
     if failures:
-        rows = "\n".join(f"  {unit.label}: {why}" for unit, why in failures[:20])
-        more = f"\n  … and {len(failures) - 20} more" if len(failures) > 20 else ""
+        rows = "\n".join(f"  {unit.label}: {why}" for unit, why in failures[:LISTED_FAILURES])
+        more = f"\n  … and {len(failures) - LISTED_FAILURES} more" if len(failures) > LISTED_FAILURES else ""
         raise UnitsFailed(
-            f"{one.name}: {len(failures)} of {len(one.units)} units failed; the others are committed.\n{rows}{more}\n"
-            "Mend the cause and give the same command again: it goes on with these units."
+            f"{current.name}: {len(failures)} of {len(current.units)} units failed; the others are committed.\n"
+            f"{rows}{more}\nFix the cause and give the same command again: it resumes with these units."
         )
-    return [done[unit.id] for unit in one.units]
+    return [done[unit.id] for unit in current.units]
 
 
 def describe(problem: BaseException) -> str:
     """Return one line that says what went wrong, without secrets."""
-    said = first_line(problem)
-    return said if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {said}"
+    line = first_line(problem)
+    return line if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {line}"

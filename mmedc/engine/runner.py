@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ import ray
 from ray import exceptions as gone
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from mmedc.engine.run import Attempts, Progress, run_unit
-from mmedc.engine.unit import Entry, Pass, Unit
+from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
+from mmedc.engine.unit import Accounted, CommitFormat
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.redact import first_line
 from mmedc.storage import Store
@@ -98,42 +97,42 @@ class OnRay:
         if self._own:
             ray.shutdown()
 
-    def run(self, one: Pass, units: list[Unit], store: Store) -> Iterator[Progress]:
-        """Yield the news of each unit; see `mmedc.engine.run.Runner`.
+    def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
+        """Yield the progress of each unit; see `mmedc.engine.run.Runner`.
 
         Raises: RequestError when there is no CPU to run on, ClusterLost when Ray goes away.
         """
         self.start()
-        nodes, meters, attempts = _Nodes(self.cpus), _Meters(one.name), Attempts(one.retries)
+        nodes, meters, attempts = _Nodes(self.cpus), _Meters(current.name), Attempts(current.retries)
         if self._tally:
             self._tally.begin()
         tally = self._tally = self._tally or _Tally()
-        work = ray.put(replace(one, units=()))
-        task: Any = _run.options(num_gpus=one.gpus) if one.gpus and ray.cluster_resources().get("GPU") else _run
-        waiting, roomy = deque(units), deque[Unit]()
-        flying: dict[Any, Unit] = {}
+        work, form = ray.put(current.work), CommitFormat(current.work)
+        task: Any = _run.options(num_gpus=current.gpus) if current.gpus and ray.cluster_resources().get("GPU") else _run
+        waiting, roomy = deque(units), deque[AnyUnit]()
+        flying: dict[Any, AnyUnit] = {}
         try:
             while waiting or roomy or flying:
                 nodes.check()
                 while waiting and len(flying) < 2 * nodes.slots:
                     unit = waiting.popleft()
-                    flying[task.remote(work, unit, store, tally.actor)] = unit
+                    flying[task.remote(work, current.folder, unit, store, tally.actor)] = unit
                 if roomy and not flying:
                     unit = roomy.popleft()
-                    flying[task.remote(work, unit, store, tally.actor)] = unit
+                    flying[task.remote(work, current.folder, unit, store, tally.actor)] = unit
                 ready, _ = ray.wait(list(flying), timeout=REPORT_S) if flying else ([], [])
                 meters.flying(len(flying))
-                yield meters.told(tally.news())
+                yield meters.count(tally.progress())
                 for result in ready:
                     unit = flying.pop(result)
                     try:
-                        news = Progress(done=Entry.from_json(ray.get(result)))
+                        progress = Progress(done=form.load(ray.get(result)))
                     except Exception as problem:
                         cause = getattr(problem, "cause", None) or problem
-                        news = attempts.after(unit, cause, isinstance(problem, LOSSES))
-                    if news.retried:
+                        progress = attempts.after(unit, cause, isinstance(problem, LOSSES))
+                    if progress.retried:
                         (roomy if attempts.needs_room(unit) else waiting).append(unit)
-                    yield meters.told(news)
+                    yield meters.count(progress)
             meters.flying(0)
         except ClusterLost:
             flying.clear()  # nobody is there who could cancel it
@@ -222,10 +221,11 @@ class _Meters:
         """Say how many units are in flight."""
         self._flying.set(number, self._tags)
 
-    def told(self, news: Progress) -> Progress:
-        """Count `news` and return it."""
-        if news.done and news.done.funnel:  # exact, where the live news may miss a unit's last words
-            counts = list(news.done.funnel.values())
+    def count(self, progress: Progress) -> Progress:
+        """Count `progress` and return it."""
+        left = progress.done.left if progress.done else None
+        if isinstance(left, Accounted) and left.funnel:  # exact, where the live figures may miss a unit's last batch
+            counts = list(left.funnel.values())
             rejected = sum(sum(count.rejected.values()) for count in counts)
             for meter, value in (
                 (self._read, counts[0].read),
@@ -235,9 +235,9 @@ class _Meters:
                 if value:
                     meter.inc(value, self._tags)
         for fate in ("done", "retried", "failed"):
-            if getattr(news, fate):
+            if getattr(progress, fate):
                 self._units.inc(1, {**self._tags, "fate": fate})
-        return news
+        return progress
 
 
 class _Tally:
@@ -256,7 +256,7 @@ class _Tally:
             self._seen = ray.get(self.actor.total.remote(), timeout=5)
         self._asked = self.actor.total.remote()
 
-    def news(self) -> Progress:
+    def progress(self) -> Progress:
         """Return what came in since the last answer."""
         if not ray.wait([self._asked], timeout=0)[0]:
             return Progress()
@@ -291,17 +291,17 @@ class _Board:
 
 
 @ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
-def _run(one: Pass, unit: Unit, store: Store, board: Any) -> bytes:
-    pending, told = [0, 0], time.monotonic()
+def _run(work: Any, folder: str, unit: AnyUnit, store: Store, board: Any) -> bytes:
+    pending, reported = [0, 0], time.monotonic()
 
-    def said(read: int, kept: int) -> None:
-        nonlocal told
+    def report(read: int, kept: int) -> None:
+        nonlocal reported
         pending[0] += read
         pending[1] += kept
-        if time.monotonic() - told > REPORT_S:
+        if time.monotonic() - reported > REPORT_S:
             board.add.remote(*pending)
-            pending[:], told = [0, 0], time.monotonic()
+            pending[:], reported = [0, 0], time.monotonic()
 
-    entry = run_unit(one, unit, store, said)
+    done = run_unit(work, folder, unit, store, report)
     board.add.remote(*pending)
-    return entry.to_json()
+    return CommitFormat(work).dump(done)

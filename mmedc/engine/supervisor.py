@@ -35,8 +35,8 @@ FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  #
 PATIENCE = {"killed": 5, "memory": 2}
 """How often a process may die at one place for a reason that need not be the record's, before it is."""
 
-Said = Callable[[int, int], None]
-"""Told after each batch: records read, records kept."""
+Report = Callable[[int, int], None]
+"""Called after each batch with the records read and the records kept."""
 
 
 class ChildDied(Exception):
@@ -54,7 +54,7 @@ class Supervisor:
         self._child: _Child | None = None
         atexit.register(self.close)
 
-    def produce(self, work: Streamed, unit: Unit, said: Said) -> Iterator[Produced]:
+    def produce(self, work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> Iterator[Produced]:
         """Yield what each batch of `unit` became, in order, whatever happens to the child.
 
         Raises: WorkError when the unit can't be read at all.
@@ -69,7 +69,7 @@ class Supervisor:
                 for produced in child.ask(work, unit, start, faults, alone_until):
                     start = produced.next_ordinal
                     read = next(iter(produced.funnel.values())).read
-                    said(read, produced.kept.num_rows if produced.kept is not None else 0)
+                    report(read, produced.kept.num_rows if produced.kept is not None else 0)
                     yield produced
                 whole = True
                 return
@@ -105,7 +105,7 @@ class Supervisor:
             self._child = None
 
 
-def produce_here(work: Streamed, unit: Unit, said: Said) -> Iterator[Produced]:
+def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> Iterator[Produced]:
     """Do what `Supervisor.produce` does, in this process: for tests and debuggers, without any guard."""
     from mmedc.engine.chain import BrokenBatch
 
@@ -114,7 +114,7 @@ def produce_here(work: Streamed, unit: Unit, said: Said) -> Iterator[Produced]:
         try:
             for produced in stream(work, chain, unit, start, {}, alone_until):
                 start = produced.next_ordinal
-                said(next(iter(produced.funnel.values())).read, 0)
+                report(next(iter(produced.funnel.values())).read, 0)
                 yield produced
             return
         except BrokenBatch as broken:
@@ -150,7 +150,7 @@ class _Child:
         os.close(shared)
 
     def ask(
-        self, work: Streamed, unit: Unit, start: int, faults: dict[int, Fault], alone_until: int
+        self, work: Streamed[Any, Any], unit: Unit[Any], start: int, faults: dict[int, Fault], alone_until: int
     ) -> Iterator[Produced]:
         """Yield what the child produces. Raises: ChildDied, _Broken, or WorkError for a failed read."""
         slot.attach(self._slot)
@@ -211,7 +211,7 @@ class _Child:
 class _Guard:
     """Holds a child to the limits of its work; looked at between messages only, so it costs nothing."""
 
-    def __init__(self, child: _Child, work: Streamed, place: tuple[int, int, int]) -> None:
+    def __init__(self, child: _Child, work: Streamed[Any, Any], place: tuple[int, int, int]) -> None:
         self.child, self.limits, self.place = child, work.limits, place
         self.cpu, self.resident = child.usage()
         self.began, self.since = self.cpu, time.monotonic()

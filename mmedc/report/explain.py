@@ -12,7 +12,7 @@ import pyarrow as pa
 from mmedc.document import MEASURES
 from mmedc.errors import RequestError
 from mmedc.folding import plain
-from mmedc.pipeline.gather import gather_steps
+from mmedc.pipeline.ingest import ingest_steps
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe, Source
 from mmedc.sources import Piece, Reader, list_units
@@ -60,7 +60,7 @@ def explain(recipe: Recipe, target: str) -> Explanation:
     batch = _find(recipe, target)
     row = batch.to_pylist()[0]
     stages = [Stage("read", _seen({}, row), _verdict(row))]
-    for step in gather_steps(recipe, policy):
+    for step in ingest_steps(recipe, policy):
         if stages[-1].verdict != "kept":
             break
         before = row

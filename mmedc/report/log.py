@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mmedc.engine.run import Progress, Watcher
-from mmedc.engine.unit import Pass
+from mmedc.engine.run import AnyPass, Progress, Watcher
+from mmedc.engine.unit import Accounted, files_of
 from mmedc.errors import RequestError
 from mmedc.redact import redact
 
@@ -28,32 +28,32 @@ class Log:
             raise RequestError(f"--log {path}: can't be written ({problem.strerror})") from None
         self._pass = ""
 
-    def begin(self, one: Pass, done: int) -> None:
+    def begin(self, current: AnyPass, done: int) -> None:
         """Note that a pass begins."""
-        self._pass = one.name
-        self._write("begin", key=one.key, units=len(one.units), done=done)
+        self._pass = current.name
+        self._write("begin", key=current.key, units=len(current.units), done=done)
 
-    def tell(self, news: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Note what became of a unit."""
-        if news.done:
-            entry = news.done
-            counts = list(entry.funnel.values())
+        if progress.done:
+            done = progress.done
+            counts = list(done.left.funnel.values()) if isinstance(done.left, Accounted) else []
             self._write(
                 "done",
-                unit=entry.unit,
-                label=entry.label,
-                seconds=entry.seconds,
-                shards=sorted(output.path for output in entry.outputs.values()),
+                unit=done.unit,
+                label=done.label,
+                seconds=done.seconds,
+                shards=sorted(file.path for file in files_of(done.left)),
                 read=counts[0].read if counts else 0,
                 kept=counts[-1].kept if counts else 0,
                 dropped=sum(sum(count.dropped.values()) for count in counts),
                 rejected=sum(sum(count.rejected.values()) for count in counts),
             )
-        for event, told in (("retried", news.retried), ("failed", news.failed)):
-            if told:
-                self._write(event, unit=told[0].id, label=told[0].label, why=told[1])
+        for event, attempt in (("retried", progress.retried), ("failed", progress.failed)):
+            if attempt:
+                self._write(event, unit=attempt[0].id, label=attempt[0].label, why=attempt[1])
 
-    def end(self, one: Pass, seconds: float) -> None:
+    def end(self, current: AnyPass, seconds: float) -> None:
         """Note that a pass is over."""
         self._write("end", seconds=round(seconds, 3))
 
@@ -67,22 +67,22 @@ class Log:
 
 
 class Watchers:
-    """Tells several watchers the same."""
+    """Passes everything on to several watchers."""
 
     def __init__(self, *each: Watcher) -> None:
         self.each = each
 
-    def begin(self, one: Pass, done: int) -> None:
+    def begin(self, current: AnyPass, done: int) -> None:
         """See `Watcher`."""
         for watcher in self.each:
-            watcher.begin(one, done)
+            watcher.begin(current, done)
 
-    def tell(self, news: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """See `Watcher`."""
         for watcher in self.each:
-            watcher.tell(news)
+            watcher.update(progress)
 
-    def end(self, one: Pass, seconds: float) -> None:
+    def end(self, current: AnyPass, seconds: float) -> None:
         """See `Watcher`."""
         for watcher in self.each:
-            watcher.end(one, seconds)
+            watcher.end(current, seconds)

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mmedc.engine.run import AnyPass
 from mmedc.engine.run import Progress as News
-from mmedc.engine.unit import Pass
 
 LINE_S = 10.0  # between lines of a log
 
@@ -34,22 +34,22 @@ class Bars:
         self.seconds: dict[str, float] = {}
         """How long each pass took in this run."""
 
-    def begin(self, one: Pass, done: int) -> None:
+    def begin(self, current: AnyPass, done: int) -> None:
         """Show a new pass."""
         self.read = self.kept = 0
-        self.units, self.before, self.total = done, done, len(one.units)
-        self.begun = self.told = time.monotonic()
-        self._sizes = {unit.id: max(unit.bytes, 1) for unit in one.units}
-        self.name = one.name
+        self.units, self.before, self.total = done, done, len(current.units)
+        self.begun = self.reported = time.monotonic()
+        self._sizes = {unit.id: max(unit.bytes, 1) for unit in current.units}
+        self.name = current.name
         if self._bars is not None:
             total = sum(self._sizes.values())
-            self._task = self._bars.add_task(one.name, total=total, units="", rate="")
+            self._task = self._bars.add_task(current.name, total=total, units="", rate="")
             if done == self.total:
                 self._bars.update(self._task, completed=total)
             self._show()
 
-    def tell(self, news: News) -> None:
-        """Show news."""
+    def update(self, news: News) -> None:
+        """Show the progress."""
         self.read += news.read
         self.kept += news.kept
         if news.done:
@@ -64,13 +64,13 @@ class Bars:
             if news.done:
                 self._bars.advance(self._task, self._sizes[news.done.unit])
             self._show()
-        elif not self.quiet and time.monotonic() - self.told > LINE_S:
-            self.told = time.monotonic()
+        elif not self.quiet and time.monotonic() - self.reported > LINE_S:
+            self.reported = time.monotonic()
             self._line("")
 
-    def end(self, one: Pass, seconds: float) -> None:
+    def end(self, current: AnyPass, seconds: float) -> None:
         """Show that a pass is over."""
-        self.seconds[one.name] = round(seconds, 3)
+        self.seconds[current.name] = round(seconds, 3)
         if self._bars is not None:
             self._show()
         elif not self.quiet and self.units > self.before:

@@ -1,10 +1,13 @@
 """Tables of a corpus and of a plan, for a terminal."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+
+from mmedc.corpus.manifest import FunnelRow, Stats
 
 if TYPE_CHECKING:
     from mmedc.report.explain import Explanation
@@ -19,47 +22,47 @@ def human_bytes(number: float) -> str:
     raise AssertionError("unreachable")
 
 
-def stats_tables(name: str, stats: dict[str, Any]) -> Group:
-    """Return the tables of `mmedc stats`."""
+def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> Group:
+    """Return the tables of `mmedc stats`; `tokenizers` are what trainings counted."""
     head = Text.assemble(
         (name, "bold"),
-        f"  {stats['documents']:,} documents, {stats['tokens']:,} tokens ({stats['tokenizer']}), "
-        f"{human_bytes(stats['bytes'])} in {stats['shards']} shards\n{stats['digest']}\n",
+        f"  {stats.documents:,} documents, {stats.tokens:,} tokens ({stats.tokenizer}), "
+        f"{human_bytes(stats.bytes)} in {stats.shards} shards\n{stats.digest}\n",
     )
     parts: list[Any] = [head]
-    for title in ("languages", "sources", "kinds"):
-        table = Table(title.rstrip("s"), box=None, pad_edge=False)
+    for title, totals in (("language", stats.languages), ("source", stats.sources), ("kind", stats.kinds)):
+        table = Table(title, box=None, pad_edge=False)
         for column in ("documents", "tokens", "bytes"):
             table.add_column(column, justify="right")
-        for key, row in stats[title].items():
-            table.add_row(key, f"{row['documents']:,}", f"{row['tokens']:,}", human_bytes(row["bytes"]))
+        for key, row in totals.items():
+            table.add_row(key, f"{row.documents:,}", f"{row.tokens:,}", human_bytes(row.bytes))
         parts += [table, ""]
-    for one in stats["tokenizers"]:
+    for one in tokenizers:
         total = sum(row["tokens"] for row in one["languages"].values())
         each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in one["languages"].items())
         parts += [f"by the tokenizer {one['tokenizer']}: {total:,} tokens ({each})", ""]
-    parts.append(funnel_table(stats["funnel"]))
+    parts.append(funnel_table(stats.funnel))
     return Group(*parts)
 
 
-def funnel_table(rows: list[dict[str, Any]]) -> Table:
+def funnel_table(rows: Iterable[FunnelRow]) -> Table:
     """Return the funnel: what each step read, kept, dropped and rejected, with reasons and time."""
     table = Table("step", box=None, pad_edge=False)
     for column in ("read", "kept", "kept %", "dropped", "rejected", "seconds", "documents/s"):
         table.add_column(column, justify="right")
     table.add_column("reasons", overflow="fold")
     for row in rows:
-        reasons = {**row["dropped"], **{f"rejected {key}": value for key, value in row["rejected_by"].items()}}
-        share = row["kept"] / row["read"] if row["read"] else 1.0
-        rate = f"{row['read'] / row['seconds']:,.0f}" if row["seconds"] > 0 else ""
+        reasons = {**row.dropped, **{f"rejected {key}": value for key, value in row.rejected_by.items()}}
+        share = row.kept / row.read if row.read else 1.0
+        rate = f"{row.read / row.seconds:,.0f}" if row.seconds > 0 else ""
         table.add_row(
-            row["step"],
-            f"{row['read']:,}",
-            f"{row['kept']:,}",
+            row.step,
+            f"{row.read:,}",
+            f"{row.kept:,}",
             f"{share:.1%}",
-            f"{sum(row['dropped'].values()):,}",
-            f"{row['rejected']:,}",
-            f"{row['seconds']:.1f}" if row["seconds"] else "",
+            f"{sum(row.dropped.values()):,}",
+            f"{row.rejected:,}",
+            f"{row.seconds:.1f}" if row.seconds else "",
             rate,
             ", ".join(f"{reason} {number:,}" for reason, number in sorted(reasons.items(), key=lambda one: -one[1])),
         )

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from mmedc.engine.unit import Unit, digest_of
+from mmedc.engine.identity import digest_of
+from mmedc.engine.unit import Unit
 from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe
 from mmedc.recipe import Source as SourceConfig
@@ -33,13 +34,13 @@ class Reader:
         yield from format_of(piece.config).reader.read(piece, start, skip)
 
 
-def list_units(recipe: Recipe) -> list[Unit]:
+def list_units(recipe: Recipe) -> list[Unit[Piece]]:
     """Return the units of all sources, in the order of the recipe and then of their names.
 
     Raises: RecipeError for a format that is not known, a pattern that matches nothing, and files that are not
     what the recipe says: of another format, or without the columns it names.
     """
-    units: list[Unit] = []
+    units: list[Unit[Piece]] = []
     for name, config in recipe.sources.items():
         known = format_of(config)
         for inputs in _inputs(name, config, known.suffixes):

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
+from mmedc.engine.identity import Json, fields_of
 from mmedc.errors import PolicyError
 
 U64 = npt.NDArray[np.uint64]
@@ -33,6 +34,11 @@ class Block:
     """Paths of lists of hosts."""
     name: ClassVar[str] = "block"
     version: ClassVar[int] = 1
+
+    def identity(self) -> Json:
+        """Return the words, and the hashes of the lists. Raises: PolicyError for a list that can't be read."""
+        lists = [hashlib.sha256(read_hosts(path).tobytes()).hexdigest() for path in self.lists]
+        return [fields_of(self, "lists"), lists]
 
     def open(self) -> Transform:
         """Return the transform; reads the lists."""

@@ -6,12 +6,13 @@ like length are batched together, so that little is padding; bfloat16 on a GPU, 
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mmedc.engine.identity import NO_EFFECT
 from mmedc.errors import ModelMissing
 
 Scorer = Callable[[list[str]], npt.NDArray[np.float32]]
@@ -24,7 +25,7 @@ class Classifier:
     Weights are read from safetensors only; none of the checkpoint's code is run.
     """
 
-    checkpoint: str
+    checkpoint: str = field(metadata=NO_EFFECT)
     """A folder of Hugging Face files."""
     label: str | int = -1
     """Whose probability is the score; of a model with one output, the output itself divided by `scale`."""
@@ -33,6 +34,8 @@ class Classifier:
     """Of a text that are looked at."""
     batch_tokens: int = 16_384
     """Tokens, padding and all, of one batch."""
+    digest: str = ""
+    """Of the checkpoint's files, by which the pass knows it."""
 
     def scorer(self) -> Scorer:
         """Return the function from texts to scores, float32 (D,). Raises: ModelMissing for what is not there."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
+from mmedc.models import Model
 from mmedc.policy import Policy
 from mmedc.steps.gate import floor_of
 from mmedc.steps.language import identifier
@@ -28,14 +29,14 @@ LOOSE = 0.5  # of the floors; the main text of a page that is kept in the end ha
 class Glance:
     """Drops large pages whose fast main text is hopeless: `few_terms`, `low_density`, `other_language`."""
 
-    model: str
+    model: Model
     policy: Policy
     name: ClassVar[str] = "glance"
     version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         """Return the transform; loads the language model."""
-        identify = identifier(self.model, self.policy)
+        identify = identifier(self.model.path, self.policy)
         matchers = {code: matcher(language, self.policy.rule) for code, language in self.policy.languages.items()}
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -18,6 +18,7 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.folding import plain
 from mmedc.limits import drop_below_floor
+from mmedc.models import Model
 from mmedc.policy import Policy
 from mmedc.words import LETTER, TextBatch, sums
 
@@ -40,7 +41,7 @@ CAPITALS = 0.4  # share of a text's characters from which it is one in capitals
 class Language:
     """Sets `lang` and `lang_score`. Dropped: `other_language`, `lang_score_low`."""
 
-    model: str
+    model: Model
     """Path of lid.176.ftz; the driver found and checked it."""
     policy: Policy
     name: ClassVar[str] = "language"
@@ -48,7 +49,7 @@ class Language:
 
     def open(self) -> Transform:
         """Return the transform; loads the model."""
-        identify = identifier(self.model, self.policy)
+        identify = identifier(self.model.path, self.policy)
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             langs, scores = identify(batch.column("text"))

@@ -18,6 +18,7 @@ import pyarrow as pa
 from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
+from mmedc.engine.identity import Json, fields_of
 from mmedc.errors import ModelMissing, PolicyError
 from mmedc.folding import folded
 from mmedc.limits import drop_below_floor
@@ -60,8 +61,8 @@ class Perplexity:
     def _languages(self) -> list[str]:
         return [code for code in self.policy.languages if (Path(self.folder) / f"{code}.bin").is_file()]
 
-    def digest(self) -> str:
-        """Return a hash of the models' files. Raises: ModelMissing when there is none for any language."""
+    def identity(self) -> Json:
+        """Return the fields and the hashes of the models. Raises: ModelMissing when no language has one."""
         if not self._languages():
             raise ModelMissing(
                 f"{self.folder}: no LANG.bin of {', '.join(self.policy.languages)}; see `mmedc fit kenlm`"
@@ -70,7 +71,7 @@ class Perplexity:
         missing = [str(file) for file in files if not file.is_file()]
         if missing:
             raise ModelMissing(f"{missing[0]}: not there; `mmedc fit kenlm` leaves {', '.join(PARTS)} of a language")
-        return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+        return [fields_of(self, "folder"), [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]
 
 
 def measurer(folder: str, code: str) -> Callable[[str], float]:

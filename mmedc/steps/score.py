@@ -60,10 +60,6 @@ class Score:
         """What the funnel calls it."""
         return self.measure
 
-    def digest(self) -> str:
-        """Return a hash of what its scores depend on."""
-        return self.model.sha256
-
     def open(self) -> Transform:
         """Return the transform; loads the model."""
         score = scorer(self.model.path)

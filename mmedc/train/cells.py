@@ -8,15 +8,14 @@ import fnmatch
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mmedc.engine.unit import Entry
+from mmedc.corpus.manifest import Manifest
 from mmedc.errors import RecipeError
 from mmedc.train.config import Data
-from mmedc.train.tokens import FlatShard, flat_shard
+from mmedc.train.tokens import FlatShard, Tokenised, flat_shard
 
 Longs = npt.NDArray[np.int64]
 
@@ -64,13 +63,13 @@ class Cell:
         return one.tokens[first + start : first + stop]
 
 
-def cells_of(corpora: dict[str, tuple[str, dict[str, Any], list[Entry]]], held_out: float, cache: Path) -> list[Cell]:
-    """Return the cells of corpora, sorted by name. `corpora`: name → (URL, manifest, entries of its token pass)."""
+def cells_of(corpora: dict[str, tuple[str, Manifest, list[Tokenised]]], held_out: float, cache: Path) -> list[Cell]:
+    """Return the cells of corpora, sorted by name. `corpora`: name → (URL, manifest, what its token pass left)."""
     grouped: dict[str, list[tuple[str, FlatShard]]] = {}
-    for name, (url, manifest, entries) in corpora.items():
-        for shard, entry in zip(manifest["shards"], entries, strict=True):
-            key = f"{name}/{shard['lang']}/{shard['source']}/{shard['kind']}"
-            grouped.setdefault(key, []).append((shard["path"], flat_shard(url, entry, cache)))
+    for name, (url, manifest, tokenised) in corpora.items():
+        for shard, left in zip(manifest.shards, tokenised, strict=True):
+            key = f"{name}/{shard.lang}/{shard.source}/{shard.kind}"
+            grouped.setdefault(key, []).append((shard.path, flat_shard(url, left.file, cache)))
     return [_cell(name, parts, held_out) for name, parts in sorted(grouped.items())]
 
 

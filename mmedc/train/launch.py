@@ -15,10 +15,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from mmedc.corpus.manifest import read_manifest
+from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.tokens import FOLDER
 from mmedc.engine.run import Runner, Watcher
-from mmedc.engine.unit import Entry
 from mmedc.errors import MmedcError, RecipeError, RequestError, WorkError
 from mmedc.redact import redact
 from mmedc.storage import Store, is_local
@@ -31,10 +30,10 @@ from mmedc.train.loop import run as run_loop
 from mmedc.train.measure import METRICS, HeldOut, read_lines
 from mmedc.train.questions import Question, Questions
 from mmedc.train.stream import PackedStream
-from mmedc.train.tokens import tokenise
+from mmedc.train.tokens import Tokenised, tokenise
 
 RECORD = "run.json"
-Corpora = dict[str, tuple[str, dict[str, Any], list[Entry]]]
+Corpora = dict[str, tuple[str, Manifest, list[Tokenised]]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Job:
         cells = self.cells()
         table = shares(cells, settings.data, settings.steps * settings.batch)
         identity = {
-            "corpora": {name: manifest["digest"] for name, (_, manifest, _) in self.corpora.items()},
+            "corpora": {name: manifest.digest for name, (_, manifest, _) in self.corpora.items()},
             "tokenizer": tokenizer.digest,
             "held_out": settings.data.held_out,
         }
@@ -222,7 +221,7 @@ def _write_record(job: Job) -> None:
     """Leave in the run's folder what it was made from: settings, and the documents and tokens of each cell."""
     record = {
         "settings": job.settings.model_dump(mode="json"),
-        "corpora": {name: [url, manifest["digest"]] for name, (url, manifest, _) in job.corpora.items()},
+        "corpora": {name: [url, manifest.digest] for name, (url, manifest, _) in job.corpora.items()},
         "cells": counts(job.cells()),
     }
     Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))

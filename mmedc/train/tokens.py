@@ -5,17 +5,19 @@ It runs on the engine, so it is parallel, resumable and exactly once like any ot
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmedc.corpus.manifest import Manifest
+from mmedc.engine.identity import NO_EFFECT, digest_of
 from mmedc.engine.run import WORK, Runner, Watcher, run_pass
-from mmedc.engine.unit import Entry, Pass, Result, Stream, Unit, digest_of
+from mmedc.engine.unit import DataFile, Pass, Stream, Unit, UnitFiles
 from mmedc.storage import Store
 from mmedc.tokenizer import Tokenizer, open_tokenizer
 
@@ -27,19 +29,30 @@ VERSION = 2
 
 
 @dataclass(frozen=True)
+class Tokenised:
+    """What `Tokenise` leaves of a shard: its token ids, and how many tokens and documents they are."""
+
+    file: DataFile
+    tokens: int
+    documents: int
+
+
+@dataclass(frozen=True)
 class Tokenise:
     """Turns a shard into token ids. The spec of a unit is the path of a shard in `corpus`.
 
     Every document begins with the tokenizer's begin tokens, where it has some, and ends with its end token.
     """
 
-    corpus: Store
+    corpus: Store = field(metadata=NO_EFFECT)
     tokenizer: Tokenizer
+    version: ClassVar[int] = VERSION
 
-    def run(self, unit: Unit, store: Store) -> Result:
-        """Compute the unit; see `mmedc.engine.unit.Work`. Notes: {tokens, documents}."""
+    def run(self, unit: Unit[str], out: UnitFiles) -> Tokenised:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
         notes = {"tokens": 0, "documents": 0}
-        return Result({"tokens": Stream(SCHEMA, self._tables(unit.spec, notes))}, notes=notes)
+        file = out.write("tokens", Stream(SCHEMA, self._tables(unit.spec, notes)))
+        return Tokenised(file, **notes)
 
     def _tables(self, path: str, notes: dict[str, int]) -> Iterator[pa.Table]:
         begin, end = list(self.tokenizer.begin), [self.tokenizer.eos]
@@ -54,23 +67,21 @@ class Tokenise:
                 yield pa.table([batch.column("id"), pa.array(ids, SCHEMA.field("tokens").type), sizes], schema=SCHEMA)
 
 
-def token_pass(corpus: str, manifest: dict[str, Any], tokenizer: Tokenizer) -> Pass:
+def token_pass(corpus: str, manifest: Manifest, tokenizer: Tokenizer) -> Pass[str, Tokenised]:
     """Return the pass that tokenises a published corpus."""
-    units = tuple(
-        Unit(digest_of(shard["sha256"]), shard["path"], shard["path"], shard["bytes"]) for shard in manifest["shards"]
-    )
-    key = digest_of(tokenizer.digest, tokenizer.begin, tokenizer.eos, VERSION)
-    return Pass("tokens", key, Tokenise(Store(corpus), tokenizer), units)
+    units = tuple(Unit(digest_of(shard.sha256), shard.path, shard.path, shard.bytes) for shard in manifest.shards)
+    return Pass("tokens", Tokenise(Store(corpus), tokenizer), units)
 
 
 def tokenise(
-    corpus: str, manifest: dict[str, Any], tokenizer: Tokenizer, runner: Runner, watcher: Watcher
-) -> list[Entry]:
-    """Run the token pass, or what is left of it, and return the entry of each shard in the manifest's order.
+    corpus: str, manifest: Manifest, tokenizer: Tokenizer, runner: Runner, watcher: Watcher
+) -> list[Tokenised]:
+    """Run the token pass, or what is left of it; return what it leaves of each shard, in the manifest's order.
 
     Raises: UnitsFailed.
     """
-    return run_pass(token_pass(corpus, manifest, tokenizer), runner, Store(corpus), watcher)
+    done = run_pass(token_pass(corpus, manifest, tokenizer), runner, Store(corpus), watcher)
+    return [commit.left for commit in done]
 
 
 @dataclass(frozen=True)
@@ -87,17 +98,16 @@ class FlatShard:
     """(documents,) UTF-8 bytes of the text of each document."""
 
 
-def flat_shard(corpus: str, entry: Entry, cache: Path) -> FlatShard:
+def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
     """Return the tokens of a shard from `cache`, after laying them out there if they are not there yet.
 
     Many processes may call this at once, because a layout appears whole, by a rename.
     """
-    output = entry.outputs["tokens"]
-    names = [cache / f"{output.sha256[:24]}.{part}.npy" for part in ("tokens", "offsets", "ids", "bytes")]
+    names = [cache / f"{file.sha256[:24]}.{part}.npy" for part in ("tokens", "offsets", "ids", "bytes")]
     if not all(name.exists() for name in names):
         cache.mkdir(parents=True, exist_ok=True)
         parts: list[list[Any]] = [[], [], [], []]
-        with Store(corpus).below(WORK).open_input(output.path) as handle:
+        with Store(corpus).below(WORK).open_input(file.path) as handle:
             for batch in pq.ParquetFile(handle, page_checksum_verification=True).iter_batches(10 * ROWS):
                 column = batch.column("tokens")
                 parts[0].append(column.flatten().to_numpy())

@@ -1,23 +1,22 @@
-"""The gather pass: which steps a record goes through, in which order, and what a unit leaves."""
+"""The ingest pass: which steps a record goes through, in which order, and what a unit leaves."""
 
-import hashlib
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
 from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document_id
-from mmedc.engine.chain import Step
-from mmedc.engine.unit import Bounds, Pass, Result, Stream, Streamed, Unit, digest_of
+from mmedc.engine.chain import Funnel, Step
+from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
 from mmedc.errors import RecipeError
 from mmedc.filters import open_filters
 from mmedc.models import Model
 from mmedc.policy import Policy
 from mmedc.recipe import CustomStep, ModelName, Recipe
 from mmedc.sources import Piece, Reader
-from mmedc.steps.block import Block, read_hosts
+from mmedc.steps.block import Block
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract
 from mmedc.steps.gate import Gate
@@ -33,9 +32,9 @@ from mmedc.steps.score import Score
 from mmedc.yamlfile import nearest
 
 
-def gather_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
-    """Return the steps of gather in their order: cheap and selective before dear."""
-    model = _model("lid", recipe).path
+def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
+    """Return the steps of ingest in their order: cheap and selective before expensive."""
+    model = _model("lid", recipe)
     steps: list[Step] = [
         Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
         Decode(),
@@ -86,15 +85,27 @@ def _load(custom: CustomStep) -> Step:
     return step
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ingested(Accounted):
+    """What the ingest pass leaves of a unit: DOCUMENT rows, and their keys, row for row."""
+
+    documents: DataFile
+    keys: DataFile
+    text_bytes: int
+
+
 @dataclass(frozen=True)
 class Finish:
-    """Turns the survivors of a unit into its tables `documents` and `keys`, row for row."""
+    """Turns the survivors of a unit into its documents and their keys."""
 
     bands: int
+    version: ClassVar[int] = SCHEMA_VERSION
 
-    def __call__(self, unit: Unit, batches: list[pa.RecordBatch]) -> Result:
+    def __call__(
+        self, unit: Unit[Piece], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
+    ) -> Ingested:
         """Sort by language and then by place in the input, so that a language's rows lie together."""
-        piece: Piece = unit.spec
+        piece = unit.spec
         if batches:
             # Steps may widen a type or add a column; what every batch has decides.
             table = pa.Table.from_batches(batches).sort_by([("lang", "ascending"), ("ordinal", "ascending")])
@@ -125,43 +136,19 @@ class Finish:
         bands = pa.list_(pa.uint64(), self.bands)
         for name, kind in (("content", CONTENT), ("bands", bands), ("sketch", SKETCH)):
             keys[name] = table[name] if rows else pa.array([], kind)
-        return Result(
-            {
-                "documents": Stream(DOCUMENT, iter([documents]), group_by="lang"),
-                "keys": pa.table(keys),
-            },
-            notes={"text_bytes": sum(lengths)},
+        return Ingested(
+            documents=out.write("documents", Stream(DOCUMENT, iter([documents]), group_by="lang")),
+            keys=out.write("keys", pa.table(keys)),
+            text_bytes=sum(lengths),
+            funnel=funnel,
+            removed=removed,
         )
 
 
-def gather_pass(recipe: Recipe, policy: Policy, units: list[Unit]) -> Pass:
-    """Return the gather pass of a recipe.
-
-    Its key holds what its result depends on besides the units: steps and their versions, the words
-    and floors of the policy, the model's bytes, the limits on a document.
-    """
-    steps = gather_steps(recipe, policy)
-    custom = {f"{step.use}": step.arguments for step in recipe.steps}
-    key = digest_of(
-        [(step.name, step.version) for step in steps],
-        custom,
-        recipe.extract,
-        policy.digest("gather"),
-        recipe.limits.model_dump(include={"document", "ratio", "html_depth", "html_nodes"}),
-        _model("lid", recipe).sha256,
-        [step.digest() for step in steps if isinstance(step, Score | Perplexity)],
-        _lists(recipe),
-        vars(bands_for(recipe.dedup.jaccard)),
-        Reader().version,
-        SCHEMA_VERSION,
-    )
+def ingest_pass(recipe: Recipe, policy: Policy, units: list[Unit[Piece]]) -> Pass[Piece, Ingested]:
+    """Return the ingest pass of a recipe."""
     limits = recipe.limits
     bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
-    work = Streamed(Reader(), steps, Finish(bands_for(recipe.dedup.jaccard).count), bounds)
-    return Pass("gather", key, work, tuple(units), limits.retries)
-
-
-def _lists(recipe: Recipe) -> list[str]:
-    """Return what blocking depends on: the words, and digests of the lists."""
-    words = open_filters(recipe.filters).words("block/host_words.txt")
-    return [*words, *(hashlib.sha256(read_hosts(path).tobytes()).hexdigest() for path in recipe.block)]
+    finish = Finish(bands_for(recipe.dedup.jaccard).count)
+    work: Streamed[Piece, Ingested] = Streamed(Reader(), ingest_steps(recipe, policy), finish, bounds)
+    return Pass("ingest", work, tuple(units), limits.retries)

@@ -1,0 +1,84 @@
+"""Puts files in their places in the corpus: by tasks, so that no byte of them passes through the driver."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmedc.engine.run import WORK
+from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
+from mmedc.storage import Store
+
+PER_TASK = 64
+"""Files that one task puts in their places."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A file that a pass left, and its place in the corpus."""
+
+    file: DataFile
+    path: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What `Place` leaves: how many files it put in their places."""
+
+    files: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Copies files to their places, on a local disk as second names of one file. Unit spec: the placements.
+
+    Done again it changes nothing.
+    """
+
+    corpus: Store
+
+    def run(self, unit: Unit[tuple[Placement, ...]], out: UnitFiles) -> Placed:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        for placement in unit.spec:
+            self.corpus.copy(f"{WORK}/{placement.file.path}", placement.path)
+        return Placed(len(unit.spec))
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What `Join` leaves."""
+
+    file: DataFile
+
+
+@dataclass(frozen=True)
+class Join:
+    """Makes one file of many, row after row, at most `rows`. Unit spec: the files, which have one schema."""
+
+    rows: int
+    drop: tuple[str, ...] = ()
+    """Columns that are left out."""
+    version: ClassVar[int] = 1
+
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Joined:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        with out.store.open_input(unit.spec[0].path) as handle:
+            schema = pq.read_schema(handle)
+        schema = pa.schema([field for field in schema if field.name not in self.drop])
+        return Joined(out.write("rows", Stream(schema, self._tables(unit.spec, out.store, schema))))
+
+    def _tables(self, files: tuple[DataFile, ...], store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
+        left = self.rows
+        for file in files:
+            if not left:
+                return
+            if not file.rows:
+                continue
+            with store.open_input(file.path) as handle:
+                parquet = pq.ParquetFile(handle, page_checksum_verification=True)
+                for number in range(parquet.num_row_groups):
+                    table = parquet.read_row_group(number, columns=schema.names, use_threads=False).slice(0, left)
+                    left -= table.num_rows
+                    yield table.cast(schema)

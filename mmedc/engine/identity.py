@@ -1,0 +1,70 @@
+"""What a result depends on, as one JSON value: steps, readers, works and data all state it in the same way.
+
+A frozen dataclass is identified by its class, its `version` and its fields, so nothing has to be listed by hand. A
+field that cannot change the result is marked with `NO_EFFECT`. A value with an `identity()` method states its own,
+which is how a file is known by its hash and not by its path.
+"""
+
+import dataclasses
+import hashlib
+import json
+from types import FunctionType
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+NO_EFFECT = {"mmedc.no_effect": True}
+"""Metadata of a dataclass field that the result does not depend on: `field(metadata=NO_EFFECT)`."""
+
+Json = Any
+"""Null, booleans, numbers, strings, and lists and mappings of them."""
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A value that states what results made with it depend on."""
+
+    def identity(self) -> Json:
+        """Return a JSON value that differs where results may differ."""
+
+
+def identity_of(value: object) -> Json:
+    """Return the identity of `value`: see the module's text.
+
+    Raises: TypeError for a value whose identity is not known, so that nothing is left out silently.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [identity_of(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): identity_of(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((identity_of(item) for item in value), key=str)
+    if isinstance(value, type):
+        return value.__qualname__
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}:{value.__qualname__}"
+    if isinstance(value, Identified):
+        return value.identity()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value):
+        return fields_of(value)
+    raise TypeError(f"{type(value).__name__} has no identity: make it a dataclass, or give it a method `identity`")
+
+
+def fields_of(value: Any, *but: str) -> Json:
+    """Return the class, version and fields of a dataclass, without the fields named in `but` and those of no effect."""
+    fields = {
+        field.name: identity_of(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if field.name not in but and not field.metadata.get("mmedc.no_effect")
+    }
+    return [type(value).__qualname__, getattr(value, "version", 1), fields]
+
+
+def digest_of(*parts: object) -> str:
+    """Return 16 hex digits of SHA-256 over the identities of `parts`."""
+    text = json.dumps([identity_of(part) for part in parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
