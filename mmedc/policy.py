@@ -4,10 +4,8 @@ Code measures; these values decide. `mmedc.filters` reads them from `filters/`. 
 workers whole, so they never open the folder, and its digest says exactly which of its parts a pass depends on.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -141,20 +139,45 @@ class Policy:
     """How lexicon terms are found: see `mmedc.steps.medical`."""
     languages: dict[str, LanguagePolicy]
 
-    def digest(self, part: Literal["gather", "decide"]) -> str:
-        """Return a hash of what `part` depends on: ingest on words, floors and ceilings, decisions on limits."""
-        value: dict[str, Any] = {"rule": self.rule}
-        for code, language in sorted(self.languages.items()):
-            bounds = {name: limit.bounds(part == "gather") for name, limit in language.limits.items()}
-            if part == "gather":
-                # A limit without floor and ceiling drops nothing yet: adding one costs no second extraction.
-                floors = {name: pair for name, pair in bounds.items() if pair != (None, None)}
-                lexicon = [term.forms for term in language.lexicon]
-                privacy = vars(language.privacy)
-                value[code] = {**vars(language), "lexicon": lexicon, "privacy": privacy, "limits": floors}
-            else:
-                value[code] = bounds
-        return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    def for_ingest(self) -> "Policy":
+        """Return what ingest may depend on: the words, and floors and ceilings as the only limits.
+
+        A limit that has neither drops nothing there, so adding one costs no second extraction.
+        """
+        languages = {}
+        for code, language in self.languages.items():
+            bounds = {name: limit.bounds(loosest=True) for name, limit in language.limits.items()}
+            limits = {
+                name: Limit(min=low, max=high, floor=low, ceiling=high)
+                for name, (low, high) in bounds.items()
+                if (low, high) != (None, None)
+            }
+            languages[code] = replace(language, limits=limits)
+        return replace(self, languages=languages)
+
+    def for_limits(self) -> "Policy":
+        """Return what decisions on columns may depend on: the limits, without the words."""
+        languages = {
+            code: replace(language, lexicon=(), stopwords=(), privacy=Privacy())
+            for code, language in self.languages.items()
+        }
+        return replace(self, languages=languages)
+
+    def identity(self) -> Any:
+        """Return everything but its name and the order and categories of words."""
+        return {
+            "rule": self.rule,
+            **{
+                code: {
+                    **vars(language),
+                    "lexicon": sorted(term.forms for term in language.lexicon),
+                    "stopwords": sorted(language.stopwords),
+                    "privacy": vars(language.privacy),
+                    "limits": {name: limit.bounds(False) for name, limit in sorted(language.limits.items())},
+                }
+                for code, language in sorted(self.languages.items())
+            },
+        }
 
 
 def read_policy(

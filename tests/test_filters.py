@@ -150,10 +150,10 @@ def test_bounds_of_a_recipe_replace_those_of_its_policy(tmp_path: Path) -> None:
     # What ingest depends on is the same: a tightened limit costs no second extraction.
     same_floors = {"all": {"medical_model": Bounds(min=0.9)}}
     tightened = open_filters().policy("balanced", LANGUAGES, limits=same_floors)
-    assert tightened.digest("gather") == plain.digest("gather")
-    assert tightened.digest("decide") != plain.digest("decide")
+    assert tightened.for_ingest().identity() == plain.for_ingest().identity()
+    assert tightened.for_limits().identity() != plain.for_limits().identity()
     lower = open_filters().policy("balanced", LANGUAGES, limits={"all": {"medical_model": Bounds(floor=0.01)}})
-    assert lower.digest("gather") != plain.digest("gather")
+    assert lower.for_ingest().identity() != plain.for_ingest().identity()
     for wrong, message in (
         ({"all": {"medical_modle": Bounds(min=1)}}, r'policy\.all\.medical_modle: unknown measure .*"medical_model"'),
         ({"en": {"medical_model": Bounds(min=0.01)}}, r"floor .* is above min"),

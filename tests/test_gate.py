@@ -129,9 +129,7 @@ def test_a_glance_judges_a_large_page_by_its_main_text(policy: Policy) -> None:
         article(german, 300).replace("</article>", "<p>Asthma, diabetes, insulin, virus.</p></article>"),
         "<p>Asthma, fever, diabetes.</p>",
     ]
-    dropped = (
-        Glance(open_filters().model("lid").path, policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
-    )
+    dropped = Glance(open_filters().model("lid"), policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
     assert dropped.to_pylist() == ["few_terms", "low_density", None, "other_language", None]
 
 

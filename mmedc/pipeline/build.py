@@ -198,7 +198,7 @@ class Build:
 
     def compose(self, run: Run) -> Built:
         """Run the passes in their order, and return what they left."""
-        recipe, policy, retries = self.recipe, self.policy, self.recipe.limits.retries
+        recipe, policy, retries = self.recipe, self.policy.for_limits(), self.recipe.limits.retries
         sources = tuple(recipe.sources)
         ingested = run(self.ingest)
         tables = [Tables(left.documents, left.keys) for left in ingested]

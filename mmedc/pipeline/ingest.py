@@ -35,6 +35,8 @@ from mmedc.yamlfile import nearest
 def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     """Return the steps of ingest in their order: cheap and selective before expensive."""
     model = _model("lid", recipe)
+    scores = _scores(recipe, policy)
+    policy = policy.for_ingest()
     steps: list[Step] = [
         Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
         Decode(),
@@ -46,7 +48,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Language(model, policy),
         Medical(policy),
         Rules(policy),
-        *_scores(recipe, policy),
+        *scores,
         *([Perplexity(recipe.models["kenlm"], policy)] if "kenlm" in recipe.models else []),
         *([Private(policy)] if recipe.privacy else []),
         Sign(recipe.dedup.jaccard),
@@ -66,7 +68,7 @@ def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
     scored_later = recipe.classify.measure if recipe.classify else None
     wanted: dict[ModelName, str] = {"medical": "medical_model", "quality": "quality"}
     return [
-        Score(measure, _model(name, recipe), policy)
+        Score(measure, _model(name, recipe), policy.for_ingest())
         for name, measure in wanted.items()
         if measure != scored_later and (name in known or measure in limited)
     ]
