@@ -50,18 +50,13 @@ def list_units(recipe: Recipe) -> list[Unit[Piece]]:
     return units
 
 
-def _unit(piece: Piece, version: int) -> Unit:
-    parts = [(one.name, one.bytes, one.version) for one in piece.inputs]
-    config = piece.config
-    identity = digest_of(
-        piece.source, parts, piece.row_groups, config.format, config.model_dump(exclude={config.format}), version
-    )
+def _unit(piece: Piece, version: int) -> Unit[Piece]:
     label = piece.inputs[0].name
     if len(piece.inputs) > 1:
         label += f" and {len(piece.inputs) - 1} more"
     if piece.row_groups:
         label += f" row groups {piece.row_groups[0]}–{piece.row_groups[1] - 1}"
-    return Unit(identity, f"{piece.source}: {label}", piece, sum(one.bytes for one in piece.inputs))
+    return Unit(digest_of(piece, version), f"{piece.source}: {label}", piece, sum(one.bytes for one in piece.inputs))
 
 
 def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[tuple[Input, ...]]:

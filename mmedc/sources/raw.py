@@ -29,6 +29,13 @@ class Piece:
     ratio: float = 200.0
     """A compressed file of lines that unpacks to more than this many times its size is read no further."""
 
+    def identity(self) -> list[object]:
+        """Return what is read and how: files by name, size and time of change, not by the folder they are in."""
+        files = [[file.name, file.bytes, file.version] for file in self.inputs]
+        settings = self.config.model_dump(mode="json", exclude={self.config.format})
+        rows = list(self.row_groups or ())
+        return [self.source, self.config.format, settings, files, rows, self.document_bytes, self.ratio]
+
 
 @dataclass
 class Records:
