@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
@@ -20,6 +20,7 @@ from docs.given import declared, given
 from mmedc import reasons
 from mmedc.bench.config import Bench
 from mmedc.cli import app
+from mmedc.corpus.manifest import Manifest
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.recipe import Recipe, Source
 from mmedc.report.schema import SCHEMAS, schema
@@ -46,6 +47,7 @@ def write_all(folder: Path = OUT) -> None:
         "recipe.md": settings(Recipe, skip=("train", "bench")),
         "training.md": settings(Train),
         "benchmark.md": settings(Bench),
+        "manifest.md": settings(Manifest),
         "measures.md": measures(),
         "limits.md": limits(),
         "columns.md": columns(),
@@ -205,7 +207,14 @@ def _name(annotation: Any) -> str:
         )
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
-    words = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
+    words = {
+        str: "text",
+        int: "integer",
+        float: "number",
+        bool: "true or false",
+        Any: "anything",
+        JsonValue: "anything",
+    }
     return words.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 

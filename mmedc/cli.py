@@ -375,9 +375,9 @@ def filters_check(
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(help="The kind of file: recipe, train, bench or policy.")] = "recipe",
+    name: Annotated[str, typer.Argument(help="The kind of file: recipe, train, bench, policy or manifest.")] = "recipe",
 ) -> None:
-    """Print the JSON Schema of a recipe, of training or benchmark settings, or of a policy, for editors."""
+    """Print the JSON Schema of a recipe, of training or benchmark settings, of a policy, or of a manifest."""
     from mmedc.report.schema import SCHEMAS
     from mmedc.report.schema import schema as schema_of
 

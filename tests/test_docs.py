@@ -13,7 +13,7 @@ from docs.given import declared, given, given_by
 from mmedc import reasons
 from mmedc.document import DOCUMENT, MEASURES
 from mmedc.filters import LanguageFile, Limit, PolicyFile, PrivacyFile
-from mmedc.report.schema import SCHEMAS, schema
+from mmedc.report.schema import schema
 from mmedc.shipped import shipped
 from mmedc.yamlfile import read_yaml
 
@@ -45,8 +45,8 @@ def test_what_has_no_description_fails() -> None:
 
 
 def test_schemas_beside_the_recipes_are_current_and_accept_them() -> None:
-    for name in SCHEMAS:
-        folder = "filters" if name == "policy" else "pipelines"
+    folders = {"recipe": "pipelines", "train": "pipelines", "bench": "pipelines", "policy": "filters"}
+    for name, folder in folders.items():
         stored = json.loads(read(f"{folder}/{name}.schema.json"))
         assert stored == schema(name), f"{folder}/{name}.schema.json is stale: make schemas"
         jsonschema.Draft202012Validator.check_schema(stored)
@@ -55,6 +55,10 @@ def test_schemas_beside_the_recipes_are_current_and_accept_them() -> None:
         found = re.match(r"# yaml-language-server: \$schema=(?:\.\./)?(\w+)\.schema\.json\n", text)
         assert found, path
         jsonschema.validate(read_yaml(path, ValueError).data, schema(found[1]))
+
+
+def test_the_schema_of_a_manifest_accepts_one(quickstart: Path) -> None:
+    jsonschema.validate(json.loads((quickstart / "manifest.json").read_text(encoding="utf-8")), schema("manifest"))
 
 
 def test_the_schema_of_a_recipe_takes_what_reading_takes_and_marks_typing_mistakes() -> None:

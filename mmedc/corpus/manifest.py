@@ -20,114 +20,145 @@ TRAINED_ON = "trained_on.json"
 
 
 class Described(BaseModel):
-    """A part of the manifest; unknown keys of a later version are left aside."""
+    """A part of the manifest. Keys that a later version adds are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class File(Described):
     """A Parquet file of the corpus."""
 
     path: str
-    """Below the folder of the corpus."""
+    """The path below the folder of the corpus."""
     rows: int
+    """The number of rows."""
     bytes: int
+    """The size in bytes."""
     sha256: str
+    """The SHA-256 of the file."""
 
 
 class Shard(File):
     """A file of documents, all of one language and one source."""
 
     lang: str
+    """The language of all documents."""
     source: str
+    """The source of all documents, by its name in the recipe."""
     kind: str
+    """The kind of the source."""
     tokens: int
+    """The number of tokens, by the tokenizer that the manifest names."""
     text_bytes: int
-    """Bytes of the texts as UTF-8."""
+    """The size of the texts in bytes, as UTF-8."""
 
 
 class FunnelRow(Described):
     """What one step did: read = kept + sum(dropped) + rejected."""
 
     step: str
+    """The name of the step."""
     read: int
+    """The number of documents that the step read."""
     kept: int
+    """The number of documents that it kept."""
     dropped: dict[str, int]
-    """By reason."""
+    """The number of documents that it dropped, by reason."""
     rejected: int
+    """The number of documents that it rejected."""
     rejected_by: dict[str, int]
+    """The number of documents that it rejected, by reason."""
     seconds: float
-    """Of one core, over all documents; of `read`, the time in which the input was read."""
+    """The seconds of one core over all documents; for `read`, the time in which the input was read."""
 
 
 class PairCounts(Described):
     """What deduplication compared."""
 
     compared: int
-    """Pairs compared by their sketches."""
+    """The number of pairs that were compared by their sketches."""
     edges: int
-    """Of these, pairs that are surely alike."""
+    """The number of these pairs that are certainly alike."""
     doubts: int
-    """Of these, pairs so near the line that their texts were compared."""
+    """The number of these pairs so near the threshold that their texts decide."""
     unlike: int
-    """Documents that stay because they are unlike the one that would stay in their favour."""
+    """The number of documents that stay because they are unlike the one that would have replaced them."""
     weighed: int = 0
+    """The number of pairs whose texts were compared."""
     alike: int = 0
-    """Of the doubtful pairs, those whose texts are alike."""
+    """The number of these pairs whose texts are alike."""
 
 
 class LineCounts(Described):
     """What the removal of repeated lines changed."""
 
     documents: int
+    """The number of documents from which lines were removed."""
     passages: int
+    """The number of duplicated passages that were removed."""
     boilerplate: int
+    """The number of lines of boilerplate that were removed."""
     characters: int
+    """The number of characters that were removed."""
 
 
 class Contamination(Described):
     """What the search for benchmark questions found."""
 
     questions: int
+    """The number of questions that were looked for."""
     too_short: int
-    """Questions that no document can be found by."""
+    """The number of questions too short to be looked for."""
     hits: int
+    """The number of times that a question was found in a document."""
 
 
 class KeyFiles(Described):
     """The keys by which a later build knows what this corpus has, and what they were made with."""
 
     sign: int
-    """Version of the signatures."""
+    """The version of the signatures."""
     bands: tuple[int, ...]
+    """The number of bands, and of rows in each."""
     files: tuple[File, ...] = ()
+    """The files of keys."""
 
 
 class Manifest(Described):
     """A published corpus."""
 
     format: int
+    """The version of the manifest."""
     name: str
+    """The name of the build."""
     digest: str
-    """SHA-256 over the paths, hashes and rows of the shards: equal for equal documents."""
+    """The SHA-256 of the paths, hashes and rows of the shards: equal for equal documents."""
     build: str
-    """Digest of the passes that made it and of all that they left."""
+    """The digest of the passes that made the corpus, and of everything that they left."""
     tokenizer: str
+    """The tokenizer that counted the tokens."""
     policy: str
+    """The name of the policy."""
     languages: tuple[str, ...]
+    """The languages of the recipe."""
     recipe: dict[str, JsonValue]
-    """What the recipe said, without defaults."""
+    """The recipe, without defaults."""
     versions: dict[str, str]
+    """The versions of mmedc and of the packages that the result depends on."""
     funnel: tuple[FunnelRow, ...]
+    """What each step read, kept, dropped and rejected, in order."""
     dedup: PairCounts
+    """What deduplication compared."""
     shards: tuple[Shard, ...]
+    """The files of documents."""
     contamination: Contamination | None = None
-    """None where the recipe named no questions."""
+    """What the search for benchmark questions found; null where the recipe named none."""
     lines: LineCounts | None = None
-    """None where the recipe did not ask for it."""
+    """What the removal of repeated lines changed; null where the recipe did not ask for it."""
     rejects: tuple[File, ...] = ()
+    """The files in `rejects/`."""
     keys: KeyFiles | None = None
-    """None in a corpus of an older version."""
+    """The keys for later builds; null in a corpus of an older version."""
 
     @property
     def documents(self) -> int:

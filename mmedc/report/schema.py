@@ -1,24 +1,31 @@
-"""JSON Schemas of the files that users write, for editors that complete keys and mark mistakes as they are typed."""
+"""JSON Schemas: of the files that users write, for editors, and of the manifest that a build writes."""
 
 from typing import Any
 
 from pydantic import BaseModel
 
 from mmedc.bench.config import Bench
+from mmedc.corpus.manifest import Manifest
 from mmedc.document import MEASURES
 from mmedc.filters import PolicyFile
 from mmedc.recipe import Recipe
 from mmedc.sources import FORMATS
 from mmedc.train.config import Train
 
-SCHEMAS: dict[str, type[BaseModel]] = {"recipe": Recipe, "train": Train, "bench": Bench, "policy": PolicyFile}
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "recipe": Recipe,
+    "train": Train,
+    "bench": Bench,
+    "policy": PolicyFile,
+    "manifest": Manifest,
+}
 """By the names that `mmedc schema` takes."""
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the settings file `name`, a key of SCHEMAS.
+    """Return the JSON Schema (draft 2020-12) of the file `name`, a key of SCHEMAS.
 
     A recipe's `train` and `bench` parts are spelled out, although reading a recipe does not look into them.
     """
