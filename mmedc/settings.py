@@ -108,9 +108,13 @@ AS_WRITTEN = {"as_written": True}
 """The context of a `model_dump` that shows paths as the user wrote them."""
 
 
+def as_written(path: str) -> str:
+    """Return a path as the user wrote it, where it was resolved."""
+    return path.written if isinstance(path, FilePath) else path
+
+
 def _shown(value: str, info: core_schema.SerializationInfo[Any]) -> str:
-    as_written = isinstance(value, FilePath) and info.context and info.context.get("as_written")
-    return value.written if as_written else str(value)  # type: ignore[attr-defined]
+    return as_written(value) if (info.context or {}).get("as_written") else str(value)
 
 
 def one_or_many(value: Any) -> Any:

@@ -95,6 +95,21 @@ def check_tokenizer(name: str, key: str) -> None:
         _file(name, key)
 
 
+def encoding_digest(name: str) -> str:
+    """Return the SHA-256 of everything that token ids depend on, wherever it lies.
+
+    That is the ranks of `qwen`, otherwise tokenizer.json and the files beside it that name control tokens.
+
+    Raises: RecipeError when it is not on this machine.
+    """
+    if name == QWEN:
+        return open_tokenizer(name).digest
+    file = _file(name)
+    files = [path for path in (file, file.parent / CONFIG, file.parent / TEMPLATE) if path.is_file()]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
 class TextEncoder:
     """Encodes texts by a tokenizer of the package `tokenizers` whose control tokens no text can spell.
 

@@ -208,6 +208,14 @@ spirometry, and the therapy is an inhaled corticosteroid. The doctor shows the p
 """
 
 
+WORDS = {
+    "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+    "pre_tokenizer": {"type": "Whitespace"}, "post_processor": None, "decoder": None,
+    "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"},
+}  # fmt: skip
+"""A tokenizer.json to which every word is the same token."""
+
+
 def test_a_corpus_does_not_depend_on_where_its_recipe_lies(tmp_path: Path) -> None:
     manifests = []
     for folder in (tmp_path / "one", tmp_path / "two" / "deeper"):
@@ -216,8 +224,10 @@ def test_a_corpus_does_not_depend_on_where_its_recipe_lies(tmp_path: Path) -> No
             "hosts.txt": "bad.example\n",
             "filters/en/lexicon.txt": "[diseases]\n+kennel cough\n",
             "strict.yaml": (shipped("filters") / "policies" / "precise.yaml").read_text(encoding="utf-8"),
+            "tokenizer.json": json.dumps(WORDS),
             "recipe.yaml": "name: same\nout: corpus\nlanguages: [en]\nsources: {texts: {files: texts}}\n"
-            "filters: filters\nblock: hosts.txt\nmedical: {policy: ./strict.yaml}\n",
+            "filters: filters\nblock: hosts.txt\nmedical: {policy: ./strict.yaml}\n"
+            "publish: {tokenizer: tokenizer.json}\n",
         }.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.corpus.tokens import token_counter
+from mmedc.corpus.tokens import TokenCounter
 from mmedc.document import DOCUMENT, edited_text
 from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
@@ -161,7 +161,7 @@ class WrittenShard:
 class WriteShard:
     """Writes a shard of the corpus and counts its tokens. Unit spec: ShardPlan."""
 
-    tokenizer: str
+    count: TokenCounter
     version: ClassVar[int] = 2
 
     def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
@@ -171,7 +171,6 @@ class WriteShard:
         return WrittenShard(file, **totals)
 
     def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int]) -> Iterator[pa.Table]:
-        count = token_counter(self.tokenizer)
         for selection, before in spec.parts:
             kept = read_table(store, selection.keep, filters=[("lang", "==", spec.lang)])
             sizes = kept["bytes"].to_numpy()
@@ -188,7 +187,7 @@ class WriteShard:
                 table = edited(table, rows, read_table(store, selection.edits))
             for at in range(0, table.num_rows, SLICE_ROWS):
                 part = table.slice(at, SLICE_ROWS)
-                tokens = count(part["text"].to_pylist())
+                tokens = self.count(part["text"].to_pylist())
                 totals["tokens"] += int(tokens.sum())
                 part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
                 yield part.select(DOCUMENT.names).cast(DOCUMENT)

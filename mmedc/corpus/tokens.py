@@ -1,7 +1,7 @@
 """Counts the tokens of texts by a named tokenizer, whose files are on this machine."""
 
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from mmedc import tokenizer
 from mmedc.storage import Store
-
-TokenCounter = Callable[[list[str]], npt.NDArray[np.int32]]
 
 FOLDER = "tokens"
 """The folder of a corpus that holds the counts by the tokenizers of trainings."""
@@ -22,17 +20,28 @@ def counts_by_tokenizer(corpus: str) -> list[dict[str, Any]]:
     return [json.loads(store.get(name)) for name in store.names(FOLDER)]
 
 
-def check_tokenizer(name: str) -> None:
-    """Check the name of a tokenizer. Raises: RecipeError when it is neither `qwen` nor a tokenizer.json here."""
-    tokenizer.check_tokenizer(name, "publish.tokenizer")
+@dataclass(frozen=True)
+class TokenCounter:
+    """Counts the tokens of texts by a tokenizer of this machine, without special tokens."""
+
+    name: str
+    """`qwen`, or the path of its files."""
+    digest: str
+    """Of the files, by which results know it, and not by their place."""
+
+    def identity(self) -> str:
+        """Return what counts depend on."""
+        return self.digest
+
+    def __call__(self, texts: list[str]) -> npt.NDArray[np.int32]:
+        """Return the number of tokens of each text, (D,)."""
+        return np.array([len(ids) for ids in tokenizer.plain_encoder(self.name)(texts)], np.int32)
 
 
 def token_counter(name: str) -> TokenCounter:
-    """Return the function that counts the tokens of texts by the tokenizer `name`, without special tokens."""
-    check_tokenizer(name)
-    encode = tokenizer.plain_encoder(name)
+    """Return the counter by the tokenizer `name`.
 
-    def count(texts: list[str]) -> npt.NDArray[np.int32]:
-        return np.array([len(ids) for ids in encode(texts)], np.int32)
-
-    return count
+    Raises: RecipeError when it is neither `qwen` nor a tokenizer.json on this machine.
+    """
+    tokenizer.check_tokenizer(name, "publish.tokenizer")
+    return TokenCounter(name, tokenizer.encoding_digest(name))

@@ -5,7 +5,7 @@ the recipe names first, then the better quality where a model scores it, then th
 does not depend on the order of anything that runs. Rank and place together order all rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from mmedc.dedup.records import (
 )
 from mmedc.dedup.signature import estimate, standard_error
 from mmedc.engine.commit import read_table
+from mmedc.engine.identity import NO_EFFECT
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
 from mmedc.limits import reasons
 from mmedc.policy import Policy
@@ -47,8 +48,8 @@ class KeysOf:
 
     number: int
     keys: DataFile
-    corpus: str | None = None
-    """The URL of the corpus, where it is published already."""
+    corpus: str | None = field(default=None, metadata=NO_EFFECT)
+    """The URL of the corpus, where it is published already; the hash of `keys` says what it contains."""
 
 
 @dataclass(frozen=True)

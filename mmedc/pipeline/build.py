@@ -14,7 +14,7 @@ from mmedc.corpus.keys import WriteKeys, published_keys
 from mmedc.corpus.layout import Placement
 from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
-from mmedc.corpus.tokens import check_tokenizer
+from mmedc.corpus.tokens import TokenCounter, token_counter
 from mmedc.dedup.clean import Decontaminate, Decontaminated
 from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.questions import Questions, find_questions
@@ -40,6 +40,7 @@ from mmedc.pipeline.publish import (
 )
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
+from mmedc.settings import as_written
 from mmedc.sources import Piece, list_units
 from mmedc.storage import Store
 
@@ -133,6 +134,8 @@ class Build:
     """Digest of the classifier's files; empty without one."""
     known: list[tuple[str, DataFile]]
     """(URL, file of keys) of the published corpora whose documents must not come again."""
+    count: TokenCounter
+    """Counts the tokens of what is published."""
 
     @classmethod
     def prepare(cls, recipe: Recipe, out: str) -> "Build":
@@ -141,7 +144,7 @@ class Build:
         Raises: RequestError of some kind for what is wrong.
         """
         policy = recipe.read_policy()
-        check_tokenizer(recipe.publish.tokenizer)
+        count = token_counter(recipe.publish.tokenizer)
         if out in recipe.dedup.against:
             raise CorpusError(
                 f"{out}: the recipe's dedup.against names the folder that it builds; choose another --out"
@@ -151,7 +154,7 @@ class Build:
         questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
         checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
         ingest = ingest_pass(recipe, policy, list_units(recipe))
-        return cls(recipe, policy, Store(out), ingest, questions, checkpoint, known)
+        return cls(recipe, policy, Store(out), ingest, questions, checkpoint, known, count)
 
     def claim(self) -> None:
         """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
@@ -209,7 +212,7 @@ class Build:
         duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)
 
         candidates = tuple(self._candidates(tables, duplicates))
-        select = Select(policy, duplicates.drops, len(tables), tuple(url for url, _ in self.known))
+        select = Select(policy, duplicates.drops, len(tables), tuple(as_written(url) for url, _ in self.known))
         selected = run(Pass("select", select, candidates, retries))
         accounts: list[Sequence[Accounted]] = [ingested, selected]
         selections = [
@@ -238,7 +241,7 @@ class Build:
         keys = run(Pass("keys", WriteKeys(), units, retries))
         plans = self._shards(ingested, selections)
         units_of_shards = tuple(Unit.of(plan, plan.path, int(plan.high - plan.low)) for plan in plans)
-        shards = run(Pass("publish", WriteShard(recipe.publish.tokenizer), units_of_shards, retries))
+        shards = run(Pass("publish", WriteShard(self.count), units_of_shards, retries))
         rejects = [
             *merge_rejects(run, accounts, retries),
             *show_clusters(run, [left.documents for left in tables], duplicates.clusters, retries),

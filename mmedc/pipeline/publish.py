@@ -41,6 +41,7 @@ from mmedc.pipeline.clusters import ShowClusters
 from mmedc.pipeline.dedup import Counts, Run
 from mmedc.pipeline.lines import ShowLines, total
 from mmedc.recipe import Recipe
+from mmedc.settings import as_written
 from mmedc.storage import Store
 
 HITS = 1_000_000  # of benchmark questions that are listed one by one
@@ -133,7 +134,7 @@ def describe(
         name=recipe.name,
         digest=digest_of_shards(described),
         build=build,
-        tokenizer=recipe.publish.tokenizer,
+        tokenizer=as_written(recipe.publish.tokenizer),
         policy=policy,
         languages=recipe.languages,
         recipe=recipe.as_written(),
