@@ -20,8 +20,8 @@ from mmedc.redact import redact
 if TYPE_CHECKING:
     from mmedc.corpus.manifest import Manifest
     from mmedc.pipeline.build import Build
+    from mmedc.train.accuracy import MultipleChoice
     from mmedc.train.config import Watch
-    from mmedc.train.questions import Question
 
 INTERRUPTED = 130
 
@@ -232,20 +232,20 @@ def train(
     finally:
         bars.close()
     with Table(console, job.settings.steps, quiet or as_json) as table:
-        last = train_on_ray(job, address, table.tell) if address else train_here(job, table.tell)
+        last = train_on_ray(job, address, table.report) if address else train_here(job, table.report)
     plot(Path(folder))
     typer.echo(
         json.dumps(last) if as_json else f"{folder}: {job.settings.steps:,} steps; curves in {folder}/curves.svg"
     )
 
 
-def _questions(watch: "Watch") -> tuple["Question", ...]:
+def _questions(watch: "Watch") -> tuple["MultipleChoice", ...]:
     from mmedc.bench.config import Bench
     from mmedc.bench.scoring import comparisons
-    from mmedc.train.questions import Question
+    from mmedc.train.accuracy import MultipleChoice
 
     asked = comparisons(Bench(model="", items=watch.questions, limit=watch.questions_limit))
-    return tuple(Question(*one) for one in asked)
+    return tuple(MultipleChoice(*one) for one in asked)
 
 
 @app.command()
@@ -331,7 +331,7 @@ def bench(
         typer.echo(f"{harness}: {len(names)} tasks; {command}")
         return
     with Counting(_console(stderr=True), quiet or as_json) as counting:
-        found = score(settings, counting.tell)
+        found = score(settings, counting.update)
     compared = compare(Path(settings.out), against) if against else {}
     if settings.out:
         plot(found, Path(settings.out))

@@ -1,8 +1,8 @@
 """The prompts of MMedBench, shared by fine-tuning and scoring.
 
-`PAPER` is word for word what the paper's released code trains and asks with (Qiu et al. 2024,
-repository MAGIC-AI4Med/MMedLM, finetune/train.py and inference/inference.py), odd sentence about the best
-treatment included: scores compare only where the prompt is the same. `PLAIN` is the same without it.
+The style `paper` is, word for word, the prompt of the paper's released code (Qiu et al. 2024, repository
+MAGIC-AI4Med/MMedLM, finetune/train.py and inference/inference.py), including its odd sentence about the best treatment,
+because scores can be compared only for the same prompt. The style `plain` omits that sentence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Literal
 
 Style = Literal["paper", "plain"]
 LANGUAGES = {"en": "English", "zh": "Chinese", "ja": "Japanese", "fr": "French", "ru": "Russian", "es": "Spanish"}
-"""As the names of MMedBench's files have them."""
+"""Languages as MMedBench names its files."""
 
 _FRAME = (
     "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
@@ -34,7 +34,7 @@ _INPUT = {
 
 
 def prompt_of(question: str, options: Mapping[str, str], lang: str, reasoned: bool, style: Style = "paper") -> str:
-    """Return what a model is asked. `options`: letter → text; `reasoned`: the rationale is to come first."""
+    """Return the prompt for a question. `options`: letter → text. `reasoned`: asks for the rationale first."""
     language = LANGUAGES.get(lang, lang)
     listed = "".join(f"{letter}. {text} " for letter, text in options.items())
     instruction = (_REASONED if reasoned else _DIRECT).format(language=language)
@@ -42,6 +42,6 @@ def prompt_of(question: str, options: Mapping[str, str], lang: str, reasoned: bo
 
 
 def answer_of(letters: Sequence[str], rationale: str | None = None) -> str:
-    """Return what a model is trained to answer."""
-    said = f"###Answer: OPTION {','.join(letters)} IS CORRECT."
-    return f"###Rationale: {rationale}\n{said}" if rationale else said
+    """Return the answer that a model is trained to give."""
+    answer = f"###Answer: OPTION {','.join(letters)} IS CORRECT."
+    return f"###Rationale: {rationale}\n{answer}" if rationale else answer

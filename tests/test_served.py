@@ -12,7 +12,8 @@ from mmedc.bench.config import Bench
 from mmedc.bench.items import QUESTIONS, read_items
 from mmedc.bench.scoring import score
 from mmedc.bench.served import Served
-from mmedc.errors import RecipeError, WorkError
+from mmedc.chat import Endpoint
+from mmedc.errors import RecipeError, RequestError, WorkError
 
 
 class Stub:
@@ -95,3 +96,17 @@ def test_what_a_server_refuses_is_told_without_the_key(stub: Stub, monkeypatch: 
         dict(Served("http://127.0.0.1:9/v1", "m", pause_s=0.001).generate(["one"], 8))
     with pytest.raises(RecipeError, match="expected http"):
         Served("localhost:8000", "m")
+
+
+def test_an_endpoint_is_a_url_and_answers_as_one(stub: Stub) -> None:
+    with pytest.raises(RequestError, match="expected http://HOST:PORT/v1"):
+        Endpoint("localhost:8000", "m").ask("one", 8)
+    stub.refuse = [404]
+    with pytest.raises(RequestError, match="answered 404"):
+        Endpoint(stub.url, "m", pause_s=0).ask("one", 8)
+    stopped = threading.Event()
+    stopped.set()
+    stub.refuse = [503, 503]
+    with pytest.raises(WorkError, match="answered 503"):
+        Endpoint(stub.url, "m", pause_s=9).ask("one", 8, stopped)
+    assert len(stub.refuse) == 1  # it did not try again

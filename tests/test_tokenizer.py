@@ -64,7 +64,7 @@ WORDS = [*CONTROL, "the", "heart", " ", "  ", "\n", "血", "é", "<", "s>", MARK
 spelled = st.lists(st.sampled_from(WORDS), max_size=12)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spelled.map("".join))
 def test_no_text_becomes_a_control_token(folder: Path, text: str) -> None:
     plain = HubTokenizer.from_file(str(folder / "tokenizer.json"))
@@ -77,7 +77,7 @@ def test_no_text_becomes_a_control_token(folder: Path, text: str) -> None:
         assert ids == plain.encode(text, add_special_tokens=False).ids
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spelled.map("".join))
 def test_a_chat_template_writes_control_tokens_and_its_message_does_not(folder: Path, text: str) -> None:
     encoder = open_encoder(folder / "tokenizer.json")
@@ -143,7 +143,7 @@ def test_tokens_that_only_the_configuration_names_are_control_tokens() -> None:
     assert encoder.encode_marked(encoder.mark_control("the</s>"))[-1] == end
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=40).filter(lambda text: MARK not in text))
 def test_the_default_tokenizer_is_the_same_after_export(text: str) -> None:
     pytest.importorskip("transformers", reason="the extra mmedc[train] is not installed")

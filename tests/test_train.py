@@ -24,7 +24,7 @@ from mmedc.corpus.tokens import counts_by_tokenizer
 from mmedc.engine.run import Inline
 from mmedc.errors import CorpusError, RecipeError, RequestError
 from mmedc.train import checkpoint
-from mmedc.train.config import Checkpoints, Examples, Model, Optimizer, read_train
+from mmedc.train.config import Checkpoints, Examples, ModelSettings, Optimizer, read_train
 from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.exporting import export, load_weights, newest
 from mmedc.train.launch import Job, tokenised
@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_passed_over(calm: Path, tmp_path: Path) -> None
     assert "not what files.json says" in checkpoint.damage(file.parent)
     assert newest(out).name == "step-00000016"
     shutil.rmtree(out / "checkpoints")
-    with pytest.raises(RequestError, match="no sound checkpoint"):
+    with pytest.raises(RequestError, match="no intact checkpoint"):
         newest(out)
 
 
@@ -186,7 +186,7 @@ def test_checkpoints_are_pruned(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def small(tokenizer_file: Path) -> tuple[Trained, Tokenizer]:
     tokenizer = open_tokenizer(str(tokenizer_file))
-    return build(Model(config=TINY), tokenizer, 64, 1), tokenizer
+    return build(ModelSettings(config=TINY), tokenizer, 64, 1), tokenizer
 
 
 class Fixed:
@@ -310,7 +310,7 @@ def test_a_model_under_training_is_in_training_mode_but_for_evaluation(
 
     monkeypatch.setattr(Trained, "forward", forward)
     tokenizer = open_tokenizer(str(tokenizer_file))
-    save(tmp_path / "hub", build(Model(config=TINY), tokenizer, 64, 1).base, tokenizer, "", {})
+    save(tmp_path / "hub", build(ModelSettings(config=TINY), tokenizer, 64, 1).base, tokenizer, "", {})
     text = json.loads(recipe.read_text())
     text |= {"model": {"path": str(tmp_path / "hub")}, "steps": 2, "checkpoints": {"every": 2}}
     text["watch"] = text["watch"] | {"evaluate_every": 1}
@@ -416,7 +416,7 @@ def test_wrong_settings_are_told(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="the model knows 300 tokens"):
         build(settings.model, open_tokenizer(settings.tokenizer), 64, 1)
     with pytest.raises(RecipeError, match=r"holds no config\.json"):
-        build(Model(path=str(tmp_path)), open_tokenizer(settings.tokenizer), 64, 1)
+        build(ModelSettings(path=str(tmp_path)), open_tokenizer(settings.tokenizer), 64, 1)
     with pytest.raises(CorpusError, match=r"there is no manifest\.json"):
         tokenised(read_train(str(recipe), [f"data.corpora.m={tmp_path}"]), "x", Inline(), QUIET)
 

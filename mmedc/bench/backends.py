@@ -1,4 +1,4 @@
-"""What answers: a checkpoint here, several on Ray, vLLM, or a server."""
+"""What answers the questions: a checkpoint here, several on Ray, vLLM, or a server."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -9,11 +9,11 @@ from mmedc.errors import RecipeError
 
 
 class Backend(Protocol):
-    """A model that answers. Answers come in any order, each with the number of what it answers."""
+    """A model that answers. Answers come in any order, each with the number of its request."""
 
     @property
     def identity(self) -> str:
-        """What answers depend on, besides what is asked."""
+        """What answers depend on, besides the prompt."""
         ...
 
     def chat(self, prompt: str) -> str:
@@ -21,35 +21,35 @@ class Backend(Protocol):
         ...
 
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
-        """Yield (number of a request, summed log-likelihood of each continuation, natural)."""
+        """Yield (number of a request, summed natural log-likelihood of each continuation)."""
         ...
 
-    def generate(self, prompts: list[str], most: int) -> Iterator[tuple[int, str]]:
-        """Yield (number of a prompt, what follows it, greedily chosen, at most `most` tokens)."""
+    def generate(self, prompts: list[str], max_tokens: int) -> Iterator[tuple[int, str]]:
+        """Yield (number of a prompt, its greedy continuation of at most `max_tokens` tokens)."""
         ...
 
 
-def open_backend(how: Bench) -> Backend:
-    """Return what answers for a benchmark. Raises: RecipeError where it can't be had."""
-    if how.backend == "server":
+def open_backend(settings: Bench) -> Backend:
+    """Return the backend of a benchmark. Raises: RecipeError where it is not available."""
+    if settings.backend == "server":
         from mmedc.bench.served import Served
 
-        return Served(how.endpoint, how.model, how.workers, how.seed)
-    if how.backend == "vllm":
+        return Served(settings.endpoint, settings.model, settings.workers, settings.seed)
+    if settings.backend == "vllm":
         from mmedc.bench.vllm import Vllm
 
-        return Vllm(how.model, how.adapter, how.context, how.seed)
-    if how.workers > 1:
+        return Vllm(settings.model, settings.adapter, settings.context, settings.seed)
+    if settings.workers > 1:
         from mmedc.bench.fleet import Fleet
 
-        return Fleet(how)
-    return open_local(how)
+        return Fleet(settings, open_local)
+    return open_local(settings)
 
 
-def open_local(how: Bench) -> Backend:
-    """Return the checkpoint of a benchmark in this process. Raises: RecipeError."""
+def open_local(settings: Bench) -> Backend:
+    """Return the checkpoint of a benchmark, opened in this process. Raises: RecipeError."""
     try:
         from mmedc.bench.local import Local
     except ImportError as problem:
         raise RecipeError(f"bench.backend transformers needs `pip install 'mmedc[train]'` ({problem})") from None
-    return Local(how.model, how.adapter, how.device, how.context)
+    return Local(settings.model, settings.adapter, settings.device, settings.context)

@@ -1,8 +1,9 @@
-"""Items with rationales and topics: what MMedBench's makers did with a language model and people, as steps to repeat.
+"""Adds rationales and topics to items, as MMedBench's makers did with a language model and people.
 
-A rationale is asked for with the right answer given, in the language of the item, and kept when it passes checks:
-it is in that language, it ends in the right answer, and from question and rationale alone, the answer taken out, the
-model chooses the right letters again. People review a sample on a sheet; what they pass is marked.
+The model is given the right answer, and explains it in the language of the item. The rationale is kept if it passes
+three checks: it is in that language; it ends in the right answer; and from the question and the rationale alone,
+without the answer, the model chooses the right letters again. People review a sample on a sheet, and the rationales
+that they pass are marked.
 """
 
 import csv
@@ -25,7 +26,7 @@ from mmedc.questions import Item
 
 RATIONALE_TOKENS, CHOICE_TOKENS, TOPIC_TOKENS = 600, 24, 24
 SHORTEST = 40
-"""Characters of a rationale; half as many where a character is a word."""
+"""The fewest characters of a rationale; half as many where a character is a word."""
 PASSED = "passed"
 SHEET = ("id", "lang", "question", "options", "answer", "rationale", PASSED, "note")
 YES, NO = {"yes", "y", "1", "true", "x"}, {"no", "n", "0", "false"}
@@ -49,54 +50,59 @@ _TOPIC = """To which one of these fields does the question below belong most? An
 {asked}"""
 
 
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
+"""Receives how many answers of how many have arrived."""
 
 
-def asked_of(item: Item) -> str:
-    """Return an item's passage, question and options as text."""
+def silent(done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+def text_of(item: Item) -> str:
+    """Return the passage, the question and the options of an item as text."""
     lines = [item.context] if item.context else []
     return "\n".join([*lines, item.question, *(f"{letter}. {text}" for letter, text in item.options.items())])
 
 
 def with_rationales(
-    items: list[Item], backend: Backend, cache: Cache, tell: Tell = lambda done, of: None
+    items: list[Item], backend: Backend, cache: Cache, on_progress: OnProgress = silent
 ) -> tuple[list[Item], dict[str, str]]:
-    """Return the items with a rationale where they had none, and item → what was wrong with the one that was made.
+    """Return the items with the rationales that they lacked, and what was wrong with the others (item → problem).
 
-    An item whose rationale fails a check stays without one.
+    An item whose rationale fails a check is left without one.
     """
     wanting = [item for item in items if not item.rationale]
     prompts = [
-        _EXPLAIN.format(language=LANGUAGES.get(item.lang, item.lang), asked=asked_of(item), answer=",".join(item.gold))
+        _EXPLAIN.format(language=LANGUAGES.get(item.lang, item.lang), asked=text_of(item), answer=",".join(item.gold))
         for item in wanting
     ]
-    outputs = answers_of(prompts, RATIONALE_TOKENS, backend, cache, tell)
+    outputs = answers_of(prompts, RATIONALE_TOKENS, backend, cache, on_progress)
     wrong: dict[str, str] = {}
     made: dict[str, str] = {}
     for item, output in zip(wanting, outputs, strict=True):
-        said = rationale_of(output)
-        if problem := _problem(item, output, said):
+        rationale = rationale_of(output)
+        if problem := _problem(item, output, rationale):
             wrong[item.id] = problem
         else:
-            made[item.id] = said
+            made[item.id] = rationale
     again = [item for item in wanting if item.id in made]
-    prompts = [_AGAIN.format(asked=asked_of(item), rationale=made[item.id]) for item in again]
-    for item, output in zip(again, answers_of(prompts, CHOICE_TOKENS, backend, cache, tell), strict=True):
+    prompts = [_AGAIN.format(asked=text_of(item), rationale=made[item.id]) for item in again]
+    for item, output in zip(again, answers_of(prompts, CHOICE_TOKENS, backend, cache, on_progress), strict=True):
         if parse(output, item.options, item.multiple) != item.gold:
             wrong[item.id] = "from it the model does not choose the right answer again"
             del made[item.id]
     return [replace(item, rationale=made.get(item.id, item.rationale)) for item in items], wrong
 
 
-def _problem(item: Item, output: str, said: str) -> str:
-    """Return what is wrong with a rationale by itself, or nothing."""
+def _problem(item: Item, output: str, rationale: str) -> str:
+    """Return what is wrong with a rationale by itself, or an empty string."""
     if parse(output, item.options, item.multiple) != item.gold:
         return "it does not end in the right answer"
     language = _facts(item.lang)
-    if len(said) < (SHORTEST if language.spaced else SHORTEST // 2):
+    if len(rationale) < (SHORTEST if language.spaced else SHORTEST // 2):
         return "it is too short"
-    letters = sum(char.isalpha() for char in said)
-    in_script = sum(char.isalpha() for char in re.findall(f"[{language.letters}]", said))
+    letters = sum(char.isalpha() for char in rationale)
+    in_script = sum(char.isalpha() for char in re.findall(f"[{language.letters}]", rationale))
     if in_script < letters / 2:
         return "it is not in the language of the item"
     return ""
@@ -108,26 +114,26 @@ def _facts(lang: str) -> LanguageFile:
 
 
 def with_topics(
-    items: list[Item], topics: list[str], backend: Backend, cache: Cache, tell: Tell = lambda done, of: None
+    items: list[Item], topics: list[str], backend: Backend, cache: Cache, on_progress: OnProgress = silent
 ) -> tuple[list[Item], int]:
-    """Return the items with one of `topics` each where they had none of these, and how many got none."""
+    """Return the items, each with one of `topics`, and how many of those that had none were given none."""
     wanting = [item for item in items if item.topic not in topics]
     listed = "\n".join(f"- {topic}" for topic in topics)
-    prompts = [_TOPIC.format(topics=listed, asked=asked_of(item)) for item in wanting]
+    prompts = [_TOPIC.format(topics=listed, asked=text_of(item)) for item in wanting]
     by_name = {_plain(topic): topic for topic in topics}
     found: dict[str, str] = {}
-    for item, output in zip(wanting, answers_of(prompts, TOPIC_TOKENS, backend, cache, tell), strict=True):
-        said = [topic for name, topic in by_name.items() if re.search(rf"\b{re.escape(name)}\b", _plain(output))]
-        # "Paediatric surgery" names surgery too: the longest says it, two that do not hold one another say nothing.
-        said.sort(key=len, reverse=True)
-        if said and all(_plain(one) in _plain(said[0]) for one in said):
-            found[item.id] = said[0]
+    for item, output in zip(wanting, answers_of(prompts, TOPIC_TOKENS, backend, cache, on_progress), strict=True):
+        named = [topic for name, topic in by_name.items() if re.search(rf"\b{re.escape(name)}\b", _plain(output))]
+        # "Paediatric surgery" also names surgery, so the longest counts. Two topics, neither part of the other, do not.
+        named.sort(key=len, reverse=True)
+        if named and all(_plain(topic) in _plain(named[0]) for topic in named):
+            found[item.id] = named[0]
     out = [item if item.topic in topics else replace(item, topic=found.get(item.id, "")) for item in items]
     return out, len(wanting) - len(found)
 
 
 def read_topics(file: Path) -> list[str]:
-    """Return the topics of a file, one a line, `#` for why. Raises: RecipeError where there are fewer than two."""
+    """Return the topics of a file, one a line; `#` begins a comment. Raises: RecipeError for fewer than two."""
     try:
         lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
     except OSError as problem:
@@ -138,14 +144,14 @@ def read_topics(file: Path) -> list[str]:
 
 
 def write_sheet(items: list[Item], file: Path, share: float, seed: int) -> int:
-    """Write a sheet (CSV) for people with a drawn share, rounded up, of the rationales of each language.
+    """Write a sheet (CSV) for people, and return how many rationales it has.
 
-    Returns how many.
+    `share`: the part of the rationales of each language that is drawn, rounded up.
     """
     drawn: list[Item] = []
     for lang in sorted({item.lang for item in items}):
-        mine = [item for item in items if item.lang == lang and item.rationale and not item.human_checked]
-        drawn += random.Random(f"{seed}/{lang}").sample(mine, math.ceil(share * len(mine)))
+        open_ = [item for item in items if item.lang == lang and item.rationale and not item.human_checked]
+        drawn += random.Random(f"{seed}/{lang}").sample(open_, math.ceil(share * len(open_)))
     with file.open("w", encoding="utf-8-sig", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(SHEET)
@@ -156,9 +162,9 @@ def write_sheet(items: list[Item], file: Path, share: float, seed: int) -> int:
 
 
 def read_sheet(items: list[Item], file: Path) -> tuple[list[Item], dict[str, int]]:
-    """Return the items with what people said on a sheet, and how many passed, failed and are not judged yet.
+    """Return the items with the judgements of a sheet, and how many rationales passed, failed and are still open.
 
-    A rationale that failed goes; one that people edited on the sheet is taken as they left it.
+    A rationale that failed is removed. One that people edited on the sheet is taken over as they left it.
 
     Raises: RecipeError for a sheet of other items, or a judgement that is neither yes nor no.
     """
@@ -170,18 +176,18 @@ def read_sheet(items: list[Item], file: Path) -> tuple[list[Item], dict[str, int
                 raise RecipeError(
                     f"{file}:{number}: there is no item {row.get('id')!r}; is it the sheet of these items?"
                 )
-            said = (row.get(PASSED) or "").strip().casefold()
+            judgement = (row.get(PASSED) or "").strip().casefold()
             item = known[row["id"]]
-            if not said:
+            if not judgement:
                 count["open"] += 1
-            elif said in YES:
+            elif judgement in YES:
                 known[item.id] = replace(item, rationale=row["rationale"].strip(), human_checked=True)
                 count["passed"] += 1
-            elif said in NO:
+            elif judgement in NO:
                 known[item.id] = replace(item, rationale="")
                 count["failed"] += 1
             else:
-                raise RecipeError(f'{file}:{number}: "{PASSED}" is {said!r}; expected yes, no or nothing')
+                raise RecipeError(f'{file}:{number}: "{PASSED}" is {judgement!r}; expected yes, no or nothing')
     return list(known.values()), count
 
 
@@ -189,12 +195,14 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-def answers_of(prompts: list[str], most: int, backend: Backend, cache: Cache, tell: Tell) -> list[str]:
-    """Return the answers to `prompts`, kept in `cache` as they come."""
+def answers_of(
+    prompts: list[str], max_tokens: int, backend: Backend, cache: Cache, on_progress: OnProgress
+) -> list[str]:
+    """Return the answers to `prompts`, which `cache` keeps as they arrive."""
     out = [""] * len(prompts)
-    identity = f"{backend.identity}/{most}"
-    answers = cache.answered(identity, prompts, lambda new: backend.generate(new, most))
+    identity = f"{backend.identity}/{max_tokens}"
+    answers = cache.answered(identity, prompts, lambda new: backend.generate(new, max_tokens))
     for done, (number, text) in enumerate(answers, 1):
         out[number] = text
-        tell(done, len(prompts))
+        on_progress(done, len(prompts))
     return out

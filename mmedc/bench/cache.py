@@ -1,4 +1,4 @@
-"""Answers of a model by the content of what was asked: a run that is stopped goes on, a repeated one is read."""
+"""Keeps the answers of a model by what was asked, so that a stopped run resumes and a repeated one only reads."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ Answer = TypeVar("Answer")
 
 
 class Cache:
-    """Lines of {"key", "value"}, appended and flushed as answers come. A line cut short by a crash is passed over.
+    """Lines of {"key", "value"}, appended and flushed as answers arrive. A line that a crash cut off is ignored.
 
-    A key is the hash of everything an answer depends on. Without a folder nothing is kept.
+    A key is the hash of everything that an answer depends on. Without a folder nothing is kept.
     """
 
     def __init__(self, folder: str) -> None:
@@ -34,13 +34,13 @@ class Cache:
                 self._file.write(b"\n")
 
     def answered(
-        self, identity: str, asked: list[Any], ask: Callable[[list[Any]], Iterable[tuple[int, Answer]]]
+        self, identity: str, requests: list[Any], ask: Callable[[list[Any]], Iterable[tuple[int, Answer]]]
     ) -> Iterator[tuple[int, Answer]]:
-        """Yield (number in `asked`, answer): first those that are known, then those that `ask` gives for the rest.
+        """Yield (number in `requests`, answer): the known answers first, then those that `ask` gives for the rest.
 
-        `ask` yields (number in its list, answer). Things asked for twice are asked once.
+        `ask` yields (number in its list, answer). Equal requests are asked once.
         """
-        keys = [hashlib.sha256(f"{identity}\0{one!r}".encode()).hexdigest() for one in asked]
+        keys = [hashlib.sha256(f"{identity}\0{request!r}".encode()).hexdigest() for request in requests]
         places: dict[str, list[int]] = {}
         for number, key in enumerate(keys):
             places.setdefault(key, []).append(number)
@@ -50,7 +50,7 @@ class Cache:
                 yield from ((number, self._known[key]) for number in numbers)
             else:
                 new.append(numbers[0])
-        for at, answer in ask([asked[number] for number in new]) if new else ():
+        for at, answer in ask([requests[number] for number in new]) if new else ():
             key = keys[new[at]]
             self._keep(key, answer)
             yield from ((number, answer) for number in places[key])

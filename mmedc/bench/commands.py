@@ -28,7 +28,7 @@ def convert(
     write_items(found.items, out)
     several = sum(len(item.gold) > 1 for item in found.items)
     typer.echo(f"{out}: {len(found.items):,} items, {several:,} with several right answers")
-    for reason, (count, first) in sorted(found.rejects.items(), key=lambda one: -one[1][0]):
+    for reason, (count, first) in sorted(found.rejects.items(), key=lambda reject: -reject[1][0]):
         typer.echo(f"left out {count:,}: {reason} (first: {first})", err=True)
     if not found.items:
         raise typer.Exit(1)
@@ -46,15 +46,15 @@ AtOnceOption = Annotated[
 ]
 
 
-def _asker(model: str, endpoint: str, at_once: int) -> "Backend":
-    """Return what answers. Raises: RecipeError."""
+def _backend(model: str, endpoint: str, at_once: int) -> "Backend":
+    """Return the model that answers. Raises: RecipeError."""
     from mmedc.bench.backends import open_backend
     from mmedc.bench.config import Bench
 
-    how: dict[str, object] = {"model": model, "items": ["-"], "protocol": "generate", "context": 4096}
+    settings: dict[str, object] = {"model": model, "items": ["-"], "protocol": "generate", "context": 4096}
     if endpoint:
-        how |= {"backend": "server", "endpoint": endpoint, "workers": at_once}
-    return open_backend(Bench.model_validate(how))
+        settings |= {"backend": "server", "endpoint": endpoint, "workers": at_once}
+    return open_backend(Bench.model_validate(settings))
 
 
 def _progress(what: str) -> "Counting":
@@ -78,7 +78,7 @@ def rationales(
 
     read = read_items(tuple(items))
     with Cache(f"{out}.answers") as cache, _progress("answers") as counting:
-        found, wrong = with_rationales(read, _asker(model, endpoint, at_once), cache, counting.tell)
+        found, wrong = with_rationales(read, _backend(model, endpoint, at_once), cache, counting.update)
     write_items(found, out)
     typer.echo(f"{out}: {sum(bool(item.rationale) for item in found):,} of {len(found):,} items have a rationale")
     for problem, count in Counter(wrong.values()).most_common():
@@ -104,7 +104,7 @@ def topics(
 
     read, known = read_items(tuple(items)), read_topics(fields or shipped("pipelines") / "topics.txt")
     with Cache(f"{out}.answers") as cache, _progress("answers") as counting:
-        found, without = with_topics(read, known, _asker(model, endpoint, at_once), cache, counting.tell)
+        found, without = with_topics(read, known, _backend(model, endpoint, at_once), cache, counting.update)
     write_items(found, out)
     typer.echo(f"{out}: {len(found):,} items, {without:,} without a topic, {len(known)} topics")
 
@@ -160,14 +160,17 @@ def judge(
 
     if len(runs) < 2:
         raise typer.BadParameter("name two runs or more")
-    said = {run.name: outputs_of(run) for run in runs}
+    rationales = {run.name: outputs_of(run) for run in runs}
     with Cache(f"{out}.answers") as cache, _progress("rankings") as counting:
-        found = rank(read_items(tuple(items)), said, _asker(model, endpoint, at_once), cache, tell=counting.tell)
+        found = rank(
+            read_items(tuple(items)), rationales, _backend(model, endpoint, at_once), cache, on_progress=counting.update
+        )
     write_points(found.points, out)
     typer.echo(f"{out}: {len(found.points):,} items ranked, {found.unranked:,} not")
-    for name in said:
-        mine = [points[name] for points in found.points.values()]
-        typer.echo(f"{name}: {sum(mine) / len(mine):.3f} points of {len(said)}" if mine else f"{name}: no points")
+    for name in rationales:
+        own = [points[name] for points in found.points.values()]
+        mean = f"{sum(own) / len(own):.3f} points of {len(rationales)}" if own else "no points"
+        typer.echo(f"{name}: {mean}")
     if people:
         tau, count = agreement(found.points, read_points(people))
         typer.echo(f"Kendall's tau-b with people: {tau:.3f} over {count:,} items")

@@ -86,7 +86,7 @@ class Bench(Part):
         return self
 
     @property
-    def most(self) -> int:
+    def answer_tokens(self) -> int:
         """Tokens that an answer may have."""
         return self.max_tokens or (1_000 if self.reasoned else 32)
 

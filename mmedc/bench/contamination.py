@@ -1,4 +1,4 @@
-"""Which items stand in the corpora that a checkpoint was trained on, by what their builds found."""
+"""Finds the items that occur in the training corpora of a checkpoint, according to the builds of these corpora."""
 
 import json
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from mmedc.questions import Item
 
 
 @dataclass(frozen=True)
-class Contamination:
-    """What is known about items in corpora."""
+class CorpusOverlap:
+    """The items that are known to occur in corpora."""
 
     hits: dict[str, list[str]] = field(default_factory=dict)
-    """Item → the documents that hold it (their locators)."""
+    """Item → the locators of the documents that contain it."""
     removed: int = 0
-    """Items that were found, and whose documents or passages were taken out before training."""
+    """How many items were found whose documents or passages were removed before training."""
     warnings: list[str] = field(default_factory=list)
 
 
 def corpora_of(model: str) -> tuple[list[str], list[str]]:
-    """Return the corpora that an exported model names and that are still here, and warnings for the others."""
+    """Return the corpora that an exported model names and that still exist, and a warning for each other one."""
     file = Path(model, TRAINED_ON)
     if not file.is_file():
         return [], []
@@ -35,12 +35,12 @@ def corpora_of(model: str) -> tuple[list[str], list[str]]:
         if same:
             found.append(path)
         else:
-            warnings.append(f"corpus {name} of this model is not at {path} any more; name it with bench.corpora")
+            warnings.append(f"corpus {name} of this model is no longer at {path}; name it with bench.corpora")
     return found, warnings
 
 
-def look(items: list[Item], corpora: list[str]) -> Contamination:
-    """Return which of `items` the builds of `corpora` found in what they published.
+def look(items: list[Item], corpora: list[str]) -> CorpusOverlap:
+    """Return which of `items` the builds of `corpora` found in their documents.
 
     Raises: CorpusError for a folder that is no corpus.
     """
@@ -51,7 +51,7 @@ def look(items: list[Item], corpora: list[str]) -> Contamination:
     for corpus in corpora:
         manifest = read_manifest(corpus)
         if manifest.contamination is None:
-            warnings.append(f"{corpus} was built without `decontaminate`: nobody looked for these items in it")
+            warnings.append(f"{corpus} was built without `decontaminate`, so these items were not searched for in it")
             continue
         rows = read_reject(corpus, "contamination", "build it again")
         kept = _hits_of(manifest) == "report"
@@ -63,10 +63,10 @@ def look(items: list[Item], corpora: list[str]) -> Contamination:
             else:
                 removed.add(item)
         if manifest.contamination.hits > len(rows):
-            warnings.append(f"{corpus}: its build found more hits than the {len(rows):,} that it wrote down")
+            warnings.append(f"{corpus}: its build found more hits than the {len(rows):,} that it recorded")
     if hits:
-        warnings.insert(0, f"{len(hits):,} of {len(items):,} items stand in the corpora that this model was trained on")
-    return Contamination(hits, len(removed - set(hits)), warnings)
+        warnings.insert(0, f"{len(hits):,} of {len(items):,} items occur in the corpora that this model was trained on")
+    return CorpusOverlap(hits, len(removed - set(hits)), warnings)
 
 
 def _hits_of(manifest: Manifest) -> str:

@@ -39,7 +39,7 @@ MMLU = (
 
 
 @dataclass(frozen=True)
-class Format:
+class QuestionSet:
     """A question set: its maker, language and licence, and how its rows become items."""
 
     source: str
@@ -95,7 +95,7 @@ def convert(name: str, patterns: list[str]) -> Converted:
     return out
 
 
-def _item(found: Row, form: Format, name: str) -> Item:
+def _item(found: Row, form: QuestionSet, name: str) -> Item:
     question, options, gold = " ".join(str(found["question"]).split()), found["options"], letters_of([*found["gold"]])
     checked(question, options, gold)
     if same_texts(options):
@@ -244,15 +244,15 @@ def _mmlu(row: Row, file: str) -> Row:
 
 
 FORMATS = {
-    "medqa-usmle": Format("MedQA-USMLE", "en", "MIT", _medqa),
-    "medqa-mcmle": Format("MedQA-MCMLE", "zh", "MIT", _medqa),
-    "igakuqa": Format("IgakuQA", "ja", "unknown", _igakuqa),
-    "frenchmedmcqa": Format("FrenchMedMCQA", "fr", "Apache-2.0", _frenchmedmcqa),
-    "rumeddanet": Format("RuMedDaNet", "ru", "unknown", _rumeddanet),
-    "headqa": Format("HEAD-QA", "es", "MIT", _headqa, _exams),
-    "mmedbench": Format("MMedBench", "en", "CC-BY-NC-4.0", _mmedbench),
-    "medmcqa": Format("MedMCQA", "en", "MIT", _medmcqa, _counted_from_one),
-    "pubmedqa": Format("PubMedQA", "en", "MIT", _pubmedqa, _abstracts),
-    "mmlu": Format("MMLU", "en", "MIT", _mmlu),
+    "medqa-usmle": QuestionSet("MedQA-USMLE", "en", "MIT", _medqa),
+    "medqa-mcmle": QuestionSet("MedQA-MCMLE", "zh", "MIT", _medqa),
+    "igakuqa": QuestionSet("IgakuQA", "ja", "unknown", _igakuqa),
+    "frenchmedmcqa": QuestionSet("FrenchMedMCQA", "fr", "Apache-2.0", _frenchmedmcqa),
+    "rumeddanet": QuestionSet("RuMedDaNet", "ru", "unknown", _rumeddanet),
+    "headqa": QuestionSet("HEAD-QA", "es", "MIT", _headqa, _exams),
+    "mmedbench": QuestionSet("MMedBench", "en", "CC-BY-NC-4.0", _mmedbench),
+    "medmcqa": QuestionSet("MedMCQA", "en", "MIT", _medmcqa, _counted_from_one),
+    "pubmedqa": QuestionSet("PubMedQA", "en", "MIT", _pubmedqa, _abstracts),
+    "mmlu": QuestionSet("MMLU", "en", "MIT", _mmlu),
 }
 """By the names that `mmedc items convert` takes. The licences are those that the makers state."""

@@ -1,4 +1,4 @@
-"""Tasks for lm-evaluation-harness: the same items, prompts and choices, as YAML and JSON lines."""
+"""Tasks for lm-evaluation-harness with the same items, prompts and choices, as YAML and JSON lines."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,9 @@ from mmedc.questions import Item
 
 GROUP = "mmedc"
 NONE = -100
-"""The harness's index of a gold answer that is not among the choices: never right."""
+"""The index that the harness takes for a gold answer that is not among the choices, and hence never right."""
 
-_PROCESS = '''"""Reads an answer that was generated, by the parser that lies beside this file."""
+_PROCESS = '''"""Reads a generated answer with the parser beside this file."""
 
 import json
 import os
@@ -33,24 +33,24 @@ def process(doc, results):
 '''
 
 
-def export(items: list[Item], examples: dict[str, list[Item]], how: Bench, folder: Path) -> list[str]:
-    """Write the tasks of a benchmark, one a language, and their group to `folder`; return the tasks' names.
+def export(items: list[Item], examples: dict[str, list[Item]], settings: Bench, folder: Path) -> list[str]:
+    """Write one task for each language, and their group, to `folder`, and return the names of the tasks.
 
-    `lm_eval --model_args pretrained=MODEL --include_path FOLDER --tasks mmedc` runs them. Solved examples are its own
-    few-shot examples, in their order; `--apply_chat_template` is to be given to it where `chat` is set.
+    `lm_eval --model_args pretrained=MODEL --include_path FOLDER --tasks mmedc` runs them. Solved examples become its
+    few-shot examples, in their order. Where `chat` is set, lm_eval needs `--apply_chat_template`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     languages = sorted({item.lang for item in items})
     names = [f"{GROUP}_{lang}" for lang in languages]
-    generated = how.protocol == "generate"
+    generated = settings.protocol == "generate"
     for lang, name in zip(languages, names, strict=True):
         files = {"test": folder / f"{name}.jsonl"}
-        docs = [_doc(item, how) for item in items if item.lang == lang]
-        # The harness tries the first one out, and needs a gold answer there.
+        docs = [_doc(item, settings) for item in items if item.lang == lang]
+        # The harness tries out the first item, which therefore needs a gold answer.
         _write(files["test"], sorted(docs, key=lambda doc: doc.get("gold") == NONE))
-        if how.shots:
+        if settings.shots:
             files["validation"] = folder / f"{name}_examples.jsonl"
-            _write(files["validation"], [_doc(item, how, example=True) for item in examples[lang]])
+            _write(files["validation"], [_doc(item, settings, example=True) for item in examples[lang]])
         task: dict[str, Any] = {
             "task": name,
             "dataset_path": "json",
@@ -59,18 +59,18 @@ def export(items: list[Item], examples: dict[str, list[Item]], how: Bench, folde
             "output_type": "generate_until" if generated else "multiple_choice",
             "doc_to_text": "prompt",
             "doc_to_target": "answer" if generated else "gold",
-            "target_delimiter": delimiter(how),
-            "num_fewshot": how.shots,
+            "target_delimiter": delimiter(settings),
+            "num_fewshot": settings.shots,
             "metadata": {"version": 1, "licences": sorted({item.licence for item in items if item.lang == lang})},
         }
-        if how.shots:
+        if settings.shots:
             task |= {
                 "fewshot_split": "validation",
                 "fewshot_delimiter": "\n\n",
                 "fewshot_config": {"sampler": "first_n"},
             }
         if generated:
-            task["generation_kwargs"] = {"until": [], "max_gen_toks": how.most, "do_sample": False}
+            task["generation_kwargs"] = {"until": [], "max_gen_toks": settings.answer_tokens, "do_sample": False}
             task["process_results"] = TaggedScalar("utils.process", tag="!function")
             task["metric_list"] = _metrics("exact_set", "parsed")
         else:
@@ -86,14 +86,14 @@ def export(items: list[Item], examples: dict[str, list[Item]], how: Bench, folde
     return names
 
 
-def _doc(item: Item, how: Bench, example: bool = False) -> dict[str, Any]:
-    doc: dict[str, Any] = {"id": item.id, "prompt": question_of(item, how)}
-    if how.protocol == "generate":
+def _doc(item: Item, settings: Bench, example: bool = False) -> dict[str, Any]:
+    doc: dict[str, Any] = {"id": item.id, "prompt": question_of(item, settings)}
+    if settings.protocol == "generate":
         more = {"options": json.dumps(item.options, ensure_ascii=False), "multiple": item.multiple}
-        return doc | {"answer": answer_of(item.gold, item, how), "gold": ",".join(item.gold), **more}
-    choices = choices_of(item, how)
+        return doc | {"answer": answer_of(item.gold, item, settings), "gold": ",".join(item.gold), **more}
+    choices = choices_of(item, settings)
     sets = [letters for letters, _ in choices]
-    right = item.gold[:1] if example and how.protocol == "options" else item.gold  # as `answer_of` has it
+    right = item.gold[:1] if example and settings.protocol == "options" else item.gold  # as in `answer_of`
     gold = sets.index(right) if right in sets else NONE
     return doc | {"choices": [text for _, text in choices], "gold": gold}
 

@@ -1,4 +1,4 @@
-"""The files that MMedBench's leaderboard asks for (SubmissionTutorial.md of MAGIC-AI4Med/MMedLM)."""
+"""The files that the leaderboard of MMedBench requires (SubmissionTutorial.md of MAGIC-AI4Med/MMedLM)."""
 
 import csv
 from pathlib import Path
@@ -17,7 +17,7 @@ SIMILARITIES = {
 
 
 def write(folder: Path, items: list[Item], prompts: list[str], outputs: list[str], result: dict[str, Any]) -> None:
-    """Write results by item (answers; rationales that a person has checked) and metrics by language, as CSV."""
+    """Write the results by item (answers, and rationales that a person has checked) and metrics by language, as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     answers, rationales = [], []
     for item, prompt, output in zip(items, prompts, outputs, strict=True):

@@ -1,8 +1,8 @@
-"""A checkpoint on this machine: log-likelihoods of continuations and greedy answers, batched by length.
+"""A checkpoint on this machine: log-likelihoods of continuations, and greedy answers, batched by length.
 
-A continuation is scored as lm-evaluation-harness does: prompt and continuation are encoded together and
-cut at the length of the prompt's own encoding; spaces at the prompt's end go to the continuation; what is too
-long loses its beginning; softmax in float32. What continuations share is computed once (`packing`).
+A continuation is scored as in lm-evaluation-harness: prompt and continuation are encoded together and cut at the
+length of the prompt's own encoding; blanks at the end of the prompt belong to the continuation; a sequence that is too
+long loses its beginning; softmax is in float32. What continuations share is computed once (`packing`).
 """
 
 import functools
@@ -15,36 +15,36 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from mmedc.bench.greedy import Part, Rooms, continued, parts_of, pools
+from mmedc.bench.greedy import DecodingCache, PromptGroup, continued, groups_of, pools
 from mmedc.bench.packing import Request, Row, Tokens, batches, rows_of
 from mmedc.bench.prompting import PromptEncoder
 from mmedc.errors import RecipeError
 from mmedc.redact import first_line
 
 HEAD_ROWS = 256
-"""Predictions that become logits at a time: 150 MB of float32 with 150,000 words."""
+"""Predictions whose logits are computed at a time: 150 MB of float32 for a vocabulary of 150,000."""
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
-"""Of a pass. With one thread of a CPU 4,096 take 1.4 times less time than 8,192, as rows are more alike, and 1,024 1.7
-times; but where others use the cores too, many small passes wait for their threads."""
-ROOM = {"cpu": 1 << 30, "cuda": 8 << 30}
-"""Bytes of keys and values of the prompts that go on together, token by token: the more, the fewer passes."""
+"""Tokens of a pass. On one thread of a CPU, 4,096 are 1.4 times as fast as 8,192, because rows are more alike, and
+1,024 are 1.7 times as fast; but where other work uses the cores, many small passes wait for their threads."""
+CACHE_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
+"""Bytes of the keys and values of prompts that are continued together. More bytes mean fewer passes."""
 GENERATED_TOKENS = {"cpu": 4096, "cuda": 131_072}
-"""Of a batch where the model goes on by its own ways."""
+"""Tokens of a batch that the model continues with its own `generate`."""
 PLAIN = {
     "bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "use_cache",
     "cache_implementation", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff",
     "eta_cutoff", "output_attentions", "output_hidden_states", "return_dict_in_generate", "_from_model_config",
     "transformers_version",
 }  # fmt: skip
-"""What a `generation_config.json` may say without changing what is likeliest."""
+"""Keys of a `generation_config.json` that do not change which token is the likeliest."""
 CLOSE = 2e-2
-"""Logits of a packed row may differ so from those of plain rows, in units of their standard deviation (bfloat16)."""
+"""The most by which logits of packed rows may differ from those of plain rows, in standard deviations (bfloat16)."""
 
 
 class Local:
-    """A causal language model in a Hugging Face folder, perhaps with the adapters (LoRA) of another.
+    """A causal language model in a Hugging Face folder, optionally with the adapters (LoRA) of another folder.
 
-    Raises: RecipeError when a folder does not hold what it should.
+    Raises: RecipeError when a folder lacks a file that it needs.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Local:
         self.identity = _digest(folder, adapter, self.device.type, self.context)
         self._prompts = PromptEncoder(folder, self.tokenizer)
         self.packs, self.own_head = self._check()
-        self.goes_on = self.packs and self._check_going_on()
+        self.decodes = self.packs and self._check_decoding()
 
     def chat(self, prompt: str) -> str:
         """Return a prompt as a user's turn, by the tokenizer's chat template. Raises: RecipeError without one."""
@@ -92,7 +92,7 @@ class Local:
         return tokens
 
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
-        """Yield (number of a request, summed log-likelihood of each continuation, natural), each when it is done."""
+        """Yield (number of a request, summed natural log-likelihood of each continuation) as soon as it is known."""
         found = [[0.0] * len(request.continuations) for request in requests]
         left = [len(request.continuations) for request in requests]
         rows = rows_of(requests, self.encode, self.context, self.packs)
@@ -103,49 +103,53 @@ class Local:
                 if not left[request]:
                     yield request, found[request]
 
-    def generate(self, prompts: list[str], most: int) -> Iterator[tuple[int, str]]:
-        """Yield (number of a prompt, its most likely continuation of at most `most` tokens, greedily chosen)."""
-        encoded = [tuple(self.encode(prompt)[-max(1, self.context - most) :]) for prompt in prompts]
+    def generate(self, prompts: list[str], max_tokens: int) -> Iterator[tuple[int, str]]:
+        """Yield (number of a prompt, its greedy continuation of at most `max_tokens` tokens)."""
+        encoded = [tuple(self.encode(prompt)[-max(1, self.context - max_tokens) :]) for prompt in prompts]
         ends = {self.tokenizer.eos_token_id, *_listed(self.model.generation_config.eos_token_id)}
-        answers = self._continued(encoded, most, ends) if self.goes_on else self._plainly(encoded, most)
+        answers = (
+            self._continued(encoded, max_tokens, ends) if self.decodes else self._by_transformers(encoded, max_tokens)
+        )
         for number, tokens in answers:
             cut = next((at for at, token in enumerate(tokens) if token in ends), len(tokens))
             yield number, self.tokenizer.decode(tokens[:cut], skip_special_tokens=True)
 
-    def _continued(self, prompts: list[Tokens], most: int, ends: set[int]) -> Iterator[tuple[int, list[int]]]:
-        """Yield (number of a prompt, what follows it), what prompts share read once, many going on together."""
+    def _continued(self, prompts: list[Tokens], max_tokens: int, ends: set[int]) -> Iterator[tuple[int, list[int]]]:
+        """Yield (number of a prompt, its continuation). Shared beginnings are read once."""
         shape = self._cache((0,))
-        one = sum(side[:, :, :1].nbytes for layer in shape.layers for side in (layer.keys, layer.values))
+        token_bytes = sum(side[:, :, :1].nbytes for layer in shape.layers for side in (layer.keys, layer.values))
         kept = functools.lru_cache(maxsize=1)(lambda prefix: self._cache(prefix) if prefix else None)
 
         def most_rows(width: int) -> int:
-            return max(1, int(ROOM[self.device.type] // (one * (width + most))))
+            return max(1, int(CACHE_BYTES[self.device.type] // (token_bytes * (width + max_tokens))))
 
-        for pool in pools(parts_of(prompts, self.batch_tokens, most_rows), most, most_rows):
+        for pool in pools(groups_of(prompts, self.batch_tokens, most_rows), max_tokens, most_rows):
             count = sum(len(part.rows) for part in pool)
-            rooms = Rooms(self._ask, shape, count, max(part.width for part in pool), most)
-            yield from continued(pool, rooms, kept, most, ends)
+            decoding = DecodingCache(self._ask, shape, count, max(part.width for part in pool), max_tokens)
+            yield from continued(pool, decoding, kept, max_tokens, ends)
 
     def _cache(self, tokens: Tokens) -> DynamicCache:
-        """Return what the model keeps of a row that it has read."""
+        """Return the keys and values of a row of tokens."""
         cache = DynamicCache(config=self._base.config)
         ids = torch.tensor([tokens], device=self.device)
         self._ask(ids, torch.tensor([len(tokens) - 1], device=self.device), past_key_values=cache)
         return cache
 
     def _ask(self, ids: Tensor, places: Tensor, **inputs: Any) -> Tensor:
-        """Return the (B, V) logits of what follows the tokens `ids` (B, n) up to `places` (B,)."""
+        """Return the (B, V) logits of the token after place `places` (B,) of the tokens `ids` (B, n)."""
         with torch.inference_mode():
             found = (self._base.base_model if self.own_head else self.model)(input_ids=ids, use_cache=True, **inputs)
             states = found.last_hidden_state if self.own_head else found.logits
             return self._logits(states[torch.arange(len(ids), device=self.device), places])
 
-    def _plainly(self, prompts: list[Tokens], most: int) -> Iterator[tuple[int, list[int]]]:
-        """Yield the same by the model's own ways: of windows, recurrence, penalties that its maker set."""
+    def _by_transformers(self, prompts: list[Tokens], max_tokens: int) -> Iterator[tuple[int, list[int]]]:
+        """Yield the same with `generate` of the model, for windows, recurrence, and penalties that its maker set."""
         end = self.tokenizer.eos_token_id
         fill = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else (end or 0)
-        # Every row grows by what is generated, which is what memory goes by.
-        for batch in batches([*enumerate(prompts)], lambda one: len(one[1]) + most, GENERATED_TOKENS[self.device.type]):
+        # Every row grows by the tokens that are generated, so they count for the memory of a batch.
+        for batch in batches(
+            [*enumerate(prompts)], lambda row: len(row[1]) + max_tokens, GENERATED_TOKENS[self.device.type]
+        ):
             width = max(len(tokens) for _, tokens in batch)
             ids = torch.full((len(batch), width), fill, dtype=torch.long)
             seen = torch.zeros((len(batch), width), dtype=torch.long)
@@ -156,7 +160,7 @@ class Local:
                 made = self.model.generate(
                     input_ids=ids.to(self.device),
                     attention_mask=seen.to(self.device),
-                    max_new_tokens=most,
+                    max_new_tokens=max_tokens,
                     do_sample=False,
                     temperature=None,
                     top_p=None,
@@ -167,7 +171,7 @@ class Local:
 
     @property
     def begin(self) -> int:
-        """The token that a text is taken to follow."""
+        """The token from which the first token of a text is predicted."""
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         return int(bos if bos is not None else eos if eos is not None else 0)
 
@@ -175,8 +179,8 @@ class Local:
         """Return the tokens of a text alone."""
         return self._prompts.encode_text(text)
 
-    def foretell(self, windows: list[tuple[tuple[int, ...], int]]) -> Iterator[tuple[int, float]]:
-        """Yield (number of a window, summed log-likelihood of its last tokens, as many as it asks for)."""
+    def predict(self, windows: list[tuple[tuple[int, ...], int]]) -> Iterator[tuple[int, float]]:
+        """Yield (number of a window, summed log-likelihood of the last tokens that it asks for)."""
         rows = []
         for number, (tokens, count) in enumerate(windows):
             row = Row()
@@ -186,7 +190,7 @@ class Local:
             yield from ((number, value) for number, _, value in self._score(batch))
 
     def _score(self, batch: list[Row]) -> Iterator[tuple[int, int, float]]:
-        """Yield (request, continuation, log-likelihood) for all that a batch of rows answers."""
+        """Yield (request, continuation, log-likelihood) for every continuation in a batch of rows."""
         states = self._forward(batch, not self.own_head)
         nodes = [(line, node) for line, row in enumerate(batch) for _, _, path, _ in row.wanted for node in path]
         targets = [token for row in batch for *_, tokens in row.wanted for token in tokens]
@@ -206,15 +210,15 @@ class Local:
                 at += len(path)
 
     def _logits(self, states: Tensor) -> Tensor:
-        """Return the (…, V) logits, in float32, of last states, or of what are logits already."""
+        """Return the (…, V) logits in float32, computed from last states unless they are logits already."""
         return (self._base.get_output_embeddings()(states) if self.own_head else states).float()
 
     def _forward(self, batch: list[Row], logits: bool) -> Tensor:
-        """Return the (B, n, d) last states of the tokens of a batch, or their (B, n, V) logits."""
+        """Return the (B, n, d) last states of the tokens of a batch, or with `logits` their (B, n, V) logits."""
         width = max(len(row.tokens) for row in batch)
         ids = torch.zeros((len(batch), width), dtype=torch.long)
         for line, row in enumerate(batch):
-            ids[line, : len(row.tokens)] = torch.tensor(row.tokens)  # filled on the right: nothing before sees it
+            ids[line, : len(row.tokens)] = torch.tensor(row.tokens)  # padded on the right, where no token attends to it
         options: dict[str, Any] = {"use_cache": False}
         if any(row.branches for row in batch):
             depths = torch.zeros((len(batch), width), dtype=torch.long)
@@ -233,13 +237,13 @@ class Local:
 
     @property
     def _base(self) -> Any:
-        """The `transformers` model below adapters, if there are any."""
+        """The `transformers` model, without the adapters if there are any."""
         return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
 
     def _check(self) -> tuple[bool, bool]:
-        """Return whether the model computes rows that branch rightly, and logits by its head alone: by trying it.
+        """Return whether the model computes branching rows correctly, and logits by its head alone, by trying both.
 
-        Windows and recurrence don't show on a short row; models that have them get plain rows.
+        A short row does not reveal windows and recurrence, so models that have them get plain rows.
         """
         words = int(self._base.get_input_embeddings().num_embeddings)
         tokens = tuple((7 * place + 3) % words for place in range(12))
@@ -264,13 +268,13 @@ class Local:
                 return False, alone
         paths = [path for _, _, path, _ in both.wanted]
         return all(
-            torch.allclose(packed[path], one, atol=near) for path, one in zip(paths, expected, strict=True)
+            torch.allclose(packed[path], logits, atol=near) for path, logits in zip(paths, expected, strict=True)
         ), alone
 
-    def _check_going_on(self) -> bool:
-        """Return whether the model goes on token by token as it reads, and by what is likeliest alone: by trying.
+    def _check_decoding(self) -> bool:
+        """Return whether the model decodes token by token as it reads, and only by likelihood, by trying it.
 
-        Its maker may ask for more (a penalty for what was said); answers are then those of the model's own ways.
+        Its maker may ask for more, such as a penalty for repetition. Answers then come from its own `generate`.
         """
         if set(self.model.generation_config.to_diff_dict()) - PLAIN:
             return False
@@ -281,11 +285,11 @@ class Local:
         expected = self._forward([row], True)[0].float()
         try:
             shared = self._cache(tokens[:4])
-            rooms = Rooms(self._ask, shared, 3, 9, 2)
+            decoding = DecodingCache(self._ask, shared, 3, 9, 2)
             found = [
-                rooms.read(Part((), ((0, tokens[:9]),)), None),
-                rooms.read(Part(tokens[:4], ((1, tokens[4:8]), (2, tokens[4:7]))), shared),
-                rooms.go_on([tokens[9], tokens[8], tokens[7]]),
+                decoding.read(PromptGroup((), ((0, tokens[:9]),)), None),
+                decoding.read(PromptGroup(tokens[:4], ((1, tokens[4:8]), (2, tokens[4:7]))), shared),
+                decoding.step([tokens[9], tokens[8], tokens[7]]),
             ]
         except (AttributeError, TypeError, ValueError, RuntimeError):
             return False
@@ -314,7 +318,7 @@ def _with_adapter(model: Any, folder: str) -> Any:
 
 
 def _digest(folder: str, adapter: str, *settings: object) -> str:
-    """Return what answers depend on: the content of every file of the model, and how it is run."""
+    """Return what answers depend on: the content of every file of the model, and the settings it runs with."""
     digest = hashlib.sha256(repr(settings).encode())
     for path in (Path(folder), *([Path(adapter)] if adapter else [])):
         for file in sorted(path.iterdir()):

@@ -1,10 +1,11 @@
-"""Which letters an answer in words chooses, in English, Chinese, Japanese, French, Russian and Spanish.
+"""Finds the letters that an answer in words chooses, in English, Chinese, Japanese, French, Russian and Spanish.
 
-Needs nothing but Python: tasks for lm-evaluation-harness carry a copy. An answer that does not say a choice
-plainly, or says two, is no answer: None, to be counted as such, never guessed.
+The module needs nothing but Python, because the tasks for lm-evaluation-harness contain a copy of it. An answer that
+does not state a choice plainly, or states two, gives None; it is counted as such, and the choice is never guessed.
 
-From sure to less sure, the first that says something counts: what is marked as final (a box, a tag, the form of
-MMedBench); "the answer is …"; a line of letters alone, first or last; "… is correct"; the text of an option.
+The signs of a choice are tried from sure to less sure, and the first one found counts: what is marked as final (a box,
+a tag, the form of MMedBench); "the answer is …"; a first or last line of letters alone; "… is correct"; the text of
+an option.
 """
 
 import functools
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 Letters = tuple[str, ...]
 
 _CYRILLIC = {"А": "A", "Б": "B", "С": "C", "Е": "E", "а": "a", "б": "b", "с": "c", "е": "e"}
-"""Look-alikes, and the second letter. В is the third letter and looks like B: it is B only where there is no C."""
+"""Letters that look alike, and the second letter. В is the third letter but looks like B: it is B only without a C."""
 _OPEN, _CLOSE = r"[\(\[【「『〔<{\"'“‘«]*\s*", r"(?:\s*[\)\]】」』〕>}\"'”’»]+)?"
 _AND = r"(?:and|et|y|e|и|und|和|及|与|跟|同|以及|と|および|及び|並びに|ならびに)"
 _OR = r"(?:or|ou|o|u|или|либо|或|或者|または|もしくは|あるいは|か)"
@@ -56,7 +57,7 @@ _SO = re.compile(
     r"(?=[\(\[「]?[A-J](?:[\s,、]*(?:and|et|y|и|和|と)?[\s,、]*[A-J])*[\)\]」]?\s*(?:[.。!！【\[]|です|$|\n))",
     re.IGNORECASE,
 )
-"""A conclusion with nothing but letters after it."""
+"""A conclusion that only letters follow."""
 _CHOOSE = re.compile(
     r"(?:\b(?:it(?:'s| is)|c'est|es la|i(?:'d| would| will|'ll)?\s+(?:choose|pick|select|go with|say|answer|opt for)"
     r"|je\s+(?:choisis|retiens|coche|réponds)|je\s+choisirais|cochez|on retient|il fallait (?:cocher|choisir)|il faut (?:cocher|choisir)"
@@ -76,7 +77,7 @@ _FINAL = re.compile(
     r"|[\"'](?:answer|answer_idx|réponse|respuesta|ответ|答案|答え|回答)[\"']\s*:\s*(?P<json>\[[^\]]*\]|\"[^\"]*\"|'[^']*')"
     r"|#+\s*answer\s*:?\s*options?\s+(?P<paper>.*?)\s+(?:is|are)\s+correct"
     r"|(?:\bfinal answer|\bréponse finale|\brespuesta final|\bокончательный ответ|\bитоговый ответ|最终答案|最終解答|最終回答"
-    r"|最終的な答え)\s*(?:is|est|es|это|是|为|は)?\s*[:：—–-]?\s*(?P<said>(?:(?!\\boxed)[^\n])*)",
+    r"|最終的な答え)\s*(?:is|est|es|это|是|为|は)?\s*[:：—–-]?\s*(?P<line>(?:(?!\\boxed)[^\n])*)",
     re.IGNORECASE | re.DOTALL,
 )
 _BOX = re.compile(r"\\f?(?:rame)?box(?:ed)?(?![a-z])")
@@ -136,58 +137,60 @@ _BECAUSE = re.compile(
 
 
 def parse(text: str, options: Mapping[str, str], multiple: bool = False) -> Letters | None:
-    """Return the letters that `text` chooses among `options` (letter → text), sorted, or None where it does not say.
+    """Return the letters that `text` chooses among `options` (letter → text), sorted, or None where it chooses none.
 
-    `multiple`: several may be right, so that letters in a run ("ACE") are several.
+    `multiple`: several letters may be right, so that a run of letters ("ACE") names several.
     """
-    said = _clean(text, options)
-    if said is None or not said.strip():
+    answer = _clean(text, options)
+    if answer is None or not answer.strip():
         return None
-    for look in (_final, _stated, _alone, _called_right, _by_text):
-        found, sure = look(said, options, multiple)
+    for find in (_final, _stated, _alone, _called_right, _by_text):
+        found, sure = find(answer, options, multiple)
         if sure:
             return found
     return None
 
 
 Found = tuple[Letters | None, bool]
-"""Letters, and whether looking ends here: a contradiction is (None, True)."""
+"""Letters, and whether the search ends here: a contradiction is (None, True)."""
 _NOTHING: Found = (None, False)
 
 
 def _clean(text: str, options: Mapping[str, str]) -> str | None:
-    """Return `text` in plain characters; options that it quotes shrink to letters. None: letter and text disagree."""
+    """Return `text` in plain characters, with quoted options shrunk to letters, or None where the two disagree."""
     text = _without_latex(unicodedata.normalize("NFKC", text))
     text = re.sub(r"<think>.*?(?:</think>|\Z)", " ", text, flags=re.DOTALL)
     if (more := _NEXT.search(text)) and text[: more.start()].strip():
         text = text[: more.start()]
     text = re.sub(r"</?(?:b|i|strong|em|p|br|s|u)\s*/?>|\*+|`+|(?<!\w)__|__(?!\w)|\$", "", text)
     text = (
-        re.sub(r"(?<!\w)(?:В|в)(?!\w)", lambda one: "B" if one[0] == "В" else "b", text) if "C" not in options else text
+        re.sub(r"(?<!\w)(?:В|в)(?!\w)", lambda match: "B" if match[0] == "В" else "b", text)
+        if "C" not in options
+        else text
     )
     text = re.sub(
-        r"(?<![^\W\d_])[АБСЕабсе](?=\s*[,.;:)\]]|\s*$)", lambda one: _CYRILLIC[one[0]], text, flags=re.MULTILINE
+        r"(?<![^\W\d_])[АБСЕабсе](?=\s*[,.;:)\]]|\s*$)", lambda match: _CYRILLIC[match[0]], text, flags=re.MULTILINE
     )
-    text = re.sub(r"(?<![^\W\d_])[АБСЕ](?![^\W\d_])", lambda one: _CYRILLIC[one[0]], text)
-    plain = {letter: " ".join(unicodedata.normalize("NFKC", said).split()) for letter, said in options.items()}
+    text = re.sub(r"(?<![^\W\d_])[АБСЕ](?![^\W\d_])", lambda match: _CYRILLIC[match[0]], text)
+    plain = {letter: " ".join(unicodedata.normalize("NFKC", wording).split()) for letter, wording in options.items()}
     flat = " ".join(text.split()).casefold()
-    # Expressions are made of what occurs alone: making them takes longer than all the rest.
-    quoted = {letter: re.escape(said).replace(r"\ ", r"\s+") for letter, said in plain.items()
-              if said and said.casefold() in flat}  # fmt: skip
+    # Only options that occur are turned into expressions, because compiling them takes longest.
+    quoted = {letter: re.escape(wording).replace(r"\ ", r"\s+") for letter, wording in plain.items()
+              if wording and wording.casefold() in flat}  # fmt: skip
     if len(quoted) > 1 and len(quoted) == sum(map(bool, plain.values())):
         form = r"(?m)^\s*{}{}{}\s*[.):：]?\s*{}"
-        listed = [re.search(form.format(_OPEN, letter, _CLOSE, said), text) for letter, said in quoted.items()]
-        if all(listed):  # the options said once more, before anything is chosen
-            text = text[max(one.end() for one in listed if one) :]
+        listed = [re.search(form.format(_OPEN, letter, _CLOSE, wording), text) for letter, wording in quoted.items()]
+        if all(listed):  # the options are repeated before anything is chosen
+            text = text[max(match.end() for match in listed if match) :]
     letters = "".join(options)
-    for letter, said in sorted(quoted.items(), key=lambda one: -len(one[1])):
+    for letter, wording in sorted(quoted.items(), key=lambda option: -len(option[1])):
         # "B. Pancreas", "B (Pancreas)", "b) Pancreas" become "B"; "B. Liver", where the liver is A, is no answer.
         small = letters.lower()
         begin = rf"(?<![A-Za-zÀ-ÿА-яЁё0-9_])(?:([{letters}])\s*(?:[.):：,、=-]\s*)?|([{small}])\s*[.):]\s*)"
-        exact = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{said})\s*[)\"'”»」]?(?!\w)")
-        for one in exact.finditer(text):
-            told = (one[1] or one[2]).upper()
-            if told != letter and plain[told] != plain[letter] and not re.match(r"\w\s*[,、]", one[0]):
+        exact = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{wording})\s*[)\"'”»」]?(?!\w)")
+        for match in exact.finditer(text):
+            named = (match[1] or match[2]).upper()
+            if named != letter and plain[named] != plain[letter] and not re.match(r"\w\s*[,、]", match[0]):
                 return None
         text = exact.sub(functools.partial(_shrunk, letter), text)
     return text
@@ -228,13 +231,14 @@ def _without_braces(text: str) -> str:
     return re.sub(r"\{([^{}:\n]*)\}", r"\1", text)
 
 
-def _shrunk(letter: str, one: re.Match[str]) -> str:
-    if (one[1] or one[2]).upper() != letter:
-        return one[0]
+def _shrunk(letter: str, match: re.Match[str]) -> str:
+    """Return what replaces a letter and the text of an option in an answer."""
+    if (match[1] or match[2]).upper() != letter:
+        return match[0]
     # "B. Pancreas produces it" becomes "B: produces it", unless the words after the option judge it.
-    rest = one.string[one.end() :]
-    before = re.sub(_LEAD, "", one.string[: one.start()], count=1, flags=re.IGNORECASE)
-    alone = len(_BEGINS.findall(one.string)) <= 1 and not before.strip(" ([")
+    rest = match.string[match.end() :]
+    before = re.sub(_LEAD, "", match.string[: match.start()], count=1, flags=re.IGNORECASE)
+    alone = len(_BEGINS.findall(match.string)) <= 1 and not before.strip(" ([")
     longer = (
         alone and re.match(r"\s*,?\s+\w", rest) and not _RIGHT.match(rest) and not _DOUBT.search(rest.split("\n")[0])
     )
@@ -242,10 +246,10 @@ def _shrunk(letter: str, one: re.Match[str]) -> str:
 
 
 def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = False) -> tuple[Letters, str] | None:
-    """Return the letters that `text` begins with, and what follows them; `whole`: nothing may but a stop."""
+    """Return the letters that `text` begins with, and the rest. With `whole`, the rest may only be punctuation."""
     lead = re.match(_LEAD, text, re.IGNORECASE)
     rest = text[lead.end() :] if lead else text
-    one = rf"{_OPEN}(?:{_LEAD})([A-Ja-j])(?![A-Za-zÀ-ÿА-яЁё0-9])(?!['’][a-zà-ÿ]){_CLOSE}"
+    form = rf"{_OPEN}(?:{_LEAD})([A-Ja-j])(?![A-Za-zÀ-ÿА-яЁё0-9])(?!['’][a-zà-ÿ]){_CLOSE}"
     found: list[str] = []
     at = 0
     if multiple and (run := re.match(r"[(\[【「]?([A-J]{2,10})(?![A-Za-z0-9А-я])", rest)):
@@ -264,7 +268,7 @@ def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = F
             if not between:
                 break
             separator = between[0]
-        step = re.match(one, rest[at + len(separator) :], re.IGNORECASE)
+        step = re.match(form, rest[at + len(separator) :], re.IGNORECASE)
         if not step or step[1].upper() not in options:
             break
         letter, after = step[1], rest[at + len(separator) + step.end() :]
@@ -285,7 +289,7 @@ def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = F
 
 
 def _plausible(letters: Letters, rest: str) -> bool:
-    """Tell whether a single letter before `rest` is a choice, not an article, a genus or a name."""
+    """Return whether a single letter before `rest` is a choice, and not an article, a genus or a name."""
     if letters == ("A",) and re.match(r"\s+[a-z]", rest) and not _BECAUSE.match(rest) and not re.match(
         r"\s+(?:is|are|and|was|est|es|y|et)\b", rest
     ):  # fmt: skip
@@ -294,7 +298,7 @@ def _plausible(letters: Letters, rest: str) -> bool:
 
 
 def _agree(found: list[tuple[Letters, bool]]) -> Found:
-    """Return what statements say together: one set, or the last where it corrects or concludes; else nothing."""
+    """Return what statements agree on, or the last one if it corrects or concludes; they contradict otherwise."""
     if not found:
         return _NOTHING
     if len({letters for letters, _ in found}) == 1 or found[-1][1]:
@@ -304,17 +308,17 @@ def _agree(found: list[tuple[Letters, bool]]) -> Found:
 
 def _final(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     found: list[Letters | None] = []
-    for one in _FINAL.finditer(text):
-        said = next((part for part in one.groups() if part is not None), "")
-        said = re.sub(r"\\boxed|[{}]", "", said)
-        listed = _list(said.strip(" []\"'").replace('"', "").replace("'", ""), options, multiple)
+    for match in _FINAL.finditer(text):
+        marked = next((part for part in match.groups() if part is not None), "")
+        marked = re.sub(r"\\boxed|[{}]", "", marked)
+        listed = _list(marked.strip(" []\"'").replace('"', "").replace("'", ""), options, multiple)
         if listed and _plausible(*listed):
             found.append(listed[0] or None)
-        elif (by_text := _same_text(said, options)) is not None:
+        elif (by_text := _same_text(marked, options)) is not None:
             found.append(by_text)
-        elif one.group("said") is None and (stated := _stated(said, options, multiple))[1]:
+        elif match.group("line") is None and (stated := _stated(marked, options, multiple))[1]:
             found.append(stated[0])
-        elif one.group("said") is None:
+        elif match.group("line") is None:
             found.append(None)
     return (found[-1], True) if found else _NOTHING
 
@@ -322,7 +326,9 @@ def _final(text: str, options: Mapping[str, str], multiple: bool) -> Found:
 def _stated(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     found: list[tuple[Letters, bool]] = []
     end = 0
-    ends = sorted({(one.end(), one.start()) for form in (_PHRASE, _CHOOSE, _BUT, _SO) for one in form.finditer(text)})
+    ends = sorted(
+        {(match.end(), match.start()) for form in (_PHRASE, _CHOOSE, _BUT, _SO) for match in form.finditer(text)}
+    )
     for at, start in ends:
         before, after = text[max(0, start - 40) : start], text[at:]
         if at < end or _NOT_BEFORE.search(before):
@@ -369,18 +375,18 @@ def _alone(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     if len(lines) > 1 and (last := _list(lines[-1], options, multiple, whole=True)):
         found.append(last[0])
     if len(lines) > 1 and multiple and all(_list(line, options, multiple, whole=True) for line in lines):
-        found = [tuple(sorted({one for line in lines for one in _list(line, options, multiple)[0]}))]  # type: ignore[index]
-    return _agree([(one, False) for one in found])
+        found = [tuple(sorted({letter for line in lines for letter in _list(line, options, multiple)[0]}))]  # type: ignore[index]
+    return _agree([(letters, False) for letters in found])
 
 
 def _called_right(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     found: list[Letters] = []
     at = 0
-    for one in re.finditer(r"(?<![A-Za-zÀ-ÿА-яЁё0-9'’])[(\[「]?[A-J](?![A-Za-zÀ-ÿА-яЁё0-9])", text):
-        if one.start() < at or not (listed := _list(text[one.start() :], options, multiple)):
+    for match in re.finditer(r"(?<![A-Za-zÀ-ÿА-яЁё0-9'’])[(\[「]?[A-J](?![A-Za-zÀ-ÿА-яЁё0-9])", text):
+        if match.start() < at or not (listed := _list(text[match.start() :], options, multiple)):
             continue
         letters, rest = listed
-        before = text[max(0, one.start() - 24) : one.start()]
+        before = text[max(0, match.start() - 24) : match.start()]
         if letters and _RIGHT.match(rest) and not _NOT_BEFORE.search(re.sub(rf"{_LEAD}$", "", before)):
             found.append(letters)
         at = len(text) - len(rest)
@@ -396,17 +402,17 @@ def _by_text(text: str, options: Mapping[str, str], multiple: bool) -> Found:
     parts = [part for part in re.split(r"[\n;；]|\s*[,、]\s*(?=\S)", text) if part.strip()]
     each = [_same_text(re.sub(r"^\s*[-•*\d.]+\s*", "", part), options) for part in parts]
     if multiple and len(each) > 1 and all(each):
-        return tuple(sorted({letter for one in each if one for letter in one})), True
+        return tuple(sorted({letter for letters in each if letters for letter in letters})), True
     opening = re.split(r"[,.。;；:：!！\n—–]", text.strip(), maxsplit=1)[0]
     found = _same_text(opening, options)
     return (found, True) if found is not None else _NOTHING
 
 
-def _same_text(said: str, options: Mapping[str, str]) -> Letters | None:
-    """Return the one option whose text is `said`, but for case, punctuation and an article."""
-    mine = _bare(said)
-    found = [letter for letter, text in options.items() if _bare(text) == mine]
-    return (found[0],) if len(found) == 1 and mine else None
+def _same_text(phrase: str, options: Mapping[str, str]) -> Letters | None:
+    """Return the only option whose text is `phrase`, apart from case, punctuation and articles."""
+    bare = _bare(phrase)
+    found = [letter for letter, text in options.items() if _bare(text) == bare]
+    return (found[0],) if len(found) == 1 and bare else None
 
 
 def _bare(text: str) -> str:

@@ -1,7 +1,7 @@
-"""How well a checkpoint foretells held-out text, by language: bits a byte, and perplexity a token.
+"""How well a checkpoint predicts held-out text, by language: bits per byte, and perplexity per token.
 
-A text is cut into windows of the model's context; every token is foretold once, the first from the token that begins
-a text, those of the last window from as much before them as fits (as lm-evaluation-harness does).
+A text is cut into windows of the model's context. Every token is predicted once: the first from the token that begins
+a text, and those of the last window from as many tokens before them as fit (as in lm-evaluation-harness).
 """
 
 import math
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from mmedc.bench.local import Local
 
 Window = tuple[tuple[int, ...], int]
-"""Tokens, and how many of the last are asked for."""
+"""Tokens, and how many of the last ones are predicted."""
 
 
 def read_texts(paths: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
-    """Return (language, text) of JSON lines or Parquet files, at most `limit` of a language (0: all).
+    """Return (language, text) of JSON-lines or Parquet files, at most `limit` of each language (0: all).
 
-    Raises: RecipeError for files that are not there, or rows without `text` and `lang`.
+    Raises: RecipeError for missing files, and for rows without `text` and `lang`.
     """
     out: list[tuple[str, str]] = []
     count: dict[str, int] = {}
     for path in paths:
         place = Path(path)
-        files = [place] if place.is_file() else sorted(one for one in place.rglob("*") if one.suffix in SUFFIXES)
+        files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.suffix in SUFFIXES)
         if not files:
             raise RecipeError(f"bench.texts: {path}: no such file, and no folder of .jsonl, .gz or .parquet files")
         for file in files:
@@ -58,7 +58,7 @@ def _rows(file: Path) -> Any:
 
 
 def windows(tokens: list[int], begin: int, context: int) -> list[Window]:
-    """Return the windows of a text: at most `context` inputs each, every token asked for once."""
+    """Return the windows of a text, with at most `context` inputs each; every token is predicted once."""
     whole = (begin, *tokens)
     out: list[Window] = []
     for low in range(0, len(tokens), context):
@@ -68,8 +68,8 @@ def windows(tokens: list[int], begin: int, context: int) -> list[Window]:
 
 
 def perplexities(texts: list[tuple[str, str]], model: "Local", cache: Cache) -> dict[str, dict[str, float]]:
-    """Return by language: texts, tokens, bytes, `bits_per_byte` and `perplexity` (a token)."""
-    asked: list[Window] = []
+    """Return the texts, tokens, bytes, `bits_per_byte` and `perplexity` (per token) of each language."""
+    requests: list[Window] = []
     owner: list[str] = []
     found: dict[str, dict[str, float]] = {}
     for lang, text in texts:
@@ -78,10 +78,10 @@ def perplexities(texts: list[tuple[str, str]], model: "Local", cache: Cache) -> 
         row["texts"] += 1
         row["tokens"] += len(tokens)
         row["bytes"] += len(text.encode())
-        for one in windows(tokens, model.begin, model.context):
-            asked.append(one)
+        for window in windows(tokens, model.begin, model.context):
+            requests.append(window)
             owner.append(lang)
-    for number, value in cache.answered(f"{model.identity} perplexity", asked, model.foretell):
+    for number, value in cache.answered(f"{model.identity} perplexity", requests, model.predict):
         found[owner[number]]["nats"] -= value
     for row in found.values():
         nats = row.pop("nats")

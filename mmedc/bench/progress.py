@@ -1,11 +1,11 @@
-"""How far the asking of a model is."""
+"""Shows the progress of a scoring."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Counting:
-    """Shows how many answers there are, and how long is left. Use as a context manager."""
+    """Shows how many answers have arrived, and the time that remains. Use it as a context manager."""
 
     def __init__(self, console: Console, quiet: bool = False, what: str = "answers") -> None:
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -19,6 +19,6 @@ class Counting:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def tell(self, done: int, of: int) -> None:
-        """Take how far it is."""
-        self._bar.update(self._task, completed=done, total=of)
+    def update(self, done: int, total: int) -> None:
+        """Show that `done` of `total` answers have arrived."""
+        self._bar.update(self._task, completed=done, total=total)

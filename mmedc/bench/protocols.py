@@ -13,45 +13,46 @@ from mmedc.questions import Item
 
 @dataclass(frozen=True)
 class Asked:
-    """An item as it is asked: perhaps with its options in another order."""
+    """An item as it is asked, possibly with its options in another order."""
 
     item: Item
     order: tuple[str, ...]
-    """Which of the item's letters stands at each place."""
+    """The item's own letter of the option at each place."""
 
     @property
     def shown(self) -> Item:
-        """The item that the model sees."""
+        """The item as the model sees it."""
         letters = list(self.item.options)
-        options = {letter: self.item.options[was] for letter, was in zip(letters, self.order, strict=True)}
-        return replace(self.item, options=options, gold=tuple(letters[self.order.index(was)] for was in self.item.gold))
+        options = {letter: self.item.options[own] for letter, own in zip(letters, self.order, strict=True)}
+        gold = tuple(sorted(letters[self.order.index(own)] for own in self.item.gold))
+        return replace(self.item, options=options, gold=gold)
 
     def meant(self, letters: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the item's own letters for those that the model saw."""
+        """Return the item's own letters for letters that the model saw."""
         places = list(self.item.options)
         return tuple(sorted(self.order[places.index(letter)] for letter in letters))
 
 
-def asked(items: list[Item], how: Bench) -> list[Asked]:
-    """Return each item as it is, then `how.permute` times the items with options in orders drawn by seed and id."""
+def asked(items: list[Item], settings: Bench) -> list[Asked]:
+    """Return each item as it is, then `settings.permute` times all items with options in drawn orders."""
     out = [Asked(item, tuple(item.options)) for item in items]
-    for time in range(how.permute):
+    for time in range(settings.permute):
         for item in items:
             order = list(item.options)
-            random.Random(f"{how.seed}/{time}/{item.id}").shuffle(order)
+            random.Random(f"{settings.seed}/{time}/{item.id}").shuffle(order)
             out.append(Asked(item, tuple(order)))
     return out
 
 
-def question_of(item: Item, how: Bench) -> str:
-    """Return what is asked about an item. In `short`, options are listed unless their texts are scored."""
-    if how.prompt != "short":
+def question_of(item: Item, settings: Bench) -> str:
+    """Return the question that a model is asked. The prompt `short` lists options unless their texts are scored."""
+    if settings.prompt != "short":
         question = f"{item.context}\n{item.question}" if item.context else item.question
-        return prompts.prompt_of(question, item.options, item.lang, how.reasoned, how.prompt)
+        return prompts.prompt_of(question, item.options, item.lang, settings.reasoned, settings.prompt)
     lines = [item.context] if item.context else []
     words = _words(item.lang)
     lines.append(f"{words.question}: {item.question}")
-    if how.protocol != "options":
+    if settings.protocol != "options":
         lines += [f"{letter}. {text}" for letter, text in item.options.items()]
     lines.append(f"{words.answer}:")
     return "\n".join(lines)
@@ -62,30 +63,40 @@ def _words(lang: str) -> QuestionWords:
     return open_filters().facts(lang).questions
 
 
-def delimiter(how: Bench) -> str:
-    """Return what stands between a question and its answer."""
-    return " " if how.prompt == "short" else ""
+def delimiter(settings: Bench) -> str:
+    """Return what separates a question and its answer."""
+    return " " if settings.prompt == "short" else ""
 
 
-def answer_of(letters: tuple[str, ...], item: Item, how: Bench) -> str:
-    """Return the answer that says `letters`."""
-    if how.prompt != "short":
-        return prompts.answer_of(letters, item.rationale if how.reasoned else None)
-    return item.options[letters[0]] if how.protocol == "options" else ",".join(letters)
+def answer_of(letters: tuple[str, ...], item: Item, settings: Bench) -> str:
+    """Return the answer that chooses `letters`."""
+    if settings.prompt != "short":
+        return prompts.answer_of(letters, item.rationale if settings.reasoned else None)
+    return item.options[letters[0]] if settings.protocol == "options" else ",".join(letters)
 
 
-def choices_of(item: Item, how: Bench) -> list[tuple[tuple[str, ...], str]]:
+def choices_of(item: Item, settings: Bench) -> list[tuple[tuple[str, ...], str]]:
     """Return the answers that are compared, as (letters, answer).
 
-    Where several letters may be right (`Item.multiple`), every set of letters is compared: 31 for five options
-    (FrenchMedMCQA). Texts of options are compared one by one: an item of several right answers can't be won.
+    Where several letters may be right (`Item.multiple`), all sets of letters are compared: 31 for five options
+    (FrenchMedMCQA). The texts of options are compared one by one, so that an item with several right answers cannot
+    be answered rightly. Options with the same text are one choice, which stands for the right one among them.
     """
-    most = len(item.options) if item.multiple and how.protocol == "letters" else 1
-    sets = [one for size in range(1, most + 1) for one in combinations(item.options, size)]
-    return [(one, answer_of(one, item, how)) for one in sets]
+    if settings.protocol == "options":
+        by_text: dict[str, str] = {}
+        for letter, text in item.options.items():
+            if text not in by_text or letter in item.gold:
+                by_text[text] = letter
+        return [((letter,), answer_of((letter,), item, settings)) for letter in by_text.values()]
+    most = len(item.options) if item.multiple and settings.protocol == "letters" else 1
+    sets = [letters for size in range(1, most + 1) for letters in combinations(item.options, size)]
+    return [(letters, answer_of(letters, item, settings)) for letters in sets]
 
 
-def prompt_of(item: Item, how: Bench, examples: list[Item] | None = None) -> str:
+def prompt_of(item: Item, settings: Bench, examples: list[Item] | None = None) -> str:
     """Return the prompt for an item, after solved `examples`."""
-    solved = [question_of(one, how) + delimiter(how) + answer_of(one.gold, one, how) for one in examples or []]
-    return "\n\n".join([*solved, question_of(item, how)])
+    solved = [
+        question_of(example, settings) + delimiter(settings) + answer_of(example.gold, example, settings)
+        for example in examples or []
+    ]
+    return "\n\n".join([*solved, question_of(item, settings)])

@@ -1,7 +1,7 @@
-"""How alike rationales are to those of people: BLEU, ROUGE and, with any encoder, BERTScore; by language.
+"""The similarity of rationales to those of people, by language: BLEU, ROUGE and, with any encoder, BERTScore.
 
-Words: sacrebleu's international tokens in spaced scripts; in Chinese those of jieba's dictionary, in Japanese those
-of janome, as in the paper's script. Every figure is the mean over items of a score in [0, 1].
+Words are the international tokens of sacrebleu in scripts with spaces, those of jieba's dictionary in Chinese, and
+those of janome in Japanese, as in the paper's script. Every figure is the mean over items of a score in [0, 1].
 """
 
 import functools
@@ -15,24 +15,24 @@ import numpy as np
 from mmedc.errors import RecipeError
 
 FLOOR = 0.1
-"""Matches that an order without any counts as (smoothing 1 of Chen and Cherry 2014)."""
+"""An order without any match counts as so many matches (smoothing 1 of Chen and Cherry 2014)."""
 ORDERS = (1, 2, 3, 4)
 _ANSWER = re.compile(r"#+\s*answer\s*:?.*", re.IGNORECASE | re.DOTALL)
 _RATIONALE = re.compile(r"^\s*#+\s*rationale\s*:?\s*", re.IGNORECASE)
 
 
 def rationale_of(output: str) -> str:
-    """Return the rationale in an answer of the paper's form: what comes before `###Answer`, or all of it."""
+    """Return the rationale in an answer of the paper's form: the text before `###Answer`, or the whole text."""
     return _RATIONALE.sub("", _ANSWER.sub("", output)).strip()
 
 
 def words(text: str, lang: str) -> list[str]:
-    """Return the words of a text, by the way of its language."""
+    """Return the words of a text, cut as is usual in its language."""
     return [word for word in _cutter(lang)(text) if word.strip()]
 
 
 def ready(languages: set[str]) -> None:
-    """Open what compares rationales in these languages. Raises: RecipeError when it is not installed."""
+    """Load what cuts words in these languages. Raises: RecipeError when it is not installed."""
     for lang in languages:
         words("", lang)
 
@@ -51,24 +51,24 @@ def _cutter(lang: str) -> Callable[[str], list[str]]:
             return lambda text: list(japanese.tokenize(text))
         from sacrebleu.tokenizers.tokenizer_intl import TokenizerV14International
     except ImportError as problem:
-        raise RecipeError(f"rationales are compared with `pip install 'mmedc[rationales]'` ({problem})") from None
+        raise RecipeError(f"comparing rationales needs `pip install 'mmedc[rationales]'` ({problem})") from None
     spaced = TokenizerV14International()
     return lambda text: str(spaced(text)).split()
 
 
-def bleu(said: list[str], gold: list[str]) -> list[float]:
-    """Return BLEU-1 to BLEU-4 of one rationale's words: n-grams up to each order, of equal weight, brevity penalty."""
+def bleu(found: list[str], gold: list[str]) -> list[float]:
+    """Return BLEU-1 to BLEU-4 of a rationale's words, with equal weights up to each order and a brevity penalty."""
     from sacrebleu.metrics.bleu import BLEU
 
-    found = []
+    scores = []
     for order in ORDERS:
         metric = BLEU(max_ngram_order=order, tokenize="none", force=True, smooth_method="floor", smooth_value=FLOOR)
-        found.append(metric.corpus_score([" ".join(said)], [[" ".join(gold)]]).score / 100)
-    return found
+        scores.append(metric.corpus_score([" ".join(found)], [[" ".join(gold)]]).score / 100)
+    return scores
 
 
 class _Words:
-    """What rouge-score asks for words."""
+    """Cuts words, in the form that rouge-score expects."""
 
     def __init__(self, lang: str) -> None:
         self.lang = lang
@@ -77,36 +77,36 @@ class _Words:
         return [word.casefold() for word in words(text, self.lang) if re.search(r"\w", word)]
 
 
-def rouge(said: str, gold: str, lang: str) -> dict[str, float]:
-    """Return F of ROUGE-1, ROUGE-2 and ROUGE-L, over words without punctuation and case."""
+def rouge(found: str, gold: str, lang: str) -> dict[str, float]:
+    """Return F1 of ROUGE-1, ROUGE-2 and ROUGE-L, over words without punctuation and in lower case."""
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=_Words(lang))
-    return {name: float(found.fmeasure) for name, found in scorer.score(gold, said).items()}
+    return {name: float(score.fmeasure) for name, score in scorer.score(gold, found).items()}
 
 
 def alike(pairs: list[tuple[str, str, str]], encoder: str = "", layer: int = -1) -> dict[str, dict[str, Any]]:
-    """Return by language what (language, said, gold) have in common, and how many pairs there are.
+    """Return the similarities of (language, rationale, gold) by language, and the number of pairs.
 
-    `encoder`: a Hugging Face folder, for BERTScore by its hidden states of `layer`.
+    `encoder`: a Hugging Face folder whose hidden states of `layer` give BERTScore.
     """
     rows: dict[str, list[dict[str, float]]] = {}
-    for lang, said, gold in pairs:
-        orders = bleu(words(said, lang), words(gold, lang))
+    for lang, found, gold in pairs:
+        orders = bleu(words(found, lang), words(gold, lang))
         row = {f"bleu{order}": value for order, value in zip(ORDERS, orders, strict=True)}
-        rows.setdefault(lang, []).append(row | rouge(said, gold, lang))
+        rows.setdefault(lang, []).append(row | rouge(found, gold, lang))
     for lang in rows if encoder else ():
-        mine = [(said, gold) for of, said, gold in pairs if of == lang]
-        for row, value in zip(rows[lang], bert_scores(mine, encoder, layer), strict=True):
+        own = [(found, gold) for of, found, gold in pairs if of == lang]
+        for row, value in zip(rows[lang], bert_scores(own, encoder, layer), strict=True):
             row["bertscore"] = value
     return {
-        lang: {"items": len(found), **{name: float(np.mean([row[name] for row in found])) for name in found[0]}}
-        for lang, found in sorted(rows.items())
+        lang: {"items": len(own), **{name: float(np.mean([row[name] for row in own])) for name in own[0]}}
+        for lang, own in sorted(rows.items())
     }
 
 
 def bert_scores(pairs: list[tuple[str, str]], folder: str, layer: int = -1, batch: int = 16) -> Iterator[float]:
-    """Yield BERTScore F1 of (said, gold): greedy matching of token vectors by cosine, without idf (Zhang et al. 2020).
+    """Yield BERTScore F1 of (rationale, gold): token vectors matched greedily by cosine, no idf (Zhang et al. 2020).
 
     Raises: RecipeError when `folder` holds no encoder.
     """
@@ -122,7 +122,8 @@ def bert_scores(pairs: list[tuple[str, str]], folder: str, layer: int = -1, batc
     most = min(512, getattr(model.config, "max_position_embeddings", 512))
 
     def vectors(texts: list[str]) -> list[Any]:
-        made = tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=most)
+        options = {"padding": True, "truncation": True, "max_length": most, "split_special_tokens": True}
+        made = tokenizer(texts, return_tensors="pt", **options)
         with torch.inference_mode():
             inputs = {name: made[name] for name in ("input_ids", "attention_mask")}
             hidden = model(**inputs, output_hidden_states=True).hidden_states[layer]
@@ -133,11 +134,11 @@ def bert_scores(pairs: list[tuple[str, str]], folder: str, layer: int = -1, batc
 
     for low in range(0, len(pairs), batch):
         part = pairs[low : low + batch]
-        sides = vectors([said for said, _ in part]), vectors([gold for _, gold in part])
-        for said, gold in zip(*sides, strict=True):
-            if not len(said) or not len(gold):
+        sides = vectors([found for found, _ in part]), vectors([gold for _, gold in part])
+        for found, gold in zip(*sides, strict=True):
+            if not len(found) or not len(gold):
                 yield 0.0
                 continue
-            close = said @ gold.T
+            close = found @ gold.T
             precision, recall = float(close.amax(1).mean()), float(close.amax(0).mean())
             yield 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0

@@ -28,7 +28,7 @@ GOOD = 3
 
 
 @dataclass
-class Counts:
+class LabelCounts:
     """How many texts were judged, failed, or had their line already."""
 
     judged: int = 0
@@ -36,7 +36,7 @@ class Counts:
     already: int = 0
 
 
-def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay: str | None = None) -> Counts:
+def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay: str | None = None) -> LabelCounts:
     """Judge the texts of `table` (text, lang, source) by the prompt `question` and append to the JSON lines `out`.
 
     Each line has text, lang, source, `label` (true or false; null with `error`), and `answer`. Texts whose
@@ -47,7 +47,7 @@ def label(table: pa.Table, question: str, endpoint: Endpoint, out: Path, overlay
     """
     prompt = open_filters(overlay).prompt(question)
     rows = table.select(["text", "lang", "source"]).to_pylist()
-    counts = Counts(already=_lines_in(out))
+    counts = LabelCounts(already=_lines_in(out))
     if counts.already > len(rows):
         raise RequestError(
             f"{out}: has {counts.already} lines, more than the {len(rows)} texts; it belongs to other input: "

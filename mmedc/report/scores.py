@@ -1,4 +1,4 @@
-"""Scores of a checkpoint as tables and a plot, beside what the paper published."""
+"""Shows the scores of a checkpoint as tables and a plot, beside the published ones."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,9 @@ from mmedc.report.published import ENGLISH, LANGUAGES, PUBLISHED, SHOWN
 
 
 def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Table:
-    """Return accuracy and 95% interval by language, the paper's rows, and a comparison where there is one."""
-    languages = [*(one for one in LANGUAGES if one in found["languages"])]
-    languages += [one for one in found["languages"] if one not in languages]
+    """Return a table of accuracy with its 95% interval by language, the published rows, and a comparison if any."""
+    languages = [*(lang for lang in LANGUAGES if lang in found["languages"])]
+    languages += [lang for lang in found["languages"] if lang not in languages]
     shots = f"{found['shots']} shots, " if found["shots"] else ""
     table = Table(
         title=f"{found['model']}: {shots}{found['protocol']}, {found['normal']}", box=None, title_justify="left"
@@ -50,9 +50,9 @@ def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -
 
 
 def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Group:
-    """Return all that a scoring has to show: warnings first, then accuracy, rationales, held-out text, positions."""
+    """Return what a scoring shows: warnings, then accuracy, rationales, held-out text and positions."""
     about = found.get("contamination", {})
-    parts: list[Any] = [Text(f"warning: {said}", style="bold red") for said in about.get("warnings", ())]
+    parts: list[Any] = [Text(f"warning: {warning}", style="bold red") for warning in about.get("warnings", ())]
     parts.append(scores_table(found, compared))
     if found.get("rationales"):
         parts.append(_by_language("rationales beside the items' own", found["rationales"], 100, "{:.2f}"))
@@ -61,8 +61,8 @@ def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Grou
     if places := found.get("positions"):
         chosen = ", ".join(f"{place} {100 * share:.1f}%" for place, share in places["chosen"].items())
         gold = ", ".join(f"{place} {100 * share:.1f}%" for place, share in places["gold"].items())
-        said = f"by place: chosen {chosen}; right {gold}; the same option in every order: "
-        parts.append(Text(f"{said}{100 * places['consistent']:.1f}% of the items"))
+        consistent = f"{100 * places['consistent']:.1f}% of the items"
+        parts.append(Text(f"by place: chosen {chosen}; right {gold}; the same option in every order: {consistent}"))
     return Group(*parts)
 
 
@@ -79,7 +79,7 @@ def _by_language(title: str, rows: dict[str, dict[str, float]], times: float, fo
 
 
 def plot(found: dict[str, Any], folder: Path) -> Path | None:
-    """Draw accuracy by language with its interval, published rows beside it, to `scores.svg`; leave those as JSON.
+    """Plot accuracy by language with its interval, beside the published rows, to `scores.svg`; write those as JSON.
 
     Returns the file, or None where matplotlib is not installed.
     """

@@ -1,4 +1,4 @@
-"""A training as a person watches it: a live table in the terminal, and curves."""
+"""Shows a training: a live table in the terminal, and curves."""
 
 import math
 import time
@@ -26,7 +26,7 @@ SHOWN = (
 
 
 class Table:
-    """Shows the last values of a training, and when it will be over. Use as a context manager."""
+    """Shows the last values of a training, and the time that remains. Use it as a context manager."""
 
     def __init__(self, console: Console, steps: int, quiet: bool) -> None:
         self.console, self.steps, self.quiet = console, steps, quiet
@@ -43,8 +43,8 @@ class Table:
         if self._live is not None:
             self._live.__exit__(*error)
 
-    def tell(self, step: int, values: dict[str, float]) -> None:
-        """Take values of a step."""
+    def report(self, step: int, values: dict[str, float]) -> None:
+        """Receive the values of a step, and show them."""
         if self.quiet:
             return
         if "skipped" in values:
@@ -80,7 +80,7 @@ def _span(seconds: float) -> str:
 
 
 def plot(run: Path) -> Path | None:
-    """Draw the curves of a run to `curves.svg`: loss, loss by language, bits per byte held out, questions, speed.
+    """Draw the curves of a run to `curves.svg`: loss by language, held-out bits per byte, questions, norm, speed.
 
     Returns the file, or None where matplotlib is not installed or nothing was logged.
     """

@@ -1,9 +1,9 @@
 """Attention that never crosses from one document of a packed batch into another.
 
-Registered with `transformers` under one name, so that any of its models can use it. On CUDA one
-kernel runs over all documents (`torch.nn.attention.varlen`); elsewhere each document is a call of
-its own, so that one can't touch another, to the bit. Models must run with `use_cache=False`:
-with a cache `transformers` does not see that positions begin anew.
+It is registered with `transformers` under one name, so that any of its models can use it. On CUDA one kernel
+runs over all documents (`torch.nn.attention.varlen`). Elsewhere each document is a call of its own, so that one
+document cannot change a bit of another. Models must run with `use_cache=False`, because with a cache
+`transformers` ignores that positions restart.
 """
 
 import functools
@@ -18,7 +18,7 @@ NAME = "mmedc_documents"
 
 
 def register() -> str:
-    """Make the attention known to `transformers` and return its name."""
+    """Register the attention with `transformers`, and return its name."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -39,28 +39,28 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Return attention of (1, heads, T, d) queries to (1, kv heads, T, d) keys as (1, T, heads, d).
 
-    `given` has `bounds`, (pieces + 1,) where documents begin and end, and `longest`.
+    `given` holds `bounds`, (pieces + 1,) where documents begin and end, and `longest`, the most tokens of a piece.
     """
     bounds, longest = given["bounds"], given["longest"]
     kernel = varlen_kernel() if query.is_cuda and given.get("varlen", True) else None
     if kernel is not None:
-        packed = (one.squeeze(0).transpose(0, 1) for one in (query, key, value))
+        packed = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
         return kernel(*packed, bounds, longest, scaling).unsqueeze(0), None
     out = []
     groups = query.shape[1] != key.shape[1]
-    # As many calls as documents: right everywhere, and quick enough where there is no kernel.
+    # One call for each document is correct everywhere, and fast enough where there is no kernel.
     for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         if first < last:
-            q, k, v = (one[:, :, first:last] for one in (query, key, value))
+            q, k, v = (states[:, :, first:last] for states in (query, key, value))
             out.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=groups))
     return torch.cat(out, dim=2).transpose(1, 2), None
 
 
 @functools.cache
 def varlen_kernel() -> Any:
-    """Return a function over packed (T, heads, d) tensors, or None where this torch has no such kernel.
+    """Return the kernel over packed (T, heads, d) tensors, or None where this torch has none.
 
-    Its arguments have changed from torch 2.10 to 2.13, so they are looked up.
+    Its arguments changed from torch 2.10 to 2.13, so the signature is inspected.
     """
     try:
         from torch.nn.attention.varlen import varlen_attn
@@ -75,7 +75,7 @@ def varlen_kernel() -> Any:
                 options["enable_gqa"] = True
             else:
                 times = query.shape[1] // key.shape[1]
-                key, value = (one.repeat_interleave(times, dim=1) for one in (key, value))
+                key, value = (states.repeat_interleave(times, dim=1) for states in (key, value))
         if scale is not None and "scale" in known:
             options["scale"] = scale
         out: Any = varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)

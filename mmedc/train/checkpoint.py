@@ -1,8 +1,8 @@
-"""Checkpoints: written in the background, whole or not there, checked before they are used, pruned.
+"""Checkpoints: written in the background, complete or absent, verified before use, and pruned.
 
-A checkpoint is a folder `step-00000100` with torch's distributed checkpoint (any number of devices
-reads it), `state.json` (step, stream, guard) and `files.json`, the size and hash of every file. It is
-written under another name and renamed when all is there.
+A checkpoint is a folder such as `step-00000100` with a distributed checkpoint of torch, which any number of devices
+can read, `state.json` (step, stream, guard) and `files.json` (size and hash of every file). It is written under
+another name, and renamed when it is complete.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor
 from mmedc.errors import CorpusError
 from mmedc.train.config import Checkpoints
 
-# One process is what is meant where there is no process group.
+# Without a process group a single process is intended.
 warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 FILES, STATE = "files.json", "state.json"
@@ -38,12 +38,12 @@ class Keeper:
     settings: Checkpoints
     rank: int = 0
     group: Any = None
-    """A gloo group of its own: on the default group an asynchronous save can wait for ever."""
+    """A gloo group for saving only, because on the default group an asynchronous save can deadlock."""
     _under_way: Future[None] | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def save(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Save what was trained in `step` steps; returns when the values are copied. Waits for the save before it."""
+        """Save the state after `step` steps. Waits for the save before it, and returns when the values are copied."""
         self.wait()
         part, whole = self.folder / f".step-{step:08d}.part", self.folder / f"step-{step:08d}"
         if self.rank == 0:
@@ -68,7 +68,7 @@ class Keeper:
         self._prune()
 
     def wait(self) -> None:
-        """Wait until what is under way is saved. Raises: what saving raised."""
+        """Wait until the save under way is complete. Raises: what saving raised."""
         if self._under_way is not None:
             self._under_way.result()
             self._under_way = None
@@ -81,7 +81,7 @@ class Keeper:
 
 
 def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the newest sound checkpoint in a folder of them, with its state, or None; a damaged one is passed over."""
+    """Return the newest intact checkpoint of a folder with its state, or None. Damaged checkpoints are skipped."""
     for path in reversed(_steps(folder)):
         if not damage(path):
             return path, json.loads((path / STATE).read_text())
@@ -93,7 +93,7 @@ def _steps(folder: Path) -> list[Path]:
 
 
 def damage(path: Path) -> str:
-    """Return what is wrong with a checkpoint, or nothing."""
+    """Return what is wrong with a checkpoint, or an empty string."""
     try:
         files = json.loads((path / FILES).read_text())
     except (OSError, ValueError):
@@ -111,13 +111,13 @@ def _hash(path: Path) -> str:
 
 
 def _options(model: torch.nn.Module) -> StateDictOptions:
-    # Frozen weights below adapters come from the base checkpoint again.
+    # The frozen weights below adapters are read from the base checkpoint again.
     frozen = any(not p.requires_grad for p in model.parameters())
     return StateDictOptions(ignore_frozen_params=frozen, strict=not frozen)
 
 
 def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Bring a model and its optimizer to the state of a checkpoint, on any number of devices."""
+    """Load a checkpoint into a model and its optimizer, on any number of devices."""
     weights, moments = get_state_dict(model, optimizer, options=_options(model))
     read = _mapped(_in_float, moments)
     dcp_load({"model": weights, "optimizer": read}, checkpoint_id=path)
@@ -126,21 +126,21 @@ def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -
 
 
 def _mapped(function: Any, value: Any, *others: Any) -> Any:
-    """Return nested dicts and lists with `function` of each leaf, and of the leaves of `others` at its place."""
+    """Apply `function` to each leaf of nested dicts and lists, together with the leaves of `others` at its place."""
     if isinstance(value, dict):
-        return {key: _mapped(function, one, *(other[key] for other in others)) for key, one in value.items()}
+        return {key: _mapped(function, item, *(other[key] for other in others)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_mapped(function, *some) for some in zip(value, *others, strict=True)]
+        return [_mapped(function, *items) for items in zip(value, *others, strict=True)]
     return function(value, *others)
 
 
 def _quantised(value: Any) -> bool:
-    """Tell whether a moment is torchao's tensor of 8 bits, which distributed checkpoints can't stage."""
+    """Return whether a moment is an 8-bit tensor of torchao, which distributed checkpoints cannot stage."""
     return hasattr(value.to_local() if isinstance(value, DTensor) else value, "qmap")
 
 
 def _in_float(value: Any) -> Any:
-    """Return a moment of 8 bits in float32, from which the same bits are made again."""
+    """Return an 8-bit moment in float32, from which quantisation gives the same 8 bits again."""
     if not _quantised(value):
         return value
     if isinstance(value, DTensor):
@@ -150,16 +150,16 @@ def _in_float(value: Any) -> Any:
 
 
 def _in_its_own_form(value: Any, read: Any) -> Any:
-    """Return what was read, in 8 bits where the moment is."""
+    """Return the values that were read, in 8 bits where the moment is."""
     if not _quantised(value):
         return read
-    local, found = (one.to_local() if isinstance(one, DTensor) else one for one in (value, read))
+    local, found = (side.to_local() if isinstance(side, DTensor) else side for side in (value, read))
     local.copy_(found)
     return value
 
 
 def differences(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return a line for each value that is not as it was when the run began."""
+    """Return a line for each value that has changed since the run was started."""
     lines = []
     for key in sorted({*saved, *now}):
         before, after = saved.get(key), now.get(key)
@@ -171,10 +171,10 @@ def differences(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") ->
 
 
 def check_same(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with other data. Raises: CorpusError with a line for each difference."""
+    """Check that a run is resumed with the data it was started with. Raises: CorpusError with every difference."""
     lines = differences(saved, now)
     if lines:
         raise CorpusError(
-            f"{folder}: this run was begun on other data:\n" + "\n".join(lines) + "\n"
-            "Restore what it was begun with, or train into another folder with --out"
+            f"{folder}: this run was started with other data:\n" + "\n".join(lines) + "\n"
+            "Restore what it was started with, or train into another folder with --out"
         )

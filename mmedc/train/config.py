@@ -33,11 +33,11 @@ class Data(Part):
     context: Annotated[int, Field(ge=8)] = 2048
     """The number of tokens in a sequence."""
     temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Cells (corpus, language, source, kind) are read in proportion to their tokens to this power; 1 is unweighted."""
+    """Components (corpus, language, source, kind) are read in proportion to their tokens to this power (1: as is)."""
     shares: dict[Pattern, Share] = {}
-    """Fixed shares of all tokens for cells by pattern, such as `general: 0.1` for replay; others share the rest."""
+    """Fixed shares of all tokens by pattern of components, such as `general: 0.1` for replay; others share the rest."""
     max_epochs: Positive = 4.0
-    """Refuse to repeat a cell more often than this. Up to about 4 repetitions are nearly as good as new tokens
+    """Refuse to repeat a component more often than this. Up to about 4 repetitions are nearly as good as new tokens
     (arXiv 2305.16264, section 6)."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
     """The share of documents, by hash of their id, that are held out for evaluation and never trained on."""
@@ -67,7 +67,7 @@ class Lora(Part):
     """The dropout before the adapters."""
 
 
-class Model(Part):
+class ModelSettings(Part):
     """The causal language model: a local checkpoint, or a configuration with random weights."""
 
     path: InputPath | None = None
@@ -84,7 +84,7 @@ class Model(Part):
     """Whether to apply `torch.compile`, layer by layer."""
 
     @model_validator(mode="after")
-    def _one_origin(self) -> "Model":
+    def _one_origin(self) -> "ModelSettings":
         if (self.path is None) == (self.config is None):
             raise ValueError("a model has exactly one of path and config")
         if self.config is not None and "model_type" not in self.config:
@@ -140,7 +140,7 @@ class Watch(Part):
     evaluate_every: Count = 500
     """The number of steps between evaluations on the held-out documents."""
     evaluate_documents: Count = 64
-    """The number of held-out documents per cell."""
+    """The number of held-out documents per component."""
     questions: InputPaths = ()
     """Files of questions, as for `bench.items`. Their accuracy is measured together with the held-out loss."""
     questions_limit: Annotated[int, Field(ge=0)] = 50
@@ -160,7 +160,7 @@ class Train(Part):
     """The name of the training."""
     out: OutputPath = ""
     """The folder of the run. `--out` overrides it."""
-    model: Model
+    model: ModelSettings
     """The model to train: exactly one of `path` and `config`."""
     data: Data = Data()
     """Which documents are read, in which proportions, and how they are packed."""

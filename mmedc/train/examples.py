@@ -65,10 +65,10 @@ def _examples(row: Row, file: str, number: int, settings: Examples) -> list[Exam
 
 @dataclass
 class ExampleStream:
-    """Examples packed whole into sequences of S tokens, drawn anew each epoch; pure in the sequence's number.
+    """Whole examples packed into sequences of S tokens, in an order drawn for each epoch; sequence n depends on n only.
 
-    An example longer than a sequence keeps the end of its prompt and its whole answer; one whose answer alone is
-    longer is left out, and counted in `record`.
+    An example that is longer than a sequence keeps the end of its prompt, and its whole answer. An example whose
+    answer alone is longer is left out, and counted in `record`.
     """
 
     examples: list[Example]
@@ -78,14 +78,14 @@ class ExampleStream:
     names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = [f"examples/{lang}/items/qa" for lang in sorted({one.lang for one in self.examples})]
+        self.names = [f"examples/{lang}/items/qa" for lang in sorted({example.lang for example in self.examples})]
         self._left_out = 0
         begin, end = list(self.tokenizer.begin), [self.tokenizer.eos]
-        prompts = [begin + ids for ids in self.tokenizer.encode([one.prompt for one in self.examples])]
-        answers = self.tokenizer.encode([one.answer for one in self.examples])
+        prompts = [begin + ids for ids in self.tokenizer.encode([example.prompt for example in self.examples])]
+        answers = self.tokenizer.encode([example.answer for example in self.examples])
         self._items: list[tuple[npt.NDArray[np.int64], int, int]] = []
         digest = hashlib.sha256()
-        for one, prompt, answer in zip(self.examples, prompts, answers, strict=True):
+        for example, prompt, answer in zip(self.examples, prompts, answers, strict=True):
             answer = answer + end
             if len(answer) >= self.context:
                 self._left_out += 1
@@ -93,7 +93,7 @@ class ExampleStream:
             prompt = prompt[max(0, len(prompt) + len(answer) - self.context - 1) :]
             ids = np.array([*prompt, *answer], np.int64)
             digest.update(ids.tobytes())
-            lang = self.names.index(f"examples/{one.lang}/items/qa")
+            lang = self.names.index(f"examples/{example.lang}/items/qa")
             self._items.append((ids, len(prompt), lang))
         if not self._items:
             raise RecipeError(f"examples: no answer is shorter than {self.context} tokens; raise data.context")
@@ -102,7 +102,7 @@ class ExampleStream:
         self._ends = [len(self._plan(0))]
 
     def _draw(self, epoch: int) -> list[list[int]]:
-        """Return which examples go together in each sequence of an epoch: in drawn order, as many as fit."""
+        """Return the examples of each sequence of an epoch: in drawn order, as many as fit."""
         bins: list[list[int]] = []
         room = 0
         for item in generator(self.seed, 3, epoch).permutation(len(self._items)).tolist():
@@ -115,36 +115,36 @@ class ExampleStream:
         return bins
 
     def _place(self, number: int) -> tuple[int, int]:
-        """Return (epoch, sequence in it); epochs are planned once, up to the one asked for."""
+        """Return the epoch of a sequence, and its number in the epoch. Epochs are planned once, up to this one."""
         while self._ends[-1] <= number:
             self._ends.append(self._ends[-1] + len(self._plan(len(self._ends))))
         epoch = int(np.searchsorted(self._ends, number, side="right"))
         return epoch, number - (self._ends[epoch - 1] if epoch else 0)
 
     def sequence(self, number: int) -> Sequence:
-        """Return sequence `number`; see `mmedc.train.stream.Stream`. What is left at its end has no targets."""
+        """Return sequence `number`; see `mmedc.train.stream.TrainingStream`. The rest at its end has no targets."""
         epoch, at = self._place(number)
         tokens, targets = np.zeros(self.context, np.int64), np.full(self.context, IGNORE, np.int64)
-        lengths, cells, first = [], [], 0
+        lengths, components, first = [], [], 0
         for item in self._plan(epoch)[at]:
             ids, prompt, lang = self._items[item]
             last = first + len(ids) - 1
             tokens[first:last] = ids[:-1]
             targets[first + max(prompt - 1, 0) : last] = ids[max(prompt, 1) :]
             lengths.append(len(ids) - 1)
-            cells.append(lang)
+            components.append(lang)
             first = last
         lengths.append(self.context - first)
         sizes = np.array(lengths, np.int64)
-        return Sequence(tokens, targets, sizes[sizes > 0], cells[0])
+        return Sequence(tokens, targets, sizes[sizes > 0], components[0])
 
     def provenance(self, number: int) -> list[dict[str, Any]]:
-        """Return which examples sequence `number` is made of."""
+        """Return the numbers of the examples in sequence `number`."""
         epoch, at = self._place(number)
         return [{"example": item} for item in self._plan(epoch)[at]]
 
     def record(self) -> dict[str, Any]:
-        """Return what the stream depends on; see `mmedc.train.stream.Stream`."""
+        """Return what the stream depends on; see `mmedc.train.stream.TrainingStream`."""
         return {
             "examples": self._digest,
             "count": len(self._items),

@@ -1,4 +1,4 @@
-"""A checkpoint as a Hugging Face folder."""
+"""Exports a checkpoint as a Hugging Face folder."""
 
 import json
 from pathlib import Path
@@ -16,18 +16,18 @@ from mmedc.train.model import Trained, build, save
 
 
 def export(where: Path, folder: Path) -> Path:
-    """Write the checkpoint at `where`, or the newest of the run at `where`, to `folder` and return it.
+    """Write the checkpoint at `where`, or the newest one of the run at `where`, to `folder`, and return `folder`.
 
     Adapters are merged into the weights that they adapt.
 
-    Raises: RequestError when there is no sound checkpoint, or `folder` exists.
+    Raises: RequestError when there is no intact checkpoint, or `folder` exists.
     """
     if folder.exists():
         raise RequestError(f"{folder}: exists already; choose another folder")
     path = where if (where / checkpoint.STATE).is_file() else newest(where)
     run = path.parent.parent
-    if said := checkpoint.damage(path):
-        raise RequestError(f"{said}; choose another checkpoint of {path.parent}")
+    if damage := checkpoint.damage(path):
+        raise RequestError(f"{damage}; choose another checkpoint of {path.parent}")
     record = json.loads((run / RECORD).read_text())
     settings = Train.model_validate(record["settings"])
     tokenizer = open_tokenizer(settings.tokenizer)
@@ -41,15 +41,15 @@ def export(where: Path, folder: Path) -> Path:
 
 
 def newest(run: Path) -> Path:
-    """Return the newest sound checkpoint of a run. Raises: RequestError when there is none."""
+    """Return the newest intact checkpoint of a run. Raises: RequestError when there is none."""
     found = checkpoint.newest(run / "checkpoints")
     if found is None:
-        raise RequestError(f"{run}: there is no sound checkpoint in {run / 'checkpoints'}")
+        raise RequestError(f"{run}: there is no intact checkpoint in {run / 'checkpoints'}")
     return found[0]
 
 
 def load_weights(path: Path, model: Trained) -> None:
-    """Bring the weights of a checkpoint, and only them, into a model on this machine."""
+    """Load the weights of a checkpoint, without the state of the optimizer, into a model on this machine."""
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     frozen = any(not parameter.requires_grad for parameter in model.parameters())
     weights = {name: value for name, value in model.state_dict().items() if not frozen or name in trained}
@@ -59,7 +59,7 @@ def load_weights(path: Path, model: Trained) -> None:
 
 
 def _card(name: str, settings: Train, state: dict[str, Any], record: dict[str, Any]) -> str:
-    languages = sorted({cell.split("/")[1] for cell in record["cells"]})
+    languages = sorted({component.split("/")[1] for component in record["mixture"]})
     tokens = state["step"] * settings.batch * settings.data.context
     lines = [
         "---",
@@ -71,8 +71,10 @@ def _card(name: str, settings: Train, state: dict[str, Any], record: dict[str, A
     ]
     lines += ["---", f"# {name}", "", f"Trained by mmedc for {state['step']:,} steps, {tokens:,} tokens.", ""]
     base = settings.model.path or f"random weights, {settings.model.config}"
-    lines += [f"- begun from: {base}", f"- tokenizer: {settings.tokenizer}"]
+    lines += [f"- started from: {base}", f"- tokenizer: {settings.tokenizer}"]
     lines += [f"- corpus {name}: {digest}" for name, (_, digest) in record["corpora"].items()]
-    lines += ["", "| cell | documents | tokens |", "|---|--:|--:|"]
-    lines += [f"| {cell} | {have['documents']:,} | {have['tokens']:,} |" for cell, have in record["cells"].items()]
+    lines += ["", "| component | documents | tokens |", "|---|--:|--:|"]
+    lines += [
+        f"| {component} | {have['documents']:,} | {have['tokens']:,} |" for component, have in record["mixture"].items()
+    ]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,6 @@
-"""Brings a training to its end: the token pass first, then the loop in one process, in several, or on Ray.
+"""Runs a training: the token pass, then the loop in one process, in several processes, or on Ray.
 
-Ray is used here to run the token pass and, with a cluster's address, workers of Ray Train. The loop
-itself knows nothing of it.
+Ray runs the token pass and, where a cluster is named, the workers of Ray Train. The loop does not depend on it.
 """
 
 import ctypes
@@ -22,13 +21,13 @@ from mmedc.errors import MmedcError, RecipeError, RequestError, WorkError
 from mmedc.redact import redact
 from mmedc.storage import Store, is_local
 from mmedc.tokenizer import Tokenizer, open_tokenizer
-from mmedc.train.cells import Cell, cells_of, counts, shares
+from mmedc.train.accuracy import AccuracyWindows, MultipleChoice
 from mmedc.train.config import Train
 from mmedc.train.examples import ExampleStream, read_examples
-from mmedc.train.loop import Prepared, Told
+from mmedc.train.loop import Prepared, Report
 from mmedc.train.loop import run as run_loop
 from mmedc.train.measure import METRICS, HeldOut, read_lines
-from mmedc.train.questions import Question, Questions
+from mmedc.train.mixture import Component, components_of, counts, shares
 from mmedc.train.stream import PackedStream
 from mmedc.train.tokens import Tokenised, tokenise
 
@@ -38,49 +37,51 @@ Corpora = dict[str, tuple[str, Manifest, list[Tokenised]]]
 
 @dataclass(frozen=True)
 class Job:
-    """A training whose corpora are tokenised; picklable, so that every process can prepare itself from it."""
+    """A training whose corpora are tokenised. It is picklable, so that every process can prepare itself from it."""
 
     settings: Train
     out: str
     corpora: Corpora
-    questions: tuple[Question, ...] = ()
-    """What is asked on the way."""
+    questions: tuple[MultipleChoice, ...] = ()
+    """The questions of `watch.questions`."""
 
-    def cells(self) -> list[Cell]:
-        """Return the cells of the corpora, their tokens laid out on this machine."""
+    def components(self) -> list[Component]:
+        """Return the components of the corpora, after laying their tokens out on this machine."""
         cache = Path(self.settings.data.cache or Path(self.out) / "tokens")
-        return cells_of(self.corpora, self.settings.data.held_out, cache)
+        return components_of(self.corpora, self.settings.data.held_out, cache)
 
     def prepare(self) -> Prepared:
-        """Lay out the tokens on this machine and return what the loop needs. Raises: RecipeError."""
+        """Lay the tokens out on this machine, and return what the loop needs. Raises: RecipeError."""
         settings, folder = self.settings, Path(self.out)
         tokenizer = open_tokenizer(settings.tokenizer)
-        questions = Questions(self.questions, tokenizer, settings.data.context)
+        questions = AccuracyWindows(self.questions, tokenizer, settings.data.context)
         if settings.examples is not None:
             stream = _examples(settings, tokenizer)
             return Prepared(stream, HeldOut([], 0, settings.data.context), questions, tokenizer, folder)
-        cells = self.cells()
-        table = shares(cells, settings.data, settings.steps * settings.batch)
+        components = self.components()
+        table = shares(components, settings.data, settings.steps * settings.batch)
         identity = {
             "corpora": {name: manifest.digest for name, (_, manifest, _) in self.corpora.items()},
             "tokenizer": tokenizer.digest,
             "held_out": settings.data.held_out,
         }
-        packed = PackedStream(cells, table, settings.data.context, settings.seed, identity)
-        held_out = HeldOut(cells, settings.watch.evaluate_documents, settings.data.context)
+        packed = PackedStream(components, table, settings.data.context, settings.seed, identity)
+        held_out = HeldOut(components, settings.watch.evaluate_documents, settings.data.context)
         return Prepared(packed, held_out, questions, tokenizer, folder)
 
 
-def tokenised(settings: Train, out: str, runner: Runner, watcher: Watcher, questions: tuple[Question, ...] = ()) -> Job:
-    """Run the token pass over every corpus of a training and return the job that is left.
+def tokenised(
+    settings: Train, out: str, runner: Runner, watcher: Watcher, questions: tuple[MultipleChoice, ...] = ()
+) -> Job:
+    """Run the token pass over every corpus of a training, and return the job that remains.
 
-    The counts by this tokenizer are left in each corpus as `tokens/<tokenizer>.json`, for `mmedc stats`.
+    The counts by this tokenizer are written to each corpus as `tokens/<tokenizer>.json`, for `mmedc stats`.
 
     Raises: CorpusError where there is no corpus; RecipeError for the tokenizer; UnitsFailed.
     """
     tokenizer = open_tokenizer(settings.tokenizer)
     corpora: Corpora = {}
-    out = os.path.abspath(out)  # processes elsewhere have folders of their own
+    out = os.path.abspath(out)  # the processes of other machines have other working folders
     for name, given in settings.data.corpora.items():
         url = os.path.abspath(given) if is_local(given) else given
         manifest = read_manifest(url)
@@ -97,31 +98,31 @@ def _examples(settings: Train, tokenizer: Tokenizer) -> ExampleStream:
     return ExampleStream(read_examples(settings.examples), tokenizer, settings.data.context, settings.seed)
 
 
-def train(job: Job, tell: Told) -> dict[str, float]:
-    """Run the loop of a job on this machine, in as many processes as it asks for; return the last values.
+def train(job: Job, report: Report) -> dict[str, float]:
+    """Run the loop of a job on this machine, in as many processes as it asks for, and return the last values.
 
-    Raises: what the loop raises; WorkError when a process dies.
+    Raises: what the loop raises, and WorkError when a process dies.
     """
     folder = Path(job.out)
     folder.mkdir(parents=True, exist_ok=True)
     _write_record(job)
     if job.settings.processes == 1 and not _wants_cuda(job.settings):
-        return run_loop(job.settings, job.prepare(), tell)
+        return run_loop(job.settings, job.prepare(), report)
     from torch.multiprocessing.spawn import ProcessException, start_processes
 
-    told = get_context("spawn").SimpleQueue()
+    messages = get_context("spawn").SimpleQueue()
     last: dict[str, float] = {}
 
     def listen() -> None:
-        while not told.empty():
-            news = told.get()
-            if isinstance(news, MmedcError):
-                raise news
-            last.update(news[1])
-            tell(*news)
+        while not messages.empty():
+            message = messages.get()
+            if isinstance(message, MmedcError):
+                raise message
+            last.update(message[1])
+            report(*message)
 
     with tempfile.TemporaryDirectory() as meeting:
-        arguments = (job, f"file://{meeting}/store", os.getpid(), told)
+        arguments = (job, f"file://{meeting}/store", os.getpid(), messages)
         processes = start_processes(_work, arguments, job.settings.processes, join=False, start_method="spawn")
         try:
             while not processes.join(timeout=0.2):
@@ -130,7 +131,7 @@ def train(job: Job, tell: Told) -> dict[str, float]:
             listen()
             raise WorkError(
                 f"process {problem.error_index} of {job.settings.processes} ended: {problem}\n"
-                "Give the same command again: it goes on from the last checkpoint."
+                "Run the same command again to resume from the last checkpoint."
             ) from None
         listen()
     return last
@@ -144,7 +145,7 @@ def _wants_cuda(settings: Train) -> bool:
     return torch.cuda.is_available()
 
 
-def _work(rank: int, job: Job, meeting: str, parent: int, told: Any) -> None:
+def _work(rank: int, job: Job, meeting: str, parent: int, messages: Any) -> None:
     """Run the loop in one process of several."""
     _die_with(parent)
     import torch.distributed as dist
@@ -152,27 +153,27 @@ def _work(rank: int, job: Job, meeting: str, parent: int, told: Any) -> None:
     backend = "nccl" if _wants_cuda(job.settings) else "gloo"
     dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=job.settings.processes)
     try:
-        run_loop(job.settings, job.prepare(), lambda step, values: told.put((step, values)))
+        run_loop(job.settings, job.prepare(), lambda step, values: messages.put((step, values)))
     except MmedcError as problem:
-        told.put(problem)
+        messages.put(problem)
         raise
     finally:
         dist.destroy_process_group()
 
 
 def _die_with(parent: int) -> None:
-    """End this process with the one that started it, however that one ends."""
+    """Have the kernel end this process when the process that started it ends, for whatever reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
 
 
-def train_on_ray(job: Job, address: str, tell: Told) -> dict[str, float]:
-    """Run the loop of a job as workers of Ray Train on the cluster at `address`; `out` must be seen by every node.
+def train_on_ray(job: Job, address: str, report: Report) -> dict[str, float]:
+    """Run the loop of a job in workers of Ray Train on the cluster at `address`. All nodes must see the folder `out`.
 
     Raises: RecipeError where Ray Train is missing; RequestError where the cluster has fewer devices than the job
-    asks for, on which Ray would wait for ever; WorkError when a worker fails.
+    asks for, because Ray would wait for them without end; WorkError when a worker fails.
     """
     try:
         import ray
@@ -203,12 +204,12 @@ def train_on_ray(job: Job, address: str, tell: Told) -> dict[str, float]:
     except Exception as problem:
         raise WorkError(
             f"a worker of Ray Train failed: {redact(str(problem).strip().splitlines()[-1])}\n"
-            "Give the same command again: it goes on from the last checkpoint."
+            "Run the same command again to resume from the last checkpoint."
         ) from problem
     last: dict[str, float] = {}
     for line in read_lines(Path(job.out, METRICS)):
         last |= line
-    tell(job.settings.steps - 1, last)
+    report(job.settings.steps - 1, last)
     return last
 
 
@@ -218,21 +219,21 @@ def _ray_work(config: dict[str, Any]) -> None:
 
 
 def _write_record(job: Job) -> None:
-    """Leave in the run's folder what it was made from: settings, and the documents and tokens of each cell."""
+    """Write the record of a run to its folder: the settings, and the documents and tokens of each component."""
     record = {
         "settings": job.settings.model_dump(mode="json"),
         "corpora": {name: [url, manifest.digest] for name, (url, manifest, _) in job.corpora.items()},
-        "cells": counts(job.cells()),
+        "mixture": counts(job.components()),
     }
     Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))
     tokenizer = open_tokenizer(job.settings.tokenizer)
     for name, (url, _, _) in job.corpora.items():
         by_lang: dict[str, dict[str, int]] = {}
-        for cell, have in record["cells"].items():
-            corpus, lang, *_ = cell.split("/")
+        for component, have in record["mixture"].items():
+            corpus, lang, *_ = component.split("/")
             if corpus == name:
                 total = by_lang.setdefault(lang, {"documents": 0, "tokens": 0})
                 total["documents"] += have["documents"] + have["held_out_documents"]
                 total["tokens"] += have["tokens"] + have["held_out_tokens"]
-        said = {"tokenizer": tokenizer.name, "digest": tokenizer.digest, "languages": by_lang}
-        Store(url).put(f"{FOLDER}/{tokenizer.digest[:16]}.json", json.dumps(said, indent=1).encode())
+        counted = {"tokenizer": tokenizer.name, "digest": tokenizer.digest, "languages": by_lang}
+        Store(url).put(f"{FOLDER}/{tokenizer.digest[:16]}.json", json.dumps(counted, indent=1).encode())

@@ -1,4 +1,4 @@
-"""Reads batches ahead of the step that needs them, in a thread."""
+"""Prepares batches in a thread, ahead of the steps that need them."""
 
 import queue
 import threading
@@ -9,58 +9,58 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmedc.train.stream import IGNORE, Sequences, Stream, numbers_of_step
+from mmedc.train.stream import IGNORE, Sequences, TrainingStream, numbers_of_step
 
 AHEAD = 4
+"""Steps that are prepared in advance."""
 
 
 @dataclass
 class Batch:
-    """One micro-batch of B sequences, laid end to end as B·S tokens."""
+    """A micro-batch of B sequences, laid end to end as B·S tokens."""
 
     tokens: torch.Tensor
     """(B·S,) int64."""
     targets: torch.Tensor
-    """(B·S,) int64, IGNORE where nothing is to be learnt."""
+    """(B·S,) int64, IGNORE where there is nothing to learn."""
     positions: torch.Tensor
     """(B·S,) int64, from 0 in each piece of a document."""
     bounds: torch.Tensor
-    """(pieces + 1,) int32, where pieces begin; the same length in every batch (`torch.compile` sees one shape),
-    filled up with the end."""
+    """(pieces + 1,) int32, where pieces begin, padded with the end to a multiple of 64 (few shapes to compile)."""
     longest: int
-    """Tokens of the longest piece allowed: S."""
-    cells: torch.Tensor
-    """(B·S,) int16 of the cell each token comes from."""
+    """The most tokens that a piece may have: S."""
+    components: torch.Tensor
+    """(B·S,) int16, the component that each token comes from."""
     lengths: np.ndarray[Any, np.dtype[np.int64]]
-    """(pieces,) the true lengths, for the account of work."""
+    """(pieces,) the lengths of the pieces, from which the work is computed."""
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("tokens", "targets", "positions", "bounds", "cells")
+            for name in ("tokens", "targets", "positions", "bounds", "components")
         }
         return Batch(**moved, longest=self.longest, lengths=self.lengths)
 
 
 def make_batch(stream: Sequences, numbers: list[int], pin: bool = False) -> Batch:
     """Return the sequences `numbers` of a stream as a batch."""
-    found = [stream.sequence(number) for number in numbers]
-    size = len(found[0].tokens)
-    lengths = np.concatenate([one.lengths for one in found])
+    sequences = [stream.sequence(number) for number in numbers]
+    size = len(sequences[0].tokens)
+    lengths = np.concatenate([sequence.lengths for sequence in sequences])
     ends = np.cumsum(lengths)
     total = int(ends[-1])
     positions = np.arange(total) - np.repeat(ends - lengths, lengths)
-    # A round number of pieces, so that compiled code meets few shapes.
+    # The number of pieces is rounded up, so that compiled code sees few shapes.
     slots = -(-len(lengths) // 64) * 64
     bounds = np.full(slots + 1, total, np.int32)
     bounds[0], bounds[1 : len(ends) + 1] = 0, ends
     arrays = {
-        "tokens": np.concatenate([one.tokens for one in found]),
-        "targets": np.concatenate([one.targets for one in found]),
+        "tokens": np.concatenate([sequence.tokens for sequence in sequences]),
+        "targets": np.concatenate([sequence.targets for sequence in sequences]),
         "positions": positions,
         "bounds": bounds,
-        "cells": np.repeat(np.array([one.cell for one in found], np.int16), size),
+        "components": np.repeat(np.array([sequence.component for sequence in sequences], np.int16), size),
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if pin:
@@ -69,15 +69,23 @@ def make_batch(stream: Sequences, numbers: list[int], pin: bool = False) -> Batc
 
 
 def targets_in(batches: list[Batch]) -> int:
-    """Return how many tokens of the batches are to be learnt."""
+    """Return how many targets the batches have."""
     return sum(int((batch.targets != IGNORE).sum()) for batch in batches)
 
 
 class Loader:
-    """Yields the micro-batches of each step, a few steps ahead. Use as a context manager."""
+    """Yields the micro-batches of each step, prepared a few steps ahead. Use it as a context manager."""
 
     def __init__(
-        self, stream: Stream, first: int, last: int, batch: int, micro_batch: int, rank: int, ranks: int, pin: bool
+        self,
+        stream: TrainingStream,
+        first: int,
+        last: int,
+        batch: int,
+        micro_batch: int,
+        rank: int,
+        ranks: int,
+        pin: bool,
     ) -> None:
         self._made: queue.Queue[Any] = queue.Queue(AHEAD)
         self._over = threading.Event()
@@ -92,12 +100,20 @@ class Loader:
         self._over.set()
 
     def _make(
-        self, stream: Stream, first: int, last: int, batch: int, micro_batch: int, rank: int, ranks: int, pin: bool
+        self,
+        stream: TrainingStream,
+        first: int,
+        last: int,
+        batch: int,
+        micro_batch: int,
+        rank: int,
+        ranks: int,
+        pin: bool,
     ) -> None:
         try:
             for step in range(first, last):
                 numbers = numbers_of_step(step, batch, micro_batch, rank, ranks)
-                self._put([make_batch(stream, some, pin) for some in numbers])
+                self._put([make_batch(stream, micro, pin) for micro in numbers])
         except BaseException as problem:
             self._put(problem)
 

@@ -1,4 +1,4 @@
-"""The loop of training, on one device of many: step `n` reads batch `n`, wherever and whenever it runs."""
+"""The training loop on one device of several. Step `n` reads batch `n`, wherever and whenever it runs."""
 
 import contextlib
 import json
@@ -15,32 +15,34 @@ from torch.utils import deterministic
 from mmedc.errors import WorkError
 from mmedc.tokenizer import Tokenizer
 from mmedc.train import checkpoint, measure
+from mmedc.train.accuracy import AccuracyWindows
 from mmedc.train.config import Train
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
-from mmedc.train.questions import Questions
-from mmedc.train.stream import Stream
-from mmedc.train.windows import Judged
+from mmedc.train.stream import TrainingStream
+from mmedc.train.windows import Evaluation
 
-SKIPS = 10  # in a row; then the run has diverged and stops
-Told = Callable[[int, dict[str, float]], None]
+SKIPS = 10
+"""After so many skipped steps in a row the run has diverged, and stops."""
+Report = Callable[[int, dict[str, float]], None]
+"""Receives a step and the values that were logged for it."""
 
 
 @dataclass
 class Prepared:
-    """What every process of a run needs besides the settings."""
+    """What every process of a run needs, besides the settings."""
 
-    stream: Stream
+    stream: TrainingStream
     held_out: measure.HeldOut
-    questions: Questions
+    questions: AccuracyWindows
     tokenizer: Tokenizer
     folder: Path
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where this process stands among the others."""
+class RankInfo:
+    """The place of this process among the processes of a run."""
 
     rank: int
     ranks: int
@@ -48,8 +50,8 @@ class Place:
     mesh: Any
 
     @classmethod
-    def find(cls, device: str) -> "Place":
-        """Find the place of this process: in the process group, if there is one."""
+    def find(cls, device: str) -> "RankInfo":
+        """Return the place of this process in the process group, or the only place where there is no group."""
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         if not cuda:
@@ -72,22 +74,22 @@ def precision_of(settings: Train, device: torch.device) -> torch.dtype:
     return getattr(torch, settings.precision)  # type: ignore[no-any-return]
 
 
-def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: None) -> dict[str, float]:
-    """Train from the newest checkpoint, or from the start, to the last step; return the last values.
+def run(settings: Train, prepared: Prepared, report: Report = lambda step, values: None) -> dict[str, float]:
+    """Train from the newest checkpoint, or from the start, to the last step, and return the last values.
 
-    Every process of the run calls this. Raises: CorpusError when the run was begun on other data;
-    WorkError when it diverges.
+    Every process of the run calls this. Raises: CorpusError when the run was started with other data; WorkError
+    when it diverges.
     """
-    place = Place.find(settings.device)
+    place = RankInfo.find(settings.device)
     torch.use_deterministic_algorithms(place.device.type == "cpu")
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # all that is read was written
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # no uninitialised memory is read
     precision = precision_of(settings, place.device)
     model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
     if settings.optimizer.states != "float32":
         model = model.to(torch.bfloat16)
     shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
     model = prepare(model, settings.model, place.device, precision, place.mesh)
-    model.train()  # a checkpoint is read for use, not for training
+    model.train()  # `transformers` loads a checkpoint in evaluation mode
     optimizer = adamw(model.parameters(), settings.optimizer)
     guard = SpikeGuard(settings.optimizer.spike)
     group = dist.new_group(backend="gloo") if dist.is_initialized() else None
@@ -100,7 +102,7 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
         checkpoint.load(path, model, optimizer)
         guard.load(state["guard"])
         first = state["step"]
-    watch = _Watch(settings, prepared, place, shape, first, tell)
+    watch = _Watch(settings, prepared, place, shape, first, report)
     autocast = _autocast(place, precision)
     skipped = 0
     arguments = (settings.batch, settings.micro_batch, place.rank, place.ranks, place.device.type == "cuda")
@@ -113,9 +115,9 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
                 watch.spike(step, loss, norm)
                 if skipped == SKIPS:
                     raise WorkError(
-                        f"step {step}: {SKIPS} steps in a row were skipped (loss {loss:.3g}, gradient norm "
-                        f"{norm:.3g}), so it diverges. Their documents are in {prepared.folder / 'spikes.jsonl'}; "
-                        "lower optimizer.lr, or raise optimizer.spike, and go on from the last checkpoint"
+                        f"step {step}: the run diverges: {SKIPS} steps in a row were skipped (loss {loss:.3g}, "
+                        f"gradient norm {norm:.3g}). Their documents are in {prepared.folder / 'spikes.jsonl'}; lower "
+                        "optimizer.lr, or raise optimizer.spike, and run the same command to resume"
                     )
             else:
                 skipped = 0
@@ -126,9 +128,9 @@ def run(settings: Train, prepared: Prepared, tell: Told = lambda step, values: N
             watch.step(step, loss, norm, float(optimizer.param_groups[0]["lr"]), last)
             if done % settings.watch.evaluate_every == 0 or last:
                 model.eval()  # without dropout
-                judged = Judged(model, autocast, place.device, settings.micro_batch, place.rank, place.ranks)
+                evaluation = Evaluation(model, autocast, place.device, settings.micro_batch, place.rank, place.ranks)
                 for windows in (prepared.held_out, prepared.questions):
-                    watch.values(step, windows.evaluate(judged))
+                    watch.values(step, windows.evaluate(evaluation))
                 model.train()
             if done % settings.checkpoints.every == 0 or last:
                 keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})
@@ -143,13 +145,13 @@ def _step(
     settings: Train,
     model: Trained,
     optimizer: torch.optim.Optimizer,
-    place: Place,
+    place: RankInfo,
     loader: Loader,
     step: int,
     watch: "_Watch",
     autocast: Any,
 ) -> tuple[float, float]:
-    """Leave the gradients of a step in the model; return the mean loss of a target and the norm before clipping."""
+    """Leave the gradients of a step in the model; return the mean loss of a target, and the norm before clipping."""
     begun = time.perf_counter()
     batches = next(loader)
     watch.stalled += time.perf_counter() - begun
@@ -157,18 +159,18 @@ def _step(
     if place.mesh is not None:
         dist.all_reduce(targets)
     set_lr(optimizer, lr_at(step, settings.steps, settings.optimizer))
-    torch.manual_seed((settings.seed << 32) + step * place.ranks + place.rank)  # what dropout draws
+    torch.manual_seed((settings.seed << 32) + step * place.ranks + place.rank)  # for dropout
     total = torch.zeros((), device=place.device)
     for index, waiting in enumerate(batches):
         batch = waiting.to(place.device)
         if place.mesh is not None:
             model.set_requires_gradient_sync(index == len(batches) - 1)  # type: ignore[operator]
         with autocast():
-            summed, each = model(batch)
-        # FSDP takes the mean over devices; what is wanted is the mean over all targets.
+            summed, losses = model(batch)
+        # FSDP averages over devices, whereas the loss is the mean over all targets of the step.
         (summed * (place.ranks / targets)).backward()
         total += summed.detach()
-        watch.tally.add(batch, each)
+        watch.tally.add(batch, losses)
         watch.work(batch.lengths)
     norm = torch.nn.utils.clip_grad_norm_(
         [p for p in model.parameters() if p.grad is not None], settings.optimizer.clip
@@ -179,8 +181,8 @@ def _step(
     return float(total / targets), float(norm)
 
 
-def _autocast(place: Place, precision: torch.dtype) -> Any:
-    """Return what makes one device compute in `precision`; with a mesh FSDP does it."""
+def _autocast(place: RankInfo, precision: torch.dtype) -> Any:
+    """Return a context in which a single device computes in `precision`. With a mesh, FSDP casts instead."""
     if place.mesh is not None or precision == torch.float32:
         return contextlib.nullcontext
     return lambda: torch.autocast(place.device.type, precision)
@@ -192,12 +194,18 @@ def _width(config: Any) -> int:
 
 
 class _Watch:
-    """Gathers what is logged, and logs it on the first device."""
+    """Collects the values of each step, and logs them on the first device."""
 
     def __init__(
-        self, settings: Train, prepared: Prepared, place: Place, shape: tuple[int, int, int], first: int, tell: Told
+        self,
+        settings: Train,
+        prepared: Prepared,
+        place: RankInfo,
+        shape: tuple[int, int, int],
+        first: int,
+        report: Report,
     ) -> None:
-        self.settings, self.place, self.tell, self._shape = settings, place, tell, shape
+        self.settings, self.place, self.report, self._shape = settings, place, report, shape
         self.tally = measure.Tally(len(prepared.stream.names), place.device)
         self.stalled, self._flops, self._tokens, self._begun = 0.0, 0.0, 0, time.perf_counter()
         self.last: dict[str, float] = {}
@@ -214,12 +222,12 @@ class _Watch:
             self._loggers += [measure.plugin(name, folder) for name in settings.watch.plugins]
 
     def work(self, lengths: Any) -> None:
-        """Count the work of a micro-batch."""
+        """Count the work of a micro-batch whose pieces have `lengths` tokens."""
         self._flops += flops(*self._shape, lengths)
         self._tokens += int(lengths.sum())
 
     def step(self, step: int, loss: float, norm: float, lr: float, last: bool) -> None:
-        """Take a step; every few of them are logged."""
+        """Receive the values of a step, and log them if the step is one of those that are logged."""
         if (step + 1) % self.settings.watch.log_every and not last:
             return
         sums = self.tally.take()
@@ -252,19 +260,19 @@ class _Watch:
         self.last |= values
         for logger in self._loggers:
             logger.log(step, values)
-        self.tell(step, values)
+        self.report(step, values)
 
     def spike(self, step: int, loss: float, norm: float) -> None:
-        """Tell of a step that is skipped, and name its documents."""
+        """Report a step that is skipped, and write down its documents."""
         if self.place.rank:
             return
         first = step * self.settings.batch
         numbers = range(first, first + self.settings.batch)
         documents = [piece for number in numbers for piece in self._prepared.stream.provenance(number)]
-        said = {"step": step, "loss": loss, "gradient_norm": norm, "documents": documents}
+        line = {"step": step, "loss": loss, "gradient_norm": norm, "documents": documents}
         with (self._prepared.folder / "spikes.jsonl").open("a") as file:
-            file.write(json.dumps(said) + "\n")
-        self.tell(step, {"skipped": 1.0, "loss": loss, "gradient_norm": norm})
+            file.write(json.dumps(line) + "\n")
+        self.report(step, {"skipped": 1.0, "loss": loss, "gradient_norm": norm})
 
     def close(self) -> None:
         """Close the loggers."""

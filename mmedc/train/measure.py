@@ -1,4 +1,4 @@
-"""What a person watches: speed, share of the device's peak, loss by language, and bits per byte of held-out text."""
+"""What is logged of a run: speed, share of the device's peak, loss by language, bits per byte of held-out text."""
 
 import json
 import math
@@ -13,27 +13,27 @@ import torch
 import torch.distributed as dist
 
 from mmedc.errors import RecipeError
-from mmedc.train.cells import Cell
 from mmedc.train.loader import Batch
+from mmedc.train.mixture import Component
 from mmedc.train.stream import IGNORE, Sequence
-from mmedc.train.windows import Judged, Windows
+from mmedc.train.windows import Evaluation, Windows
 
 METRICS = "metrics.jsonl"
 
 
 class Logger(Protocol):
-    """Takes the values of a step."""
+    """Receives the values of steps."""
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Take `values` of `step`."""
+        """Log the values of a step."""
 
     def close(self) -> None:
-        """Write what is held."""
+        """Write what is buffered, and close the files."""
 
 
 @dataclass
 class LinesLogger:
-    """Appends one JSON line a step; what a resumed run does again is cut off first."""
+    """Appends one JSON line for each logged step, after cutting off the steps that a resumed run repeats."""
 
     path: Path
     first: int
@@ -44,17 +44,17 @@ class LinesLogger:
         self._file = self.path.open("a")
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Take `values` of `step`."""
+        """Log the values of a step."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
 
     def close(self) -> None:
-        """Write what is held."""
+        """Write what is buffered, and close the files."""
         self._file.close()
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the metrics of a run, a dict a logged step; a torn last line is left out."""
+    """Return the metrics of a run, one mapping for each logged step, without a last line that was cut off."""
     lines = []
     for line in path.read_text().splitlines() if path.is_file() else ():
         try:
@@ -65,7 +65,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 class TensorBoard:
-    """Writes TensorBoard's event files."""
+    """Writes the event files of TensorBoard."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -73,17 +73,17 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder))
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Take `values` of `step`."""
+        """Log the values of a step."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is held."""
+        """Write what is buffered, and close the files."""
         self._writer.close()
 
 
 def plugin(name: str, folder: Path) -> Logger:
-    """Return the logger `package.module:Class`, made with the run's folder. Raises: RecipeError."""
+    """Return the logger `package.module:Class`, constructed with the folder of the run. Raises: RecipeError."""
     module, _, attribute = name.partition(":")
     try:
         return getattr(import_module(module), attribute)(folder)  # type: ignore[no-any-return]
@@ -92,7 +92,7 @@ def plugin(name: str, folder: Path) -> Logger:
 
 
 def measured_peak(device: torch.device, seconds: float = 1.0) -> float | None:
-    """Return the bfloat16 matrix rate of a CUDA device in TFLOP/s, measured, or None on the CPU."""
+    """Measure the rate of bfloat16 matrix products of a CUDA device, in TFLOP/s. Returns None on the CPU."""
     if device.type != "cuda":
         return None
     size = 8192
@@ -111,24 +111,24 @@ def measured_peak(device: torch.device, seconds: float = 1.0) -> float | None:
 
 @dataclass
 class Tally:
-    """Loss and targets of each cell since the last report, on the device."""
+    """Sums of the losses and of the targets of each component since the last report, kept on the device."""
 
-    cells: int
+    components: int
     device: torch.device
     sums: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sums = torch.zeros(2, self.cells, dtype=torch.float64, device=self.device)
+        self.sums = torch.zeros(2, self.components, dtype=torch.float64, device=self.device)
 
-    def add(self, batch: Batch, each: torch.Tensor) -> None:
+    def add(self, batch: Batch, losses: torch.Tensor) -> None:
         """Add the losses (T,) of a batch."""
         learnt = (batch.targets != IGNORE).double()
-        cells = batch.cells.long()
-        self.sums[0].index_add_(0, cells, each.double())
-        self.sums[1].index_add_(0, cells, learnt)
+        components = batch.components.long()
+        self.sums[0].index_add_(0, components, losses.double())
+        self.sums[1].index_add_(0, components, learnt)
 
     def take(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return (2, cells) sums over all devices, and begin anew."""
+        """Return the (2, components) sums over all devices, and reset them."""
         if dist.is_initialized():
             dist.all_reduce(self.sums)
         out: np.ndarray[Any, np.dtype[np.float64]] = self.sums.cpu().numpy().copy()
@@ -137,7 +137,7 @@ class Tally:
 
 
 def mean_by(names: list[str], sums: Any, part: int) -> dict[str, float]:
-    """Return the mean loss by a part of the cells' names (1: language, 3: kind), where there is any."""
+    """Return the mean loss by a part of the names of components (1: language, 3: kind), where there are targets."""
     out: dict[str, list[float]] = {}
     for name, loss, count in zip(names, *sums, strict=True):
         total = out.setdefault(name.split("/")[part], [0.0, 0.0])
@@ -147,48 +147,48 @@ def mean_by(names: list[str], sums: Any, part: int) -> dict[str, float]:
 
 
 class HeldOut(Windows):
-    """The held-out documents."""
+    """The held-out documents, at most `documents` of each component."""
 
-    def __init__(self, cells: list[Cell], documents: int, context: int) -> None:
-        self.names = [cell.name for cell in cells]
+    def __init__(self, components: list[Component], documents: int, context: int) -> None:
+        self.names = [component.name for component in components]
         windows: list[Sequence] = []
-        self.text_bytes = np.zeros(len(cells))
-        for number, cell in enumerate(cells):
-            rows = np.flatnonzero(cell.held_out)
-            ids = np.concatenate([shard.ids for shard in cell.shards])[rows]
+        self.text_bytes = np.zeros(len(components))
+        for number, component in enumerate(components):
+            rows = np.flatnonzero(component.held_out)
+            ids = np.concatenate([shard.ids for shard in component.shards])[rows]
             rows = np.sort(rows[np.argsort(ids, kind="stable")[:documents]])
-            sizes = np.concatenate([shard.text_bytes for shard in cell.shards])
+            sizes = np.concatenate([shard.text_bytes for shard in component.shards])
             self.text_bytes[number] = sizes[rows].sum()
             for row in rows.tolist():
-                tokens = cell.read(row, 0, int(cell.lengths[row])).astype(np.int64)
+                tokens = component.read(row, 0, int(component.lengths[row])).astype(np.int64)
                 for at in range(0, len(tokens) - 1, context):
                     windows.append(_window(tokens[at : at + context + 1], context, number))
         super().__init__(windows)
 
-    def evaluate(self, judged: Judged) -> dict[str, float]:
+    def evaluate(self, evaluation: Evaluation) -> dict[str, float]:
         """Return bits per byte by language and over all, and the loss per token (`held_out/…`).
 
-        The first token of a document is not predicted; bytes are counted whole.
+        The first token of a document is not predicted, but all bytes of the document count.
         """
         if not len(self):
             return {}
-        tally = Tally(len(self.names), judged.device)
-        for _, batch, each in self.losses(judged):
-            tally.add(batch, each)
+        tally = Tally(len(self.names), evaluation.device)
+        for _, batch, losses in self.losses(evaluation):
+            tally.add(batch, losses)
         sums = tally.take()
         bits = {}
         for lang in sorted({name.split("/")[1] for name in self.names}):
-            mine = np.array([name.split("/")[1] == lang for name in self.names])
-            if (size_ := self.text_bytes[mine].sum()) > 0:
-                bits[f"bits_per_byte/{lang}"] = float(sums[0][mine].sum() / math.log(2) / size_)
+            chosen = np.array([name.split("/")[1] == lang for name in self.names])
+            if (size := self.text_bytes[chosen].sum()) > 0:
+                bits[f"bits_per_byte/{lang}"] = float(sums[0][chosen].sum() / math.log(2) / size)
         bits["bits_per_byte/all"] = float(sums[0].sum() / math.log(2) / self.text_bytes.sum())
         return {**bits, "held_out/loss": float(sums[0].sum() / max(sums[1].sum(), 1))}
 
 
-def _window(tokens: Any, context: int, cell: int) -> Sequence:
-    """Return tokens as a sequence of `context`, filled up with a piece that has no targets."""
+def _window(tokens: Any, context: int, component: int) -> Sequence:
+    """Return tokens as a sequence of `context` tokens, padded with a piece that has no targets."""
     inputs, targets = np.zeros(context, np.int64), np.full(context, IGNORE, np.int64)
     have = len(tokens) - 1
     inputs[:have], targets[:have] = tokens[:-1], tokens[1:]
     lengths = np.array([have, context - have], np.int64)
-    return Sequence(inputs, targets, lengths[lengths > 0], cell)
+    return Sequence(inputs, targets, lengths[lengths > 0], component)

@@ -1,4 +1,4 @@
-"""The language model: from a checkpoint or a configuration, ready to train on one device or many."""
+"""The language model, from a checkpoint or a configuration, prepared for training on one device or several."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from mmedc.train.loss import linear_cross_entropy
 
 
 class Trained(nn.Module):
-    """A causal language model and its loss, as one module, so that FSDP gathers its weights for both."""
+    """A causal language model and its loss in one module, so that FSDP gathers the weights for both."""
 
     def __init__(self, lm: nn.Module, varlen: bool, z_loss: float = 0.0) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Trained(nn.Module):
         found = self.body(
             input_ids=batch.tokens[None],
             position_ids=batch.positions[None],
-            # With a cache the model would not see that positions begin anew, and documents would leak.
+            # With a cache the model ignores that positions restart, and attention crosses documents.
             use_cache=False,
             bounds=batch.bounds,
             longest=batch.longest,
@@ -45,7 +45,7 @@ class Trained(nn.Module):
 
     @property
     def base(self) -> Any:
-        """The `transformers` model below adapters, if there are any."""
+        """The `transformers` model, without the adapters if there are any."""
         return self.lm.get_base_model() if hasattr(self.lm, "get_base_model") else self.lm
 
     @property
@@ -64,11 +64,13 @@ class Trained(nn.Module):
         return self.body.layers
 
 
-def build(settings: config.Model, tokenizer: Tokenizer, context: int, seed: int, z_loss: float = 0.0) -> Trained:
-    """Return the model on the CPU, in float32, the same for the same seed.
+def build(
+    settings: config.ModelSettings, tokenizer: Tokenizer, context: int, seed: int, z_loss: float = 0.0
+) -> Trained:
+    """Return the model on the CPU, in float32; the same seed gives the same model.
 
-    Raises: RecipeError for an unknown model type, a checkpoint that is not here or is no safetensors
-    folder, a vocabulary smaller than the tokenizer's, or a context that the model can't see.
+    Raises: RecipeError for an unknown model type, a checkpoint that is missing or not in safetensors, a vocabulary
+    that is smaller than the tokenizer's, or a context that is longer than the model's.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -105,17 +107,17 @@ def build(settings: config.Model, tokenizer: Tokenizer, context: int, seed: int,
     if rows < tokenizer.vocabulary:
         raise RecipeError(
             f"the model knows {rows:,} tokens, the tokenizer {tokenizer.name} has {tokenizer.vocabulary:,}; "
-            "name the tokenizer that belongs to the model with data.tokenizer"
+            "name the tokenizer of this model with data.tokenizer"
         )
-    if (most := lm.config.max_position_embeddings) < context:
-        raise RecipeError(f"data.context is {context:,}, the model sees at most {most:,} tokens")
+    if (longest := lm.config.max_position_embeddings) < context:
+        raise RecipeError(f"data.context is {context:,}, but the model takes at most {longest:,} tokens")
     if settings.lora is not None:
         lm = _with_lora(lm, settings.lora)
     return Trained(lm, settings.attention != "sdpa", z_loss)
 
 
 def _rounded(vocabulary: int) -> int:
-    """Return a vocabulary that matrix kernels like: a multiple of 128."""
+    """Return a size of vocabulary that suits matrix kernels: the next multiple of 128."""
     return -(-vocabulary // 128) * 128
 
 
@@ -134,8 +136,13 @@ def _with_lora(lm: Any, settings: config.Lora) -> Any:
     return get_peft_model(lm, made)
 
 
-def prepare(model: Trained, settings: config.Model, device: torch.device, precision: torch.dtype, mesh: Any) -> Trained:
-    """Put a model on its device: recomputation, compilation, then FSDP2 shards over `mesh` (None: one device)."""
+def prepare(
+    model: Trained, settings: config.ModelSettings, device: torch.device, precision: torch.dtype, mesh: Any
+) -> Trained:
+    """Return the model on its device, with recomputation and compilation, sharded (FSDP2) over `mesh`.
+
+    `mesh`: None where there is one device.
+    """
     if settings.recompute == "full":
         from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
@@ -156,7 +163,7 @@ def prepare(model: Trained, settings: config.Model, device: torch.device, precis
 
 
 def matrix_parameters(model: Trained) -> int:
-    """Return the weights that every token is multiplied by: all matrices but the look-up of the embedding."""
+    """Return how many weights multiply every token: those of all matrices but an embedding that is only looked up."""
     embedding = model.base.get_input_embeddings().weight
     tied = model.head.weight is embedding
     return sum(p.numel() for p in model.parameters() if p.dim() > 1 and (p is not embedding or tied))
@@ -165,22 +172,22 @@ def matrix_parameters(model: Trained) -> int:
 def flops(matrices: int, layers: int, width: int, lengths: Any) -> float:
     """Return the floating-point operations of a training step over pieces of `lengths` tokens.
 
-    6 a weight and token, and for causal attention 6·layers·width·n a token of a piece of n (half of
-    what is often published, since a token sees on average half of its piece).
+    There are 6 for each weight and token and, for causal attention, 6·layers·width·n for each token of a piece of n
+    tokens. The latter is half of what is often published, because a token attends to half of its piece on average.
     """
     tokens = float(lengths.sum())
     return 6.0 * matrices * tokens + 6.0 * layers * width * float((lengths.astype(float) ** 2).sum())
 
 
 def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str, corpora: dict[str, Any]) -> None:
-    """Write a Hugging Face folder: config, safetensors, generation config, tokenizer, card, and the corpora.
+    """Write a Hugging Face folder: configuration, safetensors, tokenizer, card, and the corpora of the training.
 
-    Tied weights are written once, as the configuration promises. The folder appears whole or not at all.
+    Tied weights are written once, as the configuration says. The folder appears whole or not at all.
     """
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     lm.config._attn_implementation = "sdpa"
     lm.save_pretrained(part)
     tokenizer.save(part)
     (part / "README.md").write_text(card, encoding="utf-8")
-    (part / TRAINED_ON).write_text(json.dumps(corpora), encoding="utf-8")  # `mmedc bench` looks for its items in them
+    (part / TRAINED_ON).write_text(json.dumps(corpora), encoding="utf-8")  # `mmedc bench` reads it
     part.rename(folder)

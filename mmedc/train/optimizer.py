@@ -1,4 +1,4 @@
-"""AdamW, its schedule, and the guard against spikes."""
+"""AdamW, its learning-rate schedule, and a guard against loss spikes."""
 
 import math
 import statistics
@@ -13,12 +13,13 @@ from mmedc.errors import RecipeError
 from mmedc.train.config import Optimizer
 
 WINDOW, ENOUGH = 128, 32
+"""Steps that the guard looks back on, and the fewest that it judges by."""
 
 
 def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer) -> torch.optim.Optimizer:
-    """Return the optimizer; vectors (norms, biases) do not decay.
+    """Return the optimizer. Vectors (norms, biases) do not decay.
 
-    Raises: RecipeError where the states need torchao and it is not here.
+    Raises: RecipeError where the states need torchao and it is not installed.
     """
     trained = [p for p in parameters if p.requires_grad]
     groups = [
@@ -38,7 +39,7 @@ def adamw(parameters: Iterable[torch.nn.Parameter], settings: Optimizer) -> torc
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate: torchao keeps it in a tensor, which its compiled update reads."""
+    """Set the learning rate. torchao keeps it in a tensor, which its compiled update reads."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(lr)
@@ -47,7 +48,7 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def lr_at(step: int, steps: int, settings: Optimizer) -> float:
-    """Return the learning rate of a step, from 0; warm-up is linear and ends at the full rate."""
+    """Return the learning rate of `step`, counted from 0. Warm-up is linear and ends at the full rate."""
     warmup = max(1, round(settings.warmup * steps))
     if step < warmup:
         return settings.lr * (step + 1) / warmup
@@ -64,9 +65,9 @@ def lr_at(step: int, steps: int, settings: Optimizer) -> float:
 
 @dataclass
 class SpikeGuard:
-    """Tells which steps to skip: loss or gradient norm far outside of what the last 128 steps had.
+    """Decides which steps to skip: those whose loss or gradient norm is far above that of the last 128 steps.
 
-    Far is `k` median absolute deviations above the median; a value that is not finite is always far.
+    A value is far if it is `k` median absolute deviations above the median, or not finite.
     """
 
     k: float
@@ -74,7 +75,7 @@ class SpikeGuard:
     norms: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def spike(self, loss: float, norm: float) -> bool:
-        """Take the values of a step and tell whether its update is to be skipped."""
+        """Return whether the update of a step with these values is to be skipped."""
         far = any(self._far(value, seen) for value, seen in ((loss, self.losses), (norm, self.norms)))
         if not far:
             self.losses.append(loss)
@@ -87,8 +88,8 @@ class SpikeGuard:
         if len(seen) < ENOUGH:
             return False
         middle = statistics.median(seen)
-        deviation = statistics.median(abs(one - middle) for one in seen)
-        # Where all are alike, a hundredth of the median stands in for the deviation.
+        deviation = statistics.median(abs(value_ - middle) for value_ in seen)
+        # Where all values are nearly equal, a hundredth of the median replaces the deviation.
         return value > middle + self.k * max(deviation, 0.01 * abs(middle))
 
     def state(self) -> dict[str, list[float]]:
@@ -96,6 +97,6 @@ class SpikeGuard:
         return {"losses": list(self.losses), "norms": list(self.norms)}
 
     def load(self, state: dict[str, list[float]]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.losses.extend(state["losses"])
         self.norms.extend(state["norms"])

@@ -1,4 +1,4 @@
-"""Sequences that a model under training is judged by and does not learn from, shared out over devices."""
+"""Sequences that a model is evaluated on during training, distributed over devices."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,8 +13,8 @@ from mmedc.train.stream import IGNORE, Sequence
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A model, and which share of the windows is this device's."""
+class Evaluation:
+    """A model to evaluate, and the part of the windows that this device evaluates."""
 
     model: torch.nn.Module
     autocast: Callable[[], AbstractContextManager[Any]]
@@ -25,7 +25,7 @@ class Judged:
 
 
 class Windows:
-    """Sequences of the same shape as in training, the same ones in every evaluation."""
+    """Sequences of the same shape as in training; every evaluation uses the same ones."""
 
     def __init__(self, windows: list[Sequence]) -> None:
         self._windows = windows
@@ -34,21 +34,21 @@ class Windows:
         return len(self._windows)
 
     def sequence(self, number: int) -> Sequence:
-        """Return window `number`; beyond the last one, a window without targets."""
+        """Return window `number`, or a window without targets for a number beyond the last."""
         if number < len(self._windows):
             return self._windows[number]
         blank = self._windows[0]
         return blank._replace(targets=np.full_like(blank.targets, IGNORE))
 
-    def losses(self, judged: Judged) -> Iterator[tuple[list[int], Batch, torch.Tensor]]:
-        """Yield (numbers of windows, their batch, (T,) losses of its tokens) of this device's share.
+    def losses(self, evaluation: Evaluation) -> Iterator[tuple[list[int], Batch, torch.Tensor]]:
+        """Yield (numbers of windows, their batch, (T,) losses of its tokens) for the part of this device.
 
-        Every device has as many batches, as a model that is sharded over them needs.
+        All devices have the same number of batches, because a model that is sharded over them needs them all at once.
         """
-        size = judged.micro_batch
-        for first in range(0, len(self), size * judged.ranks):
-            numbers = [first + judged.rank * size + index for index in range(size)]
-            batch = make_batch(self, numbers).to(judged.device)
-            with torch.no_grad(), judged.autocast():
-                _, each = judged.model(batch)
-            yield numbers, batch, each
+        size = evaluation.micro_batch
+        for first in range(0, len(self), size * evaluation.ranks):
+            numbers = [first + evaluation.rank * size + index for index in range(size)]
+            batch = make_batch(self, numbers).to(evaluation.device)
+            with torch.no_grad(), evaluation.autocast():
+                _, losses = evaluation.model(batch)
+            yield numbers, batch, losses
