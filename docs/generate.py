@@ -22,7 +22,7 @@ from mmedc.bench.config import Bench
 from mmedc.cli import app
 from mmedc.corpus.manifest import Manifest
 from mmedc.document import DOCUMENT, MEASURES
-from mmedc.recipe import Recipe, Source
+from mmedc.recipe import Recipe, SourceConfig
 from mmedc.report.schema import SCHEMAS, schema
 from mmedc.settings import Bytes, PathRule
 from mmedc.shipped import shipped
@@ -142,7 +142,7 @@ def settings(model: type[BaseModel], skip: tuple[str, ...] = ()) -> str:
 
 def keys(model: type[BaseModel], prefix: str = "", skip: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldInfo]]:
     """Yield (dotted key, field) of a model and of all models below it; `NAME` and `[]` stand for any key or place."""
-    if model is Source:  # the keys that name files are those of the table of formats
+    if model is SourceConfig:  # the keys that name files are those of the table of formats
         for known in FORMATS:
             yield prefix + known.key, FieldInfo(annotation=tuple[str, ...], default=None, description=known.files)
     for name, field in model.model_fields.items():

@@ -17,7 +17,7 @@ from mmedc.document import MEASURES
 from mmedc.errors import ModelMissing, PolicyError
 from mmedc.lexicon import problems_of, read_lexicon, read_lines
 from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
-from mmedc.policy import SCRIPTS, Bounds, LanguagePolicy, Limit, LimitsByLanguage, Policy, Privacy, Term
+from mmedc.policy import SCRIPTS, LanguagePolicy, Limit, LimitsByLanguage, PartialLimit, Policy, Privacy, Term
 from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
 from mmedc.yamlfile import YamlFile, nearest, read_yaml
@@ -279,7 +279,7 @@ def _merged(limits: dict[str, dict[str, Limit]], over: LimitsByLanguage) -> dict
     merged = {code: dict(by_measure) for code, by_measure in limits.items()}
     for code in sorted(over, key=lambda code: code != ALL):
         for measure, bounds in over[code].items():
-            old: Bounds = merged.get(code, {}).get(measure) or merged.get(ALL, {}).get(measure) or Bounds()
+            old: PartialLimit = merged.get(code, {}).get(measure) or merged.get(ALL, {}).get(measure) or PartialLimit()
             both = {**old.model_dump(exclude_unset=True), **bounds.model_dump(exclude_unset=True)}
             try:
                 merged.setdefault(code, {})[measure] = Limit.model_validate(both)

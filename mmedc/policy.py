@@ -45,8 +45,8 @@ class Term:
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class Bounds(Part):
-    """Bounds of a measure, perhaps only some of them; see `Limit`."""
+class PartialLimit(Part):
+    """Some bounds of a measure; see `Limit`."""
 
     min: Number | None = None
     """Documents with less are dropped."""
@@ -58,7 +58,7 @@ class Bounds(Part):
     """Documents with more are dropped by ingest already; at least `max`."""
 
 
-class Limit(Bounds):
+class Limit(PartialLimit):
     """The bounds that a measure must meet.
 
     `min` and `max` decide, on columns, in seconds; `floor` and `ceiling` are what ingest already
@@ -90,7 +90,7 @@ def _shown(bound: float | None) -> str:
     return "(none)" if bound is None else f"{bound:g}"
 
 
-LimitsByLanguage = Mapping[str, Mapping[str, Bounds]]
+LimitsByLanguage = Mapping[str, Mapping[str, PartialLimit]]
 """Language code, or `all`, → measure → bounds."""
 
 

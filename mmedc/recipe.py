@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from mmedc.errors import RecipeError
 from mmedc.filters import open_filters
-from mmedc.policy import Bounds, Policy
+from mmedc.policy import PartialLimit, Policy
 from mmedc.settings import (
     AS_WRITTEN,
     Bytes,
@@ -51,7 +51,7 @@ Name = Annotated[str, AfterValidator(_safe_name)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
-class Source(Part):
+class SourceConfig(Part):
     """One source: exactly one further key, such as `warc`, names the files that it reads and says their format.
 
     A recipe keeps that key as it is; the table `mmedc.sources.FORMATS` has those that are known.
@@ -74,7 +74,7 @@ class Source(Part):
     """The column or key of the date."""
 
     @model_validator(mode="after")
-    def _one_format(self) -> "Source":
+    def _one_format(self) -> "SourceConfig":
         given = list(self.__pydantic_extra__)
         if len(given) != 1:
             known = list(type(self).model_fields)
@@ -101,7 +101,7 @@ class Source(Part):
         return ""
 
 
-class Medical(Part):
+class MedicalConfig(Part):
     """What counts as medical."""
 
     policy: PolicyPath = "balanced"
@@ -131,7 +131,7 @@ class Lines(Part):
     """Ignore lines of fewer words. In scripts without spaces two characters count as a word."""
 
 
-class Dedup(Part):
+class DedupConfig(Part):
     """How similar two documents must be for one of them to be removed."""
 
     jaccard: Annotated[float, Field(gt=0.3, lt=1.0)] = 0.8
@@ -144,7 +144,7 @@ class Dedup(Part):
     """Whether to remove lines that many documents have: `true` for the default limits, or a mapping."""
 
 
-class Decontaminate(Part):
+class DecontaminateConfig(Part):
     """Which benchmark questions must not occur in the corpus; a path or a list of paths is enough."""
 
     questions: InputPaths = ()
@@ -162,7 +162,7 @@ class Decontaminate(Part):
         return {"questions": value} if isinstance(value, str | list | tuple) else value
 
 
-class Classify(Part):
+class ClassifyConfig(Part):
     """A transformer that scores texts in a separate pass, after ingest. A policy decides by a limit on `measure`."""
 
     checkpoint: InputPath
@@ -237,7 +237,7 @@ class Recipe(Part):
     """The extractor that turns pages into text. `resiliparse` is nine times faster and loses .03 to .06 of F1."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
     """The languages to keep, of those in `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
-    sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]
     """The sources by name. Their order is their precedence: of two duplicates, that of the earlier source stays."""
     steps: tuple[CustomStep, ...] = ()
     """Custom steps."""
@@ -249,15 +249,15 @@ class Recipe(Part):
     """Whether to replace e-mail addresses, telephone numbers, identity numbers and patient names with placeholders."""
     models: dict[ModelName, InputPath] = {}
     """Paths of model files that replace the shipped ones: `lid`, `medical`, `quality`; `kenlm` is a folder."""
-    medical: Medical = Medical()
+    medical: MedicalConfig = MedicalConfig()
     """What counts as medical."""
-    policy: dict[str, dict[str, Bounds]] = {}
+    policy: dict[str, dict[str, PartialLimit]] = {}
     """Limits that replace those of `medical.policy`: by language or `all`, then by measure."""
-    classify: Classify | None = None
+    classify: ClassifyConfig | None = None
     """A transformer that scores texts in a separate pass."""
-    dedup: Dedup = Dedup()
+    dedup: DedupConfig = DedupConfig()
     """How similar two documents must be for one of them to be removed."""
-    decontaminate: Decontaminate = Decontaminate()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
     """Benchmark questions that must not occur in the corpus: a path, a list of paths, or a mapping."""
     publish: Publish = Publish()
     """The shape of the corpus on disk."""
@@ -301,7 +301,7 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     file = recipe_file(path)
     yaml = _mapping(file, "docs/reference/recipe.md")
     for setting in sets or []:
-        apply_setting(yaml, setting, source_keys=tuple(Source.model_fields))
+        apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
     recipe = checked(Recipe, yaml, folder=_folder(file))
     for name, source in recipe.sources.items():
         source.__dict__["where"] = yaml.where(("sources", name, source.format))

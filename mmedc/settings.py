@@ -56,7 +56,7 @@ class FromCommandLine(str):
     """Text of a `--set`: a path in it is relative to the current folder, not to the recipe."""
 
 
-class Name(str):
+class NotAPath(str):
     """Text that is a name even where a path is expected, such as a model's name on a server."""
 
 
@@ -98,7 +98,7 @@ class PathRule:
         text: str = handler(value)
         if isinstance(value, FilePath):
             return value
-        if not text or isinstance(value, Name) or (self.names and re.fullmatch(self.names, text)):
+        if not text or isinstance(value, NotAPath) or (self.names and re.fullmatch(self.names, text)):
             return text
         folder = "" if isinstance(value, FromCommandLine) else (info.context or {}).get("folder", "")
         return resolved(text, folder)

@@ -7,7 +7,7 @@ import pytest
 
 from mmedc.errors import ModelMissing, PolicyError
 from mmedc.filters import open_filters
-from mmedc.policy import Bounds, Policy
+from mmedc.policy import PartialLimit, Policy
 from mmedc.recipe import read_recipe
 from tests.conftest import LANGUAGES
 
@@ -140,24 +140,27 @@ def test_what_is_not_there_is_named_with_what_is() -> None:
 def test_bounds_of_a_recipe_replace_those_of_its_policy(tmp_path: Path) -> None:
     plain = open_filters().policy("balanced", LANGUAGES)
     over = {
-        "all": {"medical_model": Bounds(min=0.9), "quality": Bounds(min=0.3)},
-        "fr": {"medical_terms": Bounds(min=4)},
+        "all": {"medical_model": PartialLimit(min=0.9), "quality": PartialLimit(min=0.3)},
+        "fr": {"medical_terms": PartialLimit(min=4)},
     }
     found = open_filters().policy("balanced", LANGUAGES, limits=over)
     assert limits(plain, "ru", "medical_model") == (0.7, 0.05) and limits(found, "ru", "medical_model") == (0.9, 0.05)
     assert limits(found, "fr", "medical_terms") == (4.0, 2.0) and limits(found, "en", "medical_terms") == (3.0, 3.0)
     assert limits(found, "ja", "quality") == (0.3, None)
     # What ingest depends on is the same: a tightened limit costs no second extraction.
-    same_floors = {"all": {"medical_model": Bounds(min=0.9)}}
+    same_floors = {"all": {"medical_model": PartialLimit(min=0.9)}}
     tightened = open_filters().policy("balanced", LANGUAGES, limits=same_floors)
     assert tightened.for_ingest().identity() == plain.for_ingest().identity()
     assert tightened.for_limits().identity() != plain.for_limits().identity()
-    lower = open_filters().policy("balanced", LANGUAGES, limits={"all": {"medical_model": Bounds(floor=0.01)}})
+    lower = open_filters().policy("balanced", LANGUAGES, limits={"all": {"medical_model": PartialLimit(floor=0.01)}})
     assert lower.for_ingest().identity() != plain.for_ingest().identity()
     for wrong, message in (
-        ({"all": {"medical_modle": Bounds(min=1)}}, r'policy\.all\.medical_modle: unknown measure .*"medical_model"'),
-        ({"en": {"medical_model": Bounds(min=0.01)}}, r"floor .* is above min"),
-        ({"xx": {"chars": Bounds(min=1)}}, r'policy\.xx: unknown language "xx"'),
+        (
+            {"all": {"medical_modle": PartialLimit(min=1)}},
+            r'policy\.all\.medical_modle: unknown measure .*"medical_model"',
+        ),
+        ({"en": {"medical_model": PartialLimit(min=0.01)}}, r"floor .* is above min"),
+        ({"xx": {"chars": PartialLimit(min=1)}}, r'policy\.xx: unknown language "xx"'),
     ):
         with pytest.raises(PolicyError, match=message):
             open_filters().policy("balanced", LANGUAGES, limits=wrong)

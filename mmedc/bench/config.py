@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mmedc.recipe import Files, read_part
-from mmedc.settings import InputPath, InputPaths, Name, OutputPath, Part
+from mmedc.settings import InputPath, InputPaths, NotAPath, OutputPath, Part
 
 Protocol = Literal["letters", "options", "generate"]
 Normal = Literal["sum", "characters", "bytes"]
@@ -68,7 +68,7 @@ class Bench(Part):
     @classmethod
     def _name_on_a_server(cls, value: Any) -> Any:
         if isinstance(value, dict) and value.get("backend") == "server" and isinstance(value.get("model"), str):
-            return {**value, "model": Name(value["model"])}
+            return {**value, "model": NotAPath(value["model"])}
         return value
 
     @model_validator(mode="after")

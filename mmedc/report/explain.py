@@ -14,7 +14,7 @@ from mmedc.errors import RequestError
 from mmedc.folding import plain
 from mmedc.pipeline.ingest import ingest_steps
 from mmedc.policy import Policy
-from mmedc.recipe import Recipe, Source
+from mmedc.recipe import Recipe, SourceConfig
 from mmedc.sources import Piece, Reader, list_units
 from mmedc.steps.medical import term_finder
 from mmedc.storage import Input, is_local
@@ -82,7 +82,7 @@ def explain(recipe: Recipe, target: str) -> Explanation:
 def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
     reader = Reader()
     if is_local(target) and os.path.isfile(target):
-        config = Source.model_validate({"files": target})
+        config = SourceConfig.model_validate({"files": target})
         one = Input(target, os.path.basename(target), os.path.getsize(target), "")
         piece = Piece("explain", config, (one,), None, recipe.limits.document)
         return next(reader.read(piece, 0, frozenset()))

@@ -34,10 +34,10 @@ def schema(name: str) -> dict[str, Any]:
         _name_measures(found["properties"]["limits"])
     if name == "recipe":
         _name_measures(found["properties"]["policy"])
-        _name_formats(found["$defs"]["Source"])
+        _name_formats(found["$defs"]["SourceConfig"])
         # A path or a list of paths stands for a mapping with `questions`.
         questions = found["properties"]["decontaminate"]
-        paths = found["$defs"]["Decontaminate"]["properties"]["questions"]
+        paths = found["$defs"]["DecontaminateConfig"]["properties"]["questions"]
         questions["anyOf"] = [{"$ref": questions.pop("$ref")}, paths]
         for part in ("train", "bench"):
             _spell_out(found, part)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc.jsonlines import whole_characters
-from mmedc.recipe import Source
+from mmedc.recipe import SourceConfig
 from mmedc.sources.raw import Records
 
 BATCH_ROWS = 512
@@ -17,7 +17,7 @@ EPOCHS = ((10**8, 10**11, 1), (10**11, 10**14, 10**3), (10**14, 10**17, 10**6), 
 """Ranges of numbers that are seconds, milliseconds, microseconds and nanoseconds from 1970 on."""
 
 
-def named_columns(config: Source) -> dict[str, str]:
+def named_columns(config: SourceConfig) -> dict[str, str]:
     """Return the file's column or key for each of ours that the recipe names."""
     named = {"text": config.text, "locator": config.url, "title": config.title, "date": config.date}
     return {ours: theirs for ours, theirs in named.items() if theirs}

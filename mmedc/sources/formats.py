@@ -8,8 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from mmedc.errors import RecipeError
-from mmedc.recipe import Limits
-from mmedc.recipe import Source as SourceConfig
+from mmedc.recipe import Limits, SourceConfig
 from mmedc.sources import files, jsonl, parquet, warc
 from mmedc.sources.raw import Piece, open_whole
 from mmedc.storage import Input

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mmedc.errors import RecipeError
 from mmedc.jsonlines import BOM, BadLine, parse_line, split_lines
-from mmedc.recipe import Source
+from mmedc.recipe import SourceConfig
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.raw import Piece, Records, check_size, open_whole
 from mmedc.storage import Input
@@ -89,7 +89,7 @@ def value_at(row: Any, key: str) -> Any:
     return value_at(row.get(name), rest)
 
 
-def check_lines(source: str, one: Input, config: Source) -> None:
+def check_lines(source: str, one: Input, config: SourceConfig) -> None:
     """Check that the first line of a file is an object with the text. Raises: RecipeError."""
     with open_whole(one) as stream:
         for _, line, _ in split_lines(iter(Unpacked(stream, one.name)), FIRST_LINE):

@@ -10,8 +10,7 @@ import pyarrow as pa
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Unit
 from mmedc.errors import RecipeError
-from mmedc.recipe import Recipe
-from mmedc.recipe import Source as SourceConfig
+from mmedc.recipe import Recipe, SourceConfig
 from mmedc.sources.formats import check_content, format_of
 from mmedc.sources.raw import Piece, Records
 from mmedc.storage import Input, list_inputs, readable

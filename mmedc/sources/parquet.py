@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from mmedc.engine import slot
 from mmedc.errors import RecipeError
-from mmedc.recipe import Source
+from mmedc.recipe import SourceConfig
 from mmedc.redact import first_line
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.pages import MISSING, readable_values
@@ -241,7 +241,7 @@ def _utf8_or_bytes(value: Any) -> Any:
         return value
 
 
-def row_group_ranges(source: str, one: Input, config: Source, unit_bytes: int) -> list[tuple[int, int] | None]:
+def row_group_ranges(source: str, one: Input, config: SourceConfig, unit_bytes: int) -> list[tuple[int, int] | None]:
     """Return ranges of row groups of about `unit_bytes` each, or [None] for a file that is one unit.
 
     Raises: RecipeError when the file lacks a column that the recipe names.

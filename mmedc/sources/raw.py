@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mmedc.document import RAW
 from mmedc.jsonlines import whole_characters
-from mmedc.recipe import Source as SourceConfig
+from mmedc.recipe import SourceConfig
 from mmedc.storage import Input, open_binary
 
 BATCH_ROWS = 256
