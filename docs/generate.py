@@ -295,6 +295,10 @@ def drop_reasons() -> str:
             which = "any measure" if len(named) == len(MEASURES) else ", ".join(f"`{measure}`" for measure in named)
             text = f"A measure is below or above what the policy allows. Measures: {which}."
             rows.append((f"`{step}`", "dropped", "`MEASURE_low`, `MEASURE_high`", text))
+    text = (
+        "What a filter of datatrove gives as its reason; `dropped` where it gives none, `empty` where no text is left."
+    )
+    rows.append(("any of datatrove", "dropped", f"`{reasons.DATATROVE}REASON`", text))
     for reason, meaning in reasons.REJECTED_ANYWHERE.items():
         rows.append(("any", "rejected", f"`{reason}`", _cell(meaning, f"reason {reason}")))
     return table(("step", "fate", "reason", "meaning"), rows)

@@ -72,6 +72,9 @@ REJECTED_ANYWHERE = {
 }
 """Reasons that any step may have, because they come from the process in which it runs."""
 
+DATATROVE = "datatrove_"
+"""What the reasons begin with that a filter of datatrove gives."""
+
 LIMITED = {
     "language": ("lang_score",),
     "medical": ("medical_terms", "medical_density", "medical_spread"),
@@ -99,6 +102,8 @@ def meaning(step: str, fate: str, reason: str) -> str | None:
     """
     if fate == "rejected":
         return REJECTED.get(step, {}).get(reason) or REJECTED_ANYWHERE.get(reason.split()[0])
+    if reason.startswith(DATATROVE):
+        return f"The filter of datatrove gave the reason `{reason.removeprefix(DATATROVE)}`."
     measure, _, side = reason.rpartition("_")
     if side in ("low", "high") and measure in LIMITED.get(step, ()):
         return f"`{measure}` is {'below' if side == 'low' else 'above'} what the policy allows."

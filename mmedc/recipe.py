@@ -215,15 +215,35 @@ class Limits(Part):
     """How often a failed unit is tried again."""
 
 
-class CustomStep(Part):
-    """A custom step."""
+ClassPath = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+"""A class, as `package.module:Class`."""
 
-    use: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+
+class CustomStep(Part):
+    """A custom step: a class of your own (`use`), or a filter or formatter of datatrove (`datatrove`)."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["use"]}, {"required": ["datatrove"]}]})
+
+    use: ClassPath | None = None
     """The class of the step, as `package.module:Class`."""
+    datatrove: ClassPath | None = None
+    """A filter or formatter of datatrove instead, such as `datatrove.pipeline.filters:FineWebQualityFilter`."""
     after: str
     """The step of the chain that it follows."""
     arguments: dict[str, Any] = {}
     """The arguments of the class."""
+
+    @model_validator(mode="after")
+    def _one_class(self) -> "CustomStep":
+        if (self.use is None) == (self.datatrove is None):
+            found = "neither" if self.use is None else "both"
+            raise ValueError(f"a step has exactly one of use and datatrove; this one has {found}")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The class, whichever key names it."""
+        return self.use or self.datatrove or ""
 
 
 class Recipe(Part):
@@ -240,7 +260,7 @@ class Recipe(Part):
     sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]
     """The sources by name. Their order is their precedence: of two duplicates, that of the earlier source stays."""
     steps: tuple[CustomStep, ...] = ()
-    """Custom steps."""
+    """Custom steps, each after a step that it names."""
     filters: InputPath | None = None
     """A folder whose files override those of the shipped `filters/`. A lexicon of `+` and `-` lines edits it."""
     block: InputPaths = ()

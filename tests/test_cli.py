@@ -47,7 +47,7 @@ def test_an_error_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
         (("run", "quickstart", "--set", "languages=[xx]"), 2, 'no language "xx"'),
         (("run", "quickstart", "--set", "publish.tokenizer=none.json"), 2, "publish.tokenizer"),
         (("run", "quickstart", "--set", "models.lid=/none.ftz"), 2, "mmedc models get lid"),
-        (("run", "quickstart", "--set", "steps=[{use: 'os:getcwd', after: nowhere}]"), 2, "goes after"),
+        (("run", "quickstart", "--set", "steps=[{use: 'os:getcwd', after: nowhere}]"), 2, "comes after"),
         (("explain", "http://a.example/none"), 2, "neither a file here nor a document"),
         (("models", "get", "lit"), 2, 'did you mean "lid"'),
         (("frobnicate",), 2, "No such command"),

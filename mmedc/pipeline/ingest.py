@@ -19,6 +19,7 @@ from mmedc.sources import Piece, Reader
 from mmedc.steps.block import Block
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract
+from mmedc.steps.foreign import DatatroveStep, datatrove_step
 from mmedc.steps.gate import Gate
 from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
@@ -56,9 +57,22 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     for custom in recipe.steps:
         names = ["read", *(step.name for step in steps)]
         if custom.after not in names:
-            raise RecipeError(f'steps: {custom.use} goes after "{custom.after}"{nearest(custom.after, names)}')
-        steps.insert(names.index(custom.after), _load(custom))
+            raise RecipeError(f'steps: {custom.target} comes after "{custom.after}"{nearest(custom.after, names)}')
+        at = names.index(custom.after)
+        steps.insert(at, _load_datatrove(custom, recipe, steps, at) if custom.datatrove else _load(custom))
     return tuple(steps)
+
+
+def _load_datatrove(custom: CustomStep, recipe: Recipe, steps: list[Step], at: int) -> Step:
+    """Return the step of datatrove that is going to stand at place `at` of `steps`."""
+    names = [step.name for step in steps if isinstance(step, DatatroveStep)]
+    step = datatrove_step(custom.target, custom.arguments, recipe.languages, names)
+    if step.languages and not any(isinstance(earlier, Language) for earlier in steps[:at]):
+        raise RecipeError(
+            f"steps: {custom.target} depends on the language, which is not known after {custom.after}: "
+            "put it after language or a later step, or give arguments.language"
+        )
+    return step
 
 
 def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
@@ -79,11 +93,11 @@ def _model(name: ModelName, recipe: Recipe) -> Model:
 
 
 def _load(custom: CustomStep) -> Step:
-    module, _, name = custom.use.partition(":")
+    module, _, name = custom.target.partition(":")
     try:
         step: Step = getattr(importlib.import_module(module), name)(**custom.arguments)
     except (ImportError, AttributeError, TypeError) as problem:
-        raise RecipeError(f"steps: {custom.use} can't be made ({problem})") from None
+        raise RecipeError(f"steps: {custom.target} can't be made ({problem})") from None
     return step
 
 
