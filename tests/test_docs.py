@@ -15,7 +15,7 @@ from mmedc.document import DOCUMENT, MEASURES
 from mmedc.filters import LanguageFile, Limit, PolicyFile, PrivacyFile
 from mmedc.report.schema import schema
 from mmedc.shipped import shipped
-from mmedc.yamlfile import read_yaml
+from mmedc.yamlfile import parse_yaml, read_yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mmedc"
@@ -77,6 +77,18 @@ def test_the_schema_of_a_recipe_takes_what_reading_takes_and_marks_typing_mistak
     assert not check.is_valid({**short, "train": {"model": {"pth": "m"}}})
     assert check.is_valid({**short, "policy": {"all": {"chars": {"min": 100}}}})
     assert not check.is_valid({**short, "policy": {"all": {"chars": {"mn": 100}}}})
+
+
+def test_yaml_that_is_shown_is_part_of_a_recipe() -> None:
+    part = {key: value for key, value in schema("recipe").items() if key != "required"}
+    check, shown = jsonschema.Draft202012Validator(part), 0
+    for path in PAGES:
+        for block in re.findall(r"^```yaml\n(.*?)^```$", path.read_text(encoding="utf-8"), re.M | re.S):
+            data = parse_yaml(block, str(path), ValueError).data
+            problems = [error.message for error in check.iter_errors(data or {})]
+            assert not problems, f"{path.relative_to(ROOT)}: {problems[0]}\n{block}"
+            shown += 1
+    assert shown >= 5
 
 
 def test_every_reason_that_a_step_gives_is_declared_and_the_other_way_round() -> None:
