@@ -149,6 +149,15 @@ def sample(tmp_path_factory: pytest.TempPathFactory, quickstart: Path) -> Path:
     for name, rows in (("labelled", labelled), ("seeds", seeds)):
         with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    options = {"A": "Liver", "B": "Pancreas"}
+    item = {"id": "1", "lang": "en", "question": "Which organ produces insulin?", "options": options, "answer": "B"}
+    (folder / "filed.jsonl").write_text(json.dumps({**item, "rationale": "Islets of the pancreas do. B"}) + "\n")
+    answers = [{"aid": number, "atext": text} for number, text in enumerate(("Hígado", "Páncreas"), 1)]
+    question = {"qid": "1", "qtext": "¿Qué órgano produce la insulina?", "ra": "2", "image": "", "answers": answers}
+    exam = {"name": "e", "year": "2013", "category": "medicine", "data": [question]}
+    (folder / "HEAD").mkdir()
+    whole = {"version": 1, "language": "es", "exams": {"e": exam}}
+    (folder / "HEAD" / "test_ES_HEAD.json").write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
     (folder / "page.html").write_text("<html><body><p>Radish and chicken, simmered for an hour.</p></body></html>")
     return folder
 
