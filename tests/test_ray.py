@@ -68,4 +68,4 @@ def test_a_finished_build_starts_no_ray(tmp_path: Path, digest: str) -> None:
         "from mmedc.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True, text=True)
-    assert done.returncode == 0 and json.loads(done.stdout).digest == digest
+    assert done.returncode == 0 and json.loads(done.stdout)["digest"] == digest
