@@ -73,6 +73,11 @@ SCRATCH = ("payload", "content_type", "charset", "html", "dropped_by", "rejected
 """Columns that a chain works with and that end with it."""
 
 
+def document_schema(columns: tuple[pa.Field, ...]) -> pa.Schema:
+    """Return the schema of documents to which a recipe's own steps and measures add `columns`."""
+    return pa.schema([*DOCUMENT, *columns], metadata=DOCUMENT.metadata)
+
+
 def document_id(source: str, locator: str) -> str:
     """Return the id of a document: 32 hex digits of SHA-256 over source and locator."""
     return hashlib.sha256(f"{source}\0{locator}".encode("utf-8", "surrogatepass")).hexdigest()[:32]

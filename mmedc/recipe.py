@@ -6,6 +6,7 @@ paths given by `--set` and `--out` are relative to the current folder, and so ar
 
 import functools
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -246,6 +247,17 @@ class CustomStep(Part):
         return self.use or self.datatrove or ""
 
 
+class CustomMeasure(Part):
+    """A measure of your own: a function from a text to a number."""
+
+    use: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """The function, as `package.module:function`."""
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    """The name of the measure: a column of the corpus, and what a policy limits it by."""
+    batch: bool = False
+    """Whether the function takes a record batch and returns a column, instead of a text and a number."""
+
+
 class Recipe(Part):
     """A whole recipe; see docs/reference/recipe.md for every key."""
 
@@ -261,6 +273,8 @@ class Recipe(Part):
     """The sources by name. Their order is their precedence: of two duplicates, that of the earlier source stays."""
     steps: tuple[CustomStep, ...] = ()
     """Custom steps, each after a step that it names."""
+    measures: tuple[CustomMeasure, ...] = ()
+    """Custom measures."""
     filters: InputPath | None = None
     """A folder whose files override those of the shipped `filters/`. A lexicon of `+` and `-` lines edits it."""
     block: InputPaths = ()
@@ -288,9 +302,12 @@ class Recipe(Part):
     bench: dict[str, Any] | None = None
     """The settings of `mmedc bench`."""
 
-    def read_policy(self) -> Policy:
-        """Return the policy that the recipe names, with its own limits in place. Raises: PolicyError."""
-        return open_filters(self.filters).policy(self.medical.policy, self.languages, limits=self.policy)
+    def read_policy(self, measures: Iterable[str] = ()) -> Policy:
+        """Return the policy that the recipe names, with the recipe's limits in place; `measures` are custom ones.
+
+        Raises: PolicyError, also for a limit on a measure that nothing computes.
+        """
+        return open_filters(self.filters).policy(self.medical.policy, self.languages, measures, limits=self.policy)
 
     def as_written(self) -> dict[str, Any]:
         """Return what differs from the defaults, as JSON values, with paths as the user wrote them."""

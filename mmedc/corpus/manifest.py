@@ -151,6 +151,8 @@ class Manifest(Described):
     """What deduplication compared."""
     shards: tuple[Shard, ...]
     """The files of documents."""
+    columns: tuple[str, ...] = ()
+    """The columns that the recipe's own steps and measures add to the documents."""
     contamination: Contamination | None = None
     """What the search for benchmark questions found; null where the recipe named none."""
     lines: LineCounts | None = None

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmedc.corpus.tokens import TokenCounter
-from mmedc.document import DOCUMENT, edited_text
+from mmedc.document import edited_text
 from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.selection import KEEP, Selection, Sizes, sizes_by_language
@@ -162,12 +162,14 @@ class WriteShard:
     """Writes a shard of the corpus and counts its tokens. Unit spec: ShardPlan."""
 
     count: TokenCounter
+    schema: pa.Schema
+    """Of the documents."""
     version: ClassVar[int] = 2
 
     def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         totals = {"tokens": 0, "text_bytes": 0}
-        file = out.write("shard", Stream(DOCUMENT, self._tables(unit.spec, out.store, totals)))
+        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, totals)))
         return WrittenShard(file, **totals)
 
     def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int]) -> Iterator[pa.Table]:
@@ -190,7 +192,7 @@ class WriteShard:
                 tokens = self.count(part["text"].to_pylist())
                 totals["tokens"] += int(tokens.sum())
                 part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
-                yield part.select(DOCUMENT.names).cast(DOCUMENT)
+                yield part.select(self.schema.names).cast(self.schema)
 
 
 def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.Table:

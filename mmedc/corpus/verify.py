@@ -41,7 +41,7 @@ def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manif
     for file in manifest.files:
         report(file.path)
         _check_hash(store, file)
-    ids = [_check_shard(store, shard) for shard in shards]
+    ids = [_check_shard(store, shard, manifest.columns) for shard in shards]
     every = np.sort(np.concatenate(ids)) if ids else np.zeros(0, np.uint64)
     doubled = every[1:][every[1:] == every[:-1]]
     if len(doubled):
@@ -63,14 +63,14 @@ def _check_hash(store: Store, file: File) -> None:
     _equal(f"{where}: SHA-256", digest.hexdigest(), file.sha256)
 
 
-def _check_shard(store: Store, shard: Shard) -> npt.NDArray[np.uint64]:
+def _check_shard(store: Store, shard: Shard, columns: tuple[str, ...]) -> npt.NDArray[np.uint64]:
     """Check rows, schema, language and tokens of a shard; return the first 64 bits of its ids."""
     where = f"{store.url}/{shard.path}"
     try:
         with store.open_input(shard.path) as handle:
             parquet = pq.ParquetFile(handle, page_checksum_verification=True)
             _equal(f"{where}: rows", parquet.metadata.num_rows, shard.rows)
-            _equal(f"{where}: columns", parquet.schema_arrow.names, DOCUMENT.names)
+            _equal(f"{where}: columns", parquet.schema_arrow.names, [*DOCUMENT.names, *columns])
             table = parquet.read(["id", "lang", "tokens"], use_threads=False)
     except (pa.ArrowInvalid, OSError) as problem:
         raise VerifyError(f"{where}: can't be read as Parquet ({problem})") from None

@@ -27,15 +27,15 @@ QUARANTINE_BYTES = 1 << 20  # of a rejected payload
 
 
 class Step(Protocol):
-    """Picklable configuration; `open` loads what it needs and returns the transform."""
+    """Picklable configuration; `open` loads what it needs and returns the transform.
+
+    A step is known by its identity (`mmedc.engine.identity`). It may have an attribute `version`, raised when what it
+    leaves changes, and one `columns`, the Arrow fields that it adds to a document.
+    """
 
     @property
     def name(self) -> str:
         """What the funnel calls it."""
-
-    @property
-    def version(self) -> int:
-        """Raised when what it leaves changes."""
 
     def open(self) -> Transform:
         """Return a function from batch to batch that keeps the number and order of rows."""

@@ -11,6 +11,7 @@ import json
 from types import FunctionType
 from typing import Any, Protocol, runtime_checkable
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 NO_EFFECT = {"mmedc.no_effect": True}
@@ -43,6 +44,8 @@ def identity_of(value: object) -> Json:
         return sorted((identity_of(item) for item in value), key=str)
     if isinstance(value, type):
         return value.__qualname__
+    if isinstance(value, pa.Schema):
+        return [f"{field.name}: {field.type}" for field in value]
     if isinstance(value, FunctionType):
         return f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, Identified):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from mmedc.corpus.keys import WriteKeys, published_keys
 from mmedc.corpus.layout import Placement
 from mmedc.corpus.manifest import Manifest, read_manifest
@@ -18,6 +20,7 @@ from mmedc.corpus.tokens import TokenCounter, token_counter
 from mmedc.dedup.clean import Decontaminate, Decontaminated
 from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.questions import Questions, find_questions
+from mmedc.document import document_schema
 from mmedc.engine.commit import commits
 from mmedc.engine.identity import digest_of
 from mmedc.engine.run import WORK, AnyPass, Runner, Watcher, run_pass
@@ -25,6 +28,7 @@ from mmedc.engine.selection import Selection
 from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Unit, files_of
 from mmedc.errors import CorpusError
 from mmedc.pipeline.classify import checkpoint_digest, classify_pass
+from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.dedup import Counts, Dedup, Duplicates, Run
 from mmedc.pipeline.ingest import Ingested, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
@@ -132,6 +136,8 @@ class Build:
     """The benchmark questions that must not be in the corpus."""
     checkpoint: str
     """Digest of the classifier's files; empty without one."""
+    columns: tuple[pa.Field, ...]
+    """Those that the recipe's own steps and measures add to the documents."""
     known: list[tuple[str, DataFile]]
     """(URL, file of keys) of the published corpora whose documents must not come again."""
     count: TokenCounter
@@ -143,7 +149,8 @@ class Build:
 
         Raises: RequestError of some kind for what is wrong.
         """
-        policy = recipe.read_policy()
+        columns = own_columns(recipe)
+        policy = recipe.read_policy(measures_among(columns))
         count = token_counter(recipe.publish.tokenizer)
         if out in recipe.dedup.against:
             raise CorpusError(
@@ -153,8 +160,8 @@ class Build:
         clean = recipe.decontaminate
         questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
         checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
-        ingest = ingest_pass(recipe, policy, list_units(recipe))
-        return cls(recipe, policy, Store(out), ingest, questions, checkpoint, known, count)
+        ingest = ingest_pass(recipe, policy, list_units(recipe), columns)
+        return cls(recipe, policy, Store(out), ingest, questions, checkpoint, columns, known, count)
 
     def claim(self) -> None:
         """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
@@ -180,6 +187,7 @@ class Build:
         manifest = describe(
             self.recipe,
             self.policy.name,
+            tuple(field.name for field in self.columns),
             running.digest,
             built.shards,
             built.accounts,
@@ -202,11 +210,11 @@ class Build:
     def compose(self, run: Run) -> Built:
         """Run the passes in their order, and return what they left."""
         recipe, policy, retries = self.recipe, self.policy.for_limits(), self.recipe.limits.retries
-        sources = tuple(recipe.sources)
+        sources, schema = tuple(recipe.sources), document_schema(self.columns)
         ingested = run(self.ingest)
         tables = [Tables(left.documents, left.keys) for left in ingested]
         if recipe.classify is not None:
-            classified = run(classify_pass(recipe, policy, self.checkpoint, ingested))
+            classified = run(classify_pass(recipe, policy, self.checkpoint, ingested, schema))
             tables = [Tables(left.documents, left.keys) for left in classified]
         dedup = Dedup(policy, sources, recipe.dedup.jaccard, recipe.dedup.minhash, retries)
         duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)
@@ -241,7 +249,7 @@ class Build:
         keys = run(Pass("keys", WriteKeys(), units, retries))
         plans = self._shards(ingested, selections)
         units_of_shards = tuple(Unit.of(plan, plan.path, int(plan.high - plan.low)) for plan in plans)
-        shards = run(Pass("publish", WriteShard(self.count), units_of_shards, retries))
+        shards = run(Pass("publish", WriteShard(self.count, schema), units_of_shards, retries))
         rejects = [
             *merge_rejects(run, accounts, retries),
             *show_clusters(run, [left.documents for left in tables], duplicates.clusters, retries),

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmedc.document import DOCUMENT
 from mmedc.engine.commit import read_rows, read_table
 from mmedc.engine.unit import DataFile, Pass, Stream, Unit, UnitFiles
 from mmedc.errors import ModelMissing
@@ -41,6 +40,8 @@ class Classify:
     classifier: Classifier
     measure: str
     policy: Policy
+    schema: pa.Schema
+    """Of the documents."""
     version: ClassVar[int] = 1
 
     def run(self, unit: Unit[tuple[DataFile, DataFile]], out: UnitFiles) -> Classified:
@@ -56,7 +57,7 @@ class Classify:
             assert score is not None
             scores[rows] = score(table["text"].to_pylist())
         column = pa.array(scores, pa.float32(), mask=np.isnan(scores))
-        with_scores = Stream(DOCUMENT, self._documents(store, documents, column), group_by="lang")
+        with_scores = Stream(self.schema, self._documents(store, documents, column), group_by="lang")
         return Classified(
             out.write("documents", with_scores), out.write("keys", self._scored(keys, column)), len(wanted)
         )
@@ -77,7 +78,7 @@ class Classify:
 
 
 def classify_pass(
-    recipe: Recipe, policy: Policy, digest: str, ingested: list[Ingested]
+    recipe: Recipe, policy: Policy, digest: str, ingested: list[Ingested], schema: pa.Schema
 ) -> Pass[tuple[DataFile, DataFile], Classified]:
     """Return the pass over what ingest left; `digest` is `checkpoint_digest` of the checkpoint."""
     settings = recipe.classify
@@ -89,7 +90,7 @@ def classify_pass(
         Unit.of((left.documents, left.keys), f"documents {number + 1} of {len(ingested)}", left.documents.bytes)
         for number, left in enumerate(ingested)
     )
-    work = Classify(classifier, settings.measure, policy)
+    work = Classify(classifier, settings.measure, policy, schema)
     return Pass("classify", work, units, recipe.limits.retries, settings.gpus)
 
 

@@ -1,25 +1,23 @@
 """The ingest pass: which steps a record goes through, in which order, and what a unit leaves."""
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
-from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document_id
+from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document_id, document_schema
 from mmedc.engine.chain import Funnel, Step
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
-from mmedc.errors import RecipeError
 from mmedc.filters import open_filters
 from mmedc.models import Model
+from mmedc.pipeline.custom import measures_among, with_custom
 from mmedc.policy import Policy
-from mmedc.recipe import CustomStep, ModelName, Recipe
+from mmedc.recipe import ModelName, Recipe
 from mmedc.sources import Piece, Reader
 from mmedc.steps.block import Block
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract
-from mmedc.steps.foreign import DatatroveStep, datatrove_step
 from mmedc.steps.gate import Gate
 from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
@@ -30,7 +28,6 @@ from mmedc.steps.perplexity import Perplexity
 from mmedc.steps.privacy import Private
 from mmedc.steps.rules import Rules
 from mmedc.steps.score import Score
-from mmedc.yamlfile import nearest
 
 
 def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
@@ -54,25 +51,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         *([Private(policy)] if recipe.privacy else []),
         Sign(recipe.dedup.jaccard),
     ]
-    for custom in recipe.steps:
-        names = ["read", *(step.name for step in steps)]
-        if custom.after not in names:
-            raise RecipeError(f'steps: {custom.target} comes after "{custom.after}"{nearest(custom.after, names)}')
-        at = names.index(custom.after)
-        steps.insert(at, _load_datatrove(custom, recipe, steps, at) if custom.datatrove else _load(custom))
-    return tuple(steps)
-
-
-def _load_datatrove(custom: CustomStep, recipe: Recipe, steps: list[Step], at: int) -> Step:
-    """Return the step of datatrove that is going to stand at place `at` of `steps`."""
-    names = [step.name for step in steps if isinstance(step, DatatroveStep)]
-    step = datatrove_step(custom.target, custom.arguments, recipe.languages, names)
-    if step.languages and not any(isinstance(earlier, Language) for earlier in steps[:at]):
-        raise RecipeError(
-            f"steps: {custom.target} depends on the language, which is not known after {custom.after}: "
-            "put it after language or a later step, or give arguments.language"
-        )
-    return step
+    return with_custom(steps, recipe, policy)
 
 
 def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
@@ -92,15 +71,6 @@ def _model(name: ModelName, recipe: Recipe) -> Model:
     return open_filters(recipe.filters).model(name, recipe.models.get(name))
 
 
-def _load(custom: CustomStep) -> Step:
-    module, _, name = custom.target.partition(":")
-    try:
-        step: Step = getattr(importlib.import_module(module), name)(**custom.arguments)
-    except (ImportError, AttributeError, TypeError) as problem:
-        raise RecipeError(f"steps: {custom.target} can't be made ({problem})") from None
-    return step
-
-
 @dataclass(frozen=True, kw_only=True)
 class Ingested(Accounted):
     """What the ingest pass leaves of a unit: DOCUMENT rows, and their keys, row for row."""
@@ -115,6 +85,8 @@ class Finish:
     """Turns the survivors of a unit into its documents and their keys."""
 
     bands: int
+    schema: pa.Schema
+    """Of the documents."""
     version: ClassVar[int] = SCHEMA_VERSION
 
     def __call__(
@@ -145,15 +117,16 @@ class Finish:
                 return table[field.name].cast(field.type)
             return pa.nulls(rows, empty.get(field.name, field.type))
 
-        documents = pa.table([column(field) for field in DOCUMENT], schema=DOCUMENT)
+        own = [field for field in self.schema if field.name not in DOCUMENT.names]
+        documents = pa.table([column(field) for field in self.schema], schema=self.schema)
         lengths = [len(text.encode()) for text in documents["text"].to_pylist()]
-        keys = {name: documents[name] for name in ("id", "lang", "source", *MEASURES)}
+        keys = {name: documents[name] for name in ("id", "lang", "source", *MEASURES, *measures_among(own))}
         keys["bytes"] = pa.array(lengths, pa.int64())
         bands = pa.list_(pa.uint64(), self.bands)
         for name, kind in (("content", CONTENT), ("bands", bands), ("sketch", SKETCH)):
             keys[name] = table[name] if rows else pa.array([], kind)
         return Ingested(
-            documents=out.write("documents", Stream(DOCUMENT, iter([documents]), group_by="lang")),
+            documents=out.write("documents", Stream(self.schema, iter([documents]), group_by="lang")),
             keys=out.write("keys", pa.table(keys)),
             text_bytes=sum(lengths),
             funnel=funnel,
@@ -161,10 +134,12 @@ class Finish:
         )
 
 
-def ingest_pass(recipe: Recipe, policy: Policy, units: list[Unit[Piece]]) -> Pass[Piece, Ingested]:
-    """Return the ingest pass of a recipe."""
+def ingest_pass(
+    recipe: Recipe, policy: Policy, units: list[Unit[Piece]], columns: tuple[pa.Field, ...] = ()
+) -> Pass[Piece, Ingested]:
+    """Return the ingest pass of a recipe; `columns` are those that its own steps and measures add."""
     limits = recipe.limits
     bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
-    finish = Finish(bands_for(recipe.dedup.jaccard).count)
+    finish = Finish(bands_for(recipe.dedup.jaccard).count, document_schema(columns))
     work: Streamed[Piece, Ingested] = Streamed(Reader(), ingest_steps(recipe, policy), finish, bounds)
     return Pass("ingest", work, tuple(units), limits.retries)

@@ -95,6 +95,7 @@ def show_contamination(run: Run, decontaminated: list[Decontaminated], retries: 
 def describe(
     recipe: Recipe,
     policy: str,
+    columns: tuple[str, ...],
     build: str,
     shards: Iterable[tuple[ShardPlan, WrittenShard]],
     accounts: Iterable[Sequence[Accounted]],
@@ -142,6 +143,7 @@ def describe(
         funnel=funnel_rows(funnel),
         dedup=PairCounts(**asdict(counts)),
         shards=described,
+        columns=columns,
         contamination=contamination,
         lines=LineCounts(**asdict(total(trimmed))) if trimmed else None,
         rejects=tuple(map(_file, rejects)),

@@ -12,6 +12,7 @@ import pyarrow as pa
 from mmedc.document import MEASURES
 from mmedc.errors import RequestError
 from mmedc.folding import plain
+from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.ingest import ingest_steps
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe, SourceConfig
@@ -56,17 +57,18 @@ def explain(recipe: Recipe, target: str) -> Explanation:
 
     Raises: RequestError when there is no such document.
     """
-    policy = recipe.read_policy()
+    columns = own_columns(recipe)
+    policy, names = recipe.read_policy(measures_among(columns)), tuple(column.name for column in columns)
     batch = _find(recipe, target)
     row = batch.to_pylist()[0]
-    stages = [Stage("read", _seen({}, row), _verdict(row))]
+    stages = [Stage("read", _seen({}, row, names), _verdict(row))]
     for step in ingest_steps(recipe, policy):
         if stages[-1].verdict != "kept":
             break
         before = row
         batch = step.open()(batch)
         row = batch.to_pylist()[0]
-        stages.append(Stage(step.name, _seen(before, row), _verdict(row)))
+        stages.append(Stage(step.name, _seen(before, row, names), _verdict(row)))
     limits = _limits(policy, row)
     verdict = stages[-1].verdict
     missed = [one for one in limits if not one["met"]]
@@ -97,10 +99,10 @@ def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
     )
 
 
-def _seen(before: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+def _seen(before: dict[str, Any], row: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
     """Return what changed, in a form that a person can read."""
     out: dict[str, Any] = {}
-    for name in SHOWN:
+    for name in (*SHOWN, *columns):
         if row.get(name) is not None and row.get(name) != before.get(name):
             out[name] = round(row[name], 4) if isinstance(row[name], float) else row[name]
     for name in TEXTS:

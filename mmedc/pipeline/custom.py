@@ -1,0 +1,109 @@
+"""What a recipe adds to the chain: steps and measures of the user's own, and the columns that they declare."""
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from mmedc.document import DOCUMENT
+from mmedc.engine.chain import Step
+from mmedc.engine.identity import Json, identity_of
+from mmedc.errors import RecipeError
+from mmedc.policy import Policy
+from mmedc.recipe import CustomStep, Recipe
+from mmedc.steps.foreign import DatatroveStep, datatrove_step
+from mmedc.steps.language import Language
+from mmedc.steps.measure import Measure
+from mmedc.yamlfile import nearest
+
+
+class Custom:
+    """A step of the user's own, known by its class, its arguments and its version, and by its place in the chain."""
+
+    def __init__(self, settings: CustomStep) -> None:
+        self.settings = settings
+        module, _, name = settings.target.partition(":")
+        try:
+            self.step: Step = getattr(importlib.import_module(module), name)(**settings.arguments)
+        except (ImportError, AttributeError, TypeError) as problem:
+            raise RecipeError(f"steps: {settings.target} can't be made ({problem})") from None
+
+    @property
+    def name(self) -> str:
+        """What the funnel calls it."""
+        return self.step.name
+
+    @property
+    def columns(self) -> tuple[pa.Field, ...]:
+        """What it adds to a document: its attribute `columns`, if it has one."""
+        return tuple(getattr(self.step, "columns", ()))
+
+    def identity(self) -> Json:
+        """Return what its results depend on; a step that states its own identity is believed."""
+        own = identity_of(self.step) if hasattr(self.step, "identity") else getattr(self.step, "version", 1)
+        return [self.settings.target, identity_of(self.settings.arguments), own]
+
+    def open(self) -> Any:
+        """Return the transform of the step."""
+        return self.step.open()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Custom) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash(self.settings.target)
+
+
+def with_custom(steps: list[Step], recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
+    """Return the chain with the recipe's own measures before its last step, and its own steps where they belong.
+
+    Raises: RecipeError for one that can't be made, or that follows a step that is not there.
+    """
+    measures = [Measure(one.use, one.name, one.batch, policy) for one in recipe.measures]
+    for measure in measures:
+        measure.identity()  # imports the function, so that a wrong name is found before work begins
+    chain: list[Step] = [*steps[:-1], *measures, steps[-1]]
+    for settings in recipe.steps:
+        names = ["read", *(step.name for step in chain)]
+        if settings.after not in names:
+            raise RecipeError(
+                f'steps: {settings.target} comes after "{settings.after}"{nearest(settings.after, names)}'
+            )
+        at = names.index(settings.after)
+        chain.insert(at, _of_datatrove(settings, recipe, chain, at) if settings.datatrove else Custom(settings))
+    return tuple(chain)
+
+
+def _of_datatrove(settings: CustomStep, recipe: Recipe, chain: list[Step], at: int) -> Step:
+    """Return the step of datatrove that is to have place `at` in the chain."""
+    names = [step.name for step in chain if isinstance(step, DatatroveStep)]
+    step = datatrove_step(settings.target, settings.arguments, recipe.languages, names)
+    if step.languages and not any(isinstance(earlier, Language) for earlier in chain[:at]):
+        raise RecipeError(
+            f"steps: {settings.target} depends on the language, which is not known after {settings.after}: "
+            "put it after language or a later step, or give arguments.language"
+        )
+    return step
+
+
+def own_columns(recipe: Recipe) -> tuple[pa.Field, ...]:
+    """Return the columns that the recipe's own steps and measures add to a document, in their order.
+
+    Raises: RecipeError for one that a document has already, or that two of them declare.
+    """
+    declared = [field for settings in recipe.steps if settings.use for field in Custom(settings).columns]
+    declared += [pa.field(measure.name, pa.float32()) for measure in recipe.measures]
+    seen = set(DOCUMENT.names)
+    for field in declared:
+        if field.name in seen:
+            raise RecipeError(
+                f'the column "{field.name}" of a custom step or measure exists already; choose another name'
+            )
+        seen.add(field.name)
+    return tuple(declared)
+
+
+def measures_among(columns: Iterable[pa.Field]) -> tuple[str, ...]:
+    """Return the names of the columns that a policy can have limits on: those of numbers."""
+    return tuple(field.name for field in columns if pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
