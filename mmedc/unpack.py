@@ -31,7 +31,7 @@ SUFFIXES = {".gz": "gzip", ".bgz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".lz
 LZ4_BLOCKS = {4: 64 << 10, 5: 256 << 10, 6: 1 << 20, 7: 4 << 20}
 EARLY = "it ends early"
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f")
-HEAD_BYTES = 4096  # of a file, by which text is told from packed bytes
+HEAD_BYTES = 256  # of a file, by which text is told from packed bytes
 MAX_SKIPPED = 64 << 20  # bytes of a skippable frame; more is taken for damage to its length
 MAX_WINDOW = 128 << 20  # bytes that a zstd frame may look back
 
@@ -175,14 +175,27 @@ def _codec(tape: Tape, at: int, name: str) -> str:
     """Return what packs a file: by its first bytes, or by its name where these are damaged."""
     head = tape.bytes_at(at, HEAD_BYTES)
     hint = next((codec for suffix, codec in SUFFIXES.items() if name.lower().endswith(suffix)), "")
-    text = len(head) - len(head[64:].translate(None, CONTROLS)) - len(head[:64]) < len(head) / 50
+    text = len(head[4:].translate(None, CONTROLS)) * 50 > len(head[4:]) * 49
     for codec, magic in MAGIC.items():
-        if head.startswith(magic) and (codec == hint or _is_sound(tape, at, codec) or not (hint or text)):
-            return codec
+        if head.startswith(magic):
+            other = hint if hint != codec else ""
+            sound = codec == hint or _is_sound(tape, at, codec) or (not hint and _is_near(tape, at, codec))
+            if sound and not (other and _is_near(tape, at, other)):
+                return codec
     if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:  # a skippable frame, of either codec
         return hint if hint == "lz4" else "zstd"
     cut = len(head) < 4 and hint and MAGIC[hint].startswith(head)
     return hint if head and (cut or not text or head[:64].translate(None, CONTROLS) != head[:64]) else ""
+
+
+def _is_near(tape: Tape, at: int, codec: str) -> bool:
+    """Tell whether a sound member of `codec` begins soon after `at`."""
+    begin = at
+    while (found := tape.find(MAGIC[codec], begin, at + PROOF_BYTES)) is not None:
+        if _is_sound(tape, found, codec):
+            return True
+        begin = found + 1
+    return False
 
 
 def _is_sound(tape: Tape, at: int, codec: str) -> bool:

@@ -7,6 +7,7 @@ to find is then known too, without a second reader: every member that was not to
 import gzip
 import io
 import json
+import os
 import random
 import re
 import zlib
@@ -42,8 +43,11 @@ JUNK = [
     b"\xff" * 40, b"\x04\x22\x4d\x18", b"WARC/1.1\r\n", b"\nWARC/", b"{", b"PAR1", b"<html>404</html>",
     random.Random(3).randbytes(3000),
 ]  # fmt: skip
+EXAMPLES = int(os.environ.get("MMEDC_EXAMPLES", "250"))  # of each law and container; more for a long search
 FAST = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -283,7 +287,7 @@ TABLE = pa.table({"text": [f"{n} " * (n % 50 + 1) for n in range(3000)], "url": 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
 @given(seed=st.integers(0, 2**32))
-@settings(FAST, max_examples=60)
+@settings(FAST, max_examples=EXAMPLES // 4)
 def test_a_damaged_page_of_parquet_costs_its_own_rows(tmp_path: Path, compression: str, seed: int) -> None:
     path = tmp_path / "x.parquet"
     options = {"row_group_size": 1000, "data_page_size": 2000, "write_page_checksum": True, "use_dictionary": False}

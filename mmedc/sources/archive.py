@@ -203,7 +203,8 @@ class Archive:
         if is_page:
             yield Record(at, kind, fields, size, block if read else None, problem)
         elif kind not in OTHERS:
-            yield Junk(at, f"a WARC record of unknown type {kind!r}; {size:,} bytes at offset {at} are not read")
+            said = f"; {problem.partition(': ')[2]}" if problem else ""
+            yield Junk(at, f"a WARC record of unknown type {kind!r}, with a block of {size:,} bytes, is not read{said}")
         elif problem:
             yield Junk(at, f"a WARC record of type {kind}: {problem.partition(': ')[2]}")
 
@@ -252,7 +253,7 @@ class Archive:
         breaks = 0
         if got == size:
             breaks = self._skip_breaks()
-            if self._pos == len(self._data) or self._begins():
+            if (self._pos == len(self._data) or self._begins()) and not (self._plain and _holds_record(block)):
                 return ""
             self._pos -= breaks
             self._parsed -= breaks
@@ -295,3 +296,21 @@ class Archive:
         self._parsed -= len(rest)
         self._base += self._pos - len(rest)
         self._data, self._pos = rest + self._data[self._pos :], 0
+
+
+def _holds_record(block: memoryview) -> bool:
+    """Tell whether a whole record ends where a block does: then the block was cut, and its length spans the next.
+
+    A page that quotes a record has other text behind it; one that is an archive has none before it.
+    """
+    data = bytes(block)
+    if data.find(b"WARC/") < 0 or not (found := HEADER.search(data)):
+        return False
+    end, begin = blank_line(data, found.start())
+    fields = {name.lower(): value.strip() for name, value in FIELD.findall(data, found.start(), end)}
+    length = fields.get(b"content-length", b"")
+    if not begin or not length.isdigit() or data[: found.start()].endswith((b"\n\n", b"\n\r\n")) or not found.start():
+        return False
+    last = begin + int(length[:18])
+    after = data[last:].lstrip(b"\r\n")
+    return last <= len(data) and (not after or bool(VERSION.match(after)))

@@ -125,6 +125,8 @@ def _pages(data: bytes, rows: int) -> list[_Page]:
             values = header[5 if kind == DATA_PAGE else 8][1] if kind in (DATA_PAGE, DATA_PAGE_V2) else 0
         except (KeyError, IndexError, TypeError, RecursionError):
             break
+        if not (isinstance(size, int) and isinstance(values, int)):
+            break
         end = body + size
         if size < 0 or end > len(data) or not 0 <= values <= rows - first:
             break
