@@ -4,7 +4,10 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import pickle
 import zlib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmedc.errors import RecipeError
-from mmedc.recipe import Recipe, read_recipe
-from mmedc.sources import Reader, list_units
+from mmedc.recipe import Recipe, Source, read_recipe
+from mmedc.sources import FORMATS, Reader, list_units
 from tests.warcs import http, packed, page, record
 
 GOOD = page("http://a.example/good", "<html><body><p>good</p></body></html>")
@@ -342,3 +345,166 @@ def test_an_unknown_format_is_answered_with_its_line_and_the_nearest_key(tmp_pat
     path.write_text("name: t\nsources:\n  s:\n    kind: web\n    wacr: x.warc.gz\n")
     with pytest.raises(RecipeError, match=rf'^{path}:5: a source has no key "wacr"; did you mean "warc"\?'):
         list_units(read_recipe(str(path)))
+
+
+def test_warc_field_names_in_any_case_and_line_ends_of_either_kind(tmp_path: Path) -> None:
+    whole = page("u:1", "<p>one</p>\r\n\r\n<p>two</p>")
+    head, _, block = whole.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    for change in (bytes.lower, bytes.upper, lambda name: name.replace(b"-", b"-x-").replace(b"-x-", b"-").title()):
+        changed = [
+            lines[0],
+            *(change(name) + b":" + value for name, _, value in (one.partition(b":") for one in lines[1:])),
+        ]
+        for end in (b"\r\n", b"\n"):
+            rows = warc(tmp_path, b"\r\n\n" + end.join(changed) + end + end + block + b"\n" + whole, "x.warc")
+            assert [row["payload"] for row in rows] == [b"<p>one</p>\r\n\r\n<p>two</p>"] * 2
+
+
+def test_a_page_that_says_it_is_cut_off_is_truncated(tmp_path: Path) -> None:
+    for field in (b"WARC-Truncated: length", b"warc-truncated: disconnect", b"WARC-Segment-Number: 1"):
+        cut = GOOD.replace(b"WARC-Date", field + b"\r\nWARC-Date")
+        assert reasons(warc(tmp_path, cut + GOOD, "x.warc")) == ["truncated", "ok"]
+
+
+def test_the_charset_of_a_resource_is_in_its_record(tmp_path: Path) -> None:
+    text = "Сахарный диабет"
+    data = record("u:1", text.encode("windows-1251"), "resource", "text/plain; charset=windows-1251")
+    rows = warc(tmp_path, data, "x.warc")
+    assert (rows[0]["payload"].decode("windows-1251"), rows[0]["charset"]) == (text, "windows-1251")
+
+
+def test_records_of_unknown_type_and_without_a_length_are_reported(tmp_path: Path) -> None:
+    odd = GOOD.replace(b"WARC-Type: response", b"WARC-Type: responze")
+    bare = GOOD.replace(b"Content-Length: ", b"Content-Size: ", 1)
+    rows = warc(tmp_path, odd + GOOD + bare + GOOD, "x.warc")
+    assert reasons(rows) == ["damaged", "ok", "damaged", "ok"]
+
+
+def test_an_archive_inside_an_archive_is_not_read_as_its_records(tmp_path: Path) -> None:
+    inner = record("u:inner", GOOD * 2, "resource", "application/warc")
+    assert reasons(warc(tmp_path, inner + GOOD, "x.warc")) == ["not_text", "ok"]
+
+
+def test_first_bytes_decide_and_names_only_hint(tmp_path: Path) -> None:
+    data = packed(GOOD)
+    for name, content in (
+        ("x.warc", data),
+        ("x.warc.zst", data),
+        ("y.warc.gz", GOOD),
+        ("z.warc", zstandard.compress(GOOD)),
+    ):
+        assert reasons(warc(tmp_path, content, name)) == ["ok"], name
+    assert reasons(jsonl(tmp_path, gzip.compress(JSONL), "x.jsonl")) == ["ok", "ok"]
+    assert reasons(jsonl(tmp_path, JSONL, "x.jsonl.gz")) == ["ok", "ok"]
+    (tmp_path / "a.html").write_bytes(gzip.compress(b"<p>a page</p>"))
+    (tmp_path / "b.txt").write_bytes(b"<!DOCTYPE html><p>a page</p>")
+    rows = read({"files": [str(tmp_path / "a.html"), str(tmp_path / "b.txt")]})
+    assert [(row["payload"][-13:], row["content_type"]) for row in rows] == [(b"<p>a page</p>", "text/html")] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "said"),
+    [
+        ("jsonl", GOOD, "x.data is a WARC, not JSON lines: use `warc:`"),
+        ("jsonl", gzip.compress(GOOD), "x.data is a WARC, not JSON lines: use `warc:`"),
+        ("jsonl", WHOLE["parquet"][1], "x.data is Parquet, not JSON lines: use `parquet:`"),
+        ("jsonl", b'[\n{"text": "a"}\n]', "x.data is a JSON array, not JSON lines"),
+        ("jsonl", b'[{"text": "a"}]', "x.data is a JSON array, not JSON lines"),
+        ("jsonl", b'{\n"text": "a"\n}', "x.data is one JSON document of several lines"),
+        ("jsonl", b'\n{"body": "a", "id": 1}\n', 'no key "text" (text); known: body, id'),
+        ("jsonl", b'{"Text": "a"}\n', 'no key "text" (text); did you mean "Text"?'),
+        ("warc", JSONL, "x.data is JSON lines, not a WARC: use `jsonl:`"),
+        ("parquet", packed(GOOD), "x.data is a WARC, not Parquet: use `warc:`"),
+    ],
+)
+def test_a_source_of_another_format_is_refused_before_the_build(
+    tmp_path: Path, key: str, data: bytes, said: str
+) -> None:
+    (tmp_path / "x.data").write_bytes(data)
+    with pytest.raises(RecipeError) as raised:
+        read({key: str(tmp_path / "x.data")})
+    assert said in str(raised.value) and raised.value.exit_code == 2
+
+
+def test_columns_and_keys_with_dots_numbers_and_times(tmp_path: Path) -> None:
+    when = datetime(2024, 5, 6, 7, 8, 9, 500_000)
+    table = pa.table({
+        "doc.text": ["a", "b"], "meta": [{"id": 7}, {"id": None}], "at": pa.array([when, None], pa.timestamp("us")),
+    })  # fmt: skip
+    source = {"parquet": str(parquet(tmp_path, table)), "text": "doc.text", "url": "meta.id", "date": "at"}
+    rows = read(source)
+    assert [(row["text"], row["locator"], row["date"]) for row in rows] == [
+        ("a", "7", "2024-05-06T07:08:09.5"),
+        ("b", "x.parquet#row=1", None),
+    ]
+    zoned = pa.array([when], pa.timestamp("ms", "Europe/Paris"))
+    table = pa.table({"text": ["a"], "at": zoned, "url": pa.array([5], pa.int64())})
+    rows = read({"parquet": str(parquet(tmp_path, table)), "date": "at", "url": "url"})
+    assert (rows[0]["locator"], rows[0]["date"]) == ("5", "2024-05-06T07:08:09.5Z")
+    lines = [
+        {"doc.text": "a", "doc": {"id": 12}, "at": 1714979289},
+        {"doc": {"text": "b", "id": 3.5}, "at": "2024-05-06 07:08:09+02:00"},
+        {"doc.text": "c", "at": 2024},
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    rows = read({"jsonl": str(tmp_path / "x.jsonl"), "text": "doc.text", "url": "doc.id", "date": "at"})
+    assert [(row["text"], row["locator"], row["date"]) for row in rows] == [
+        ("a", "12", "2024-05-06T07:08:09Z"),
+        ("b", "3.5", "2024-05-06T07:08:09+02:00"),
+        ("c", "x.jsonl#line=3", "2024"),
+    ]
+
+
+def test_a_column_that_occurs_twice_is_rejected(tmp_path: Path) -> None:
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    assert reasons(read({"parquet": str(parquet(tmp_path, table))})) == ["ambiguous_column"]
+    table = pa.table([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], names=["text", "x", "x"])
+    assert [row["text"] for row in read({"parquet": str(parquet(tmp_path, table))})] == ["a"]
+
+
+def test_files_of_equal_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for folder in ("a/one", "b/one", "c"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.jsonl").write_text(json.dumps({"text": folder}) + "\n")
+        os.utime(tmp_path / folder / "x.jsonl", ns=(0, 0))
+    patterns = [str(tmp_path / folder / "x.jsonl") for folder in ("a/one", "b/one", "c")]
+    recipe = Recipe.model_validate({"name": "t", "sources": {"s": {"jsonl": [*patterns, patterns[0]]}}})
+    units = list_units(recipe)
+    assert len({unit.id for unit in units}) == len(units) == 3
+    rows = read({"jsonl": patterns})
+    assert [row["locator"] for row in rows] == ["a/one/x.jsonl#line=1", "b/one/x.jsonl#line=1", "c/x.jsonl#line=1"]
+
+
+def test_names_in_capitals_in_other_bytes_and_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "A.HTML").write_bytes(b"<p>a</p>")
+    (tmp_path / "b.TXT").write_bytes(b"b")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "again").symlink_to(tmp_path)
+    (tmp_path / "loop.html").symlink_to(tmp_path / "loop.html")
+    os.mkfifo(tmp_path / "pipe.html")
+    with open(os.fsencode(tmp_path) + b"/caf\xe9.html", "wb") as file:
+        file.write(b"<p>e</p>")
+    rows = read({"files": str(tmp_path)})
+    assert dict(zip([row["locator"] for row in rows], reasons(rows), strict=True)) == {
+        "A.HTML": "ok", "b.TXT": "ok", "caf\\xe9.html": "ok", "loop.html": "unreadable", "pipe.html": "unreadable",
+    }  # fmt: skip
+    (tmp_path / "x.jsonl").symlink_to(tmp_path / "x.jsonl")
+    (tmp_path / "Y.JSONL").write_bytes(JSONL)
+    assert reasons(read({"jsonl": str(tmp_path)})) == ["ok", "ok", "unreadable"]
+
+
+def test_a_link_to_a_file_that_is_gone_fails_its_unit(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes(b"<p>a</p>")
+    (tmp_path / "b.html").symlink_to(tmp_path / "none.html")
+    with pytest.raises(FileNotFoundError):
+        read({"files": str(tmp_path)})
+
+
+def test_every_format_has_what_its_row_needs() -> None:
+    """A new format is one file and one row: this holds for all of them."""
+    keys = [known.key for known in FORMATS]
+    assert len(set(keys)) == len(keys) and not set(keys) & set(Source.model_fields)
+    for known in FORMATS:
+        assert known.suffixes and known.bytes_per_s > 0 and known.reader.version >= 1
+        assert pickle.loads(pickle.dumps(known.reader)) == known.reader
