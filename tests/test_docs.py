@@ -132,6 +132,14 @@ def test_every_key_of_the_files_of_a_language_and_of_a_policy_is_in_the_readme_o
     )
 
 
+def test_every_decision_has_a_date_and_the_newest_is_last() -> None:
+    decisions = re.split(r"^## ", read("DECISIONS.md"), flags=re.M)[1:]
+    dates = [re.match(r".+\n\n\*(\d{4}-\d\d-\d\d)\.\* ", text) for text in decisions]
+    assert not [text.splitlines()[0] for text, date in zip(decisions, dates, strict=True) if not date]
+    found = [date[1] for date in dates if date]
+    assert found == sorted(found)
+
+
 def test_every_module_and_package_is_in_the_architecture() -> None:
     text = read("docs/explanation/architecture.md")
     names = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
