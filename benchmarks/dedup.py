@@ -2,6 +2,7 @@
 
     python benchmarks/dedup.py --data FOLDER [--documents 4000] [--peers datasketch text-dedup data-juicer datatrove]
     python benchmarks/dedup.py --data FOLDER --clusters       # macro-F1 and adjusted Rand index
+    python benchmarks/dedup.py --data FOLDER --chains         # texts that change step by step
 
 Every side gets one Parquet file (`id`, `lang`, `text`), works in one process and leaves the ids that go. Counted
 are CPU seconds, those of children too, from the first text read to that list; not imports, nor the loading of
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from clocks import clocks, since
-from planted import LANGUAGES, abstracts, news, pairs, shingles
+from planted import LANGUAGES, abstracts, chains, news, pairs, shingles
 from side_by_side import environment
 
 HERE = Path(__file__).parent
@@ -36,8 +37,6 @@ Seconds = tuple[float, float]
 
 def run_mmedc(path: str, jaccard: float) -> tuple[list[str], dict[str, str], Seconds]:
     """Return (ids that go, {id: id that stays}, (wall, CPU) seconds) by the steps and passes of a build."""
-    import scipy.sparse.csgraph  # noqa: F401 (a pass imports it)
-
     from mmedc.dedup.records import DROP, read_cut
     from mmedc.dedup.signature import Sign
     from mmedc.document import document_id
@@ -218,6 +217,35 @@ def protocols(given: argparse.Namespace, folder: str) -> None:
                 )
 
 
+def stepwise(given: argparse.Namespace, folder: str) -> None:
+    """Print what is left of chains of texts: pairs that are alike and both stay, texts that go without an equal."""
+    rows, path = chains(given.data, given.documents // 100), f"{folder}/chains.parquet"
+    write(rows, path)
+    sets = {row["id"]: shingles(row["text"], row["lang"]) for row in rows}
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row["chain"], []).append(row["id"])
+    alike = set()
+    for group in groups.values():
+        for one in group:
+            for other in group:
+                if one < other and len(sets[one] & sets[other]) >= LINE * len(sets[one] | sets[other]):
+                    alike.add((one, other))
+    near: dict[str, set[str]] = {}
+    for one, other in alike:
+        near.setdefault(one, set()).add(other)
+        near.setdefault(other, set()).add(one)
+    print(f"{len(rows):,} texts in {len(groups)} chains, {len(alike):,} pairs at {LINE}\n")
+    print("| | gone | pairs of which both stay | gone without a text that stays | gone for a text below the line |")
+    print("|---|--:|--:|--:|--:|")
+    for name in SIDES:
+        stays = side(name, path, LINE)["stays"]
+        both = sum(one not in stays and other not in stays for one, other in alike)
+        lonely = sum(all(other in stays for other in near.get(one, ())) for one in stays)
+        below = sum(other not in near.get(one, ()) for one, other in stays.items())
+        print(f"| {name} | {len(stays):,} | {both:,} | {lonely:,} | {below:,} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="a folder with text_*/<lang>*.jsonl.gz")
@@ -225,6 +253,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=["datasketch", "text-dedup", "data-juicer", "datatrove"])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--clusters", action="store_true")
+    parser.add_argument("--chains", action="store_true")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--jaccard", type=float, default=LINE, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -233,7 +262,7 @@ def main() -> None:
         print(json.dumps({"gone": gone, "stays": stays, "seconds": seconds}))
         return
     with tempfile.TemporaryDirectory() as folder:
-        (protocols if given.clusters else compare)(given, folder)
+        (protocols if given.clusters else stepwise if given.chains else compare)(given, folder)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasketch import MinHash, MinHashLSH
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmedc.dedup.exchange import Match, keys_of, ranks
-from mmedc.dedup.groups import TIE, drops_of, stars, strongest
-from mmedc.dedup.records import EDGE, KINDS, KNOWN, NODE, RECORD, edges_of, place_of, ranges_for
+from mmedc.dedup.groups import drops_of, strongest
+from mmedc.dedup.records import KNOWN, NODE, RECORD, edges_of, place_of, ranges_for
 from mmedc.dedup.signature import (
     PERMUTATIONS,
     SKETCH_BYTES,
@@ -28,6 +26,7 @@ from mmedc.dedup.signature import (
     standard_error,
 )
 from mmedc.dedup.weigh import SHINGLES, jaccards, sets_of
+from mmedc.engine.unit import DataFile
 from mmedc.folding import folded_texts
 from mmedc.words import TextBatch
 
@@ -161,11 +160,16 @@ def like_a(jaccard: float) -> bytes:
     return value.to_bytes(SKETCH_BYTES, "little")
 
 
-def pairs_of(rows: list[tuple[int, int, int, int, bytes]], published: int = 9) -> tuple[set[Any], set[Any]]:
-    """Return the sure and the doubtful pairs as (kind, who goes, who stays)."""
-    sure, doubt, _ = Match(0.8, 1, (0, published)).pairs(records(rows))
+def match(published: int = 9, **fields: Any) -> Match:
+    return Match(0.8, 1, (0, published), published, **fields)
+
+
+def pairs_of(rows: list[tuple[int, int, int, int, bytes]]) -> tuple[set[Any], set[Any]]:
+    """Return the sure and the doubtful pairs as (kind, who is worse, who is better)."""
+    found = match().pairs(records(rows))
     return tuple(  # type: ignore[return-value]
-        {(row["kind"], row["place"], row["to_place"]) for row in table.to_pylist()} for table in (sure, doubt)
+        {(row["kind"], row["place"], row["to_place"]) for row in table.to_pylist()}
+        for table in (found.sure, found.doubtful)
     )
 
 
@@ -174,6 +178,7 @@ def test_only_verified_pairs_count() -> None:
     assert pairs_of(bucket) == ({(2, 12, 10), (2, 13, 11)}, set())
     assert pairs_of([(5, 2, 1, 10, A), (6, 2, 2, 11, A)]) == (set(), set())
     assert pairs_of([(5, 0, 1, 10, A), (5, 1, 1, 11, A)]) == (set(), set())  # a locator is not a content
+    assert pairs_of([(5, 2, 1, 10, A), (5, 2, 1, 10, A)]) == (set(), set())  # the same row twice
 
 
 @pytest.mark.parametrize(("jaccard", "sure", "doubt"), [(0.5, 0, 0), (0.72, 0, 1), (0.85, 0, 1), (0.95, 1, 0)])
@@ -184,16 +189,36 @@ def test_pairs_near_the_line_are_left_to_their_texts(jaccard: float, sure: int, 
     assert tuple(map(len, found)) == (sure, doubt)
 
 
-def test_what_is_published_stays_and_its_text_is_not_asked_for() -> None:
+def test_what_is_published_stays_and_is_compared_like_the_rest() -> None:
     old = int(place_of(9, np.array([4]))[0])
-    assert pairs_of([(5, 2, 0, old, A), (5, 2, 1, 11, like_a(0.84)), (5, 2, 2, 12, like_a(0.74))]) == (
+    assert pairs_of([(5, 2, 0, old, A), (5, 2, 1, 11, like_a(0.95)), (5, 2, 2, 12, like_a(0.74))]) == (
         {(2, 11, old)},
-        set(),
+        {(2, 12, old)},
     )
     assert pairs_of([(5, 1, 0, old, A), (5, 1, 0, old + 1, A)]) == (set(), set())
 
 
+def test_followers_are_compared_among_themselves_when_they_are_released() -> None:
+    """Three texts are surely like the first; only where several follow is anything left to compare."""
+    rows = [(5, 2, rank, rank, A) for rank in (1, 2, 3)]
+    found = match().pairs(records(rows))
+    assert found.sure.num_rows == 2 and found.followers.tolist() == [2, 3]
+    assert match().pairs(records(rows[:2])).followers.tolist() == []
+    again = match(released=(DataFile("", "", 2, 0),)).pairs(records(rows))
+    assert again.sure.num_rows == 3 and again.compared == 3 and again.followers.tolist() == []
+
+
+def test_a_later_leader_is_compared_with_all_of_its_bucket() -> None:
+    """The third text is like the second, which follows the first: the pair is seen, though not in order."""
+    near = like_a(0.85)
+    rows = [(5, 2, 1, 1, A), (5, 2, 2, 2, near), (5, 2, 3, 3, like_a(0.66))]
+    found = match().pairs(records(rows))
+    assert {(row["place"], row["to_place"]) for row in found.doubtful.to_pylist()} == {(2, 1), (3, 2)}
+    assert found.compared == 3 and found.followers.tolist() == []
+
+
 def test_an_id_that_only_begins_alike_is_another() -> None:
+    """The key of a locator is of the id's later digits, the rank holds the first eight."""
     assert pairs_of([(5, 0, 1, 10, A), (5, 0, 2, 11, A)]) == (set(), set())
     assert pairs_of([(5, 0, 1, 10, A), (5, 0, (7 << 32) + 1, 11, B)]) == ({(0, 11, 10)}, set())
 
@@ -201,79 +226,28 @@ def test_an_id_that_only_begins_alike_is_another() -> None:
 def test_a_bucket_of_unlike_documents_ends() -> None:
     draw = np.random.default_rng(1)
     rows = [(5, 2, n, n, draw.bytes(SKETCH_BYTES)) for n in range(300)]
-    sure, doubt, compared = Match(0.8, 1, (0, 9)).pairs(records(rows))
-    assert sure.num_rows == doubt.num_rows == 0 and compared < 64 * 300
+    found = match().pairs(records(rows))
+    assert found.sure.num_rows == found.doubtful.num_rows == 0 and found.compared < 64 * 300
 
 
-def nodes_of(ranks: list[int], sketch: list[bytes] | None = None) -> pa.Table:
-    """Return NODE rows: places 0, 1, …, with these ranks."""
-    sketch = sketch or [A] * len(ranks)
-    return pa.table([ranks, list(range(len(ranks))), sketch], schema=pa.schema(NODE))
+def edge_table(rows: list[tuple[int, int, int]], places: list[int] | None = None) -> pa.Table:
+    """Return EDGE rows for (kind, worse, better); rows are numbered by rank."""
+    nodes = pa.table([list(range(9)), places or list(range(9)), [A] * 9], schema=pa.schema(NODE))
+    kind, worse, better = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    return edges_of(kind, nodes, worse, better, np.full(len(rows), 0.9))
 
 
-def edge_table(rows: list[tuple[int, int, int]], nodes: pa.Table) -> pa.Table:
-    """Return EDGE rows for (kind, one, other), from the worse row to the better."""
-    rank = nodes["rank"].to_pylist()
-    ends = [(one, other) if rank[one] > rank[other] else (other, one) for _, one, other in rows]
-    kinds = np.array([kind for kind, _, _ in rows], np.int64)
-    worse, better = (np.array([end[side] for end in ends], np.int64) for side in (0, 1))
-    return edges_of(kinds, nodes, worse, better) if rows else EDGE.empty_table()
-
-
-def groups_of(rows: list[tuple[int, int, int]]) -> dict[int, set[int]]:
-    group = {node: {node} for _, *ends in rows for node in ends}
-    for _, one, other in rows:
-        joined = group[one] | group[other]
-        for node in joined:
-            group[node] = joined
-    return group
-
-
-edges = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 25), st.integers(0, 25)).filter(lambda e: e[1] != e[2]), max_size=40
-)
-
-
-@given(edges, st.permutations(range(26)))
-@settings(max_examples=80)
-def test_one_of_each_group_stays(rows: list[tuple[int, int, int]], ranks: list[int]) -> None:
-    table = edge_table(rows, nodes_of(ranks))
-    ties = strongest(table)
-    drops, unlike = drops_of(stars(table), ties, 0.5, 9)
-    groups = groups_of(rows)
-    best = {node: min(group, key=lambda one: ranks[one]) for node, group in groups.items()}
-    found = {row["place"]: row for row in drops.to_pylist()}
-    assert set(found) == {node for node in groups if best[node] != node} and not unlike
-    for node, row in found.items():
-        assert row["survivor"] == best[node]
-        to_better = [kind for kind, *ends in rows if node in ends and min(ranks[end] for end in ends) < ranks[node]]
-        assert row["reason"] == KINDS[min(to_better, default=2)]
-
-
-def test_a_chain_of_unlike_documents_is_not_one_group() -> None:
-    nodes = nodes_of([0, 1, 2, 3], [A, like_a(0.85), like_a(0.6), like_a(0.3)])
-    table = edge_table([(2, 1, 0), (2, 2, 1), (2, 3, 2)], nodes)
-    drops, unlike = drops_of(stars(table), strongest(table), 0.5, 9)
-    assert drops["place"].to_pylist() == [1, 2] and unlike == 1
-
-
-def test_a_locator_stands_once_even_where_its_group_goes_astray() -> None:
-    nodes = nodes_of([0, 1, 2], [A, like_a(0.85), like_a(0.2)])
-    table = edge_table([(2, 1, 0), (0, 2, 1)], nodes)
-    drops, unlike = drops_of(stars(table), strongest(table), 0.5, 9)
-    assert drops.select(["place", "reason", "survivor"]).to_pylist() == [
-        {"place": 1, "reason": "near_duplicate", "survivor": 0},
-        {"place": 2, "reason": "same_locator", "survivor": 1},
+def test_a_row_is_dropped_for_the_strongest_reason() -> None:
+    found = strongest(edge_table([(2, 5, 0), (1, 5, 3), (1, 5, 2), (2, 6, 1)]))
+    assert drops_of(found, 9).select(["place", "reason", "survivor"]).to_pylist() == [
+        {"place": 5, "reason": "exact_duplicate", "survivor": 2},
+        {"place": 6, "reason": "near_duplicate", "survivor": 1},
     ]
-    assert unlike == 0
 
 
 def test_a_row_that_is_published_already_says_so() -> None:
-    place = place_of(3, np.array([5]))
-    known = pa.table([[0], place, [A]], schema=pa.schema(NODE))
-    nodes = pa.concat_tables([known, nodes_of([7])])
-    drops, _ = drops_of(edges_of(np.array([1]), nodes, np.array([1]), np.array([0])), TIE.empty_table(), 0.5, 3)
-    assert drops["reason"].to_pylist() == [KNOWN]
+    old = int(place_of(3, np.array([5]))[0])
+    assert drops_of(edge_table([(1, 1, 0)], [old, *range(1, 9)]), 3)["reason"].to_pylist() == [KNOWN]
 
 
 def test_ranges_grow_with_the_corpus() -> None:
@@ -305,7 +279,7 @@ def test_records_are_made_of_ids_contents_and_bands() -> None:
     )
     key, kind, row = keys_of(keys, True)
     assert list(zip(kind.tolist(), row.tolist(), key.tolist(), strict=True)) == [
-        *((0, n, int(ids[n][:16], 16)) for n in range(3)),
+        *((0, n, int(ids[n][8:24], 16)) for n in range(3)),
         *((1, n, int.from_bytes(contents[n][:8], "big")) for n in range(3)),
         *((2, 0, 1), (2, 0, 2), (2, 2, 5), (2, 2, 6)),  # the second has no word, so no shingle
     ]
@@ -329,5 +303,6 @@ def test_of_duplicates_the_best_comes_first() -> None:
     plain = ranks(table.drop_columns(["quality"]), ("a", "b"))
     assert np.argsort(plain).tolist() == [0, 5, 2, 4, 1, 3]
     assert ranks(table, ("a", "b"), published=True).max() < plain.min()
-    same = pa.table({"id": [f"{n:08x}" * 4 for n in (7, 3)], "source": ["a"] * 2, "chars": [5.0, 5.0]})
-    assert np.argsort(ranks(same, ("a",))).tolist() == [1, 0]
+    ids = ["7" + "1" * 31, "3" + "9" * 31, "30" + "0" * 30]
+    same = pa.table({"id": ids, "source": ["a"] * 3, "chars": [5.0] * 3})
+    assert np.argsort(ranks(same, ("a",))).tolist() == [2, 1, 0]

@@ -248,7 +248,7 @@ def test_boilerplate_goes_and_what_pages_need_stays(built: Path) -> None:
     assert all(SHARED in row["text"] and not row["text"].endswith("\n") for row in pages)
     assert sorted({row["removed_chars"] for row in pages}) == [0, len(SITE) + 2]
     last = manifest.funnel[-1]
-    assert (last["step"] == "lines" and last["dropped"] == {}) or last["dropped"] == {"chars_low": 1}
+    assert (last.step == "lines" and last.dropped == {}) or last.dropped == {"chars_low": 1}
     shown = pq.read_table(built / "rejects" / "lines.parquet").to_pylist()
     assert (shown[0]["line"], shown[0]["why"], shown[0]["documents"]) == (SITE, "boilerplate", 14)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from mmedc.corpus.manifest import KeyFiles, read_manifest
@@ -10,7 +11,9 @@ from mmedc.engine.selection import Selection
 from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
 from mmedc.errors import CorpusError
 
-COLUMNS = ("id", "chars", "words", "content", "bands", "sketch")
+COLUMNS = ("id", "lang", "chars", "words", "content", "bands", "sketch")
+LAYOUT = 1
+"""Raised when published keys get other columns."""
 
 
 @dataclass(frozen=True)
@@ -21,29 +24,74 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class WriteKeys:
-    """Leaves the keys of the rows that are published. Unit spec: (all keys of a unit, its Selection)."""
+class Kept:
+    """The keys of a unit's rows, and which of these are published."""
 
-    def run(self, unit: Unit[tuple[DataFile, Selection]], out: UnitFiles) -> Keys:
+    keys: DataFile
+    selection: Selection
+    before: dict[str, int]
+    """By language: how many documents of the same source come before it in the corpus."""
+
+
+@dataclass(frozen=True)
+class WriteKeys:
+    """Leaves the keys of the rows that are published, and where their texts are. Unit spec: Kept.
+
+    `at` counts the documents of a language and source through its shards, so that the text can be looked up.
+    """
+
+    layout: int = LAYOUT
+
+    def run(self, unit: Unit[Kept], out: UnitFiles) -> Keys:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        keys, selection = unit.spec
-        rows = read_table(out.store, selection.keep, ["row"])["row"]
-        table: pa.Table = read_table(out.store, keys, list(COLUMNS)).take(rows)
+        spec = unit.spec
+        rows = read_table(out.store, spec.selection.keep, ["row"])["row"]
+        table: pa.Table = read_table(out.store, spec.keys, list(COLUMNS)).take(rows)
+        lang, at = np.array(table["lang"].to_pylist(), object), np.zeros(table.num_rows, np.int64)
+        for name in np.unique(lang).tolist():
+            mine = np.flatnonzero(lang == name)
+            at[mine] = spec.before.get(name, 0) + np.arange(len(mine))
+        table = table.append_column("source", pa.array([spec.selection.source] * table.num_rows, pa.string()))
+        table = table.append_column("at", pa.array(at))
         return Keys(out.write("keys", Stream(table.schema, iter([table]), whole=True)))
 
 
-def published_keys(corpora: tuple[str, ...], made_by: KeyFiles) -> list[tuple[str, DataFile]]:
-    """Return (URL of the corpus, file) of the keys of published corpora.
+def counted(files: list[DataFile], selections: list[Selection]) -> list[Kept]:
+    """Return the specs of `WriteKeys`; `files` are the keys of the units that `selections` are of."""
+    before: dict[str, dict[str, int]] = {}
+    found = []
+    for file, selection in zip(files, selections, strict=True):
+        counts = before.setdefault(selection.source, {})
+        found.append(Kept(file, selection, dict(counts)))
+        for lang, size in selection.sizes.items():
+            counts[lang] = counts.get(lang, 0) + size.rows
+    return found
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """A file of keys of a published corpus, and the shards in which its documents are."""
+
+    corpus: str
+    file: DataFile
+    shards: tuple[tuple[str, str, DataFile], ...]
+    """(language, source, file) of all shards, in the order of their documents."""
+
+
+def published_keys(corpora: tuple[str, ...], made_by: KeyFiles) -> list[KnownKeys]:
+    """Return the files of keys of published corpora.
 
     Raises: CorpusError for a folder that is no corpus, has no keys, or has some that were not `made_by` the same
     step with the same settings.
     """
     found = []
     for url in corpora:
-        keys = read_manifest(url).keys
-        if keys is None:
+        manifest = read_manifest(url)
+        keys = manifest.keys
+        if keys is None or keys.layout != made_by.layout:
             raise CorpusError(
-                f"{url}: has no keys, it was built by an older version; build it again to compare with it"
+                f"{url}: has no keys that tell where texts are, it was built by an older version; build it again to "
+                "compare with it"
             )
         if (keys.sign, keys.bands) != (made_by.sign, made_by.bands):
             raise CorpusError(
@@ -51,5 +99,11 @@ def published_keys(corpora: tuple[str, ...], made_by: KeyFiles) -> list[tuple[st
                 f"this recipe are made by version {made_by.sign} with bands {made_by.bands}; give the same "
                 "`dedup.jaccard`, or build that corpus again"
             )
-        found += [(url, DataFile(file.path, file.sha256, file.rows, file.bytes)) for file in keys.files]
+        shards = tuple(
+            (shard.lang, shard.source, DataFile(shard.path, shard.sha256, shard.rows, shard.bytes))
+            for shard in sorted(manifest.shards, key=lambda shard: shard.path)
+        )
+        found += [
+            KnownKeys(url, DataFile(file.path, file.sha256, file.rows, file.bytes), shards) for file in keys.files
+        ]
     return found

@@ -81,8 +81,8 @@ class PairCounts(Described):
     """The number of these pairs that are certainly alike."""
     doubts: int
     """The number of these pairs so near the threshold that their texts decide."""
-    unlike: int
-    """The number of documents that stay because they are unlike the one that would have replaced them."""
+    released: int
+    """The number of documents that were compared again because the better one that they are like was removed."""
     weighed: int = 0
     """The number of pairs whose texts were compared."""
     alike: int = 0
@@ -120,6 +120,8 @@ class KeyFiles(Described):
     """The version of the signatures."""
     bands: tuple[int, ...]
     """The number of bands, and of rows in each."""
+    layout: int = 0
+    """The version of their columns; 0 where the keys do not say where texts are."""
     files: tuple[File, ...] = ()
     """The files of keys."""
 

@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmedc.dedup.groups import by_owner, watches
 from mmedc.dedup.records import (
     ASK,
     EDGE,
     I64,
     NODE,
+    PLACES,
     RECORD,
     U8,
     byte_matrix,
@@ -38,7 +40,7 @@ from mmedc.policy import Policy
 from mmedc.storage import Store
 from mmedc.words import U64
 
-ROUNDS = 64  # of leaders in one bucket; what is left after that is linked to none
+LEADERS = 64  # of one bucket; what is left after that is compared with none
 DOUBT = 2.5  # standard errors about the line within which an estimate does not decide
 
 
@@ -121,17 +123,17 @@ def ranks(table: pa.Table, sources: tuple[str, ...], published: bool = False) ->
     fine = np.uint64(1 << 19)  # exact up to here, then in steps of 32 characters
     length = np.where(chars < fine, chars, fine + (np.maximum(chars, fine) - fine) // np.uint64(32))
     length = np.minimum(length, np.uint64(2**20 - 1))
-    tail = _first_u64(table.column("id"), 16) >> np.uint64(32)
+    head = _first_u64(table.column("id")) >> np.uint64(32)
     found: U64 = np.minimum(order, np.uint64(255)) << np.uint64(56)
     found |= (np.uint64(10) - tenths) << np.uint64(52)
     found |= (np.uint64(2**20 - 1) - length) << np.uint64(32)
-    return found | tail
+    return found | head
 
 
 def keys_of(table: pa.Table, minhash: bool) -> tuple[U64, U8, I64]:
     """Return the keys of the rows of `table`, of what kind each is and of which row: id, content, each band."""
     rows = table.num_rows
-    keys = [_first_u64(table.column("id")), _first_u64(table.column("content"))]
+    keys = [_first_u64(table.column("id"), 8), _first_u64(table.column("content"))]
     kinds, at = [np.full(rows, 0, np.uint8), np.full(rows, 1, np.uint8)], [np.arange(rows)] * 2
     if minhash and rows:
         flat = table.column("bands").combine_chunks().flatten().to_numpy()
@@ -148,96 +150,181 @@ class Matched:
     """What `Match` leaves: files of pairs, and how many."""
 
     edges: DataFile
+    """Pairs that are surely alike, cut by the owner of the worse row."""
+    watch: DataFile
+    """Who watches their better rows; see `mmedc.dedup.groups`."""
     doubts: DataFile
+    """Pairs that only texts can tell, cut by the group of ingest units of the worse row."""
     asks: DataFile
+    """Whose shingles are needed in another group, cut by the group they are in."""
+    followers: DataFile
+    """Rows that were not compared with all of a bucket, cut by owner."""
     compared: int
     alike: int
     doubtful: int
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """What was found inside a key range."""
+
+    sure: pa.Table
+    """Pairs that are alike, as EDGE rows."""
+    doubtful: pa.Table
+    """Pairs that only texts can tell, as EDGE rows."""
+    followers: I64
+    """Places of the rows that were not compared with all of a bucket."""
+    compared: int
+
+
+@dataclass(frozen=True)
 class Match:
     """Finds the pairs that are alike inside one key range. Unit spec: the range's number.
 
-    Within a bucket of equal keys every row is compared with the best-ranked one; rows that are not
-    alike are compared with the best of themselves, and so on: linear where a bucket is one group, and
-    no pair counts that was not compared. Leaves `edges`, cut by the owner of the row that would go. Pairs
-    so near the line that only their texts can tell are left as `doubts`, cut by the group of the row that
-    would go, and, where the other is of another group, `asks`, cut by that: whose shingles are needed, and where.
+    In a bucket of equal keys a leader is compared with every other row: first the best-ranked row, then the best of
+    those that are like no leader so far, and so on. This is linear where a bucket is one group, and no pair counts
+    that was not compared. Rows that are like a leader follow it; among themselves they are compared only when they
+    are released, because the leader was dropped or its text turned out to be unlike.
     """
 
     jaccard: float
     owners: int
     groups: tuple[int, ...]
-    """The first gather unit of each group of units; the last number is that of the first published file."""
+    """The first unit of each group of units whose texts lie together; the last number is that of all units."""
+    published: int
+    """The number of the first published file of keys."""
     files: tuple[DataFile, ...] = ()
-    """What exchange left."""
-    version: ClassVar[int] = 2
+    """What the exchange left."""
+    released: tuple[DataFile, ...] = ()
+    """Cut by range: the rows to compare again; empty: all rows are compared."""
+    version: ClassVar[int] = 3
 
     def run(self, unit: Unit[int], out: UnitFiles) -> Matched:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         records = read_cut(out.store, self.files, unit.spec, RECORD)
-        edges, doubts, compared = self.pairs(records)
+        if self.released:
+            places = read_cut(out.store, self.released, unit.spec, PLACES)["place"].to_numpy()
+            records = records.filter(pa.array(np.isin(records["place"].to_numpy(), places)))
+        found = self.pairs(records)
+        doubts = found.doubtful
         here, there = (group_of(doubts[name].to_numpy(), self.groups) for name in ("place", "to_place"))
         away = here != there
         wanted = np.unique(np.stack([doubts["to_place"].to_numpy()[away], here[away]]), axis=1)
         asks = pa.table(list(wanted), schema=ASK)
         count = len(self.groups) - 1
+        followers = pa.table([found.followers], schema=PLACES)
         return Matched(
-            edges=out.write("edges", cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners)),
+            edges=out.write("edges", by_owner(found.sure, self.owners)),
+            watch=out.write("watch", watches(found.sure, self.owners)),
             doubts=out.write("doubts", cut(doubts, here, count)),
             asks=out.write("asks", cut(asks, group_of(wanted[0], self.groups), count)),
-            compared=compared,
-            alike=len(edges),
+            followers=out.write("followers", cut(followers, owner_of(found.followers, self.owners), self.owners)),
+            compared=found.compared,
+            alike=len(found.sure),
             doubtful=len(doubts),
         )
 
-    def pairs(self, records: pa.Table) -> tuple[pa.Table, pa.Table, int]:
-        """Return the sure pairs among RECORD rows as EDGE rows, the doubtful ones, and how many were compared."""
+    def pairs(self, records: pa.Table) -> Pairs:
+        """Return the pairs among RECORD rows."""
         records = _shared(records)
-        key, kind = records["key"].to_numpy(), records["kind"].to_numpy()
-        rank, place = records["rank"].to_numpy(), records["place"].to_numpy()
-        sketch = byte_matrix(records["sketch"])
-        known = place >= place_of(self.groups[-1], np.zeros(1, np.int64))[0]
-        left = np.lexsort((place, rank, kind, key))
-        ones, others, sures, compared = [], [], [], 0
-        for _ in range(ROUNDS):
-            same = (key[left][1:] == key[left][:-1]) & (kind[left][1:] == kind[left][:-1])
-            begins = np.concatenate([[True], ~same])[: len(left)]
-            leader = left[np.flatnonzero(begins)[np.cumsum(begins) - 1]] if len(left) else left
-            leader, follower = leader[leader != left], left[leader != left]
-            if known[follower].all():  # a published row never goes
+        kind, place = records["kind"].to_numpy(), records["place"].to_numpy()
+        comparison = _Comparison(self.jaccard, records, place >= place_of(self.published, np.zeros(1, np.int64))[0])
+        order = np.lexsort((place, records["rank"].to_numpy(), kind, records["key"].to_numpy()))
+        buckets = _Buckets(order, records["key"].to_numpy(), kind)
+        ones, others, sures, estimates, compared = [], [], [], [], 0
+        for _ in range(LEADERS):
+            one, other = buckets.lead(bool(self.released))
+            if not len(one):
                 break
-            sure, doubt = self._alike(kind, rank, sketch, known, follower, leader)
-            linked = sure | doubt
-            compared += len(follower)
-            ones.append(follower[linked])
-            others.append(leader[linked])
+            worse, better = order[np.maximum(one, other)], order[np.minimum(one, other)]
+            sure, doubt, jaccard = comparison.of(worse, better)
+            buckets.follow(one[sure if self.released else sure | doubt])
+            linked = (sure | doubt) & (place[worse] != place[better])  # a row may have a key twice
+            compared += len(one)
+            ones.append(worse[linked])
+            others.append(better[linked])
             sures.append(sure[linked])
-            left = follower[~linked]
+            estimates.append(jaccard[linked])
+        followers = np.unique(place[order[buckets.followers()]])
         if not ones:
-            return EDGE.empty_table(), EDGE.empty_table(), compared
+            return Pairs(EDGE.empty_table(), EDGE.empty_table(), followers, compared)
         one, other, sure = np.concatenate(ones), np.concatenate(others), np.concatenate(sures)
-        edges = edges_of(kind[one], records, one, other)
-        return _distinct(edges.filter(pa.array(sure))), _distinct(edges.filter(pa.array(~sure))), compared
+        edges = edges_of(kind[one], records, one, other, np.concatenate(estimates))
+        known = _distinct(edges.filter(pa.array(sure)))
+        return Pairs(known, _distinct(edges.filter(pa.array(~sure))), followers, compared)
 
-    def _alike(self, kind: Any, rank: U64, sketch: Any, known: Any, one: I64, other: I64) -> tuple[Any, Any]:
-        """Return (whether each pair is surely of one document, whether its texts must tell), (N,) each.
 
-        Of what is published the text is not read again: there the estimate tells.
+class _Buckets:
+    """The buckets of equal keys in a range, and which of their rows have led and which follow.
+
+    `order` sorts the records by bucket and rank; a position is an index into it.
+    """
+
+    def __init__(self, order: I64, key: U64, kind: U8) -> None:
+        new = np.ones(len(order), bool)
+        new[1:] = (key[order][1:] != key[order][:-1]) | (kind[order][1:] != kind[order][:-1])
+        self._bucket = np.cumsum(new) - 1
+        self._size = np.bincount(self._bucket)
+        self._led, self._follows = np.zeros(len(order), bool), np.zeros(len(order), bool)
+        self._complete = np.zeros(len(order), bool)
+        self._active = np.arange(len(order))
+
+    def lead(self, again: bool) -> tuple[I64, I64]:
+        """Return (row, leader) positions to compare: the next leader of each bucket with all rows that have not led.
+
+        When rows are compared `again`, rows that follow lead too when no others are left.
+        """
+        bucket = self._bucket[self._active]
+        candidate = ~self._led[self._active] & ~self._follows[self._active]
+        if again:
+            free = np.bincount(bucket[candidate], minlength=len(self._size))
+            candidate |= ~self._led[self._active] & (free[bucket] == 0)
+        positions = self._active[candidate]
+        buckets, first = np.unique(self._bucket[positions], return_index=True)
+        leaders = positions[first]
+        self._led[leaders] = True
+        leader = np.full(len(self._size), -1)
+        leader[buckets] = leaders
+        self._active = self._active[(leader[bucket] >= 0) & ~self._led[self._active]]
+        return self._active, leader[self._bucket[self._active]]
+
+    def follow(self, positions: I64) -> None:
+        """Note that rows are like their leader."""
+        self._follows[positions] = True
+
+    def followers(self) -> I64:
+        """Return the positions of rows that have not led, where a bucket has several."""
+        found = np.flatnonzero(~self._led)
+        several = np.bincount(self._bucket[found], minlength=len(self._size)) > 1
+        result: I64 = found[several[self._bucket[found]]]
+        return result
+
+
+class _Comparison:
+    """Tells of pairs of records how sure it is that they are of one document."""
+
+    def __init__(self, jaccard: float, records: pa.Table, known: Any) -> None:
+        self.jaccard, self.known = jaccard, known
+        self.kind, self.rank = records["kind"].to_numpy(), records["rank"].to_numpy()
+        self.sketch = byte_matrix(records["sketch"])
+
+    def of(self, one: I64, other: I64) -> tuple[Any, Any, Any]:
+        """Return (whether each pair is surely of one document, whether texts must tell, estimated Jaccard), (N,) each.
+
+        A row that is published is never dropped.
         """
         jaccard = np.empty(len(one))
         for at in range(0, len(one), 1 << 16):  # bounds the memory of the comparison
             stop = at + (1 << 16)
-            jaccard[at:stop] = estimate(sketch[one[at:stop]], sketch[other[at:stop]])
+            jaccard[at:stop] = estimate(self.sketch[one[at:stop]], self.sketch[other[at:stop]])
         mask = np.uint64(0xFFFFFFFF)
-        same_id = (rank[one] & mask) == (rank[other] & mask)
+        same_id = (self.rank[one] & mask) == (self.rank[other] & mask)
         margin = DOUBT * standard_error(self.jaccard)
-        high = self.jaccard + np.where(known[other], 0.0, margin)
-        sure = np.where(kind[one] == 0, same_id, np.where(kind[one] == 1, jaccard > 0.999, jaccard >= high))
-        sure &= ~known[one]
-        doubt = (kind[one] == 2) & ~sure & ~known[one] & ~known[other] & (jaccard >= self.jaccard - margin)
-        return sure, doubt
+        kind, open_row = self.kind[one], ~self.known[one]
+        sure = np.where(kind == 0, same_id, np.where(kind == 1, jaccard > 0.999, jaccard >= self.jaccard + margin))
+        sure &= open_row
+        doubt = (kind == 2) & ~sure & open_row & (jaccard >= self.jaccard - margin)
+        return sure, doubt, jaccard
 
 
 def _shared(records: pa.Table) -> pa.Table:

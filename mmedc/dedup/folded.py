@@ -1,6 +1,6 @@
 """Texts as the search for benchmark questions sees them, with a map back to the characters as they were.
 
-Folding is by single characters: NFKD, case folded, without accents, vowel points and invisible characters. HTML
+Folding is by single characters: that of `mmedc.folding`, and further without case, accents and vowel points. HTML
 entities are decoded, and a word that a hyphen divides at the end of a line is joined where the whole word stands in
 a question. Both sides of a comparison are folded alike.
 """
@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mmedc.dedup.records import I64
+from mmedc.folding import plain
 from mmedc.words import U64, TextBatch
 
 U32 = npt.NDArray[np.uint32]
 _TABLE = 0x20000  # characters beyond are left as they are
 _BASE_MARKS = (0, 9)  # combining classes that are kept: vowel signs of Indic scripts, virama
 _SPELLED = {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th"}
-_TATWEEL = "\u0640"
 _ENTITY = re.compile(r"&(?:amp;)*(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 OPENING = np.array([ord(char) for char in '\n\r.!?:;…。।|•·*«"“„「『（([>–—'], np.uint32)
 """What may stand before a sentence, folded."""
@@ -34,14 +34,12 @@ Edit = tuple[int, int, str]
 
 def fold_char(char: str) -> str:
     """Return what a single character counts as: none, one or several characters."""
-    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+    parts = unicodedata.normalize("NFKD", plain(unicodedata.normalize("NFKD", plain(char)).casefold()))
     return "".join(_SPELLED.get(part, part) for part in parts if not _is_dropped(part))
 
 
 def _is_dropped(char: str) -> bool:
-    if char in (_TATWEEL, "\ufe0e", "\ufe0f") or unicodedata.category(char) == "Cf":
-        return True
-    return unicodedata.combining(char) not in _BASE_MARKS
+    return unicodedata.category(char) == "Cf" or unicodedata.combining(char) not in _BASE_MARKS
 
 
 @functools.cache

@@ -1,257 +1,304 @@
-"""Groups of duplicates, without a task that sees all of them: connected components by alternating stars.
+"""Which rows are dropped as duplicates, decided in rounds of messages without a task that sees all of them.
 
-Large-star and small-star (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014)
-over edges that are cut by the owner of a row. Small-star here joins all that a range holds by
-union-find, so that a corpus of one range is done at once. The centre of every star is the row that
-stays. Memory of a task: the edges of a range; of a giant's centre, its edges as they come.
+A row is dropped if and only if a row that stays is like it and comes before it: what stays is the first maximal
+independent set in the order of ranks. So no two rows that stay are like each other, as far as they were compared, and
+every dropped row is like one that stays. Connected components have neither property: a chain of small changes joins
+unlike documents.
+
+Every pair lies with the owner of its worse row. A round applies the news about better rows, decides what can be
+decided, and sends news to the owners who watch. The set is the same for any number of owners, because rounds are
+synchronous. Ranks alone may need as many rounds as a chain is long; what is open after ROUNDS_BY_RANK of them is
+decided in a random but fixed order, which takes about as many rounds as the logarithm of the rows (Luby, STOC 1985).
+Memory of a task: the pairs of the rows it owns.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import count
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mmedc.dedup.records import (
-    DROP,
-    EDGE,
-    KINDS,
-    KNOWN,
-    NODE,
-    RANGE_EDGES,
-    byte_matrix,
-    cut,
-    edges_of,
-    group_of,
-    owner_of,
-    read_cut,
-)
-from mmedc.dedup.signature import estimate
+from mmedc.dedup.records import DROP, EDGE, KINDS, KNOWN, PLACES, cut, group_of, owner_of, read_cut
+from mmedc.engine.commit import read_table
 from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
 from mmedc.storage import Store
+from mmedc.words import mix
 
-NEAR = 2  # index into KINDS
-GUARD = 0.3
-"""How much less than the line a row may be like the one that stays; a chain of small changes ends there."""
+ROUNDS_BY_RANK = 32
 SHOWN = 100  # clusters of a range that are candidates for the page of the worst
 SAMPLES = 3  # rows of such a cluster
 
-TIE = pa.schema([("place", pa.int64()), ("kind", pa.uint8()), ("to_place", pa.int64())])
-"""The strongest tie of a row to a better one."""
+WATCH = pa.schema([("place", pa.int64()), ("owner", pa.int64())])
+"""An owner has rows that are dropped if the row at `place` stays."""
+NEWS = pa.schema([("place", pa.int64()), ("stays", pa.bool_())])
+"""What was decided about a row."""
 CLUSTER = pa.schema(
     [
         ("survivor", pa.int64()),
-        ("rows", pa.int64()),  # that go
-        ("jaccard", pa.float32()),  # the lowest, estimated against the survivor
+        ("rows", pa.int64()),  # that are dropped
+        ("jaccard", pa.float32()),  # the lowest of a row and the survivor
         ("samples", pa.list_(pa.int64())),  # places of the rows that are least like it
     ]
 )
 
+Bools = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
-class SmallStars:
-    """What `SmallStar` leaves."""
+class Decided:
+    """What `Decide` leaves: the state of an owner, and the news for the others."""
 
     edges: DataFile
-    ties: DataFile | None
+    """Pairs whose worse row is open."""
+    watch: DataFile
+    """Watchers of rows that are open."""
+    drops: DataFile
+    """The rows dropped in this round."""
+    news: DataFile
+    """Cut by owner."""
+    open: int
+    """Pairs left."""
 
 
 @dataclass(frozen=True)
-class SmallStar:
-    """Joins the edges of a range into stars. Unit spec: the range; `files` are cut by the row that would go.
-
-    Leaves `edges` from each row to the best of its component here, cut by the owners of both ends; the
-    first time also `ties`, cut by owner. Notes: `joined`, the rows that were linked to another than before.
-    """
+class Decide:
+    """One round for the rows of an owner; all rounds at once where there is one owner only. Unit spec: its number."""
 
     owners: int
-    files: tuple[DataFile, ...]
     first: bool
-    version: ClassVar[int] = 2
+    """Whether `edges` and `watch` are cut by owner; otherwise they are one file an owner, of the round before."""
+    quiet: bool
+    """Whether no row is made to stay, so that afterwards no row is dropped that others don't know of."""
+    edges: tuple[DataFile, ...]
+    watch: tuple[DataFile, ...]
+    news: tuple[DataFile, ...]
+    version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[int], out: UnitFiles) -> SmallStars:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Decided:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        edges = read_cut(out.store, self.files, unit.spec, EDGE)
-        ties = Stream(TIE, iter([strongest(edges)]), whole=True)
-        joined = out.write("edges", _to_both(stars(edges), self.owners))
-        return SmallStars(joined, out.write("ties", ties) if self.first else None)
+        number, store = unit.spec, out.store
+        read = read_cut if self.first else _read_own
+        state = State(read(store, self.edges, number, EDGE), read(store, self.watch, number, WATCH))
+        news = read_cut(store, self.news, number, NEWS)
+        if self.owners == 1:
+            drops, told = state.finish(news), news.slice(0, 0).append_column("owner", pa.array([], pa.int64()))
+        else:
+            drops, told = state.step(news, self.quiet)
+        return Decided(
+            edges=out.write("edges", _whole(state.edges)),
+            watch=out.write("watch", _whole(state.watch)),
+            drops=out.write("drops", _whole(drops)),
+            news=out.write("news", cut(told.select(NEWS.names), told["owner"].to_numpy(), self.owners)),
+            open=state.edges.num_rows,
+        )
 
 
-def stars(edges: pa.Table) -> pa.Table:
-    """Return EDGE rows from every row of `edges` to the best of its component, sorted by place."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+@dataclass(frozen=True)
+class Turned:
+    """What `Turn` leaves, each cut by owner."""
 
-    if not edges.num_rows:
-        return edges
-    names = [name for name, _ in NODE]
-    nodes = pa.concat_tables(
-        [edges.select(names), edges.select([f"to_{name}" for name in names]).rename_columns(names)]
-    )
-    places, at, ends = np.unique(nodes["place"].to_numpy(), return_index=True, return_inverse=True)
-    nodes = nodes.take(pa.array(at))
-    order = np.lexsort((places, nodes["rank"].to_numpy()))
-    links = (ends[: edges.num_rows], ends[edges.num_rows :])
-    graph = coo_array((np.ones(edges.num_rows, np.int8), links), shape=(len(places),) * 2)
-    _, component = connected_components(graph, directed=False)
-    best = np.empty(len(places), np.int64)
-    best[component[order[::-1]]] = order[::-1]  # the last write, the best, wins
-    centre = best[component]
-    rest = np.flatnonzero(centre != np.arange(len(places)))
-    return edges_of(np.full(len(rest), NEAR), nodes, rest, centre[rest])
+    edges: DataFile
+    watch: DataFile
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Orders the open pairs of an owner at random, after a quiet round. Unit spec: its number."""
+
+    owners: int
+    edges: tuple[DataFile, ...]
+    watch: tuple[DataFile, ...]
+    news: tuple[DataFile, ...]
+    version: ClassVar[int] = 1
+
+    def run(self, unit: Unit[int], out: UnitFiles) -> Turned:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        number, store = unit.spec, out.store
+        state = State(_read_own(store, self.edges, number, EDGE), _read_own(store, self.watch, number, WATCH))
+        state.step(read_cut(store, self.news, number, NEWS), quiet=True)
+        edges = turned(state.edges)
+        return Turned(out.write("edges", by_owner(edges, self.owners)), out.write("watch", watches(edges, self.owners)))
+
+
+def _whole(table: pa.Table) -> Stream:
+    """Return a table as a file of one row group."""
+    return Stream(table.schema, iter([table]), whole=True)
+
+
+def _read_own(store: Store, files: tuple[DataFile, ...], number: int, schema: pa.Schema) -> pa.Table:
+    """Return the file of an owner."""
+    return read_table(store, files[number]) if files[number].rows else schema.empty_table()
+
+
+def by_owner(edges: pa.Table, owners: int) -> Stream:
+    """Return EDGE rows cut by the owner of the worse row."""
+    return cut(edges, owner_of(edges["place"].to_numpy(), owners), owners)
+
+
+def watches(edges: pa.Table, owners: int) -> Stream:
+    """Return who watches the better rows of EDGE rows, as WATCH rows cut by the owner of the row watched."""
+    watch = watchers(edges, owners)
+    return cut(watch, owner_of(watch["place"].to_numpy(), owners), owners)
+
+
+def watchers(edges: pa.Table, owners: int) -> pa.Table:
+    """Return which owners watch the better rows of EDGE rows, as WATCH rows, each once."""
+    better, owner = edges["to_place"].to_numpy(), owner_of(edges["place"].to_numpy(), owners)
+    order = np.lexsort((owner, better))
+    better, owner = better[order], owner[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (better[1:] != better[:-1]) | (owner[1:] != owner[:-1])
+    return pa.table([better[first], owner[first]], schema=WATCH)
+
+
+class State:
+    """What an owner knows: the open pairs of its rows, and who watches its rows."""
+
+    def __init__(self, edges: pa.Table, watch: pa.Table) -> None:
+        self.edges, self.watch = edges, watch
+
+    def step(self, news: pa.Table, quiet: bool = False) -> tuple[pa.Table, pa.Table]:
+        """Apply NEWS and decide what can be; return (dropped rows, news).
+
+        The rows dropped are EDGE rows to a row that stays; the news have a column `owner` besides.
+
+        A row is dropped when a row that it is like stays. It stays when no open row that it is like comes before it.
+        """
+        drops = self._apply(news)
+        dropped = np.unique(drops["place"].to_numpy())
+        watched = self.watch["place"].to_numpy()
+        bound = np.concatenate([self.edges["place"].to_numpy(), dropped])
+        stays = np.zeros(len(watched), bool) if quiet else ~np.isin(watched, bound)
+        decided = stays | np.isin(watched, dropped)
+        columns = [watched[decided], stays[decided], self.watch["owner"].to_numpy()[decided]]
+        self.watch = self.watch.filter(pa.array(~decided))
+        return drops, pa.table(columns, names=[*NEWS.names, "owner"])
+
+    def finish(self, news: pa.Table) -> pa.Table:
+        """Do all rounds, for an owner of all rows; return the rows dropped as `step` does."""
+        parts = []
+        for number in count():
+            drops, news = self.step(news, quiet=number == ROUNDS_BY_RANK)
+            parts.append(drops)
+            if not self.edges.num_rows:
+                return pa.concat_tables(parts)
+            if number == ROUNDS_BY_RANK:
+                self.step(news, quiet=True)
+                self.edges = turned(self.edges)
+                self.watch, news = watchers(self.edges, 1), news.slice(0, 0)
+        raise AssertionError("unreachable")
+
+    def _apply(self, news: pa.Table) -> pa.Table:
+        """Drop the rows that are like a row that stays, and forget the pairs of rows that are dropped."""
+        known, at = np.unique(news["place"].to_numpy(), return_index=True)
+        stays = news["stays"].to_numpy()[at]
+        worse, better = self.edges["place"].to_numpy(), self.edges["to_place"].to_numpy()
+        told = np.isin(better, known)
+        to_staying = np.isin(better, known[stays])
+        drops = strongest(self.edges.filter(pa.array(to_staying)))
+        self.edges = self.edges.filter(pa.array(~told & ~np.isin(worse, worse[to_staying]))).combine_chunks()
+        return drops
 
 
 def strongest(edges: pa.Table) -> pa.Table:
-    """Return TIE rows: of each row's edges the one of the strongest kind, to the best row of that kind."""
+    """Return of each row's EDGE rows the one of the strongest kind, to the best row of that kind."""
     kind, place = edges["kind"].to_numpy(), edges["place"].to_numpy()
     order = np.lexsort((edges["to_place"].to_numpy(), edges["to_rank"].to_numpy(), kind, place))
     first = np.ones(len(order), bool)
     first[1:] = place[order][1:] != place[order][:-1]
-    return edges.select(TIE.names).take(order[first])
+    return edges.take(pa.array(order[first]))
+
+
+def turned(edges: pa.Table) -> pa.Table:
+    """Return EDGE rows in a random order of rows that depends on nothing but their ranks and places."""
+    names = ("rank", "place", "to_rank", "to_place")
+    rank, place, to_rank, to_place = (edges[name].to_numpy() for name in names)
+    one, other = (mix(mix(a) ^ b.astype(np.uint64)) for a, b in ((rank, place), (to_rank, to_place)))
+    swap = (one < other) | ((one == other) & (place < to_place))
+    columns = {name: edges[name] for name in EDGE.names}
+    for a, b in (("rank", "to_rank"), ("place", "to_place")):
+        left, right = edges[a].to_numpy(), edges[b].to_numpy()
+        columns[a], columns[b] = np.where(swap, right, left), np.where(swap, left, right)
+    return pa.table(columns, schema=EDGE)
 
 
 @dataclass(frozen=True)
-class LargeStars:
-    """What `LargeStar` leaves, and how many links are not as they were before."""
+class Released:
+    """What `Release` leaves, cut by key range, and how many rows."""
 
-    edges: tuple[DataFile, ...]
-    changed: int
+    places: DataFile
+    rows: int
 
 
 @dataclass(frozen=True)
-class LargeStar:
-    """Links the worse neighbours of every row to its best one. Unit spec: the range; `files` are cut by both ends.
+class Release:
+    """Finds the rows that stay though a better one in a bucket stood for them: they must be compared again.
 
-    Reads its files some at a time, first for the best neighbour of each of its rows, then to link.
-    Leaves `edges-N`, cut by the row that would go. Notes: `changed`, the links that are not as before; when
-    no range has any, every component is a star.
+    Unit spec: the number of an owner.
     """
 
-    owners: int
-    files: tuple[DataFile, ...]
-    version: ClassVar[int] = 2
+    followers: tuple[DataFile, ...]
+    """A file of each key range, cut by owner."""
+    drops: tuple[tuple[DataFile, ...], ...]
+    """Of each round, a file of each owner."""
+    version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[int], out: UnitFiles) -> LargeStars:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Released:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        number, store = unit.spec, out.store
-        best = pa.table({name: pa.array([], kind) for name, kind in [("own", pa.int64()), *NODE]})
-        batches: list[tuple[DataFile, ...]] = []
-        last: pa.Table = None
-        for files, last in self._batches(store, number):
-            batches.append(files)
-            itself = last.select(["own", "own_rank", "own", "own_sketch"]).rename_columns(best.column_names)
-            best = _least(pa.concat_tables([best, last.select(best.column_names), itself]))
-        held = last if len(batches) == 1 else None  # the usual case, in which nothing is read twice
-        changed = 0
+        dropped = read_drops(out.store, self.drops, unit.spec)["place"].to_numpy()
+        parts = [read_cut(out.store, (file,), unit.spec, PLACES)["place"].to_numpy() for file in self.followers]
+        kept = [np.unique(part[~np.isin(part, dropped)]) for part in parts]
+        target = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
+        places = pa.table([np.concatenate(kept)], schema=PLACES)
+        return Released(out.write("places", cut(places, target, len(kept))), places.num_rows)
 
-        def parts(files: tuple[DataFile, ...]) -> Iterator[pa.Table]:
-            pairs = self._neighbours(store, files, number) if held is None else held
-            worse = _before(pairs, "own_rank", "own", "rank", "place")
-            pairs = pairs.filter(pa.array(worse))
-            at = np.searchsorted(best["own"].to_numpy(), pairs["own"].to_numpy())
-            to = best.take(pa.array(at))
-            nonlocal changed
-            changed += int((to["place"].to_numpy() != pairs["own"].to_numpy()).sum())
-            columns = [np.full(len(at), NEAR, np.uint8), *(one[name] for one in (pairs, to) for name, _ in NODE)]
-            edges = pa.table(columns, schema=EDGE)
-            yield from cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners).parts
 
-        edges = [
-            out.write(f"edges-{turn:03d}", Stream(EDGE, parts(batch), whole=True)) for turn, batch in enumerate(batches)
-        ]
-        return LargeStars(tuple(edges), changed)
-
-    def _batches(self, store: Store, number: int) -> Iterator[tuple[tuple[DataFile, ...], pa.Table]]:
-        """Yield (files, their `_neighbours`), as many files at a time as bounded memory allows."""
-        files: list[DataFile] = []
-        parts: list[pa.Table] = []
-        for file in self.files:
-            pairs = self._neighbours(store, (file,), number)
-            if not pairs.num_rows:
-                continue
-            if parts and sum(part.num_rows for part in parts) + pairs.num_rows > 2 * RANGE_EDGES:
-                yield tuple(files), pa.concat_tables(parts).combine_chunks()
-                files, parts = [], []
-            files.append(file)
-            parts.append(pairs)
-        if parts:
-            yield tuple(files), pa.concat_tables(parts).combine_chunks()
-
-    def _neighbours(self, store: Store, files: tuple[DataFile, ...], number: int) -> pa.Table:
-        """Return (own, own_rank, own_sketch, and the NODE columns of a neighbour) for the rows of this range."""
-        edges = read_cut(store, files, number, EDGE)
-        sides = []
-        for own, other in (("", "to_"), ("to_", "")):
-            mine = owner_of(edges[f"{own}place"].to_numpy(), self.owners) == number
-            part = edges.filter(pa.array(mine))
-            columns = {"own": part[f"{own}place"], "own_rank": part[f"{own}rank"], "own_sketch": part[f"{own}sketch"]}
-            sides.append(pa.table({**columns, **{name: part[f"{other}{name}"] for name, _ in NODE}}))
-        return pa.concat_tables(sides).combine_chunks()
+def read_drops(store: Store, drops: tuple[tuple[DataFile, ...], ...], owner: int) -> pa.Table:
+    """Return what was dropped of an owner's rows, as EDGE rows sorted by place; `drops` are files of each round."""
+    parts = [_read_own(store, files, owner, EDGE) for files in drops]
+    return pa.concat_tables([EDGE.empty_table(), *parts]).combine_chunks().sort_by("place")
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What `Settle` leaves, how many rows go, and how many stay because they are unlike their centre."""
+class Dropped:
+    """What `Drop` leaves."""
 
     drops: DataFile
+    """DROP rows, cut by group of ingest units."""
     clusters: DataFile
-    dropped: int
-    unlike: int
+    """The largest and the loosest clusters."""
+    rows: int
 
 
 @dataclass(frozen=True)
-class Settle:
-    """Says which rows go. Unit spec: the range; `files` are stars, cut by both ends.
+class Drop:
+    """Lists the dropped rows of an owner by the groups of ingest units they are in. Unit spec: its number."""
 
-    A row that is much less like the row that stays than asked (`GUARD`) stays too, unless a better row has
-    its very locator. Leaves `drops`, cut by group of gather units, and `clusters`, the largest and the loosest.
-    """
-
-    jaccard: float
-    owners: int
     groups: tuple[int, ...]
-    files: tuple[DataFile, ...]
-    ties: tuple[DataFile, ...]
-    """The ties of each range, one file a range."""
-    version: ClassVar[int] = 2
+    """The first ingest unit of each group; the last number is that of the first published file."""
+    drops: tuple[tuple[DataFile, ...], ...]
+    """Of each round, a file of each owner."""
+    version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[int], out: UnitFiles) -> Settled:
+    def run(self, unit: Unit[int], out: UnitFiles) -> Dropped:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        store = out.store
-        edges = read_cut(store, self.files, unit.spec, EDGE)
-        edges = edges.filter(pa.array(owner_of(edges["place"].to_numpy(), self.owners) == unit.spec))
-        edges = stars(edges)  # sorted; every row once
-        ties = read_cut(store, (self.ties[unit.spec],), 0, TIE).sort_by("place")
-        drops, kept = drops_of(edges, ties, self.jaccard - GUARD, self.groups[-1])
+        drops = drops_of(read_drops(out.store, self.drops, unit.spec), self.groups[-1])
         groups = group_of(drops["place"].to_numpy(), self.groups)
-        by_group = out.write("drops", cut(drops, groups, len(self.groups) - 1))
-        return Settled(by_group, out.write("clusters", clusters(drops)), drops.num_rows, kept)
+        return Dropped(
+            drops=out.write("drops", cut(drops, groups, len(self.groups) - 1)),
+            clusters=out.write("clusters", clusters(drops)),
+            rows=drops.num_rows,
+        )
 
 
-def drops_of(edges: pa.Table, ties: pa.Table, guard: float, published: int) -> tuple[pa.Table, int]:
-    """Return the rows that go as DROP, and how many stay for being less than `guard` like their centre.
-
-    `edges` and `ties` are sorted by place; every place of an edge occurs once. Units from number `published`
-    on are of published corpora.
-    """
-    place, survivor = edges["place"].to_numpy(), edges["to_place"].to_numpy().copy()
-    kind = np.full(len(place), NEAR, np.uint8)
-    tied = ties["place"].to_numpy()
-    at = np.minimum(np.searchsorted(tied, place), max(len(tied) - 1, 0))
-    has = tied[at] == place if len(tied) else np.zeros(len(place), bool)
-    kind[has] = ties["kind"].to_numpy()[at[has]]
-    jaccard = estimate(byte_matrix(edges["sketch"]), byte_matrix(edges["to_sketch"]))
-    alike = jaccard >= guard
-    named = kind == 0
-    astray = named & ~alike
-    survivor[astray] = ties["to_place"].to_numpy()[at[astray]] if astray.any() else 0
-    goes = alike | named
-    kind[(survivor >> 32) >= published] = len(KINDS)
+def drops_of(edges: pa.Table, published: int) -> pa.Table:
+    """Return EDGE rows, from dropped rows to those that stay, as DROP; units from `published` on are published."""
+    kind = edges["kind"].to_numpy().copy()
+    kind[(edges["to_place"].to_numpy() >> 32) >= published] = len(KINDS)
     reason = pa.array((*KINDS, KNOWN)).take(pa.array(kind))
-    drops = pa.table([place, reason, survivor, jaccard.astype(np.float32)], schema=DROP).filter(pa.array(goes))
-    return drops, int((~goes).sum())
+    return pa.table([edges["place"], reason, edges["to_place"], edges["jaccard"]], schema=DROP)
 
 
 def clusters(drops: pa.Table) -> pa.Table:
@@ -265,34 +312,3 @@ def clusters(drops: pa.Table) -> pa.Table:
     shown = np.unique(np.concatenate([by_size[:SHOWN], by_likeness[:SHOWN]]))
     samples = [place[starts[one] : starts[one] + min(rows[one], SAMPLES)].tolist() for one in shown]
     return pa.table([survivor[starts[shown]], rows[shown], jaccard[starts[shown]], samples], schema=CLUSTER)
-
-
-def _to_both(edges: pa.Table, owners: int) -> Stream:
-    """Return the edges cut by the owners of both ends; once where it is the same."""
-    one, other = (owner_of(edges[name].to_numpy(), owners) for name in ("place", "to_place"))
-    twice = np.flatnonzero(one != other)
-    at = np.concatenate([np.arange(len(one)), twice])
-    return cut(edges.take(pa.array(at)), np.concatenate([one, other[twice]]), owners)
-
-
-def _before(table: pa.Table, rank: str, place: str, other_rank: str, other_place: str) -> npt.NDArray[np.bool_]:
-    """Tell for each row of `table` whether the first node comes before the other."""
-    a, b, c, d = (table[name].to_numpy() for name in (rank, other_rank, place, other_place))
-    result: npt.NDArray[np.bool_] = (a < b) | ((a == b) & (c < d))
-    return result
-
-
-def _least(candidates: pa.Table) -> pa.Table:
-    """Return for each `own` the best node among its candidates, sorted by it."""
-    own, rank, place = (candidates[name].to_numpy() for name in ("own", "rank", "place"))
-    order: Any = np.argsort(own, kind="stable")
-    own, rank, place = own[order], rank[order], place[order]
-    first = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]])[: len(own)])
-    if not len(first):
-        return candidates
-    size = np.diff(np.append(first, len(own)))
-    among = rank == np.repeat(np.minimum.reduceat(rank, first), size)
-    place = np.where(among, place, np.iinfo(np.int64).max)
-    among = place == np.repeat(np.minimum.reduceat(place, first), size)
-    at = np.flatnonzero(among)
-    return candidates.take(pa.array(order[at[np.searchsorted(at, first)]])).combine_chunks()

@@ -29,8 +29,18 @@ RANGE_RECORDS = 2_000_000  # about 110 MB in memory
 RANGE_EDGES = 400_000
 NODE = [("rank", pa.uint64()), ("place", pa.int64()), ("sketch", SKETCH)]
 RECORD = pa.schema([("key", pa.uint64()), ("kind", pa.uint8()), *NODE])
-EDGE = pa.schema([("kind", pa.uint8()), *NODE, *((f"to_{name}", kind) for name, kind in NODE)])
-"""A row and a better one that it is like; `kind` is an index into KINDS."""
+EDGE = pa.schema(
+    [
+        ("kind", pa.uint8()),  # an index into KINDS
+        ("rank", pa.uint64()),
+        ("place", pa.int64()),
+        ("to_rank", pa.uint64()),
+        ("to_place", pa.int64()),
+        ("jaccard", pa.float32()),
+    ]
+)
+"""A row and a better one that it is like; the Jaccard is true for pairs that were verified by their texts."""
+PLACES = pa.schema([("place", pa.int64())])
 ASK = pa.schema([("place", pa.int64()), ("group", pa.int64())])
 """The shingles of the row at `place` are needed in a group of gather units."""
 DROP = pa.schema(
@@ -38,7 +48,7 @@ DROP = pa.schema(
         ("place", pa.int64()),
         ("reason", pa.string()),  # of KINDS, or KNOWN
         ("survivor", pa.int64()),
-        ("jaccard", pa.float32()),  # of the two, estimated
+        ("jaccard", pa.float32()),  # of the two; see EDGE
     ]
 )
 
@@ -112,7 +122,10 @@ def sketch_array(matrix: U8) -> pa.Array:
     )
 
 
-def edges_of(kind: npt.NDArray[np.integer], nodes: pa.Table, one: I64, other: I64) -> pa.Table:
-    """Return EDGE rows between rows `one` and `other` of `nodes`, which has the columns of NODE."""
-    ends = [nodes[name].take(pa.array(at)) for at in (one, other) for name, _ in NODE]
-    return pa.table([pa.array(kind.astype(np.uint8)), *ends], schema=EDGE)
+def edges_of(
+    kind: npt.NDArray[np.integer], nodes: pa.Table, one: I64, other: I64, jaccard: npt.NDArray[np.floating]
+) -> pa.Table:
+    """Return EDGE rows between rows `one` and `other`, the better, of `nodes`, which has the columns of NODE."""
+    rank, place = nodes["rank"].to_numpy(), nodes["place"].to_numpy()
+    columns = [kind.astype(np.uint8), rank[one], place[one], rank[other], place[other], jaccard.astype(np.float32)]
+    return pa.table(columns, schema=EDGE)

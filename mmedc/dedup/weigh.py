@@ -4,7 +4,8 @@ The sets of shingles of one side travel to the group of the other, so that each 
 read at most twice, in order, however the pairs lie.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
 
@@ -13,9 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.dedup.records import ASK, EDGE, I64, cut, owner_of, place_of, read_cut
+from mmedc.dedup.groups import by_owner, watches
+from mmedc.dedup.records import ASK, EDGE, I64, cut, place_of, read_cut
 from mmedc.dedup.signature import SHINGLE_WORDS
-from mmedc.engine.commit import read_rows
+from mmedc.engine.commit import read_rows, read_table
+from mmedc.engine.identity import NO_EFFECT
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
 from mmedc.folding import plain_texts
 from mmedc.storage import Store
@@ -28,11 +31,33 @@ SHINGLES = pa.schema([("place", pa.int64()), ("shingles", pa.large_list(pa.uint3
 
 
 @dataclass(frozen=True)
+class Corpus:
+    """A published corpus, whose texts are read from its shards."""
+
+    url: str = field(metadata=NO_EFFECT)
+    shards: tuple[tuple[str, str, DataFile], ...]
+    """(language, source, file), in the order of their documents."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of keys of a published corpus."""
+
+    corpus: int
+    """The number of the corpus among those of `Shingle`."""
+    unit: int
+    """The number of the file of keys, after all units of this build."""
+    keys: DataFile
+
+
+@dataclass(frozen=True)
 class Texts:
-    """A group of gather units: its number, and (number, documents) of each unit."""
+    """A group of units whose texts are read together: its number, and (number, documents) of each unit."""
 
     number: int
-    documents: tuple[tuple[int, DataFile], ...]
+    documents: tuple[tuple[int, DataFile], ...] = ()
+    published: Published | None = None
+    """The only unit of the group, where its documents are published already."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +73,8 @@ class Shingle:
 
     groups: int
     asks: tuple[DataFile, ...]
-    version: ClassVar[int] = 2
+    corpora: tuple[Corpus, ...] = ()
+    version: ClassVar[int] = 3
 
     def run(self, unit: Unit[Texts], out: UnitFiles) -> Shingled:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
@@ -56,7 +82,11 @@ class Shingle:
         asks = read_cut(out.store, self.asks, spec.number, ASK)
         wanted = np.unique(np.stack([asks[name].to_numpy() for name in ASK.names]), axis=1)
         places, at = np.unique(wanted[0], return_inverse=True)
-        sets = shingle_sets(out.store, spec.documents, places).take(pa.array(at))
+        if spec.published is not None:
+            sets = published_sets(self.corpora[spec.published.corpus], spec.published, places)
+        else:
+            sets = shingle_sets(out.store, spec.documents, places)
+        sets = sets.take(pa.array(at))
         return Shingled(out.write("shingles", cut(sets, wanted[1], self.groups)))
 
 
@@ -65,6 +95,9 @@ class Weighed:
     """What `Weigh` leaves, and how many pairs it compared and found alike."""
 
     edges: DataFile
+    """Cut by the owner of the worse row."""
+    watch: DataFile
+    """Who watches their better rows; see `mmedc.dedup.groups`."""
     weighed: int
     alike: int
 
@@ -91,24 +124,58 @@ class Weigh:
         away = read_cut(out.store, self.shingles, spec.number, SHINGLES)
         theirs = pa.concat_tables([mine, away]).sort_by("place") if away.num_rows else mine
         true = jaccards(mine, theirs, one, other)
-        edges = doubts.filter(pa.array(true >= self.jaccard))
-        by_owner = cut(edges, owner_of(edges["place"].to_numpy(), self.owners), self.owners)
-        return Weighed(out.write("edges", by_owner), len(true), edges.num_rows)
+        at = EDGE.get_field_index("jaccard")
+        edges = doubts.set_column(at, EDGE.field(at), pa.array(true.astype(np.float32)))
+        edges = edges.filter(pa.array(true >= self.jaccard))
+        return Weighed(
+            edges=out.write("edges", by_owner(edges, self.owners)),
+            watch=out.write("watch", watches(edges, self.owners)),
+            weighed=len(true),
+            alike=edges.num_rows,
+        )
 
 
 def shingle_sets(store: Store, documents: tuple[tuple[int, DataFile], ...], places: I64) -> pa.Table:
     """Return SHINGLES of the rows at the sorted `places`, reading only the row groups they lie in."""
     parts = [SHINGLES.empty_table()]
-    for number, output in documents:
+    for number, file in documents:
         first = place_of(number, np.array([0, 1 << 32]))
         rows = places[np.searchsorted(places, first[0]) : np.searchsorted(places, first[1])] - first[0]
-        for at, table in read_rows(store, output, rows, ["text"]) if len(rows) else ():
-            sizes = pc.utf8_length(table["text"]).to_numpy()
-            cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // SLICE_CHARS, prepend=-1)).tolist()
-            for low, high in pairwise([*cuts, len(at)]):  # a few texts at a time
-                sets = sets_of(plain_texts(table["text"].slice(low, high - low).combine_chunks()))
-                parts.append(pa.table([at[low:high] + first[0], sets], schema=SHINGLES))
+        parts += [pa.table([at + first[0], sets], schema=SHINGLES) for at, sets in _sets_of_rows(store, file, rows)]
     return pa.concat_tables(parts).combine_chunks()
+
+
+def published_sets(corpus: Corpus, published: Published, places: I64) -> pa.Table:
+    """Return SHINGLES of the rows at the sorted `places` of a published file of keys, from the corpus's shards.
+
+    The keys tell which document of its language and source a row is; the shards hold them in that order.
+    """
+    store = Store(corpus.url)
+    rows = places - place_of(published.unit, np.zeros(1, np.int64))
+    where = read_table(store, published.keys, ["lang", "source", "at"]).take(pa.array(rows))
+    lang, source, at = where["lang"].to_numpy(), where["source"].to_numpy(), where["at"].to_numpy()
+    parts = [SHINGLES.empty_table()]
+    before: dict[tuple[str, str], int] = {}
+    for shard_lang, shard_source, file in corpus.shards:
+        low = before.get((shard_lang, shard_source), 0)
+        before[shard_lang, shard_source] = low + file.rows
+        mine = np.flatnonzero((lang == shard_lang) & (source == shard_source) & (at >= low) & (at < low + file.rows))
+        mine = mine[np.argsort(at[mine])]
+        done = 0
+        for found, sets in _sets_of_rows(store, file, at[mine] - low):
+            here = places[mine[done : done + len(found)]]
+            parts.append(pa.table([here, sets], schema=SHINGLES))
+            done += len(found)
+    return pa.concat_tables(parts).sort_by("place").combine_chunks()
+
+
+def _sets_of_rows(store: Store, file: DataFile, rows: I64) -> Iterator[tuple[I64, pa.LargeListArray]]:
+    """Yield (rows, their sets of shingles) for the sorted `rows` of a file of documents, a few texts at a time."""
+    for at, table in read_rows(store, file, rows, ["text"]) if len(rows) else ():
+        sizes = pc.utf8_length(table["text"]).to_numpy()
+        cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // SLICE_CHARS, prepend=-1)).tolist()
+        for low, high in pairwise([*cuts, len(at)]):
+            yield at[low:high], sets_of(plain_texts(table["text"].slice(low, high - low).combine_chunks()))
 
 
 def sets_of(texts: pa.Array) -> pa.LargeListArray:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmedc.corpus.keys import WriteKeys, published_keys
+from mmedc.corpus.keys import KnownKeys, WriteKeys, counted, published_keys
 from mmedc.corpus.layout import Placement
 from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
@@ -138,8 +138,8 @@ class Build:
     """Digest of the classifier's files; empty without one."""
     columns: tuple[pa.Field, ...]
     """Those that the recipe's own steps and measures add to the documents."""
-    known: list[tuple[str, DataFile]]
-    """(URL, file of keys) of the published corpora whose documents must not come again."""
+    known: list[KnownKeys]
+    """The keys of the published corpora whose documents must not come again."""
     count: TokenCounter
     """Counts the tokens of what is published."""
 
@@ -220,7 +220,8 @@ class Build:
         duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)
 
         candidates = tuple(self._candidates(tables, duplicates))
-        select = Select(policy, duplicates.drops, len(tables), tuple(as_written(url) for url, _ in self.known))
+        published = tuple(as_written(known.corpus) for known in self.known)
+        select = Select(policy, duplicates.drops, len(tables), published)
         selected = run(Pass("select", select, candidates, retries))
         accounts: list[Sequence[Accounted]] = [ingested, selected]
         selections = [
@@ -242,9 +243,9 @@ class Build:
             accounts.append(groups)
             selections = trimmed(selections, groups)
 
-        pairs = [(left.keys, selection) for left, selection in zip(tables, selections, strict=True)]
+        kept = counted([left.keys for left in tables], selections)
         units = tuple(
-            Unit.of(pair, unit.label, pair[0].bytes) for unit, pair in zip(self.ingest.units, pairs, strict=True)
+            Unit.of(spec, unit.label, spec.keys.bytes) for unit, spec in zip(self.ingest.units, kept, strict=True)
         )
         keys = run(Pass("keys", WriteKeys(), units, retries))
         plans = self._shards(ingested, selections)

@@ -1,14 +1,16 @@
 """From the keys of documents to the rows that are duplicates: a shuffle by key range, then groups."""
 
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import count, pairwise
 from typing import Protocol
 
+from mmedc.corpus.keys import KnownKeys
 from mmedc.dedup.exchange import Exchange, KeysOf, Match
-from mmedc.dedup.groups import LargeStar, Settle, Settled, SmallStar
+from mmedc.dedup.groups import ROUNDS_BY_RANK, Decide, Drop, Release, Turn
 from mmedc.dedup.records import RANGE_EDGES, RANGE_RECORDS, ranges_for
 from mmedc.dedup.signature import bands_for
-from mmedc.dedup.weigh import Shingle, Texts, Weigh
+from mmedc.dedup.weigh import Corpus, Published, Shingle, Texts, Weigh
 from mmedc.engine.unit import DataFile, Left, Pass, Spec, Unit, Work
 from mmedc.policy import Policy
 
@@ -36,8 +38,34 @@ class Counts:
     weighed: int
     alike: int
     """Of the doubtful pairs, those whose texts are alike."""
-    unlike: int
-    """Rows that stay because they are unlike the centre of their group."""
+    released: int
+    """Rows that were compared again because the better one that they are like was dropped."""
+
+    def plus(self, other: "Counts", released: int) -> "Counts":
+        """Return these counts and those of a further search, over `released` rows."""
+        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        return Counts(**{**sums, "released": self.released + released})
+
+
+@dataclass(frozen=True)
+class Search:
+    """What pairs are looked for with."""
+
+    match: Match
+    ranges: int
+    texts: list[Texts]
+    corpora: tuple[Corpus, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pairs that were found, each file cut by owner."""
+
+    edges: tuple[DataFile, ...]
+    watch: tuple[DataFile, ...]
+    followers: tuple[DataFile, ...]
+    """Of each key range."""
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -66,14 +94,12 @@ class Dedup:
     range_records: int = RANGE_RECORDS
     range_edges: int = RANGE_EDGES
 
-    def run(
-        self, run: Run, keys: list[DataFile], documents: list[DataFile], known: list[tuple[str, DataFile]]
-    ) -> Duplicates:
-        """Run the passes over the keys of all ingest units; `known` are (URL, file of keys) of published corpora."""
+    def run(self, run: Run, keys: list[DataFile], documents: list[DataFile], known: Sequence[KnownKeys]) -> Duplicates:
+        """Run the passes over the keys of all ingest units; `known` are the keys of published corpora."""
         groups = self.groups([file.rows for file in keys])
         parts = [KeysOf(number, file) for number, file in enumerate(keys)]
         chunks = [tuple(parts[low:high]) for low, high in pairwise(groups)]
-        chunks += [(KeysOf(len(keys) + number, file, url),) for number, (url, file) in enumerate(known)]
+        chunks += [(KeysOf(len(keys) + number, one.file, one.corpus),) for number, one in enumerate(known)]
         rows = sum(part.keys.rows for chunk in chunks for part in chunk)
         ranges = ranges_for(rows, bands_for(self.jaccard).count, self.range_records)
         owners = ranges_for(rows, 0, 2 * self.range_edges)
@@ -84,56 +110,113 @@ class Dedup:
             for number, chunk in enumerate(chunks)
         )
         records = tuple(left.records for left in run(Pass("exchange", exchange, units, self.retries)))
+        corpora = {one.corpus: one.shards for one in known}
+        search = Search(
+            Match(
+                self.jaccard, owners, (*groups, *range(len(keys) + 1, len(keys) + len(known) + 1)), len(keys), records
+            ),
+            ranges,
+            self._texts(documents, groups, known),
+            tuple(Corpus(url, shards) for url, shards in corpora.items()),
+        )
+        return self._search(run, search, groups)
 
-        match = Match(self.jaccard, owners, groups, records)
-        matched = run(self._pass("match", match, ranges, "key range", records))
-        edges = tuple(left.edges for left in matched)
+    def _texts(self, documents: list[DataFile], groups: tuple[int, ...], known: Sequence[KnownKeys]) -> list[Texts]:
+        """Return the groups of units whose texts are read together, those of published corpora last."""
+        numbered, corpora = tuple(enumerate(documents)), list(dict.fromkeys(one.corpus for one in known))
+        texts = [Texts(number, numbered[low:high]) for number, (low, high) in enumerate(pairwise(groups))]
+        return texts + [
+            Texts(
+                len(texts) + number, published=Published(corpora.index(one.corpus), len(documents) + number, one.file)
+            )
+            for number, one in enumerate(known)
+        ]
+
+    def _search(self, run: Run, search: Search, groups: tuple[int, ...]) -> Duplicates:
+        """Find pairs and decide which rows are dropped, until no two rows that stay are alike.
+
+        Rows that follow another are not compared among themselves. Those that stay, because the row that they follow
+        is dropped or unlike, are released: compared again in their buckets.
+        """
+        owners = search.match.owners
+        found = self._pairs(run, search, ())
+        edges, watch, counts = found.edges, found.watch, found.counts
+        turn = 0
+        while True:
+            drops = self.decide(run, edges, watch, owners, turn)
+            release = Release(found.followers, drops)
+            released = run(self._pass(f"release-{turn:02d}", release, owners, "rows", found.followers))
+            rows = sum(left.rows for left in released)
+            if not rows:
+                break
+            turn += 1
+            again = self._pairs(run, search, tuple(left.places for left in released), turn)
+            counts = counts.plus(again.counts, rows)
+            if not again.counts.edges + again.counts.alike:
+                break
+            edges, watch = edges + again.edges, watch + again.watch
+        dropped = run(self._pass("duplicates", Drop(groups, drops), owners, "rows", drops[0]))
+        return Duplicates(
+            tuple(left.drops for left in dropped), groups, tuple(left.clusters for left in dropped), counts
+        )
+
+    def _pairs(self, run: Run, search: Search, released: tuple[DataFile, ...], turn: int = 0) -> Found:
+        """Return the pairs inside all key ranges that are alike, near the line by their texts."""
+        match = replace(search.match, released=released)
+        matched = run(self._pass(f"match-{turn:02d}", match, search.ranges, "key range", released or match.files))
+        edges, watch = tuple(left.edges for left in matched), tuple(left.watch for left in matched)
         weighed = alike = 0
         if sum(left.doubtful for left in matched):
             doubts, asks = tuple(left.doubts for left in matched), tuple(left.asks for left in matched)
-            numbered = tuple(enumerate(documents))
-            texts = [Texts(number, numbered[low:high]) for number, (low, high) in enumerate(pairwise(groups))]
             shingles: tuple[DataFile, ...] = ()
             if any(file.rows for file in asks):
-                shingled = run(self._over_texts("shingle", Shingle(len(texts), asks), texts, asks))
+                shingle = Shingle(len(search.texts), asks, search.corpora)
+                shingled = run(self._over_texts(f"shingle-{turn:02d}", shingle, search.texts, asks))
                 shingles = tuple(left.shingles for left in shingled)
-            weigh = Weigh(self.jaccard, owners, doubts, shingles)
-            compared = run(self._over_texts("weigh", weigh, texts, doubts))
+            weigh = Weigh(self.jaccard, match.owners, doubts, shingles)
+            own = [part for part in search.texts if part.published is None]
+            compared = run(self._over_texts(f"weigh-{turn:02d}", weigh, own, doubts))
             edges += tuple(left.edges for left in compared)
+            watch += tuple(left.watch for left in compared)
             weighed, alike = sum(left.weighed for left in compared), sum(left.alike for left in compared)
-
-        settled = self.settle(run, edges, owners, groups)
         counts = Counts(
             compared=sum(left.compared for left in matched),
             edges=sum(left.alike for left in matched),
             doubts=sum(left.doubtful for left in matched),
             weighed=weighed,
             alike=alike,
-            unlike=sum(left.unlike for left in settled),
+            released=0,
         )
-        return Duplicates(
-            tuple(left.drops for left in settled), groups, tuple(left.clusters for left in settled), counts
-        )
+        return Found(edges, watch, tuple(left.followers for left in matched), counts)
 
-    def settle(self, run: Run, edges: tuple[DataFile, ...], owners: int, groups: tuple[int, ...]) -> list[Settled]:
-        """Run star passes over pairs until every group is a star, then the pass that says which rows are dropped.
+    def decide(
+        self, run: Run, edges: tuple[DataFile, ...], watch: tuple[DataFile, ...], owners: int, turn: int = 0
+    ) -> tuple[tuple[DataFile, ...], ...]:
+        """Run rounds over pairs until it is decided for every row whether it stays.
 
-        `edges` are cut by the owner of the row that would be dropped; `groups` are those of `Duplicates`.
+        `edges` and `watch` are cut by owner. Returns the files of dropped rows of each round, one of each owner.
         """
-        first = run(self._pass("small-star-00", SmallStar(owners, edges, True), owners, "edges", edges))
-        stars = tuple(left.edges for left in first)
-        ties = tuple(left.ties for left in first if left.ties)
-        turn = 0
-        while owners > 1:
-            turn += 1
-            large = run(self._pass(f"large-star-{turn:02d}", LargeStar(owners, stars), owners, "edges", stars))
-            if not sum(left.changed for left in large):
+        drops: list[tuple[DataFile, ...]] = []
+        news: tuple[DataFile, ...] = ()
+        first = True
+        for number in count():
+            quiet = number == ROUNDS_BY_RANK
+            decide = Decide(owners, first, quiet, edges, watch, news)
+            left = run(self._pass(f"decide-{turn:02d}-{number:02d}", decide, owners, "rows", edges))
+            drops.append(tuple(one.drops for one in left))
+            if not sum(one.open for one in left):
                 break
-            links = tuple(file for left in large for file in left.edges)
-            small = run(self._pass(f"small-star-{turn:02d}", SmallStar(owners, links, False), owners, "edges", links))
-            stars = tuple(left.edges for left in small)
-        settle = Settle(self.jaccard, owners, groups, stars, ties)
-        return run(self._pass("settle", settle, owners, "edges", stars))
+            edges, watch, news = (
+                tuple(one.edges for one in left),
+                tuple(one.watch for one in left),
+                tuple(one.news for one in left),
+            )
+            first = quiet
+            if quiet:
+                turned = run(self._pass(f"turn-{turn:02d}", Turn(owners, edges, watch, news), owners, "rows", edges))
+                edges, watch = tuple(one.edges for one in turned), tuple(one.watch for one in turned)
+                news = ()
+        return tuple(drops)
 
     def _pass(
         self, name: str, work: Work[int, Left], count: int, what: str, files: tuple[DataFile, ...]
@@ -154,9 +237,9 @@ class Dedup:
     def groups(self, rows: list[int]) -> tuple[int, ...]:
         """Return the first ingest unit of each group of about `group_rows` rows, and the number of units at the end."""
         firsts, held = [0], 0
-        for number, count in enumerate(rows):
-            if held and held + count > self.group_rows:
+        for number, size in enumerate(rows):
+            if held and held + size > self.group_rows:
                 firsts.append(number)
                 held = 0
-            held += count
+            held += size
         return (*firsts, max(len(rows), 1))

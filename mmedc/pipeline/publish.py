@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from mmedc import __version__
 from mmedc.corpus.card import card
+from mmedc.corpus.keys import LAYOUT
 from mmedc.corpus.layout import PER_TASK, Join, Place, Placement
 from mmedc.corpus.manifest import (
     FORMAT,
@@ -186,7 +187,7 @@ def sweep(store: Store, known: set[str]) -> None:
 
 def keys_made_by(recipe: Recipe) -> KeyFiles:
     """Return what keys depend on: those of two corpora can be compared where it is the same."""
-    return KeyFiles(sign=Sign.version, bands=tuple(vars(bands_for(recipe.dedup.jaccard)).values()))
+    return KeyFiles(sign=Sign.version, bands=tuple(vars(bands_for(recipe.dedup.jaccard)).values()), layout=LAYOUT)
 
 
 def _file(placement: Placement) -> File:
