@@ -56,9 +56,9 @@ class Endpoint:
                 with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
                     return str(json.load(response)["choices"][0]["message"]["content"] or "")
             except urllib.error.HTTPError as problem:
-                said = problem.read(300).decode("utf-8", "replace")
+                body_text = problem.read(300).decode("utf-8", "replace")
                 problem.close()
-                found = f"answered {problem.code} ({said.replace(key, HIDDEN) if key else said})"
+                found = f"answered {problem.code} ({body_text.replace(key, HIDDEN) if key else body_text})"
                 if problem.code not in TRANSIENT:
                     hint = f"; the key is taken from {self.key_variable}" if problem.code in (401, 403) else ""
                     raise RequestError(redact(f"{url}: {found}{hint}")) from None

@@ -102,7 +102,7 @@ def read_items(paths: Iterable[str]) -> list[Item]:
                 if before[0] == where:
                     own.append(item)
                 elif before[1] != item:
-                    raise RecipeError(f'{where}: the id "{item.id}" stands at {before[0]} already')
+                    raise RecipeError(f'{where}: the id "{item.id}" occurs at {before[0]} already')
             items += marked_multiple(own)
     if not items:
         raise RecipeError(f"{', '.join(paths)}: there are no items")

@@ -152,7 +152,7 @@ def test_mmedbench_is_read_as_released(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ('{"id": "1", "question": "q", "options": {"A": "x", "B": "y"}, "answer": "C"}', "not among the options"),
-        ('{"id": "0", "question": "p", "options": {"A": "x", "B": "y"}, "answer": "A"}', 'the id "0" stands at'),
+        ('{"id": "0", "question": "p", "options": {"A": "x", "B": "y"}, "answer": "A"}', 'the id "0" occurs at'),
     ],
 )
 def test_what_is_no_item_is_told_with_its_line(line: str, said: str, tmp_path: Path) -> None:
@@ -439,8 +439,8 @@ def test_chat_templates_and_adapters(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"protocol": "options", "prompt": "paper"}, "goes with prompt: short"),
-        ({"reasoned": True}, "reasoned goes with"),
+        ({"protocol": "options", "prompt": "paper"}, "set prompt: short"),
+        ({"reasoned": True}, "reasoned needs"),
         ({"backend": "server"}, "go together"),
         ({"backend": "server", "endpoint": "http://x/v1"}, "not log-likelihoods"),
         ({"protocol": "generate", "normal": "bytes"}, "normal divides"),

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmedc.bench.parsing import parse
 
@@ -22,3 +24,33 @@ def test_an_answer_is_read_as_a_person_would(name: str, text: str, expected: str
     one = FOUND["sets"][name]
     found = parse(text, one["options"], one["multiple"])
     assert found == (None if expected == "-" else tuple(expected.split(",")))
+
+
+OPTIONS = {"A": "Insulin", "B": "Aspirin", "C": "Heparin", "D": "Warfarin", "E": "Metformin"}
+FONTS = [
+    "{}", "({})", "{{{}}}", r"\text{{{}}}", r"\textbf{{{}}}", r"\mathrm{{{}}}", r"\rm {}", r"{{\bf {}}}", r"\ {}\,",
+    r"\left({}\right)", r"\displaystyle {}", "{}.", " {} ",
+]  # fmt: skip
+SENTENCES = [
+    "{}", "${}$", r"\[{}\]", "Final Answer: The final answer is ${}$. I hope this is right.", "Thus we take {} here.",
+    "Réponse finale : la réponse est {}, car elle agit.", "La respuesta final es {}.", "Окончательный ответ: {}.",
+    "最终答案是 {}。", "最終解答は {} です。", "<answer>{}</answer>", "So **{}**",
+]  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from("ABCDE"), st.lists(st.sampled_from(FONTS), max_size=3), st.sampled_from(SENTENCES), st.booleans()
+)
+def test_a_box_is_read_in_any_font_and_sentence(letter: str, fonts: list[str], sentence: str, written: bool) -> None:
+    boxed = f"{letter}: {OPTIONS[letter]}" if written else letter
+    for font in fonts:
+        boxed = font.format(boxed)
+    assert parse(sentence.format(rf"\boxed{{{boxed}}}"), OPTIONS) == (letter,)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(r"ABE \boxed{}()text.:,rmfinalanswer是答案ответ\n$*_<>", max_size=80), st.booleans())
+def test_any_text_gives_letters_of_the_options_or_nothing(text: str, multiple: bool) -> None:
+    found = parse(text, OPTIONS, multiple)
+    assert found is None or (found and set(found) <= set(OPTIONS) and list(found) == sorted(set(found)))

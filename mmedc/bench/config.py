@@ -74,9 +74,9 @@ class Bench(Part):
     @model_validator(mode="after")
     def _fits(self) -> "Bench":
         if self.protocol == "options" and self.prompt != "short":
-            raise ValueError("protocol options scores texts that the prompt does not list; it goes with prompt: short")
+            raise ValueError("protocol: options scores texts that the prompt must not list; set prompt: short")
         if self.reasoned and (self.prompt == "short" or self.protocol != "generate"):
-            raise ValueError("reasoned goes with protocol: generate and prompt: paper or plain")
+            raise ValueError("reasoned needs protocol: generate, and prompt: paper or plain")
         if (self.backend == "server") != bool(self.endpoint):
             raise ValueError("backend: server and endpoint go together")
         if self.backend == "server" and self.protocol != "generate":

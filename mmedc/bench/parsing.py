@@ -17,7 +17,7 @@ Letters = tuple[str, ...]
 
 _CYRILLIC = {"А": "A", "Б": "B", "С": "C", "Е": "E", "а": "a", "б": "b", "с": "c", "е": "e"}
 """Letters that look alike, and the second letter. В is the third letter but looks like B: it is B only without a C."""
-_OPEN, _CLOSE = r"[\(\[【「『〔<{\"'“‘«]*\s*", r"(?:\s*[\)\]】」』〕>}\"'”’»]+)?"
+_OPEN, _CLOSE = r"(?:[\(\[【「『〔<{\"'“‘«]\s*)*", r"(?:\s*[\)\]】」』〕>}\"'”’»])*"
 _AND = r"(?:and|et|y|e|и|und|和|及|与|跟|同|以及|と|および|及び|並びに|ならびに)"
 _OR = r"(?:or|ou|o|u|или|либо|或|或者|または|もしくは|あるいは|か)"
 _LEAD = (
@@ -190,7 +190,7 @@ def _clean(text: str, options: Mapping[str, str]) -> str | None:
         exact = re.compile(rf"{begin}[(\"'“«「]?\s*(?i:{wording})\s*[)\"'”»」]?(?!\w)")
         for match in exact.finditer(text):
             named = (match[1] or match[2]).upper()
-            if named != letter and plain[named] != plain[letter] and not re.match(r"\w\s*[,、]", match[0]):
+            if named != letter and plain.get(named) != plain[letter] and not re.match(r"\w\s*[,、]", match[0]):
                 return None
         text = exact.sub(functools.partial(_shrunk, letter), text)
     return text
