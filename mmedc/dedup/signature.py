@@ -65,7 +65,7 @@ def bands_for(jaccard: float) -> Bands:
 
 
 @functools.cache
-def _permutations() -> tuple[U32, U32]:
+def permutations() -> tuple[U32, U32]:
     """Return the fixed multipliers (odd) and offsets, (K,) each; part of the stored format."""
     seeds = mix(np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)).astype(np.uint32)
     return seeds[:PERMUTATIONS] | np.uint32(1), seeds[PERMUTATIONS:]
@@ -87,7 +87,7 @@ def signatures(batch: TextBatch) -> U32:
         part, starts = shingles[first:last], bounds[mine] - first
         buffer, minima = np.empty_like(part), np.empty((PERMUTATIONS, len(mine)), np.uint32)
         with np.errstate(over="ignore"):
-            for k, (multiplier, offset) in enumerate(zip(*_permutations(), strict=True)):
+            for k, (multiplier, offset) in enumerate(zip(*permutations(), strict=True)):
                 np.multiply(part, multiplier, out=buffer)
                 np.add(buffer, offset, out=buffer)
                 np.minimum.reduceat(buffer, starts, out=minima[k])
@@ -113,6 +113,13 @@ def long_signatures(texts: Any, piece: int = PIECE_CHARS) -> U32:
             result[low:high] = signatures(TextBatch(texts[low:high]))
         low = high
     return result
+
+
+def sign(texts: Any) -> U32:
+    """Return the minima of normalised texts (an Arrow array), (D, K): long ones in pieces, others at once."""
+    if texts.nbytes <= 4 * PIECE_CHARS:
+        return signatures(folded_batch(texts))
+    return long_signatures(plain_texts(texts))
 
 
 def _pieces(text: str, piece: int) -> Iterator[TextBatch]:
@@ -180,10 +187,7 @@ class Sign:
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             texts = batch.column("text")
             content = [hashlib.blake2b(text.as_buffer(), digest_size=16).digest() for text in texts]
-            if texts.nbytes <= 4 * PIECE_CHARS:
-                signature = signatures(folded_batch(texts))
-            else:
-                signature = long_signatures(plain_texts(texts))
+            signature = sign(texts)
             keys = pa.FixedSizeListArray.from_arrays(pa.array(band_keys(signature, bands).ravel()), bands.count)
             sketch = pa.FixedSizeBinaryArray.from_buffers(
                 SKETCH, len(signature), [None, pa.py_buffer(np.ascontiguousarray(sketches(signature)).tobytes())]

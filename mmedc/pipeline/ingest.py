@@ -33,7 +33,7 @@ from mmedc.steps.score import Score
 def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     """Return the steps of ingest in their order: cheap and selective before expensive."""
     model = _model("lid", recipe)
-    scores = _scores(recipe, policy)
+    on_texts = text_steps(recipe, policy)
     policy = policy.for_ingest()
     steps: list[Step] = [
         Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
@@ -42,16 +42,19 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
         Glance(model, policy),
         Extract(recipe.extract),
-        Normalise(),
-        Language(model, policy),
-        Medical(policy),
-        Rules(policy),
-        *scores,
-        *([Perplexity(recipe.models["kenlm"], policy)] if "kenlm" in recipe.models else []),
+        *on_texts,
         *([Private(policy)] if recipe.privacy else []),
         Sign(recipe.dedup.jaccard),
     ]
     return with_custom(steps, recipe, policy)
+
+
+def text_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
+    """Return the steps of ingest that measure a text and drop it by the policy, wherever the text is from."""
+    scores = _scores(recipe, policy)
+    model, policy = _model("lid", recipe), policy.for_ingest()
+    kenlm = [Perplexity(recipe.models["kenlm"], policy)] if "kenlm" in recipe.models else []
+    return (Normalise(), Language(model, policy), Medical(policy), Rules(policy), *scores, *kenlm)
 
 
 def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
