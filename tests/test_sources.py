@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmedc.errors import RecipeError
-from mmedc.recipe import Recipe, Source, read_recipe
+from mmedc.recipe import Recipe, SourceConfig, read_recipe
 from mmedc.sources import FORMATS, Reader, list_units
 from tests.warcs import http, packed, page, record
 
@@ -504,7 +504,7 @@ def test_a_link_to_a_file_that_is_gone_fails_its_unit(tmp_path: Path) -> None:
 def test_every_format_has_what_its_row_needs() -> None:
     """A new format is one file and one row: this holds for all of them."""
     keys = [known.key for known in FORMATS]
-    assert len(set(keys)) == len(keys) and not set(keys) & set(Source.model_fields)
+    assert len(set(keys)) == len(keys) and not set(keys) & set(SourceConfig.model_fields)
     for known in FORMATS:
         assert known.suffixes and known.bytes_per_s > 0 and known.reader.version >= 1
         assert pickle.loads(pickle.dumps(known.reader)) == known.reader

@@ -44,12 +44,11 @@ def readable_values(
     index = next((i for i in range(file.metadata.num_columns) if file.metadata.schema.column(i).path == name), None)
     if index is None:
         return values
-    shape, chunk = file.metadata.schema.column(index), file.metadata.row_group(group).column(index)
-    begin = chunk.dictionary_page_offset or chunk.data_page_offset
-    if shape.max_repetition_level or not shape.max_definition_level or chunk.total_compressed_size > MAX_CHUNK:
+    shape, (begin, size) = file.metadata.schema.column(index), chunk_at(source, group, name)
+    if shape.max_repetition_level or not shape.max_definition_level or not 0 < size <= MAX_CHUNK:
         return values  # a page of nulls cannot stand for these
     source.seek(begin)
-    data = source.read(chunk.total_compressed_size)
+    data = source.read(size)
     pages = _pages(data, rows)
     for page in pages:
         if any(value is MISSING for value in values[page.first : page.first + page.rows]):
@@ -61,6 +60,26 @@ def readable_values(
             if len(found) == rows:
                 values[page.first : page.first + page.rows] = found[page.first : page.first + page.rows]
     return values
+
+
+def chunk_at(source: Any, group: int, name: str) -> tuple[int, int]:
+    """Return (offset, bytes) of a column in a row group, (0, 0) where the footer does not say.
+
+    It reads the footer itself: where its statistics are damaged, to ask Arrow for a column's place ends the process.
+    """
+    source.seek(-8, io.SEEK_END)
+    size = int.from_bytes(source.read(4), "little")
+    try:
+        source.seek(-8 - size, io.SEEK_END)
+        footer, _ = _struct(source.read(size), 0)
+        for column in footer[4][group][1]:
+            meta = column[3]
+            if b".".join(meta[3]) == name.encode():
+                begin, length = meta.get(11) or meta[9], meta[7]
+                return (begin, length) if isinstance(begin, int) and isinstance(length, int) and begin > 0 else (0, 0)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OSError, RecursionError):
+        pass
+    return 0, 0
 
 
 def _first_values(file: pq.ParquetFile, group: int, name: str, convert: Callable[[Any], list[Any]]) -> list[Any]:

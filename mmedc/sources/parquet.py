@@ -13,7 +13,7 @@ from mmedc.errors import RecipeError
 from mmedc.recipe import SourceConfig
 from mmedc.redact import first_line
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
-from mmedc.sources.pages import MISSING, readable_values
+from mmedc.sources.pages import MISSING, chunk_at, readable_values
 from mmedc.sources.raw import Piece, Records
 from mmedc.storage import Input, open_random
 from mmedc.yamlfile import nearest
@@ -157,7 +157,7 @@ def _damaged_group(
             kept = "" if ours == "text" else "; the rows are kept without it"
             yield (
                 f"damaged: {what}; {theirs} of {len(lost):,} rows, {first + lost[0]} to {first + lost[-1]}, "
-                f"{_bytes(file, group, theirs)} are damaged{kept}"
+                f"{_bytes(watched, group, theirs)} are damaged{kept}"
             )
     for number in range(done, rows):
         if found["text"][number] is not MISSING:
@@ -170,15 +170,10 @@ def _raise_failure(watched: _Watched) -> None:
         raise watched.failure
 
 
-def _bytes(file: pq.ParquetFile, group: int, name: str) -> str:
+def _bytes(watched: _Watched, group: int, name: str) -> str:
     """Say how many bytes a column takes in a row group, and where."""
-    meta = file.metadata.row_group(group)
-    for index in range(meta.num_columns):
-        column = meta.column(index)
-        if column.path_in_schema == name:
-            begin = column.dictionary_page_offset or column.data_page_offset
-            return f"in {column.total_compressed_size:,} bytes at offset {begin:,},"
-    return "in bytes that are not known,"
+    begin, size = chunk_at(watched, group, name)
+    return f"in {size:,} bytes at offset {begin:,}," if size else "in bytes that the footer does not place,"
 
 
 def _names(file: pq.ParquetFile) -> set[str]:
@@ -261,14 +256,16 @@ def row_group_ranges(source: str, one: Input, config: SourceConfig, unit_bytes: 
             raise RecipeError(f'source "{source}": {one.name} has no column "{theirs}" ({key}){nearest(theirs, names)}')
     if one.bytes <= unit_bytes:
         return [None]
+    # A column's place is not asked for: where the statistics of a footer are damaged, that ends the process.
+    unpacked = [meta.row_group(index).total_byte_size for index in range(meta.num_row_groups)]
+    share = one.bytes / max(sum(unpacked), 1)
     ranges: list[tuple[int, int] | None] = []
-    first, size = 0, 0
-    for index in range(meta.num_row_groups):
-        group = meta.row_group(index)
-        size += sum(group.column(c).total_compressed_size for c in range(group.num_columns))
+    first, size = 0, 0.0
+    for index, bytes_unpacked in enumerate(unpacked):
+        size += bytes_unpacked * share
         if size >= unit_bytes:
             ranges.append((first, index + 1))
-            first, size = index + 1, 0
+            first, size = index + 1, 0.0
     if first < meta.num_row_groups:
         ranges.append((first, meta.num_row_groups))
     return ranges
