@@ -140,7 +140,7 @@ class DedupConfig(Part):
     minhash: bool = True
     """Whether to remove near duplicates; `false` removes exact duplicates only."""
     against: InputPaths = ()
-    """Published corpora (folders or `s3://` URLs): documents that they contain are removed. Their text is not read."""
+    """Published corpora (folders or `s3://` URLs): documents that they contain are removed."""
     lines: Annotated[Lines | None, BeforeValidator(_switch, json_schema_input_type=Lines | bool | None)] = None
     """Whether to remove lines that many documents have: `true` for the default limits, or a mapping."""
 

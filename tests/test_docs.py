@@ -163,6 +163,14 @@ def test_links_lead_somewhere_and_pages_that_are_named_exist() -> None:
             assert (ROOT / page).exists(), f"{path} names {page}"
 
 
+def test_the_measure_of_the_documentation_works() -> None:
+    code = re.search(r"```python\n(# my_measures.py.*?)```", read("docs/how-to/extending.md"), re.S)
+    assert code
+    names: dict[str, object] = {}
+    exec(code.group(1), names)
+    assert names["brackets"]("(a) [b]") == 4000 / 7  # type: ignore[operator]
+
+
 def test_the_step_of_the_documentation_works() -> None:
     code = re.search(r"```python\n(# my_steps.py.*?)```", read("docs/how-to/extending.md"), re.S)
     assert code
