@@ -1,4 +1,4 @@
-"""The steps of gather in this process, with and without the cascade: what each costs, what each keeps."""
+"""The steps of ingest in this process, with and without the cascade: what each costs, what each keeps."""
 
 import time
 from dataclasses import replace
@@ -11,7 +11,7 @@ from mmedc.policy import read_policy
 from mmedc.recipe import Recipe
 from mmedc.sources import list_units
 
-CASCADE = ("gate", "glance")
+CASCADE = ("prefilter", "preview")
 
 
 def recipe_of(warc: str) -> Recipe:
@@ -20,8 +20,8 @@ def recipe_of(warc: str) -> Recipe:
     return Recipe.model_validate({"name": "benchmark", "sources": {"pages": {"warc": path}}})
 
 
-def gather(recipe: Recipe, without: tuple[str, ...] = ()) -> tuple[Funnel, list[str], float]:
-    """Run gather but for the steps named in `without`; return (funnel, locators kept, seconds)."""
+def ingest(recipe: Recipe, without: tuple[str, ...] = ()) -> tuple[Funnel, list[str], float]:
+    """Run ingest but for the steps named in `without`; return (funnel, locators kept, seconds)."""
     policy = read_policy(recipe.medical.policy, recipe.languages, recipe.filters)
     units = list_units(recipe)
     work = ingest_pass(recipe, policy, units).work

@@ -56,7 +56,7 @@ def run_mmedc(path: str, jaccard: float) -> tuple[list[str], dict[str, str], Sec
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         work = store.below(WORK)
-        work.put("documents.parquet", Path(path).read_bytes())  # as gather leaves the texts
+        work.put("documents.parquet", Path(path).read_bytes())  # as ingest leaves the texts
         sign_once = Sign(jaccard).open()
         sign_once(pa.RecordBatch.from_pydict({"text": pa.array(["warm up"], pa.large_string())}))  # loads its tables
         begun = clocks()

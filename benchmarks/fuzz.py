@@ -1,4 +1,4 @@
-"""Feeds every reader and every step of gather with broken files: each record must be accounted for.
+"""Feeds every reader and every step of ingest with broken files: each record must be accounted for.
 
     python benchmarks/fuzz.py [--mutations 100000] [--seed 1] [--workers 2] [--warc FOLDER]
     python benchmarks/fuzz.py --read [--mutations 100000]      # containers only, and readers only: fast
@@ -297,9 +297,11 @@ class Fuzzer:
             for produced in produce(work, unit, lambda *_: None):
                 add_funnel(funnel, produced.funnel)
                 kept += produced.kept.num_rows if produced.kept is not None else 0
-                gone += len(produced.gone)
-                assert all(row["reason"] and row["step"] for row in produced.gone), "a row went without a reason"
-                lost += [row["detail"] for row in produced.gone if row["step"] == "read" and row["fate"] == "rejected"]
+                gone += len(produced.removed)
+                assert all(row["reason"] and row["step"] for row in produced.removed), "a row went without a reason"
+                lost += [
+                    row["detail"] for row in produced.removed if row["step"] == "read" and row["fate"] == "rejected"
+                ]
             if FORMATS.get(kind, "warc") in ("warc", "jsonl"):
                 check_bytes(unit.spec.inputs[0].url, lost, counts)
         check_funnel(funnel, f"{kind} {numbers}")

@@ -12,7 +12,7 @@ import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
-from chains import gather, recipe_of
+from chains import ingest, recipe_of
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 KEPT = ("WARC-Identified-Payload-Type",)
@@ -42,7 +42,7 @@ def main() -> None:
     found = list(pages(given.warc))
     chosen = [(number, page) for number in range(given.times) for page in found]
     if given.medical:
-        kept = set(gather(recipe_of(given.warc))[1])
+        kept = set(ingest(recipe_of(given.warc))[1])
         medical = [page for page in found if page[0] in kept]
         others = [page for page in found if page[0] not in kept]
         chosen = [(number, page) for number in range(given.times) for page in others]

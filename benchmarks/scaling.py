@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    print("| times | pages | gather s | pages/s | ms a page and core | parser process MB | worker MB |")
+    print("| times | pages | ingest s | pages/s | ms a page and core | parser process MB | worker MB |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
     for times in given.times:
         with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def main() -> None:
                 out, _ = process.communicate()
                 peak.over.set()
             said = json.loads(out.strip().splitlines()[-1])
-            pages, seconds = said["funnel"][0]["read"], said["seconds"]["gather"]
+            pages, seconds = said["funnel"][0]["read"], said["seconds"]["ingest"]
             each = 1000 * sum(row["seconds"] for row in said["funnel"]) / pages
             sizes = f"{peak.parser / 1e6:.0f} | {peak.worker / 1e6:.0f}"
             print(f"| {times} | {pages:,} | {seconds:.1f} | {pages / seconds:.0f} | {each:.2f} | {sizes} |", flush=True)

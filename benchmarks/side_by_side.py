@@ -98,19 +98,19 @@ def main() -> None:
                 if name == "mmedc":
                     # The peer is given its pages as mmedc counted them, also those that its reader loses.
                     read = read_here = said["funnel"][0]["read"]
-                    first, kept = said["seconds"]["gather"], said["documents"]
+                    first, kept = said["seconds"]["ingest"], said["documents"]
                 else:
                     read_here, first, kept = said["read"], said["stages"]["extract"], said["kept"]
                 rates[name].append((read / seconds, read / first))
                 print(
-                    f"round {number + 1} {name:<11} {seconds:7.1f} s, of which gather {first:7.1f} s; "
+                    f"round {number + 1} {name:<11} {seconds:7.1f} s, of which ingest {first:7.1f} s; "
                     f"read {read_here:,} kept {kept:,}",
                     flush=True,
                 )
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.workers} workers each")
     print(f"{read:,} documents, {size / 1e6:.1f} MB; start-up included\n")
     print(f"| documents/s (medians) | mmedc | {given.peer} | ratio (each pair) |\n|---|--:|--:|--:|")
-    for at, what in enumerate(("whole road", "gather")):
+    for at, what in enumerate(("whole road", "ingest")):
         mine, peer = ([rate[at] for rate in rates[name]] for name in rates)
         ratios = sorted(a / b for a, b in zip(mine, peer, strict=True))
         spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"

@@ -16,8 +16,8 @@ DROPPED: dict[str, dict[str, str]] = {
         "blocked_host": "The host, or a parent domain of it, is on a list that the recipe names in `block`.",
         "blocked_word": "A part of the host name is in `filters/block/host_words.txt`.",
     },
-    "gate": {"gate": "The source cannot contain enough lexicon terms of any language of the recipe."},
-    "glance": {
+    "prefilter": {"prefilter": "The source cannot contain enough lexicon terms of any language of the recipe."},
+    "preview": {
         "few_terms": "The fast main text has fewer lexicon terms than half of the policy's floor.",
         "low_density": "The fast main text has a lower density of lexicon terms than half of the policy's floor.",
         "other_language": "The fast main text is surely in a language that the recipe does not name.",
@@ -85,12 +85,12 @@ LIMITED = {
     "medical_model": ("medical_model",),
     "quality": ("quality",),
     "perplexity": ("perplexity",),
-    "decide": tuple(MEASURES),
+    "limits": tuple(MEASURES),
     "lines": ("chars", "words"),
 }
 """Steps that drop by the limits of a policy, with the measures that they look at.
 
-Such a reason is the name of a measure with `_low` or `_high`. All of these steps but `decide` and `lines` look at the
+Such a reason is the name of a measure with `_low` or `_high`. All of these steps but `limits` and `lines` look at the
 policy's floors and ceilings, those two at its limits.
 """
 

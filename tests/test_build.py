@@ -82,7 +82,10 @@ def test_every_record_is_accounted_for(quickstart: Path) -> None:
     samples = pq.read_table(quickstart / "rejects" / "samples.parquet").to_pylist()
     sampled = {(row["step"], row["reason"]) for row in samples}
     dropped = {(row.step, reason) for row in manifest.funnel for reason in row.dropped}
-    assert sampled == dropped and {("dedup", "near_duplicate"), ("gate", "gate"), ("read", "http_status")} <= sampled
+    assert (
+        sampled == dropped
+        and {("dedup", "near_duplicate"), ("prefilter", "prefilter"), ("read", "http_status")} <= sampled
+    )
     # A page that is empty has no text to show.
     shown = [row["text"] for row in samples if row["step"] != "read" and not row["locator"].endswith("/empty")]
     assert all(len(text) > 20 for text in shown)

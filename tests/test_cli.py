@@ -100,9 +100,9 @@ def test_explain_says_why(tmp_path: Path) -> None:
     (tmp_path / "b.html").write_text(
         "<html><body><p>The football match ended without goals in the rain.</p></body></html>"
     )
-    assert str(explain(str(tmp_path / "b.html"))["verdict"]).startswith("dropped at gate")
+    assert str(explain(str(tmp_path / "b.html"))["verdict"]).startswith("dropped at prefilter")
     plain = mmedc("explain", str(tmp_path / "b.html"))
-    assert plain.returncode == 0 and "dropped at gate" in plain.stdout
+    assert plain.returncode == 0 and "dropped at prefilter" in plain.stdout
 
 
 def test_explain_finds_a_document_of_the_sources() -> None:

@@ -119,7 +119,7 @@ def test_a_policy_limits_a_custom_measure(module: str, tmp_path: Path) -> None:
     notes = Notes()
     recipe = recipe_of(tmp_path, measures=measures, **limit)
     manifest = Build.prepare(recipe, str(tmp_path / "all")).run(Inline(), notes)
-    dropped = {row.step: row.dropped for row in manifest.funnel}["decide"]
+    dropped = {row.step: row.dropped for row in manifest.funnel}["limits"]
     assert dropped == {"brackets_high": 2} and manifest.documents == 2 and plain.documents == 4
     assert notes.done["ingest"] == (1, 1)  # a limit costs no second extraction
     floor = recipe_of(tmp_path, measures=measures, **limit, **{"policy.all.brackets.ceiling": most})

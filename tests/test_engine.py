@@ -107,7 +107,7 @@ def test_the_result_does_not_depend_on_batches(rows: int, bad: set[int]) -> None
 
         produced = list(produce_here(chain_work, UNITS[0], lambda *_: None))
         ordinals = [n for one in produced if one.kept for n in one.kept.column("ordinal").to_pylist()]
-        counts = sorted(row["reason"] for one in produced for row in one.gone)
+        counts = sorted(row["reason"] for one in produced for row in one.removed)
         results.append((ordinals, counts))
     assert results[0] == results[1]
 

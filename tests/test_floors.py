@@ -12,7 +12,7 @@ HEAVY = {
     "ray": {"engine/runner.py", "train/launch.py", "bench/fleet.py"},
     "trafilatura": {"steps/extract.py"},
     "fasttext": {"steps/language.py", "steps/score.py"},
-    "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/glance.py"},
+    "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/preview.py"},
     "isal": {"unpack.py"},
     "lz4": {"unpack.py"},
     "brotli": {"sources/http.py"},

@@ -14,10 +14,10 @@ from mmedc.dedup.signature import signatures
 from mmedc.filters import open_filters
 from mmedc.folding import alone, composing, folded, plain, unshaped
 from mmedc.policy import Limit, Policy, Term, read_language, read_policy
-from mmedc.steps.gate import source_bound
 from mmedc.steps.language import identifier
 from mmedc.steps.medical import matcher
 from mmedc.steps.normalise import normalise
+from mmedc.steps.prefilter import source_bound
 from mmedc.words import TextBatch, folded_batch
 
 TWELVE = ("en", "zh", "ja", "fr", "ru", "es", "ar", "de", "hi", "it", "ko", "pt")

@@ -61,14 +61,14 @@ PAGES: dict[str, tuple[bytes, str]] = {
     "200,000 nested elements (2.2 MB)": (b"<div>" * 200_000 + WORDS + b"</div>" * 200_000, "too_many_nodes"),
     "100,000 nested elements without an end": (b"<b>" * 100_000 + WORDS, "too_deep"),
     "400,000 line breaks": (b"<br>" * 400_000 + WORDS, "too_many_nodes"),
-    "30,000 scripts without an end": (b"<script>" * 30_000, "gate"),
+    "30,000 scripts without an end": (b"<script>" * 30_000, "prefilter"),
     "a page of 5 MB on one line": (b"<p>" + b"word " * MB, "too_large"),
-    "one element with 20,000 attributes": (b"<p " + b"".join(b"a%d=1 " % n for n in range(20_000)) + b">x", "gate"),
-    "500,000 character references": (b"<p>" + b"&lt;" * 500_000, "gate"),
+    "one element with 20,000 attributes": (b"<p " + b"".join(b"a%d=1 " % n for n in range(20_000)) + b">", "prefilter"),
+    "500,000 character references": (b"<p>" + b"&lt;" * 500_000, "prefilter"),
     "a page that is all NUL": (b"\0" * 10_000, "binary"),
     "random bytes": (random.Random(1).randbytes(20_000), "undecodable"),
     "an empty file": (b"", "empty_file"),
-    "only a byte-order mark": (b"\xff\xfe", "gate"),
+    "only a byte-order mark": (b"\xff\xfe", "prefilter"),
     "UTF-16 with half a character at the end": (b"\xff\xfe" + GOOD.encode("utf-16-le")[:-1], "kept"),
     "a page with overlong UTF-8 and lone surrogates": (GOOD.encode() + b"\xc0\xaf\xed\xa0\x80", "kept"),
     "a page with NUL, bidi and escape characters": (
@@ -167,7 +167,7 @@ TABLES: dict[str, tuple[bytes, dict[str, int]]] = {
         {"damaged": 1},
     ),
     "a table of other columns": (parquet(pa.table({"x": [1]})), {"no_column": 1}),
-    "texts that are numbers": (parquet(pa.table({"text": [1, 2]})), {"gate": 2}),
+    "texts that are numbers": (parquet(pa.table({"text": [1, 2]})), {"prefilter": 2}),
     "texts that are lists": (parquet(pa.table({"text": [["a"], ["b"]]})), {"no_text": 1}),
     "one text of three that is not UTF-8": (parquet(pa.table({"text": INVALID})), {"kept": 2, "no_text": 1}),
     "the same, in a column that says it is text": (
@@ -176,7 +176,7 @@ TABLES: dict[str, tuple[bytes, dict[str, int]]] = {
     ),
     "40 kB that unpack to 300 MB": (
         parquet(pa.table({"text": pa.array(["x" * MB] * 300).dictionary_encode()})),
-        {"gate": 300},
+        {"prefilter": 300},
     ),
     "rows that are each too large": (parquet(pa.table({"text": ["x" * 5 * MB] * 3})), {"too_large": 3}),
     "not Parquet at all": (b"<html>404</html>", {"damaged": 1}),
@@ -204,7 +204,7 @@ ARCHIVES: dict[str, tuple[bytes, list[str]]] = {
     "a length below zero": (packed(record("u:bad", http(b"x"), length=-5)), ["damaged"]),
     "a chunk size that lies": (
         packed(record("u:bad", http(b"ffffffff\r\nx", Transfer_Encoding="chunked"))), ["truncated"]),
-    "a header of a megabyte": (packed(record("u:bad", http(b"<p>x", X="y" * MB))), ["gate"]),
+    "a header of a megabyte": (packed(record("u:bad", http(b"<p>x", X="y" * MB))), ["prefilter"]),
     "a flipped byte in a member": (packed(page("u:bad", GOOD))[:-200] + b"\0" * 200, ["truncated"]),
     "garbage between records": (b"\0garbage" * 100, ["damaged"]),
 }  # fmt: skip

@@ -61,7 +61,7 @@ def run(step: DatatroveStep, *batches: pa.RecordBatch) -> list[Produced]:
 
 
 def fates(produced: Produced) -> list[tuple[int, str, str]]:
-    return [(row["ordinal"], row["fate"], row["reason"]) for row in produced.gone]
+    return [(row["ordinal"], row["fate"], row["reason"]) for row in produced.removed]
 
 
 def recipe(*steps: dict[str, Any]) -> Recipe:
@@ -131,7 +131,7 @@ def test_an_exception_rejects_one_document_and_every_drop_has_a_reason(
         (2, "dropped", "datatrove_dropped"),
         (3, "dropped", "datatrove_fewer_than_3_paragraphs"),
     ]
-    details = {row["ordinal"]: row["detail"] for row in produced.gone}
+    details = {row["ordinal"]: row["detail"] for row in produced.removed}
     assert details[1] == "ValueError: not this one" and details[3] == "Fewer than 3 paragraphs!"
 
 

@@ -56,17 +56,17 @@ def test_the_meters_count_what_the_entries_say(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("ray.util.metrics.Counter", Meter)
     monkeypatch.setattr("ray.util.metrics.Gauge", Meter)
-    meters = _Meters("gather")
-    funnel = {"read": Count(10, 9, {}, {"broken": 1}), "gate": Count(9, 4, {"gate": 3}, {"odd": 2})}
+    meters = _Meters("ingest")
+    funnel = {"read": Count(10, 9, {}, {"broken": 1}), "prefilter": Count(9, 4, {"prefilter": 3}, {"odd": 2})}
     meters.count(Progress(read=3, kept=1))
     file = DataFile("removed.parquet", "0", 4, 100)
     meters.count(Progress(done=Commit("u", "a", Accounted(funnel=funnel, removed=file), 1.0)))
     meters.count(Progress(done=Commit("v", "b", None, 1.0)))
     assert told == {
-        "mmedc_documents_read gather": 10,
-        "mmedc_documents_kept gather": 4,
-        "mmedc_documents_rejected gather": 3,
-        "mmedc_units gather done": 2,
+        "mmedc_documents_read ingest": 10,
+        "mmedc_documents_kept ingest": 4,
+        "mmedc_documents_rejected ingest": 3,
+        "mmedc_units ingest done": 2,
     }
 
 

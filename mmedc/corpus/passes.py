@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from mmedc.corpus.tokens import TokenCounter
 from mmedc.document import edited_text
-from mmedc.engine.chain import GONE, HEAD_CHARS, SAMPLES, Count
+from mmedc.engine.chain import HEAD_CHARS, REMOVED, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.selection import KEEP, Selection, Sizes, sizes_by_language
 from mmedc.engine.unit import Accounted, DataFile, Stream, Unit, UnitFiles
@@ -44,14 +44,14 @@ class Selected(Accounted):
 
 @dataclass(frozen=True)
 class Select:
-    """Says for each row of a gather unit whether it stays. Unit spec: Candidates."""
+    """Says for each row of a ingest unit whether it stays. Unit spec: Candidates."""
 
     policy: Policy
     drops: tuple[DataFile, ...]
     units: int
-    """How many gather units there are."""
+    """How many ingest units there are."""
     published: tuple[str, ...] = ()
-    """The URLs of corpora whose files of keys are numbered after the gather units."""
+    """The URLs of corpora whose files of keys are numbered after the ingest units."""
 
     def run(self, unit: Unit[Candidates], out: UnitFiles) -> Selected:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
@@ -70,20 +70,20 @@ class Select:
         rows = np.flatnonzero(kept)
         table = keys.take(rows)
         keep = pa.table([rows, table["lang"], table["bytes"]], schema=KEEP)
-        funnel = {"decide": _count(why), "dedup": _count(duplicates.filter(pa.array(decided)))}
+        funnel = {"limits": _count(why), "dedup": _count(duplicates.filter(pa.array(decided)))}
         survivors = dict(zip(drops["place"].to_pylist(), drops["survivor"].to_pylist(), strict=True))
-        gone = self._gone(spec, store, why, duplicates, survivors)
+        removed = self._removed(spec, store, why, duplicates, survivors)
         return Selected(
             keep=out.write("keep", keep),
             sizes=sizes_by_language(keep),
             funnel=funnel,
-            removed=out.write("removed", gone),
+            removed=out.write("removed", removed),
         )
 
-    def _gone(
+    def _removed(
         self, spec: Candidates, store: Store, why: pa.Array, duplicates: pa.Array, survivors: dict[int, int]
     ) -> pa.Table:
-        """Return the rows that go as GONE, with the text's head for the first few of each reason."""
+        """Return the rows that go as REMOVED, with the text's head for the first few of each reason."""
         columns = ["id", "lang", "locator", "provenance"]
         rows = read_table(store, spec.documents, columns).to_pylist()
         out: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ class Select:
                     "ordinal": index,
                     "locator": row["locator"],
                     "provenance": row["provenance"],
-                    "step": "decide" if low else "dedup",
+                    "step": "limits" if low else "dedup",
                     "fate": "dropped",
                     "reason": reason,
                     "detail": detail,
@@ -121,7 +121,7 @@ class Select:
                     "draw": int(row["id"][:16], 16),
                 }
             )
-        return pa.Table.from_pylist(out, schema=GONE)
+        return pa.Table.from_pylist(out, schema=REMOVED)
 
 
 def _count(why: pa.Array) -> Count:

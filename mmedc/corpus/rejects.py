@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.engine.chain import GONE, SAMPLES
+from mmedc.engine.chain import REMOVED, SAMPLES
 from mmedc.engine.commit import read_table
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
 
@@ -21,7 +21,7 @@ QUARANTINED = 10_000
 """Rejected records of one step and reason that are kept to look at; the funnel counts all."""
 QUARANTINED_BYTES = 64 << 20
 """Of payloads of one step and reason that are kept with them."""
-SAMPLE = pa.schema([field for field in GONE if field.name != "payload"])
+SAMPLE = pa.schema([field for field in REMOVED if field.name != "payload"])
 """A row of the ledger without the bytes of a record."""
 ORDER = [("step", "ascending"), ("reason", "ascending"), ("draw", "ascending"), ("provenance", "ascending")]
 
@@ -42,7 +42,7 @@ class MergeRejects:
 
     def run(self, unit: Unit[tuple[Merged, ...]], out: UnitFiles) -> Merged:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        quarantine, samples = GONE.empty_table(), SAMPLE.empty_table()
+        quarantine, samples = REMOVED.empty_table(), SAMPLE.empty_table()
         for part in unit.spec:
             if part.quarantine.rows:
                 rejected = read_table(out.store, part.quarantine, filters=[("fate", "==", "rejected")])
@@ -72,6 +72,6 @@ def firsts(table: pa.Table, most: int, most_bytes: int | None = None) -> pa.Tabl
         before = np.repeat((total - length)[starts], sizes)
         fits = pa.array(total - before <= most_bytes)
         payload = pc.if_else(fits, table["payload"], pa.scalar(None, pa.large_binary()))
-        table = table.set_column(table.schema.get_field_index("payload"), GONE.field("payload"), payload)
+        table = table.set_column(table.schema.get_field_index("payload"), REMOVED.field("payload"), payload)
     rank = np.arange(len(codes)) - np.repeat(starts, sizes)
     return table.filter(pa.array(rank < most))

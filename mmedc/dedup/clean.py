@@ -10,9 +10,9 @@ from mmedc.dedup.contamination import find, standing
 from mmedc.dedup.question_index import Index, index_of
 from mmedc.dedup.questions import Questions, name_of, quoted
 from mmedc.dedup.records import I64
-from mmedc.dedup.texts import Span, gone_row, joined, text_slices
+from mmedc.dedup.texts import Span, joined, removed_row, text_slices
 from mmedc.document import edited_text
-from mmedc.engine.chain import GONE, SAMPLES, Count
+from mmedc.engine.chain import REMOVED, SAMPLES, Count
 from mmedc.engine.commit import read_table
 from mmedc.engine.selection import EDIT, Selection, Sizes, sizes_by_language
 from mmedc.engine.unit import Accounted, DataFile, Unit, UnitFiles
@@ -64,7 +64,7 @@ class Decontaminate:
         keep = read_table(store, spec.keep)
         rows = keep["row"].to_numpy()
         found: list[dict[str, Any]] = []
-        gone: list[dict[str, Any]] = []
+        removed: list[dict[str, Any]] = []
         edits: list[dict[str, Any]] = []
         sizes = keep["bytes"].to_numpy().copy()
         for at, table in text_slices(store, spec.documents, rows):
@@ -77,22 +77,22 @@ class Decontaminate:
                     more = f" and {len(here) - 1} more" if len(here) > 1 else ""
                     detail = f"{here[0]['question']}, {here[0]['words']} words{more}"
                     row = table.slice(number, 1).to_pylist()[0]
-                    sample = len(gone) < SAMPLES
-                    gone.append(gone_row(row, int(at[number]), "decontaminate", REASON, detail, sample))
+                    sample = len(removed) < SAMPLES
+                    removed.append(removed_row(row, int(at[number]), "decontaminate", REASON, detail, sample))
                 elif self.hits == "mask":
                     spans = masks(texts[number], [one["hit"] for one in here], index_of(self.questions))
                     edits += [{"row": at[number], "start": low, "stop": high, "by": by} for low, high, by in spans]
                     sizes[np.searchsorted(rows, at[number])] = len(edited_text(texts[number], spans).encode())
-        dropped = np.isin(rows, [one["ordinal"] for one in gone])
+        dropped = np.isin(rows, [one["ordinal"] for one in removed])
         keep = keep.set_column(2, "bytes", pa.array(sizes)).filter(pa.array(~dropped))
-        count = Count(len(rows), len(rows) - len(gone), {REASON: len(gone)} if gone else {})
+        count = Count(len(rows), len(rows) - len(removed), {REASON: len(removed)} if removed else {})
         return Decontaminated(
             keep=out.write("keep", keep),
             edits=out.write("edits", pa.Table.from_pylist(edits, schema=EDIT)),
             found=out.write("found", pa.Table.from_pylist(found, schema=FOUND)),
             sizes=sizes_by_language(keep),
             funnel={"decontaminate": count},
-            removed=out.write("removed", pa.Table.from_pylist(gone, schema=GONE)),
+            removed=out.write("removed", pa.Table.from_pylist(removed, schema=REMOVED)),
         )
 
     def _found(self, at: I64, table: pa.Table, texts: list[str]) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ DOUBT = 2.5  # standard errors about the line within which an estimate does not 
 
 @dataclass(frozen=True)
 class KeysOf:
-    """The keys of one gather unit, or of one file of a published corpus, as later passes find them."""
+    """The keys of one ingest unit, or of one file of a published corpus, as later passes find them."""
 
     number: int
     keys: DataFile

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 
 from mmedc.dedup.exchange import ranks
 from mmedc.dedup.records import I64, cut, place_of, range_of, read_cut
-from mmedc.dedup.texts import Span, gone_row, joined, text_slices
+from mmedc.dedup.texts import Span, joined, removed_row, text_slices
 from mmedc.document import edited_text
-from mmedc.engine.chain import GONE, SAMPLES, Count
+from mmedc.engine.chain import REMOVED, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.selection import EDIT, Selection, Sizes, sizes_by_language
 from mmedc.engine.unit import Accounted, DataFile, Stream, Unit, UnitFiles
@@ -33,7 +33,7 @@ from mmedc.storage import Store
 from mmedc.words import U64, UNSPACED, TextBatch, mix, sums
 
 GROUP_BYTES = 128 << 20
-"""Text whose lines one task holds, unless a gather unit has more; a task takes two to three times as much memory."""
+"""Text whose lines one task holds, unless a ingest unit has more; a task takes two to three times as much memory."""
 RANGE_BYTES = 512 << 20
 """Text whose lines make one key range."""
 SHOWN = 100
@@ -57,7 +57,7 @@ SIGHTING = pa.schema(
     [
         ("key", pa.uint64()),  # of the line's words and the language
         ("site", pa.uint64()),  # a hash of the host; 0 where the locator has none
-        ("documents", pa.int64()),  # of this site, in a group of gather units
+        ("documents", pa.int64()),  # of this site, in a group of ingest units
         ("words", pa.float32()),  # of the line
         ("rank", pa.uint64()),  # of the best of the documents
         ("place", pa.int64()),
@@ -80,7 +80,7 @@ COMMON = pa.schema(
 
 @dataclass(frozen=True)
 class Group:
-    """Some gather units whose lines are looked at together, and the number of the group."""
+    """Some ingest units whose lines are looked at together, and the number of the group."""
 
     number: int
     units: tuple[Selection, ...]
@@ -102,7 +102,7 @@ def groups_of(units: list[Selection]) -> list[Group]:
 
 @dataclass(frozen=True)
 class Sighted:
-    """What `Sight` leaves: LINE rows, a row group for each gather unit, and SIGHTING rows, cut by key range."""
+    """What `Sight` leaves: LINE rows, a row group for each ingest unit, and SIGHTING rows, cut by key range."""
 
     lines: DataFile
     sightings: DataFile
@@ -110,7 +110,7 @@ class Sighted:
 
 @dataclass(frozen=True)
 class Sight:
-    """Takes down the lines of a group of gather units. Unit spec: Group."""
+    """Takes down the lines of a group of ingest units. Unit spec: Group."""
 
     sources: tuple[str, ...]
     words: int
@@ -199,7 +199,7 @@ def summed(sightings: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class Repeated:
-    """What `Repeats` leaves: REPEAT rows, cut by the group of gather units that the lines were seen in."""
+    """What `Repeats` leaves: REPEAT rows, cut by the group of ingest units that the lines were seen in."""
 
     repeats: DataFile
 
@@ -256,7 +256,7 @@ def _begins(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class TrimmedUnit:
-    """The rows and edits of one gather unit after `Trim`, those of the passes before included."""
+    """The rows and edits of one ingest unit after `Trim`, those of the passes before included."""
 
     number: int
     keep: DataFile
@@ -285,7 +285,7 @@ class Trimmed(Accounted):
 
 @dataclass(frozen=True)
 class Trim:
-    """Takes repeated lines out of the texts of a group of gather units. Unit spec: Group.
+    """Takes repeated lines out of the texts of a group of ingest units. Unit spec: Group.
 
     Documents that are left with less than the policy's limits of characters and words are removed.
     """
@@ -308,18 +308,18 @@ class Trim:
             kept_file = out.write(f"keep-{chosen.number:06d}", keep)
             edits_file = out.write(f"edits-{chosen.number:06d}", edits)
             units.append(TrimmedUnit(chosen.number, kept_file, edits_file, sizes_by_language(keep)))
-        dropped = dict(Counter(row["reason"] for row in trimming.gone))
+        dropped = dict(Counter(row["reason"] for row in trimming.removed))
         return Trimmed(
             units=tuple(units),
             common=out.write("common", trimming.commonest()),
             counts=TrimCounts(**trimming.counts),
-            funnel={"lines": Count(trimming.read, trimming.read - len(trimming.gone), dropped)},
-            removed=out.write("removed", pa.Table.from_pylist(trimming.gone, schema=GONE)),
+            funnel={"lines": Count(trimming.read, trimming.read - len(trimming.removed), dropped)},
+            removed=out.write("removed", pa.Table.from_pylist(trimming.removed, schema=REMOVED)),
         )
 
 
 def what_goes(lines: pa.Table, repeats: pa.Table, unit: int, passage: int) -> pa.Table:
-    """Return what goes of the `lines` of a gather unit: their rows, and `why`, boilerplate or passage.
+    """Return what goes of the `lines` of a ingest unit: their rows, and `why`, boilerplate or passage.
 
     `repeats` are sorted by `at`. The lines of a passage are taken as one, with shorter lines between them.
     """
@@ -358,17 +358,17 @@ def _none_before(mask: npt.NDArray[np.bool_], begins: npt.NDArray[np.bool_]) -> 
 
 
 class _Trimming:
-    """What was taken out of the texts of some gather units."""
+    """What was taken out of the texts of some ingest units."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.read = 0
         self.counts = {"documents": 0, "passages": 0, "boilerplate": 0, "characters": 0}
-        self.gone: list[dict[str, Any]] = []
+        self.removed: list[dict[str, Any]] = []
         self._common: dict[int, dict[str, Any]] = {}
 
     def take_out(self, store: Store, chosen: Selection, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Return `keep` and `edits` of a gather unit without the `lines` (with `why`)."""
+        """Return `keep` and `edits` of a ingest unit without the `lines` (with `why`)."""
         keep = read_table(store, chosen.keep)
         self.read += keep.num_rows
         edits = read_table(store, chosen.edits) if chosen.edits else EDIT.empty_table()
@@ -399,9 +399,9 @@ class _Trimming:
                 self.counts["characters"] += cut
                 if reason:
                     went.append(row)
-                    sample = sum(other["reason"] == reason for other in self.gone) < SAMPLES
+                    sample = sum(other["reason"] == reason for other in self.removed) < SAMPLES
                     detail = f"{cut} of {len(one['text'])} characters were lines of other documents"
-                    self.gone.append(gone_row(one, row, "lines", reason, detail, sample))
+                    self.removed.append(removed_row(one, row, "lines", reason, detail, sample))
                 else:
                     found += [{"row": row, "start": low, "stop": high, "by": by} for low, high, by in mine]
         edits = pa.concat_tables([kept, pa.Table.from_pylist(found, schema=EDIT)])

@@ -1,6 +1,6 @@
 """What travels between the passes over keys: records, edges, and files cut by the range they are for.
 
-A row is known by its place: the number of its gather unit, times 2^32, plus its row there. A node is
+A row is known by its place: the number of its ingest unit, times 2^32, plus its row there. A node is
 a row as duplicates see it: rank and place, which order all rows by who stays, and a sketch. A file
 that is cut by range has one row group for each range, so that a reader fetches its own bytes only.
 """
@@ -42,7 +42,7 @@ EDGE = pa.schema(
 """A row and a better one that it is like; the Jaccard is true for pairs that were verified by their texts."""
 PLACES = pa.schema([("place", pa.int64())])
 ASK = pa.schema([("place", pa.int64()), ("group", pa.int64())])
-"""The shingles of the row at `place` are needed in a group of gather units."""
+"""The shingles of the row at `place` are needed in a group of ingest units."""
 DROP = pa.schema(
     [
         ("place", pa.int64()),
@@ -59,7 +59,7 @@ def ranges_for(rows: int, bands: int, size: int = RANGE_RECORDS) -> int:
 
 
 def place_of(unit: int, row: I64) -> I64:
-    """Return the places of rows of gather unit number `unit`."""
+    """Return the places of rows of ingest unit number `unit`."""
     return row + (np.int64(unit) << np.int64(32))
 
 
@@ -74,7 +74,7 @@ def owner_of(places: I64, ranges: int) -> I64:
 
 
 def group_of(places: I64, groups: tuple[int, ...]) -> I64:
-    """Return the group of gather units that each row lies in; `groups` are their first units."""
+    """Return the group of ingest units that each row lies in; `groups` are their first units."""
     found: I64 = np.searchsorted(np.array(groups), places >> np.int64(32), side="right") - 1
     return found
 

@@ -40,7 +40,7 @@ def joined(spans: list[Span]) -> list[Span]:
     return out
 
 
-def gone_row(row: dict[str, Any], ordinal: int, step: str, reason: str, detail: str, sample: bool) -> dict[str, Any]:
+def removed_row(row: dict[str, Any], ordinal: int, step: str, reason: str, detail: str, sample: bool) -> dict[str, Any]:
     """Return a document that goes, `row` of `text_slices`, as a row of the ledger."""
     return {
         "ordinal": ordinal,

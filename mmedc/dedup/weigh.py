@@ -1,4 +1,4 @@
-"""The true Jaccard of pairs near the line, from their texts: a group of gather units at a time.
+"""The true Jaccard of pairs near the line, from their texts: a group of ingest units at a time.
 
 The sets of shingles of one side travel to the group of the other, so that each group's texts are
 read at most twice, in order, however the pairs lie.

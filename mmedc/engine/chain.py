@@ -69,9 +69,9 @@ class Count:
 
     def check(self, where: str) -> None:
         """Check that no row was lost or doubled. Raises: AccountingError."""
-        gone = sum(self.dropped.values()) + sum(self.rejected.values())
-        if self.read != self.kept + gone:
-            raise AccountingError(f"{where}: read {self.read} rows, kept {self.kept}, dropped or rejected {gone}")
+        removed = sum(self.dropped.values()) + sum(self.rejected.values())
+        if self.read != self.kept + removed:
+            raise AccountingError(f"{where}: read {self.read} rows, kept {self.kept}, dropped or rejected {removed}")
 
 
 Funnel = dict[str, Count]
@@ -111,7 +111,7 @@ class Produced:
     """What a batch of records became: the survivors, the rows that went, and the counts."""
 
     kept: pa.RecordBatch | None
-    gone: list[dict[str, Any]]
+    removed: list[dict[str, Any]]
     funnel: Funnel
     next_ordinal: int
 
@@ -144,11 +144,11 @@ class Chain:
         for index, transform in enumerate(self._transforms):
             faulty, batch = _split(batch, index, faults)
             if faulty is not None:
-                self._settle(faulty, index, produced, 0.0)
+                self._account(faulty, index, produced, 0.0)
             begun = time.perf_counter()
             after = self._apply(transform, batch, index) if batch.num_rows else batch
             seconds = time.perf_counter() - begun if index else read_seconds
-            batch = self._settle(after, index, produced, seconds)
+            batch = self._account(after, index, produced, seconds)
         if batch.num_rows:
             produced.kept = batch.drop_columns([name for name in SCRATCH if name in batch.schema.names])
         return produced
@@ -168,7 +168,7 @@ class Chain:
             raise AccountingError(f"step {self.names[index]} turned {batch.num_rows} rows into {after.num_rows}")
         return after
 
-    def _settle(self, batch: pa.RecordBatch, index: int, produced: Produced, seconds: float) -> pa.RecordBatch:
+    def _account(self, batch: pa.RecordBatch, index: int, produced: Produced, seconds: float) -> pa.RecordBatch:
         """Count the rows of `batch` after step `index`, take out those that go, and return the rest."""
         name = self.names[index]
         count = produced.funnel.setdefault(name, Count())
@@ -181,9 +181,9 @@ class Chain:
         is_rejected = pc.is_valid(rejected)
         is_dropped = pc.and_(pc.is_valid(dropped), pc.invert(is_rejected))
         for fate, mask, reasons in (("rejected", is_rejected, count.rejected), ("dropped", is_dropped, count.dropped)):
-            for row in _gone(batch, mask, name, fate):
+            for row in _removed(batch, mask, name, fate):
                 reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
-                produced.gone.append(row)
+                produced.removed.append(row)
         batch = batch.filter(pc.invert(pc.or_(is_rejected, is_dropped)))
         count.kept += batch.num_rows
         return batch
@@ -217,7 +217,7 @@ def _last_line(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem} ({place.name}, line {place.lineno})"[:400]
 
 
-GONE = pa.schema(
+REMOVED = pa.schema(
     [
         ("ordinal", pa.int64()),
         ("locator", pa.string()),
@@ -236,7 +236,7 @@ GONE = pa.schema(
 """The ledger of rows that went: every one, with its reason; texts for a few samples of each."""
 
 
-def _gone(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str) -> list[dict[str, Any]]:
+def _removed(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str) -> list[dict[str, Any]]:
     """Return the rows of `batch` that `mask` names as rows of the ledger, with the heads of their texts.
 
     Pages are large and most of them go: of theirs nothing is copied but the heads.
@@ -246,31 +246,31 @@ def _gone(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str) ->
     rows = batch.select(columns).filter(mask).to_pylist()
     texts, payloads = views(batch.column("text")), views(batch.column("payload"))
     pages = views(batch.column("html")) if "html" in names else texts  # what a page was before it had a text
-    gone = []
+    removed = []
     for index, row in zip(pc.indices_nonzero(mask).to_pylist(), rows, strict=True):
         reason, _, detail = row.pop(f"{fate}_by").partition(": ")
         shown = pages[index] if texts[index] is None else texts[index]
         head = bytes((shown or b"")[: 4 * HEAD_CHARS]).decode("utf-8", "ignore")[:HEAD_CHARS]
         payload = bytes((payloads[index] or b"")[:QUARANTINE_BYTES]) if fate == "rejected" else None
         row |= {"step": step, "fate": fate, "reason": reason, "detail": detail}
-        gone.append({**row, "text": head or None, "payload": payload or None})
-    return gone
+        removed.append({**row, "text": head or None, "payload": payload or None})
+    return removed
 
 
-def ledger(gone: list[dict[str, Any]]) -> pa.Table:
-    """Return the rows that went from a unit as a `GONE` table, texts left on a sample of each reason.
+def ledger(removed: list[dict[str, Any]]) -> pa.Table:
+    """Return the rows that went from a unit as a `REMOVED` table, texts left on a sample of each reason.
 
     The sample is drawn by a hash of what the rows are called, so that it does not depend on batches, order or the
     files' times of change.
     """
     best: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for index, row in enumerate(gone):
+    for index, row in enumerate(removed):
         name = f"{row['provenance']}\0{row['locator']}".encode("utf-8", "surrogatepass")
         row["draw"] = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
         best.setdefault((row["step"], row["reason"]), []).append((row["draw"], index))
     sampled = {index for drawn in best.values() for _, index in sorted(drawn)[:SAMPLES]}
-    for index, row in enumerate(gone):
+    for index, row in enumerate(removed):
         row["sample"] = index in sampled
         if not row["sample"]:
             row["text"] = None
-    return pa.Table.from_pylist(gone, schema=GONE).sort_by("ordinal")
+    return pa.Table.from_pylist(removed, schema=REMOVED).sort_by("ordinal")

@@ -114,7 +114,7 @@ def _streamed(work: Streamed[Spec, Left], unit: Unit[Spec], out: UnitFiles, repo
             held += produced.kept.nbytes
         if held > most:
             raise WorkError(f"{unit.label}: keeps over {most >> 20} MiB; raise limits.memory, or cut the input")
-        removed += produced.gone
+        removed += produced.removed
         add_funnel(funnel, produced.funnel)
     return work.finish(unit, batches, out, funnel, out.write("removed", ledger(removed)))
 

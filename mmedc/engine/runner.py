@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import exceptions as gone
+from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
@@ -33,12 +33,12 @@ NODES_S = 1.0  # between looks at the nodes of the cluster
 EMPTY_S = 120.0  # to wait for a node when all are gone
 GO_ON = "what is committed stays: give the same command again when it is up"
 LOSSES = (
-    gone.WorkerCrashedError,
-    gone.NodeDiedError,
-    gone.OutOfMemoryError,
-    gone.ObjectLostError,
-    gone.TaskCancelledError,
-    gone.LocalRayletDiedError,
+    ray_errors.WorkerCrashedError,
+    ray_errors.NodeDiedError,
+    ray_errors.OutOfMemoryError,
+    ray_errors.ObjectLostError,
+    ray_errors.TaskCancelledError,
+    ray_errors.LocalRayletDiedError,
 )
 """What Ray raises when a worker, or all of its node, went away under a task."""
 
@@ -74,7 +74,7 @@ class OnRay:
                 )
             try:
                 ray.init(address=self.address, **options)
-            except (ConnectionError, RuntimeError, ValueError, gone.RayError) as problem:
+            except (ConnectionError, RuntimeError, ValueError, ray_errors.RayError) as problem:
                 raise RequestError(
                     f"--address {self.address}: can't join ({first_line(problem)}). Is Ray up there, is this one of "
                     "its nodes, and does RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH hold its token?"
@@ -252,7 +252,7 @@ class _Tally:
 
     def begin(self) -> None:
         """Leave what an earlier pass said to itself."""
-        with contextlib.suppress(gone.RayError, TimeoutError):
+        with contextlib.suppress(ray_errors.RayError, TimeoutError):
             self._seen = ray.get(self.actor.total.remote(), timeout=5)
         self._asked = self.actor.total.remote()
 
@@ -263,7 +263,7 @@ class _Tally:
         asked, self._asked = self._asked, self.actor.total.remote()
         try:
             read, kept = ray.get(asked)
-        except gone.RayError:
+        except ray_errors.RayError:
             return Progress()
         before = self._seen if read >= self._seen[0] else (0, 0)  # it was started anew
         self._seen = read, kept

@@ -1,8 +1,8 @@
 """Finds the limits of the three medical measures for the three policies.
 
 A text must meet all three. Where there is a model, the model decides, because it has already weighed what the lexicon
-found; the lexicon's own limits are then as loose as the gate can bear, which uses them as a bound. Without a model,
-terms and density decide, and their grid is searched whole. `balanced` has the best F1, `precise` the most recall
+found; the lexicon's own limits are then as loose as the prefilter can bear, which uses them as a bound. Without a
+model, terms and density decide, and their grid is searched whole. `balanced` has the best F1, `precise` the most recall
 at a wanted precision, `recall` the most precision at a wanted recall. One choice serves all languages (every
 language and label weighs the same), because limits fitted on one language's few origins do worse on the next;
 a user with many origins of a language may fit that language alone.
@@ -30,7 +30,7 @@ TERMS = (2, 3, 4, 5, 6, 8)
 DENSITY = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05)
 MODEL = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 FEWEST = {"precise": (3, 0.01), "balanced": (3, 0.01), "recall": (2, 0.005)}
-"""Terms and density where the model decides: two terms let half again as many pages through the gate as three."""
+"""Terms and density where the model decides: two terms let half again as many pages through the prefilter as three."""
 NEARLY = 0.003
 """How much F1 is given up for a stricter model: few pages of the web are medical, so precision is worth more there.
 
@@ -60,7 +60,7 @@ class Choice:
 def fewer_terms(filters: Filters) -> dict[str, int]:
     """Return the languages in which the model decides from fewer terms on (`fit` in `language.yaml`), and how many.
 
-    Short texts have few terms. With two terms in French 50 more of 2,002 pages of a mixed crawl passed the gate,
+    Short texts have few terms. With two terms in French 50 more of 2,002 pages of a mixed crawl passed the prefilter,
     in Japanese one; with two terms in every language 178 did.
     """
     fewest = {code: filters.facts(code).fit.medical_terms for code in filters.languages()}

@@ -45,7 +45,7 @@ from mmedc.pipeline.publish import (
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.settings import as_written
-from mmedc.sources import Piece, list_units
+from mmedc.sources import InputSplit, list_units
 from mmedc.storage import Store
 
 OWNER = ".work/recipe"
@@ -131,7 +131,7 @@ class Build:
     recipe: Recipe
     policy: Policy
     store: Store
-    ingest: Pass[Piece, Ingested]
+    ingest: Pass[InputSplit, Ingested]
     questions: Questions | None
     """The benchmark questions that must not be in the corpus."""
     checkpoint: str

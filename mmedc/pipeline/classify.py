@@ -1,6 +1,6 @@
-"""The pass in which a transformer scores what gather kept: on GPUs, where the cluster has any.
+"""The pass in which a transformer scores what ingest kept: on GPUs, where the cluster has any.
 
-Between gather and dedup, so that of duplicates the better stays. What other limits drop anyway is not scored.
+Between ingest and dedup, so that of duplicates the better stays. What other limits drop anyway is not scored.
 """
 
 import hashlib

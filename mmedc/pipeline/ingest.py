@@ -14,17 +14,17 @@ from mmedc.models import Model
 from mmedc.pipeline.custom import measures_among, with_custom
 from mmedc.policy import Policy
 from mmedc.recipe import ModelName, Recipe
-from mmedc.sources import Piece, Reader
+from mmedc.sources import InputSplit, Reader
 from mmedc.steps.block import Block
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract
-from mmedc.steps.gate import Gate
-from mmedc.steps.glance import Glance
 from mmedc.steps.language import Language
 from mmedc.steps.medical import Medical
 from mmedc.steps.nesting import Nesting
 from mmedc.steps.normalise import Normalise
 from mmedc.steps.perplexity import Perplexity
+from mmedc.steps.prefilter import Prefilter
+from mmedc.steps.preview import Preview
 from mmedc.steps.privacy import Private
 from mmedc.steps.rules import Rules
 from mmedc.steps.score import Score
@@ -38,9 +38,9 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     steps: list[Step] = [
         Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
         Decode(),
-        Gate(policy),
+        Prefilter(policy),
         Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
-        Glance(model, policy),
+        Preview(model, policy),
         Extract(recipe.extract),
         *on_texts,
         *([Private(policy)] if recipe.privacy else []),
@@ -93,10 +93,10 @@ class Finish:
     version: ClassVar[int] = SCHEMA_VERSION
 
     def __call__(
-        self, unit: Unit[Piece], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
+        self, unit: Unit[InputSplit], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
     ) -> Ingested:
         """Sort by language and then by place in the input, so that a language's rows lie together."""
-        piece = unit.spec
+        split = unit.spec
         if batches:
             # Steps may widen a type or add a column; what every batch has decides.
             table = pa.Table.from_batches(batches).sort_by([("lang", "ascending"), ("ordinal", "ascending")])
@@ -105,10 +105,10 @@ class Finish:
         rows = table.num_rows
         locators = table["locator"].to_pylist() if rows else []
         given: dict[str, Any] = {
-            "id": [document_id(piece.source, locator) for locator in locators],
-            "source": [piece.source] * rows,
-            "kind": [piece.config.kind] * rows,
-            "licence": [piece.config.licence] * rows,
+            "id": [document_id(split.source, locator) for locator in locators],
+            "source": [split.source] * rows,
+            "kind": [split.config.kind] * rows,
+            "licence": [split.config.licence] * rows,
             "removed_chars": [0] * rows,
         }
         empty: dict[str, Any] = {"tokens": pa.int32(), "sections": pa.list_(SECTION)}
@@ -138,11 +138,11 @@ class Finish:
 
 
 def ingest_pass(
-    recipe: Recipe, policy: Policy, units: list[Unit[Piece]], columns: tuple[pa.Field, ...] = ()
-) -> Pass[Piece, Ingested]:
+    recipe: Recipe, policy: Policy, units: list[Unit[InputSplit]], columns: tuple[pa.Field, ...] = ()
+) -> Pass[InputSplit, Ingested]:
     """Return the ingest pass of a recipe; `columns` are those that its own steps and measures add."""
     limits = recipe.limits
     bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
     finish = Finish(bands_for(recipe.dedup.jaccard).count, document_schema(columns))
-    work: Streamed[Piece, Ingested] = Streamed(Reader(), ingest_steps(recipe, policy), finish, bounds)
+    work: Streamed[InputSplit, Ingested] = Streamed(Reader(), ingest_steps(recipe, policy), finish, bounds)
     return Pass("ingest", work, tuple(units), limits.retries)

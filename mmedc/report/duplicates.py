@@ -58,7 +58,7 @@ def line_table(rows: list[dict[str, Any]]) -> Group:
     if not rows:
         return Group(Text("no line went"))
     table = Table("documents", box=None, pad_edge=False)
-    for column in ("why", "lang", "line", "gone from"):
+    for column in ("why", "lang", "line", "removed from"):
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(f"{row['documents']:,}", row["why"], row["lang"], Text(row["line"]), Text(row["locator"]))

@@ -16,7 +16,7 @@ from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.ingest import ingest_steps
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe, SourceConfig
-from mmedc.sources import Piece, Reader, list_units
+from mmedc.sources import InputSplit, Reader, list_units
 from mmedc.steps.medical import term_finder
 from mmedc.storage import Input, is_local
 
@@ -73,7 +73,7 @@ def explain(recipe: Recipe, target: str) -> Explanation:
     verdict = stages[-1].verdict
     missed = [one for one in limits if not one["met"]]
     if verdict == "kept" and missed:
-        verdict = "dropped at decide: " + ", ".join(one["measure"] for one in missed)
+        verdict = "dropped at limits: " + ", ".join(one["measure"] for one in missed)
     elif verdict != "kept":
         verdict = f"{verdict.replace(':', ' at ' + stages[-1].step + ':', 1)}"
     text = row.get("text") or ""
@@ -86,8 +86,8 @@ def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
     if is_local(target) and os.path.isfile(target):
         config = SourceConfig.model_validate({"files": target})
         one = Input(target, os.path.basename(target), os.path.getsize(target), "")
-        piece = Piece("explain", config, (one,), None, recipe.limits.document)
-        return next(reader.read(piece, 0, frozenset()))
+        split = InputSplit("explain", config, (one,), None, recipe.limits.document)
+        return next(reader.read(split, 0, frozenset()))
     for unit in list_units(recipe):
         for batch in reader.read(unit.spec, 0, frozenset()):
             for index, locator in enumerate(batch.column("locator").to_pylist()):

@@ -1,11 +1,11 @@
 """Where documents come from: each module reads one family of formats into raw records.
 
-A source lists its inputs as pieces, and reads a piece as batches of `mmedc.document.RAW`. Bytes that
+A source lists its inputs as splits, and reads a split as batches of `mmedc.document.RAW`. Bytes that
 hold no sound record are a record with a reason; a file that cannot be read at all is a failure.
 """
 
 from mmedc.sources.formats import FORMATS, format_of
 from mmedc.sources.listing import Reader, list_units
-from mmedc.sources.raw import Piece
+from mmedc.sources.raw import InputSplit
 
-__all__ = ["FORMATS", "Piece", "Reader", "format_of", "list_units"]
+__all__ = ["FORMATS", "InputSplit", "Reader", "format_of", "list_units"]

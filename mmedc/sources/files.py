@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from mmedc.engine import slot
-from mmedc.sources.raw import Piece, Records, open_whole
+from mmedc.sources.raw import InputSplit, Records, open_whole
 from mmedc.storage import Input
 from mmedc.unpack import Damage, Unpacked
 
@@ -31,15 +31,15 @@ class FilesReader:
 
     version: ClassVar[int] = 2
 
-    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
         records = Records(start, skip)
-        for one in piece.inputs:
+        for one in split.inputs:
             if not records.next():
                 continue
             slot.mark(records.ordinal)
             yield from records.add(
-                one.name, one.name, **({} if records.skipped else _document(one, piece.document_bytes))
+                one.name, one.name, **({} if records.skipped else _document(one, split.document_bytes))
             )
         yield from records.flush()
 

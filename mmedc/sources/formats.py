@@ -10,23 +10,23 @@ import pyarrow as pa
 from mmedc.errors import RecipeError
 from mmedc.recipe import Limits, SourceConfig
 from mmedc.sources import files, jsonl, parquet, warc
-from mmedc.sources.raw import Piece, open_whole
+from mmedc.sources.raw import InputSplit, open_whole
 from mmedc.storage import Input
 from mmedc.unpack import Part, Unpacked
 from mmedc.yamlfile import nearest
 
-Cut = Callable[[str, SourceConfig, tuple[Input, ...], Limits], Iterator[Piece]]
+Cut = Callable[[str, SourceConfig, tuple[Input, ...], Limits], Iterator[InputSplit]]
 
 
 class FormatReader(Protocol):
-    """Reads the pieces of one format; a small frozen dataclass."""
+    """Reads the splits of one format; a small frozen dataclass."""
 
     @property
     def version(self) -> int:
         """Raised when what it yields changes."""
 
-    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
-        """Yield the raw records of `piece` from number `start` on; see `mmedc.engine.chain.Source`."""
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Yield the raw records of `split` from number `start` on; see `mmedc.engine.chain.Source`."""
 
 
 @dataclass(frozen=True)
@@ -45,33 +45,33 @@ class Format:
     """First bytes of a file, unpacked, by which it is known; None where there are none."""
     reader: FormatReader
     cut: Cut
-    """Cuts the files of a pattern into pieces. Raises: RecipeError where the recipe does not fit them."""
+    """Cuts the files of a pattern into splits. Raises: RecipeError where the recipe does not fit them."""
     bytes_per_s: float
     """Input bytes per second and core in the first pass, as they lie on disk."""
 
 
-def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[Piece]:
+def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
     for one in inputs:
-        yield Piece(name, config, (one,), None, limits.document, limits.ratio)
+        yield InputSplit(name, config, (one,), None, limits.document, limits.ratio)
 
 
-def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[Piece]:
+def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
     jsonl.check_lines(name, inputs[0], config)
     yield from _whole_files(name, config, inputs, limits)
 
 
-def _row_groups(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[Piece]:
+def _row_groups(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
     for index, one in enumerate(inputs):
         ranges: list[tuple[int, int] | None] = [None]
         if index == 0 or one.bytes > limits.unit:
             ranges = parquet.row_group_ranges(name, one, config, limits.unit)
         for chosen in ranges:
-            yield Piece(name, config, (one,), chosen, limits.document, limits.ratio)
+            yield InputSplit(name, config, (one,), chosen, limits.document, limits.ratio)
 
 
-def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[Piece]:
+def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
     for at in range(0, len(inputs), files.PER_UNIT):
-        yield Piece(name, config, inputs[at : at + files.PER_UNIT], None, limits.document, limits.ratio)
+        yield InputSplit(name, config, inputs[at : at + files.PER_UNIT], None, limits.document, limits.ratio)
 
 
 # Speeds were measured on a mixed crawl (4.5 MB of gzip hold 23 MB of pages) and on texts made from it, AMD EPYC.

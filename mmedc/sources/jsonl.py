@@ -10,7 +10,7 @@ from mmedc.errors import RecipeError
 from mmedc.jsonlines import BOM, BadLine, parse_line, split_lines
 from mmedc.recipe import SourceConfig
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
-from mmedc.sources.raw import Piece, Records, check_size, open_whole
+from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.storage import Input
 from mmedc.unpack import Damage, Events, Unpacked
 from mmedc.yamlfile import nearest
@@ -30,13 +30,13 @@ class JsonlReader:
 
     version: ClassVar[int] = 2
 
-    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
-        records, one, limit = Records(start, skip, BATCH_ROWS), piece.inputs[0], piece.document_bytes
-        columns = named_columns(piece.config)
+        records, one, limit = Records(start, skip, BATCH_ROWS), split.inputs[0], split.document_bytes
+        columns = named_columns(split.config)
         with open_whole(one) as stream:
             unpacked = Unpacked(stream, one.name)
-            most = max(BOMB_BYTES, one.bytes * piece.ratio) if unpacked.codec else float("inf")
+            most = max(BOMB_BYTES, one.bytes * split.ratio) if unpacked.codec else float("inf")
             for number, line, _ in split_lines(_up_to(unpacked, most), limit + 1):
                 if isinstance(line, Damage):
                     place = f"{one.name}#offset={line.at}"

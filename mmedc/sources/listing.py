@@ -12,50 +12,50 @@ from mmedc.engine.unit import Unit
 from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe, SourceConfig
 from mmedc.sources.formats import check_content, format_of
-from mmedc.sources.raw import Piece, Records
+from mmedc.sources.raw import InputSplit, Records
 from mmedc.storage import Input, list_inputs, readable
 
 
 @dataclass(frozen=True)
 class Reader:
-    """The source of every unit of the first pass: reads any piece by its format."""
+    """The source of every unit of the first pass: reads any split by its format."""
 
     version: ClassVar[int] = 2
 
-    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
-        """Yield the raw records of `piece` from number `start` on; see `mmedc.engine.chain.Source`."""
-        one = piece.inputs[0]
-        if one.problem and len(piece.inputs) == 1:
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Yield the raw records of `split` from number `start` on; see `mmedc.engine.chain.Source`."""
+        one = split.inputs[0]
+        if one.problem and len(split.inputs) == 1:
             records = Records(start, skip)
             yield from records.reject(one.name, one.name, f"unreadable: {one.problem}")
             yield from records.flush()
             return
-        yield from format_of(piece.config).reader.read(piece, start, skip)
+        yield from format_of(split.config).reader.read(split, start, skip)
 
 
-def list_units(recipe: Recipe) -> list[Unit[Piece]]:
+def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
     """Return the units of all sources, in the order of the recipe and then of their names.
 
     Raises: RecipeError for a format that is not known, a pattern that matches nothing, and files that are not
     what the recipe says: of another format, or without the columns it names.
     """
-    units: list[Unit[Piece]] = []
+    units: list[Unit[InputSplit]] = []
     for name, config in recipe.sources.items():
         known = format_of(config)
         for inputs in _inputs(name, config, known.suffixes):
             check_content(name, known, inputs[0])
-            for piece in known.cut(name, config, inputs, recipe.limits):
-                units.append(_unit(piece, known.reader.version))
+            for split in known.cut(name, config, inputs, recipe.limits):
+                units.append(_unit(split, known.reader.version))
     return units
 
 
-def _unit(piece: Piece, version: int) -> Unit[Piece]:
-    label = piece.inputs[0].name
-    if len(piece.inputs) > 1:
-        label += f" and {len(piece.inputs) - 1} more"
-    if piece.row_groups:
-        label += f" row groups {piece.row_groups[0]}–{piece.row_groups[1] - 1}"
-    return Unit(digest_of(piece, version), f"{piece.source}: {label}", piece, sum(one.bytes for one in piece.inputs))
+def _unit(split: InputSplit, version: int) -> Unit[InputSplit]:
+    label = split.inputs[0].name
+    if len(split.inputs) > 1:
+        label += f" and {len(split.inputs) - 1} more"
+    if split.row_groups:
+        label += f" row groups {split.row_groups[0]}–{split.row_groups[1] - 1}"
+    return Unit(digest_of(split, version), f"{split.source}: {label}", split, sum(one.bytes for one in split.inputs))
 
 
 def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[tuple[Input, ...]]:

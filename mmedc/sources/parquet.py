@@ -14,7 +14,7 @@ from mmedc.recipe import SourceConfig
 from mmedc.redact import first_line
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.pages import MISSING, chunk_at, readable_values
-from mmedc.sources.raw import Piece, Records
+from mmedc.sources.raw import InputSplit, Records
 from mmedc.storage import Input, open_random
 from mmedc.yamlfile import nearest
 
@@ -65,15 +65,15 @@ class ParquetReader:
 
     version: ClassVar[int] = 2
 
-    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file or of some row groups; see `mmedc.engine.chain.Source`.
 
         Raises: OSError when the file cannot be read.
         """
-        records, one = Records(start, skip, BATCH_ROWS), piece.inputs[0]
+        records, one = Records(start, skip, BATCH_ROWS), split.inputs[0]
         watched = _Watched(one)
         try:
-            for row in _rows(one, piece, watched):
+            for row in _rows(one, split, watched):
                 if isinstance(row, str):
                     yield from records.reject(
                         f"{one.name}#{row.partition(':')[0]}-{records.ordinal + 1}", one.name, row
@@ -81,15 +81,15 @@ class ParquetReader:
                 elif records.next():
                     place = f"row={row.pop('row')}"
                     slot.mark(records.ordinal)
-                    yield from add_row(records, one.name, place, row, piece.document_bytes)
+                    yield from add_row(records, one.name, place, row, split.document_bytes)
         finally:
             watched.close()
         yield from records.flush()
 
 
-def _rows(one: Input, piece: Piece, watched: _Watched) -> Iterator[dict[str, Any] | str]:
+def _rows(one: Input, split: InputSplit, watched: _Watched) -> Iterator[dict[str, Any] | str]:
     """Yield rows by our names of their columns, and their number; and reasons to reject what is not read."""
-    columns = named_columns(piece.config)
+    columns = named_columns(split.config)
     try:
         file = pq.ParquetFile(watched, page_checksum_verification=True)
         known = file.schema_arrow.names
@@ -108,7 +108,7 @@ def _rows(one: Input, piece: Piece, watched: _Watched) -> Iterator[dict[str, Any
     if pa.types.is_nested(text_type):
         yield f"no_text: {columns['text']} holds {text_type}; {file.metadata.num_rows:,} rows are not read"
         return
-    groups = range(*piece.row_groups) if piece.row_groups else range(file.num_row_groups)
+    groups = range(*split.row_groups) if split.row_groups else range(file.num_row_groups)
     first = sum(file.metadata.row_group(index).num_rows for index in range(groups.start))
     for group in groups:
         yield from _group(file, watched, group, first, columns)

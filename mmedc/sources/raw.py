@@ -16,7 +16,7 @@ BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class Piece:
+class InputSplit:
     """What one unit reads: a file, some row groups of one, or a few small files."""
 
     source: str

@@ -10,7 +10,7 @@ from mmedc.engine import slot
 from mmedc.jsonlines import whole_characters
 from mmedc.sources.archive import Archive, Junk, Record
 from mmedc.sources.http import page_of, typed
-from mmedc.sources.raw import Piece, Records, check_size, open_whole
+from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.unpack import Unpacked
 
 SUFFIXES = tuple(f".{kind}{packed}" for kind in ("warc", "wet", "warc.wet") for packed in ("", ".gz", ".zst", ".lz4"))
@@ -28,9 +28,9 @@ class WarcReader:
 
     version: ClassVar[int] = 2
 
-    def read(self, piece: Piece, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
-        records, one, limit = Records(start, skip), piece.inputs[0], piece.document_bytes
+        records, one, limit = Records(start, skip), split.inputs[0], split.document_bytes
 
         def wanted() -> bool:
             here = records.next()

@@ -24,7 +24,7 @@ UNNESTED = frozenset(
 class Nesting:
     """Rejects pages of more than `html_nodes` tags (`too_many_nodes`), or nested over `html_depth` (`too_deep`).
 
-    After the gate, which parses nothing and drops most pages, and before all that parses.
+    After the prefilter, which parses nothing and drops most pages, and before all that parses.
     """
 
     html_depth: int = 1_000

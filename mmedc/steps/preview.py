@@ -1,7 +1,7 @@
 """A look at the fast main text of a large page, which spares hopeless pages the dear extraction.
 
 resiliparse finds a main text ten times faster than trafilatura. It is not quite the final one, so it is
-judged by half of the floors, and only where it is long enough to be evidence. benchmarks/gate_recall.py
+judged by half of the floors, and only where it is long enough to be evidence. benchmarks/cascade_recall.py
 measures what is lost.
 """
 
@@ -15,9 +15,9 @@ from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.models import Model
 from mmedc.policy import Policy
-from mmedc.steps.gate import floor_of
 from mmedc.steps.language import identifier
 from mmedc.steps.medical import matcher
+from mmedc.steps.prefilter import floor_of
 
 LARGE_BYTES = 16 << 10  # smaller pages are extracted as fast as they are judged
 MAIN_CHARS = 500  # a shorter main text is no evidence: it may be the wrong part of the page
@@ -26,12 +26,12 @@ LOOSE = 0.5  # of the floors; the main text of a page that is kept in the end ha
 
 
 @dataclass(frozen=True)
-class Glance:
+class Preview:
     """Drops large pages whose fast main text is hopeless: `few_terms`, `low_density`, `other_language`."""
 
     model: Model
     policy: Policy
-    name: ClassVar[str] = "glance"
+    name: ClassVar[str] = "preview"
     version: ClassVar[int] = 3
 
     def open(self) -> Transform:

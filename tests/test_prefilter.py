@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mmedc.filters import open_filters
 from mmedc.policy import Policy, read_policy
-from mmedc.steps.gate import Gate, shown_bytes, source_bound
-from mmedc.steps.glance import Glance
 from mmedc.steps.medical import matcher
 from mmedc.steps.normalise import normalise
+from mmedc.steps.prefilter import Prefilter, shown_bytes, source_bound
+from mmedc.steps.preview import Preview
 from tests.conftest import LANGUAGES
 
 POLICIES = {name: read_policy(name, LANGUAGES) for name in ("balanced", "mmedc")}
@@ -65,7 +65,7 @@ def written(term: str, choice: random.Random) -> str:
 @given(st.sampled_from(LANGUAGES), st.integers(0, 2**32))
 @settings(max_examples=300)
 def test_the_gate_bounds_the_terms_of_the_text(name: str, lang: str, seed: int) -> None:
-    """Whatever the page, when the text that shows has enough terms the gate lets it pass."""
+    """Whatever the page, when the text that shows has enough terms the prefilter lets it pass."""
     policy, choice = POLICIES[name], random.Random(seed)
     forms = [form for term in policy.languages[lang].lexicon for form in term.forms]
     filler = f" {FILLER[lang]} " if lang in FILLER else "、"
@@ -110,7 +110,7 @@ def batch(pages: list[str | None], texts: list[str | None]) -> pa.RecordBatch:
 def test_text_without_a_page_is_gated_too(policy: Policy) -> None:
     texts = ["Fever, cough and asthma.", "The weather was fine.", None]
     pages = [None, None, "<p>fever, cough, asthma</p>"]
-    assert Gate(policy).open()(batch(pages, texts)).column("dropped_by").to_pylist() == [None, "gate", None]
+    assert Prefilter(policy).open()(batch(pages, texts)).column("dropped_by").to_pylist() == [None, "prefilter", None]
 
 
 def test_a_glance_judges_a_large_page_by_its_main_text(policy: Policy) -> None:
@@ -129,7 +129,7 @@ def test_a_glance_judges_a_large_page_by_its_main_text(policy: Policy) -> None:
         article(german, 300).replace("</article>", "<p>Asthma, diabetes, insulin, virus.</p></article>"),
         "<p>Asthma, fever, diabetes.</p>",
     ]
-    dropped = Glance(open_filters().model("lid"), policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
+    dropped = Preview(open_filters().model("lid"), policy).open()(batch(list(pages), [None] * 5)).column("dropped_by")
     assert dropped.to_pylist() == ["few_terms", "low_density", None, "other_language", None]
 
 

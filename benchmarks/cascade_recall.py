@@ -1,11 +1,11 @@
-"""What the cascade loses and what it spares: gather with and without its cheap looks, on the same pages.
+"""What the cascade loses and what it spares: ingest with and without its cheap looks, on the same pages.
 
-python benchmarks/gate_recall.py --warc FOLDER
+python benchmarks/cascade_recall.py --warc FOLDER
 """
 
 import argparse
 
-from chains import CASCADE, gather, recipe_of, table
+from chains import CASCADE, ingest, recipe_of, table
 
 
 def main() -> None:
@@ -13,11 +13,14 @@ def main() -> None:
     parser.add_argument("--warc", required=True)
     given = parser.parse_args()
     recipe = recipe_of(given.warc)
-    whole, wanted, slow = gather(recipe, without=CASCADE)
-    only_gate, after_gate, _ = gather(recipe, without=("glance",))
-    both, after_both, fast = gather(recipe)
+    whole, wanted, slow = ingest(recipe, without=CASCADE)
+    only_prefilter, after_prefilter, _ = ingest(recipe, without=("preview",))
+    both, after_both, fast = ingest(recipe)
     print(f"without the cascade\n\n{table(whole)}\n\nwith it\n\n{table(both)}\n")
-    for name, funnel, kept in (("gate", only_gate, after_gate), ("gate and glance", both, after_both)):
+    for name, funnel, kept in (
+        ("prefilter", only_prefilter, after_prefilter),
+        ("prefilter and preview", both, after_both),
+    ):
         lost = sorted(set(wanted) - set(kept))
         dropped = sum(sum(funnel[step].dropped.values()) for step in CASCADE if step in funnel)
         print(f"{name}: {dropped:,} pages spared; {len(lost)} of {len(wanted):,} lost ({len(lost) / len(wanted):.3%})")

@@ -10,7 +10,7 @@ looked up around it when the page might pass.
 It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`), nor made
 by scripts, nor written within a tag; whatever else `mmedc.folding` undoes is undone here too, where a page
 has any of it (`mmedc.steps.fold_bytes`). The words of a term may stand in any order within 1,000 bytes.
-benchmarks/gate_recall.py measures what is lost.
+benchmarks/cascade_recall.py measures what is lost.
 """
 
 import functools
@@ -48,11 +48,11 @@ SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # of ASCII
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Drops documents whose source can't hold enough terms of any language. Dropped: `gate`."""
+class Prefilter:
+    """Drops documents whose source can't hold enough terms of any language. Dropped: `prefilter`."""
 
     policy: Policy
-    name: ClassVar[str] = "gate"
+    name: ClassVar[str] = "prefilter"
     version: ClassVar[int] = 4
 
     def open(self) -> Transform:
@@ -66,9 +66,9 @@ class Gate:
             for index, (ordinal, page, text) in enumerate(sources):
                 slot.mark(ordinal)
                 if page is not None:
-                    dropped[index] = None if enough(shown_bytes(bytes(page))) else "gate"
+                    dropped[index] = None if enough(shown_bytes(bytes(page))) else "prefilter"
                 elif text is not None:
-                    dropped[index] = None if enough(bytes(text)) else "gate"
+                    dropped[index] = None if enough(bytes(text)) else "prefilter"
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
         return transform
@@ -312,7 +312,7 @@ def forms_of(language: LanguagePolicy, rule: str) -> list[tuple[int, str, bool]]
 
 
 def floor_of(limits: dict[str, Any], measure: str) -> float:
-    """Return the least of a measure that gather keeps a document for; 0 where nothing limits it."""
+    """Return the least of a measure that ingest keeps a document for; 0 where nothing limits it."""
     limit = limits.get(measure)
     return float(limit.floor or 0) if limit else 0.0
 
