@@ -4,10 +4,8 @@ A recipe's `filters` names an overlay: a folder of the same shape whose files ar
 ones. That rule is applied here and nowhere else.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,6 +15,7 @@ from mmedc.document import MEASURES
 from mmedc.errors import ModelMissing, PolicyError
 from mmedc.lexicon import problems_of, read_lexicon, read_lines
 from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
+from mmedc.national_ids import is_known
 from mmedc.policy import SCRIPTS, LanguagePolicy, Limit, LimitsByLanguage, PartialLimit, Policy, Privacy, Term
 from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
@@ -33,7 +32,7 @@ def _script(name: str) -> str:
 
 
 def _number_format(name: str) -> str:
-    if not re.fullmatch(r"[a-z_]+\.[a-z_]+", name) or find_spec(f"stdnum.{name}") is None:
+    if not is_known(name):
         raise ValueError(f"python-stdnum has no {name}")
     return name
 
@@ -77,8 +76,15 @@ class PrivacyFile(Part):
 
     regions: tuple[str, ...] = ()
     ids: tuple[Annotated[str, AfterValidator(_number_format)], ...] = ()
+    id_words: tuple[str, ...] = ()
     record_words: tuple[str, ...] = ()
+    phone_words: tuple[str, ...] = ()
+    address_words: tuple[str, ...] = ()
+    other_words: tuple[str, ...] = ()
+    linking_words: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     name_words: tuple[str, ...] = ()
+    not_names: tuple[str, ...] = ()
 
 
 class PolicyFile(Part):
@@ -250,10 +256,11 @@ class Filters:
 
     def _privacy(self, code: str) -> Privacy:
         """Return what `privacy.yaml` of a language asks for; without that file nothing of a language is looked for."""
-        file = self.find(f"{code}/privacy.yaml")
-        if file is None:
+        files = [file for name in (code, ALL) if (file := self.find(f"{name}/privacy.yaml"))]
+        if not files or files[0].parent.name == ALL:
             return Privacy()
-        return Privacy(**_read(PrivacyFile, read_yaml(file, PolicyError)).model_dump())
+        read = [_read(PrivacyFile, read_yaml(file, PolicyError)).model_dump() for file in files]
+        return Privacy(**{key: tuple(value for part in read for value in part[key]) for key in read[0]})
 
 
 def open_filters(overlay: str | None = None) -> Filters:

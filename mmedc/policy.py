@@ -101,11 +101,25 @@ class Privacy:
     regions: tuple[str, ...] = ()
     """Countries whose telephone numbers its speakers write: ISO 3166 codes, tried in order."""
     ids: tuple[str, ...] = ()
-    """National identity numbers with a checksum, as modules of `stdnum`: `fr.nir`."""
+    """National identity numbers with check digits, by the names of `mmedc.national_ids`: `fr.nir`."""
+    id_words: tuple[str, ...] = ()
+    """Words that introduce a national number."""
     record_words: tuple[str, ...] = ()
     """Words that introduce the number of a medical record."""
+    phone_words: tuple[str, ...] = ()
+    """Words that introduce a telephone number."""
+    address_words: tuple[str, ...] = ()
+    """Words that introduce an IP address."""
+    other_words: tuple[str, ...] = ()
+    """Words that introduce a number that identifies no person, such as `ISBN`."""
+    linking_words: tuple[str, ...] = ()
+    """Words that may stand between any of these and its number, such as `is`."""
+    units: tuple[str, ...] = ()
+    """What follows a quantity."""
     name_words: tuple[str, ...] = ()
     """Words that introduce a person's name when they begin a line and a colon follows."""
+    not_names: tuple[str, ...] = ()
+    """Words that follow such a colon and begin no name, such as `male`."""
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ HEAVY = {
     "brotli": {"sources/http.py"},
     "scipy": {"dedup/groups.py", "fit/model.py", "bench/statistics.py"},
     "typer": {"cli.py", "fit/commands.py", "bench/commands.py"},
-    "phonenumbers": {"steps/privacy.py"},
+    "phonenumbers": {"steps/private_phones.py"},
     "datatrove": {"steps/foreign.py", "interop/datatrove.py"},
     "loguru": {"steps/foreign.py"},
     "datasketch": {"interop/datasketch.py"},

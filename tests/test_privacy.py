@@ -1,14 +1,19 @@
 """What identifies people is replaced, and nothing that only looks like it; unwanted hosts are dropped."""
 
+import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from mmedc.errors import PolicyError
+from mmedc.national_ids import national_id
 from mmedc.policy import Policy, read_language, read_policy
 from mmedc.steps.block import blocker
-from mmedc.steps.privacy import Private, replacer
+from mmedc.steps.privacy import Private, finder, replacer
+
+MARK = re.compile(r"\{([A-Z]+)\|([^{}]+)\}")
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,87 @@ def test_what_identifies_people_is_replaced(code: str, text: str, expected: str 
 )
 def test_figures_of_medicine_stay(code: str, text: str) -> None:
     assert replacer(read_language(code).privacy)(text) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("zh", "稿件寄editor@journal.example谢谢", "稿件寄<EMAIL>谢谢"),
+        ("zh", "邮箱ｌｉ＠ｈｏｓｐｉｔａｌ．ｅｘａｍｐｌｅ，电话０１０－６５１２３４５６", "邮箱<EMAIL>，电话<PHONE>"),
+        ("zh", "电话（０２１）６２４８３１８０转", "电话<PHONE>转"),
+        ("ja", "電話０３－３５８１－４１１１まで", "電話<PHONE>まで"),
+        ("ja", "電話03ー3581ー4111", "電話<PHONE>"),
+        ("ko", "주소 81.2.69.142에서 접속", "주소 <IP>에서 접속"),
+        ("hi", "सर्वर 81.2.69.142से", "सर्वर <IP>से"),
+        ("ar", "رقم الملف ٤٨٢٩١٣ والهاتف ٠١٠٠١٢٣٤٥٦٧", "رقم الملف <RECORD> والهاتف <PHONE>"),
+        ("ru", "сервер 81.2.69.142: порт, узел 81.2.69.142:8080", "сервер <IP>: порт, узел <IP>:8080"),
+        ("es", "IP:81.2.69.142:443", "IP:<IP>:443"),
+        ("es", "DNI 54.362.315-K y NIE X-1234567-L", "DNI <ID> y NIE <ID>"),
+        ("zh", "身份证512901196001010010", "身份证<RECORD>"),  # a wrong check digit
+        ("zh", "姓名：王小明 男", "姓名：<NAME> 男"),
+        ("en", "Patient: SMITH, John", "Patient: <NAME>"),
+        ("de", "Patient: Ludwig van der Berg", "Patient: <NAME>"),
+        ("en", "mail jane.doe [at] clinic [dot] example", "mail <EMAIL>"),
+        ("ru", "иван@почта.рф", "<EMAIL>"),
+    ],
+)
+def test_neighbours_widths_and_forms(code: str, text: str, expected: str) -> None:
+    assert replacer(read_language(code).privacy)(text)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("cn.ric", "132821195501010013", "132821195501010014"),  # a place that no list of today has
+        ("ru.snils", "112-233-445 95", "112-233-445 96"),
+        ("tw.id", "A123456789", "A123456788"),
+        ("fr.nir", "1 84 12 76 451 089 46", "1 84 12 76 451 089 47"),
+    ],
+)
+def test_check_digits_decide(name: str, right: str, wrong: str) -> None:
+    kind = national_id(name)
+    if name == "cn.ric":
+        digits = right[:17]
+        total = sum(int(digit) * pow(2, 17 - place, 11) for place, digit in enumerate(digits))
+        right, wrong = (digits + "10X98765432"[(total + step) % 11] for step in (0, 1))
+    assert kind.shape.fullmatch(right) and kind.matches(right, announced=False)
+    assert not kind.matches(wrong, announced=True)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "privacy").glob("*.tsv")), ids=lambda path: path.stem)
+def test_the_gold_set_is_found(path: Path) -> None:
+    """Precision and recall of what has a form, on the texts of benchmarks/privacy.py."""
+    find = finder(read_language(path.stem).privacy)
+    hit = missed = false = without = 0
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        parts = MARK.split(line.split("\t")[1])
+        text, marked = "", set()
+        for plain, kind, value in zip_longest(parts[::3], parts[1::3], parts[2::3], fillvalue=""):
+            text += plain
+            if kind not in ("", "NAME"):
+                marked.add((text_digits(text), value))
+            text += value
+        found = {
+            (text_digits(text[: span.start]), text[span.start : span.stop])
+            for span in find(text)
+            if span.placeholder != "<NAME>"
+        }
+        found = {(at, value.strip("() ")) for at, value in found}
+        marked = {(at, value.strip("() ")) for at, value in marked}
+        hit, missed, false = hit + len(found & marked), missed + len(marked - found), false + len(found - marked)
+        without += not marked
+    assert hit + missed >= 100 and without >= 100
+    assert hit / (hit + missed) >= 0.97 and hit / (hit + false) >= 0.97
+
+
+def text_digits(text: str) -> int:
+    """Where something begins, in letters and digits: signs around a number may be of it or not."""
+    return sum(map(str.isalnum, text))
+
+
+def test_many_finds_take_linear_time() -> None:
+    text = "a@b.example " * 20_000
+    assert replacer(read_language("en").privacy)(text) == ("<EMAIL> " * 20_000, 20_000)
 
 
 def test_the_step_counts_and_is_idempotent(policy: Policy) -> None:

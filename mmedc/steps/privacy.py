@@ -1,18 +1,20 @@
 """Replaces what identifies people by placeholders, and counts it.
 
-Found: e-mail addresses; IP addresses; telephone numbers that are valid in the regions of the
-language (`phonenumbers`, the port of libphonenumber); national numbers whose checksum is right
-(`python-stdnum`); numbers after words such as "medical record number"; names after words such as
-"Patient:" at the beginning of a line. A language's regions, numbers and words are in its
-`privacy.yaml`. The same kind always becomes the same placeholder.
+Found: e-mail addresses; IP addresses; telephone numbers that are valid in the regions of the language
+(`phonenumbers`, the port of libphonenumber); national numbers whose check digits are right
+(`mmedc.national_ids`); numbers after words such as "medical record number"; names after words such as "Patient:" at
+the beginning of a line. The same kind always becomes the same placeholder.
+
+A number alone says little: what a run of digits is, the words before it and the unit after it decide
+(`mmedc.steps.private_words`). A language's regions, numbers and words are in its `privacy.yaml`; what all languages
+share is in `all/privacy.yaml`.
 """
 
-import importlib
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import ahocorasick_rs
 import numpy as np
@@ -22,24 +24,56 @@ import pyarrow.compute as pc
 from mmedc.document import set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
+from mmedc.national_ids import NationalId, national_id
 from mmedc.policy import Policy, Privacy
+from mmedc.steps import private_words
+from mmedc.steps.private_names import name_finder
+from mmedc.steps.private_phones import phone_finder
+from mmedc.steps.private_words import Context, Hit, lower, searchable
 
 EMAIL, IP, PHONE, NUMBER, RECORD, NAME = "<EMAIL>", "<IP>", "<PHONE>", "<ID>", "<RECORD>", "<NAME>"
+_LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 # Lengths are bounded (RFC 5321, section 4.5.3.1), so that no text makes a search quadratic.
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
-_IP = re.compile(r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)")
-_NUMBER = re.compile(r"(?<![A-Za-z0-9.,/=&?_-])(?:[A-Z]{1,6}(?=\d))?\d(?:[ .-]?\d|-?[A-Z]){6,18}(?![A-Za-z0-9/_-])")
-_DIGITS = r"(?:\p{Nd}[ ().\x{2010}-\x{2015}\x{a0}/-]{0,3}){7}"  # what might be a telephone number
-_LIKELY = rf"@|\d\.\d{{1,3}}\.\d|:[0-9A-Fa-f]{{0,4}}:|[A-Z]{{6}}\d\d|{_DIGITS}"
-# Grouped thousands, a decimal number, a range: no telephone number is written so.
-_FIGURE = re.compile(r"\d{1,2}(?:[ .\u00a0]\d{3})+|\d+\.\d+|\d{3,4} ?[-–—] ?\d{3,4}")
-_IN_URL = frozenset("/=&?#%_-.")
-_YEARS = re.compile(r"(?:1[89]|20)\d\d\s?[-–—]\s?(?:1[89]|20)\d\d")
-_DIGIT_RUN = re.compile(r"[+(]?\d(?:[ ().\u2010-\u2015\u00a0/-]{0,3}\d){6,16}")
-AROUND = 8  # characters that the matcher sees before and after a run of digits
+_EMAIL = re.compile(
+    rf"(?<![{_LATIN}0-9_])[{_LATIN}0-9_][{_LATIN}0-9_.%+'-]{{0,63}}@(?:[{_LATIN}0-9-]{{1,63}}\.){{1,8}}[A-Za-z]{{2,24}}"
+    r"(?![A-Za-z0-9-])|(?<![а-яё0-9_])[а-яё0-9_][а-яё0-9_.-]{0,63}@(?:[а-яё0-9-]{1,63}\.){1,4}(?:рф|рус|бел|қаз)(?![а-яё])",
+    re.IGNORECASE,
+)
+_AT, _DOT = r" ?[\[({] ?(?:at|@|arroba|собака) ?[\])}] ?", r" ?[\[({] ?(?:dot|punto|ponto|point|punkt|точка) ?[\])}] ?"
+_DISGUISED = re.compile(
+    rf"(?<![{_LATIN}0-9_])[{_LATIN}0-9_][{_LATIN}0-9_.+-]{{0,63}}{_AT}(?:[{_LATIN}0-9-]{{1,63}}(?:\.|{_DOT})){{1,5}}"
+    r"[A-Za-z]{2,24}(?![A-Za-z0-9-])",
+    re.IGNORECASE,
+)
+_AT_SIGN, _AT_WORD = re.compile("@"), re.compile(_AT, re.IGNORECASE)
+LOCAL_CHARS, DOMAIN_CHARS = 65, 255  # of an address, and one before it
+_DOTS, _COLONS = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d"), re.compile(":[0-9A-Fa-f]{0,4}:")  # what every address has
+_IPV4 = re.compile(r"(?<![0-9A-Za-z_])(?<![0-9]\.)(?:\d{1,3}\.){3}\d{1,3}(?![0-9A-Za-z_]|\.\d)")
+_IPV6 = re.compile(
+    r"(?:(?<![0-9A-Za-z_:.])|(?<=[Ii][Pp][Vv]6:)|(?<=[Ii][Pp]:))[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Za-z_:])"
+)
+_ACRONYM = 4
+_LONG = 15  # characters of a national number from which no other number is taken for it
+_SHORT = 10  # characters of an address below which a word must announce it: it may be the number of a section
+_WIDE = r"\x{ff10}-\x{ff19}\x{ff21}-\x{ff3a}"
+_DIGITS = r"(?:\p{Nd}[ ().\x{2010}-\x{2015}\x{2212}\x{ff0d}\x{ff08}\x{ff09}\x{ff0e}\x{30fc}\x{a0}\x{3000}/-]{0,3}){7}"
+_LIKELY = (
+    rf"[@\x{{ff20}}\x{{fe6b}}]|[(\[] ?(?:at|arroba) ?[)\]]|\p{{Nd}}[.\x{{ff0e}}]\p{{Nd}}{{1,3}}[.\x{{ff0e}}]\p{{Nd}}"
+    rf"|[:\x{{ff1a}}][0-9A-Fa-f]{{0,4}}[:\x{{ff1a}}]|[A-Z{_WIDE}]{{5,6}} ?[\d\x{{ff10}}-\x{{ff19}}]{{2}}|{_DIGITS}"
+)
+"""What a text has that may identify people by its shape, in RE2."""
+_RECORD = re.compile(
+    r"(?:[A-Za-z]{1,4}[-/]?|[A-Z]{1,3} )?\d(?:[./-]?\d|[./-]?[A-Za-z](?=[-/]?\d)){3,18}(?:[-/]?[A-Za-z](?![A-Za-z]))?"
+    r"(?: \d{3,4}(?!\d)){0,3}(?![0-9A-Za-z])"
+)
 
-Placeholder = Callable[[re.Match[str]], str | None]
-"""What to put for a match; None where it is left as it is."""
+
+class Span(NamedTuple):
+    """What identifies people, in characters of a text, and the placeholder that replaces it."""
+
+    start: int
+    stop: int
+    placeholder: str
 
 
 class Replace(Protocol):
@@ -55,13 +89,12 @@ class Private:
 
     policy: Policy
     name: ClassVar[str] = "privacy"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         """Return the transform."""
         replace = {code: replacer(language.privacy) for code, language in self.policy.languages.items()}
-        words = {word for one in self.policy.languages.values() for word in one.privacy.words}
-        mention = ahocorasick_rs.AhoCorasick(sorted(word.lower() for word in words))
+        mention = ahocorasick_rs.AhoCorasick(_mentions(language.privacy for language in self.policy.languages.values()))
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals, langs = batch.column("ordinal").to_pylist(), batch.column("lang").to_pylist()
@@ -69,7 +102,7 @@ class Private:
             items = np.zeros(batch.num_rows, np.float32)
             likely = pc.match_substring_regex(batch.column("text"), _LIKELY).to_pylist()
             for row, text in enumerate(texts):
-                mentioned = bool(mention.find_matches_as_indexes(text.lower()))
+                mentioned = bool(mention.find_matches_as_indexes(f"\n{text.lower()}"))
                 if likely[row] or mentioned:
                     slot.mark(ordinals[row])
                     texts[row], items[row] = replace[langs[row]](text, likely[row], mentioned)
@@ -80,81 +113,128 @@ class Private:
         return transform
 
 
+def _mentions(languages: Iterable[Privacy]) -> list[str]:
+    """Return what a text must hold, in lower case, to be looked through for names and records."""
+    found: set[str] = set()
+    for privacy in languages:
+        found.update(word + end for word in privacy.name_words for end in (":", "：", " :", " ："))
+        for word in privacy.record_words:
+            if word.isascii() and len(word) <= _ACRONYM:  # stands within other words too
+                found.update(before + word + after for before in " \n(,;/" for after in " :.#")
+            else:
+                found.add(word)
+    return sorted(map(str.lower, found))
+
+
 def replacer(privacy: Privacy) -> Replace:
     """Return the function that replaces what identifies people in texts of one language."""
-    valid = [importlib.import_module(f"stdnum.{name}").is_valid for name in privacy.ids]
-    rules: list[tuple[bool, re.Pattern[str], Placeholder]] = [
-        (False, _EMAIL, lambda _: EMAIL),
-        (False, _IP, lambda found: IP if _is_address(found[0]) else None),
-        *((True, pattern, placeholder) for pattern, placeholder in _after_words(privacy)),
-    ]
-    if valid:
-        rules.append((False, _NUMBER, lambda found: NUMBER if any(check(found[0]) for check in valid) else None))
+    find = finder(privacy)
 
     def replace(text: str, by_shape: bool = True, by_words: bool = True) -> tuple[str, int]:
-        count = 0
-        for after_words, pattern, placeholder in rules:
-            if not (by_words if after_words else by_shape):
-                continue
-
-            def put(found: re.Match[str], placeholder: Any = placeholder) -> str:
-                nonlocal count
-                new = placeholder(found)
-                count += new is not None
-                return found[0] if new is None else new
-
-            text = pattern.sub(put, text)
-        text, phones = _without_phones(text, privacy.regions) if by_shape else (text, 0)
-        return text, count + phones
+        spans = find(text, by_shape, by_words)
+        parts, at = [], 0
+        for start, stop, placeholder in spans:
+            parts += [text[at:start], placeholder]
+            at = stop
+        return "".join((*parts, text[at:])), len(spans)
 
     return replace
 
 
-def _after_words(privacy: Privacy) -> list[tuple[re.Pattern[str], Placeholder]]:
-    def one_of(words: tuple[str, ...]) -> str:
-        return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+def finder(privacy: Privacy) -> Callable[[str, bool, bool], list[Span]]:
+    """Return the function that finds what identifies people in texts of one language, in order, without overlaps."""
+    context = Context(privacy)
+    ids = [national_id(name) for name in privacy.ids]
+    phones = phone_finder(privacy, context)
+    link = _linking(privacy.linking_words)
+    names = name_finder(privacy)
 
-    rules: list[tuple[re.Pattern[str], Placeholder]] = []
-    if privacy.record_words:
-        number = r"[A-Z]{0,3}[-/ ]?\d[\d/-]{3,19}(?!\w)"
-        before = rf"((?<!\w)(?:{one_of(privacy.record_words)})(?![^\W\d_])\s?(?:n\.?\s?[º°o]|№|#)?\s?[:：]?\s?)"
-        rules.append((re.compile(before + number, re.IGNORECASE), lambda found: found[1] + RECORD))
-    if privacy.name_words:
-        # Two to five words that don't begin in lower case, or one without spaces in the scripts of East Asia.
-        word = r"[^\W\d_a-zа-яё][^\s,;:，；：、()（）<>]{0,30}"
-        name = rf"(?:{word}(?:[ \t]+{word}){{1,4}}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{{2,8}})"
-        before = rf"^([ \t]*(?i:{one_of(privacy.name_words)})[ \t]?[:：][ \t]?)"
-        after = r"(?=[ \t]*(?:[,;，、；（(]|$))"
-        rules.append((re.compile(before + name + after, re.MULTILINE), lambda found: found[1] + NAME))
-    return rules
+    def found(text: str, by_shape: bool, by_words: bool) -> Iterator[Span]:
+        """Yield spans, those first that win where some overlap."""
+        seen = searchable(text)
+        low = lower(seen)
+        hits = context.find(low)
+        if by_shape:
+            yield from _addresses(seen, low, context, hits)
+        if by_words:
+            yield from (Span(start, stop, NAME) for start, stop in names(text, hits))
+        yield from _records(seen, hits, link, ids)
+        if by_shape:
+            for kind in ids:
+                for match in kind.shape.finditer(seen):
+                    before = context.before(low, hits, match.start())
+                    of_other = before is not None and before.kind in (private_words.OTHER, private_words.PHONE)
+                    if of_other and (kind.alone is not None or match[0].isdigit()) and len(match[0]) < _LONG:
+                        continue
+                    if kind.matches(match[0], before is not None and before.kind == private_words.ID):
+                        yield Span(*match.span(), NUMBER)
+            yield from (Span(start, stop, PHONE) for start, stop in phones(seen, low, hits))
+
+    def find(text: str, by_shape: bool = True, by_words: bool = True) -> list[Span]:
+        spans: list[Span] = []
+        taken = bytearray(len(text))
+        for span in found(text, by_shape, by_words):
+            if not any(taken[span.start : span.stop]):
+                taken[span.start : span.stop] = b"\1" * (span.stop - span.start)
+                spans.append(span)
+        return sorted(spans)
+
+    return find
 
 
-def _is_address(text: str) -> bool:
+def _addresses(seen: str, low: str, context: Context, hits: list[Hit]) -> Iterator[Span]:
+    for sign, pattern in ((_AT_SIGN, _EMAIL), (_AT_WORD, _DISGUISED)):
+        last = 0
+        for at in sign.finditer(seen):
+            match = pattern.search(seen, max(at.start() - LOCAL_CHARS, last), at.end() + DOMAIN_CHARS)
+            if match and match.start() < at.start() < match.end():
+                last = match.end()
+                yield Span(*match.span(), EMAIL)
+    for sign, pattern in ((_DOTS, _IPV4), (_COLONS, _IPV6)):
+        for match in pattern.finditer(seen) if sign.search(seen) else ():
+            before = context.before(low, hits, match.start())
+            kind = before.kind if before else None
+            if _is_address(match[0], kind == private_words.ADDRESS) and kind != private_words.OTHER:
+                yield Span(*match.span(), IP)
+
+
+def _is_address(text: str, announced: bool) -> bool:
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
         return False
-    # A private address names nobody; "::" is punctuation, and a short one may be the number of a section.
-    return found.is_global and len(text) >= 10
+    if found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast:
+        return False
+    # A private address names nobody; those of documentation stand for any.
+    example = not found.is_global and any(found in network for network in _EXAMPLES if network.version == found.version)
+    return (found.is_global or example) and (announced or len(text) >= _SHORT)
 
 
-def _without_phones(text: str, regions: tuple[str, ...]) -> tuple[str, int]:
-    """Return `text` with telephone numbers that are valid in `regions` replaced, and how many."""
-    import phonenumbers
+_EXAMPLES = [
+    ipaddress.ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
 
-    spans: list[tuple[int, int]] = []
-    for run in _DIGIT_RUN.finditer(text) if regions else ():
-        before = text[run.start() - 1 : run.start()]
-        if (before and before in _IN_URL) or _FIGURE.fullmatch(run[0]):
+
+def _linking(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Return the pattern of what may stand between a word such as "patient ID" and its number."""
+    said = "|".join(sorted(map(re.escape, map(lower, words)), key=len, reverse=True)) or "(?!)"
+    sign = r"(?:n ?\.? ?[º°o]\.?|nos?\.|nr\.?|№|#)?"
+    return re.compile(rf"[ .]{{0,2}}{sign} ?(?:(?:{said})(?![a-zà-ɏа-яё]) ?){{0,2}} ?[:=(]? ?(?:№|#)? ?", re.IGNORECASE)
+
+
+def _records(seen: str, hits: list[Hit], link: re.Pattern[str], ids: list[NationalId]) -> Iterator[Span]:
+    for hit in hits:
+        if hit.kind not in (private_words.RECORD, private_words.ID):
             continue
-        if _YEARS.search(run[0]) or (spans and run.start() < spans[-1][1]):
-            continue
-        low, high = max(run.start() - AROUND, 0), run.end() + AROUND
-        for region in regions:
-            found = list(phonenumbers.PhoneNumberMatcher(text[low:high], region, phonenumbers.Leniency.VALID))
-            if found:
-                spans += [(low + one.start, low + one.end) for one in found]
-                break
-    for start, end in reversed(spans):
-        text = text[:start] + PHONE + text[end:]
-    return text, len(spans)
+        between = link.match(seen, hit.end)
+        at = between.end() if between else hit.end
+        if hit.kind == private_words.ID:
+            match = next(
+                (match for kind in ids if (match := kind.shape.match(seen, at)) and kind.matches(match[0], True)), None
+            )
+            if match:
+                yield Span(*match.span(), NUMBER)
+                continue
+        match = _RECORD.match(seen, at)
+        if match and sum(map(str.isdigit, match[0])) >= 4:
+            yield Span(*match.span(), RECORD)
