@@ -47,16 +47,17 @@ QUIET = type("Quiet", (), {"begin": lambda *_: None, "tell": lambda *_: None, "e
 
 @pytest.fixture(scope="module")
 def tokenizer_file(quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A byte-level tokenizer of 400 tokens, learnt from the quickstart corpus."""
+    """A byte-level tokenizer of 400 tokens, learnt from the quickstart corpus, that begins every text with `<s>`."""
     import pyarrow.dataset as ds
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     texts = ds.dataset(quickstart / "data", format="parquet").to_table(columns=["text"])["text"].to_pylist()
-    learnt = trainers.BpeTrainer(vocab_size=400, special_tokens=["</s>"], show_progress=False)
+    learnt = trainers.BpeTrainer(vocab_size=400, special_tokens=["</s>", "<s>"], show_progress=False)
     made.train_from_iterator(sorted(texts), learnt)
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     made.save(str(path))
     return path
@@ -266,8 +267,8 @@ def test_export_reloads_with_equal_logits(recipe: Path, tied: bool, tmp_path: Pa
     model = build(settings.model, tokenizer, 64, 999)
     load_weights(newest(out), model)
     text = "El paciente presenta fiebre y tos. 患者は発熱"
-    ids = tokenizer.encode([text])[0]
-    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == ids
+    ids = [*tokenizer.begin, *tokenizer.encode([text])[0]]
+    assert tokenizer.begin == (1,) and AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == ids
     read = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():
         theirs = read(torch.tensor([ids])).logits[0]
@@ -469,7 +470,7 @@ def test_examples_are_packed_whole_with_loss_on_answers(tokenizer_file: Path, tm
             one = examples[part["example"]]
             seen.append(part["example"])
             answer = tokenizer.encode([one.answer])[0]
-            prompt = tokenizer.encode([one.prompt])[0]
+            prompt = [*tokenizer.begin, *tokenizer.encode([one.prompt])[0]]
             last = first + len(prompt) + len(answer)
             learnt = got.targets[first:last]
             assert learnt[learnt != IGNORE].tolist() == [*answer, tokenizer.eos]

@@ -29,22 +29,22 @@ def macro_interval(groups: Mapping[str, Sequence[bool]], rounds: int = 10_000, s
     return float(low), float(high)
 
 
-def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Return the two-sided exact p-value of the hypothesis that two scorings are equally good (McNemar 1947).
 
     Only items that one scoring has right and the other wrong count; under the hypothesis they are coin tosses.
     """
-    first, second = np.asarray(one, bool), np.asarray(other, bool)
-    wins, losses = int((first & ~second).sum()), int((second & ~first).sum())
+    right, also = np.asarray(first, bool), np.asarray(second, bool)
+    wins, losses = int((right & ~also).sum()), int((also & ~right).sum())
     return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
-def sign_flips(one: Sequence[float], other: Sequence[float], rounds: int = 10_000, seed: int = 0) -> float:
+def sign_flips(first: Sequence[float], second: Sequence[float], rounds: int = 10_000, seed: int = 0) -> float:
     """Return the two-sided p-value of the hypothesis that paired scores are equally good, by flips of signs.
 
     All flips are tried (Fisher 1935) where up to EXACT items differ; otherwise `rounds` flips are drawn.
     """
-    differences = np.asarray(one, float) - np.asarray(other, float)
+    differences = np.asarray(first, float) - np.asarray(second, float)
     differences = differences[differences != 0]
     if len(differences) < 2:
         return 1.0  # both flips of one difference are as far from zero
@@ -68,8 +68,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: out[name] for name in p_values}
 
 
-def kendall(one: Sequence[float], other: Sequence[float]) -> float:
+def kendall(first: Sequence[float], second: Sequence[float]) -> float:
     """Return Kendall's tau-b of two rankings of the same things (Kendall 1945); 0 where one of them is all ties."""
-    if len({*one}) < 2 or len({*other}) < 2:
+    if len({*first}) < 2 or len({*second}) < 2:
         return 0.0
-    return float(stats.kendalltau(one, other).statistic)
+    return float(stats.kendalltau(first, second).statistic)
