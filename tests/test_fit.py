@@ -37,7 +37,7 @@ from mmedc.steps.score import Score, scorer
 from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
 
-QUIET = type("Quiet", (), {"begin": lambda *_: None, "tell": lambda *_: None, "end": lambda *_: None})()
+QUIET = type("Quiet", (), {"begin": lambda *_: None, "update": lambda *_: None, "end": lambda *_: None})()
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
