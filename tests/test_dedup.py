@@ -11,7 +11,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from mmedc.dedup.exchange import Match, keys_of, ranks
-from mmedc.dedup.groups import drops_of, strongest
+from mmedc.dedup.groups import CLUSTER, drops_of, strongest
 from mmedc.dedup.records import KNOWN, NODE, RECORD, edges_of, place_of, ranges_for
 from mmedc.dedup.signature import (
     PERMUTATIONS,
@@ -25,9 +25,10 @@ from mmedc.dedup.signature import (
     sketches,
     standard_error,
 )
-from mmedc.dedup.weigh import SHINGLES, jaccards, sets_of
+from mmedc.dedup.verify import SHINGLES, jaccards, sets_of
 from mmedc.engine.unit import DataFile
 from mmedc.folding import folded_texts
+from mmedc.pipeline import clusters
 from mmedc.words import TextBatch
 
 ALPHABETS = {
@@ -256,7 +257,7 @@ def test_ranges_grow_with_the_corpus() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_texts_are_weighed_as_sets_of_shingles(lang: str) -> None:
+def test_texts_are_compared_as_sets_of_shingles(lang: str) -> None:
     ones, others, truth = pairs(lang)
 
     def table(texts: list[str]) -> pa.Table:
@@ -306,3 +307,18 @@ def test_of_duplicates_the_best_comes_first() -> None:
     ids = ["7" + "1" * 31, "3" + "9" * 31, "30" + "0" * 30]
     same = pa.table({"id": ids, "source": ["a"] * 3, "chars": [5.0] * 3})
     assert np.argsort(ranks(same, ("a",))).tolist() == [2, 1, 0]
+
+
+def test_the_worst_clusters_are_found_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters that several ranges share are added up; small tight ones are forgotten on the way."""
+    monkeypatch.setattr(clusters, "HELD", 20)
+    monkeypatch.setattr(clusters, "COUNT", 2)
+
+    def table(start: int) -> pa.Table:
+        rows = [(1, 50, 0.9, [10 + start]), (2, 3, 0.8 - start / 1000, [20 + start])]
+        rows += [(1000 * start + n, 1 + n % 2, 0.95, [n]) for n in range(100, 130)]
+        return pa.Table.from_pylist([dict(zip(CLUSTER.names, row, strict=True)) for row in rows], CLUSTER)
+
+    found = clusters.worst(table(start) for start in range(1, 40))
+    assert [row["survivor"] for row in found][:2] == [1, 2] and found[0]["rows"] == 39 * 50
+    assert found[0]["samples"] == [11, 12, 13] and found[1]["jaccard"] == pytest.approx(0.761)

@@ -155,7 +155,7 @@ def expected(rows: list[dict[str, Any]], site: int, everywhere: int, passage: in
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_what_goes_is_what_plain_loops_find(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_to_remove_is_what_plain_loops_find(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in many groups and ranges, done backwards: the same corpus."""
     rows = corpus(seed)
     (tmp_path / "plain.yaml").write_text(PLAIN)

@@ -83,7 +83,7 @@ class PairCounts(Described):
     """The number of these pairs so near the threshold that their texts decide."""
     released: int
     """The number of documents that were compared again because the better one that they are like was removed."""
-    weighed: int = 0
+    verified: int = 0
     """The number of pairs whose texts were compared."""
     alike: int = 0
     """The number of these pairs whose texts are alike."""

@@ -52,7 +52,7 @@ class Decontaminated(Accounted):
 
 @dataclass(frozen=True)
 class Decontaminate:
-    """Looks for questions in the rows that are kept. Unit spec: Selection."""
+    """Finds questions in the rows that stay, and removes, masks or reports them. Unit spec: Selection."""
 
     questions: Questions
     hits: Literal["drop", "mask", "report"]
@@ -69,10 +69,10 @@ class Decontaminate:
         sizes = keep["bytes"].to_numpy().copy()
         for at, table in text_slices(store, spec.documents, rows):
             texts = table["text"].to_pylist()
-            mine = self._found(at, table, texts)
-            found += mine
-            for number in sorted({one["number"] for one in mine}):
-                here = [one for one in mine if one["number"] == number]
+            hits = self._found(at, table, texts)
+            found += hits
+            for number in sorted({hit["number"] for hit in hits}):
+                here = [hit for hit in hits if hit["number"] == number]
                 if self.hits == "drop":
                     more = f" and {len(here) - 1} more" if len(here) > 1 else ""
                     detail = f"{here[0]['question']}, {here[0]['words']} words{more}"
@@ -80,10 +80,10 @@ class Decontaminate:
                     sample = len(removed) < SAMPLES
                     removed.append(removed_row(row, int(at[number]), "decontaminate", REASON, detail, sample))
                 elif self.hits == "mask":
-                    spans = masks(texts[number], [one["hit"] for one in here], index_of(self.questions))
+                    spans = masks(texts[number], [row["hit"] for row in here], index_of(self.questions))
                     edits += [{"row": at[number], "start": low, "stop": high, "by": by} for low, high, by in spans]
                     sizes[np.searchsorted(rows, at[number])] = len(edited_text(texts[number], spans).encode())
-        dropped = np.isin(rows, [one["ordinal"] for one in removed])
+        dropped = np.isin(rows, [row["ordinal"] for row in removed])
         keep = keep.set_column(2, "bytes", pa.array(sizes)).filter(pa.array(~dropped))
         count = Count(len(rows), len(rows) - len(removed), {REASON: len(removed)} if removed else {})
         return Decontaminated(

@@ -1,8 +1,8 @@
 """Exchange by key range, and the search for pairs within a range.
 
-Which document of a group stays is said by `rank`: what is published already, then the source that
-the recipe names first, then the better quality where a model scores it, then the longer text, then the id; so it
-does not depend on the order of anything that runs. Rank and place together order all rows.
+The rank of a document decides which of several stays: what is published already, then the source that the recipe names
+first, then the better quality where a model scores it, then the longer text, then the lower id. So the result does not
+depend on the order in which anything runs. Rank and place together order all rows.
 """
 
 from dataclasses import dataclass, field
@@ -41,12 +41,12 @@ from mmedc.storage import Store
 from mmedc.words import U64
 
 LEADERS = 64  # of one bucket; what is left after that is compared with none
-DOUBT = 2.5  # standard errors about the line within which an estimate does not decide
+DOUBT = 2.5  # standard errors around the threshold within which an estimate does not decide
 
 
 @dataclass(frozen=True)
 class KeysOf:
-    """The keys of one ingest unit, or of one file of a published corpus, as later passes find them."""
+    """The keys of one ingest unit, or one file of keys of a published corpus."""
 
     number: int
     keys: DataFile
@@ -154,7 +154,7 @@ class Matched:
     watch: DataFile
     """Who watches their better rows; see `mmedc.dedup.groups`."""
     doubts: DataFile
-    """Pairs that only texts can tell, cut by the group of ingest units of the worse row."""
+    """Pairs so near the threshold that their texts must decide, cut by the group of units of the worse row."""
     asks: DataFile
     """Whose shingles are needed in another group, cut by the group they are in."""
     followers: DataFile
@@ -171,7 +171,7 @@ class Pairs:
     sure: pa.Table
     """Pairs that are alike, as EDGE rows."""
     doubtful: pa.Table
-    """Pairs that only texts can tell, as EDGE rows."""
+    """Pairs so near the threshold that their texts must decide, as EDGE rows."""
     followers: I64
     """Places of the rows that were not compared with all of a bucket."""
     compared: int
@@ -301,7 +301,7 @@ class _Buckets:
 
 
 class _Comparison:
-    """Tells of pairs of records how sure it is that they are of one document."""
+    """Compares pairs of records by their sketches."""
 
     def __init__(self, jaccard: float, records: pa.Table, known: Any) -> None:
         self.jaccard, self.known = jaccard, known
@@ -309,7 +309,7 @@ class _Comparison:
         self.sketch = byte_matrix(records["sketch"])
 
     def of(self, one: I64, other: I64) -> tuple[Any, Any, Any]:
-        """Return (whether each pair is surely of one document, whether texts must tell, estimated Jaccard), (N,) each.
+        """Return (whether each pair is surely alike, whether its texts must decide, its estimated Jaccard), (N,) each.
 
         A row that is published is never dropped.
         """

@@ -83,14 +83,14 @@ class Decide:
         state = State(read(store, self.edges, number, EDGE), read(store, self.watch, number, WATCH))
         news = read_cut(store, self.news, number, NEWS)
         if self.owners == 1:
-            drops, told = state.finish(news), news.slice(0, 0).append_column("owner", pa.array([], pa.int64()))
+            drops, decided = state.finish(news), news.slice(0, 0).append_column("owner", pa.array([], pa.int64()))
         else:
-            drops, told = state.step(news, self.quiet)
+            drops, decided = state.step(news, self.quiet)
         return Decided(
             edges=out.write("edges", _whole(state.edges)),
             watch=out.write("watch", _whole(state.watch)),
             drops=out.write("drops", _whole(drops)),
-            news=out.write("news", cut(told.select(NEWS.names), told["owner"].to_numpy(), self.owners)),
+            news=out.write("news", cut(decided.select(NEWS.names), decided["owner"].to_numpy(), self.owners)),
             open=state.edges.num_rows,
         )
 
@@ -195,10 +195,10 @@ class State:
         known, at = np.unique(news["place"].to_numpy(), return_index=True)
         stays = news["stays"].to_numpy()[at]
         worse, better = self.edges["place"].to_numpy(), self.edges["to_place"].to_numpy()
-        told = np.isin(better, known)
+        reported = np.isin(better, known)
         to_staying = np.isin(better, known[stays])
         drops = strongest(self.edges.filter(pa.array(to_staying)))
-        self.edges = self.edges.filter(pa.array(~told & ~np.isin(worse, worse[to_staying]))).combine_chunks()
+        self.edges = self.edges.filter(pa.array(~reported & ~np.isin(worse, worse[to_staying]))).combine_chunks()
         return drops
 
 

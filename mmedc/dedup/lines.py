@@ -1,9 +1,9 @@
 """Lines that several documents have: the boilerplate of a site, the passages of another edition.
 
 A line is what stands between two line breaks: of a page a paragraph, a heading, an item of a list. Lines
-are compared as words (`mmedc.words`), within a language. What goes is boilerplate, lines of many documents
+are compared as words (`mmedc.words`), within a language. Two kinds are removed: boilerplate, lines of many documents
 where a text begins or ends, and passages, runs of lines that other documents have too. Each line stays in the
-best of its documents, by the rank that decides between duplicates, so that nothing is lost to the corpus.
+best of its documents, by the rank that decides between duplicates, so that the corpus loses nothing.
 A single line in the middle stays: pages on many diseases share sentences that each of them needs.
 """
 
@@ -33,7 +33,7 @@ from mmedc.storage import Store
 from mmedc.words import U64, UNSPACED, TextBatch, mix, sums
 
 GROUP_BYTES = 128 << 20
-"""Text whose lines one task holds, unless a ingest unit has more; a task takes two to three times as much memory."""
+"""Text whose lines one task holds, unless an ingest unit has more; a task needs two to three times as much memory."""
 RANGE_BYTES = 512 << 20
 """Text whose lines make one key range."""
 SHOWN = 100
@@ -68,19 +68,19 @@ REPEAT = pa.schema([("at", pa.uint64()), ("keeper", pa.int64()), ("site_keeper",
 COMMON = pa.schema(
     [
         ("at", pa.uint64()),
-        ("documents", pa.int64()),  # that it went from
+        ("documents", pa.int64()),  # that it was removed from
         ("why", pa.string()),  # boilerplate | passage
         ("lang", pa.string()),
         ("locator", pa.string()),  # of one of them
         ("line", pa.string()),
     ]
 )
-"""A line that went."""
+"""A line that was removed."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some ingest units whose lines are looked at together, and the number of the group."""
+    """Ingest units whose lines are processed together, and the number of the group."""
 
     number: int
     units: tuple[Selection, ...]
@@ -110,7 +110,7 @@ class Sighted:
 
 @dataclass(frozen=True)
 class Sight:
-    """Takes down the lines of a group of ingest units. Unit spec: Group."""
+    """Lists the lines of a group of ingest units. Unit spec: Group."""
 
     sources: tuple[str, ...]
     words: int
@@ -285,7 +285,7 @@ class Trimmed(Accounted):
 
 @dataclass(frozen=True)
 class Trim:
-    """Takes repeated lines out of the texts of a group of ingest units. Unit spec: Group.
+    """Removes repeated lines from the texts of a group of ingest units. Unit spec: Group.
 
     Documents that are left with less than the policy's limits of characters and words are removed.
     """
@@ -304,7 +304,7 @@ class Trim:
         trimming = _Trimming(self.policy)
         for index, chosen in enumerate(spec.units):
             lines = read_groups(store, self.lines[spec.number], [index])
-            keep, edits = trimming.take_out(store, chosen, what_goes(lines, repeats, chosen.number, self.passage))
+            keep, edits = trimming.take_out(store, chosen, lines_to_remove(lines, repeats, chosen.number, self.passage))
             kept_file = out.write(f"keep-{chosen.number:06d}", keep)
             edits_file = out.write(f"edits-{chosen.number:06d}", edits)
             units.append(TrimmedUnit(chosen.number, kept_file, edits_file, sizes_by_language(keep)))
@@ -318,8 +318,8 @@ class Trim:
         )
 
 
-def what_goes(lines: pa.Table, repeats: pa.Table, unit: int, passage: int) -> pa.Table:
-    """Return what goes of the `lines` of a ingest unit: their rows, and `why`, boilerplate or passage.
+def lines_to_remove(lines: pa.Table, repeats: pa.Table, unit: int, passage: int) -> pa.Table:
+    """Return which `lines` of an ingest unit are removed: their rows, and `why`, boilerplate or passage.
 
     `repeats` are sorted by `at`. The lines of a passage are taken as one, with shorter lines between them.
     """
@@ -358,7 +358,7 @@ def _none_before(mask: npt.NDArray[np.bool_], begins: npt.NDArray[np.bool_]) -> 
 
 
 class _Trimming:
-    """What was taken out of the texts of some ingest units."""
+    """What was removed from the texts of some ingest units."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -416,10 +416,10 @@ class _Trimming:
     def _note(self, document: dict[str, Any], lines: list[dict[str, Any]]) -> None:
         for line in lines:
             self.counts["passages" if line["why"] == "passage" else "boilerplate"] += 1
-            said = " ".join(document["text"][line["start"] : line["stop"]].split())[:QUOTED]
+            quoted = " ".join(document["text"][line["start"] : line["stop"]].split())[:QUOTED]
             one = self._common.setdefault(
                 line["at"],
-                {"at": line["at"], "documents": 0, "why": line["why"], "line": said}
+                {"at": line["at"], "documents": 0, "why": line["why"], "line": quoted}
                 | {name: document[name] for name in ("lang", "locator")},
             )
             one["documents"] += 1

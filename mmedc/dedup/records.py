@@ -1,8 +1,8 @@
-"""What travels between the passes over keys: records, edges, and files cut by the range they are for.
+"""The rows that passes over keys exchange: records and edges, in files cut by the range that reads them.
 
-A row is known by its place: the number of its ingest unit, times 2^32, plus its row there. A node is
-a row as duplicates see it: rank and place, which order all rows by who stays, and a sketch. A file
-that is cut by range has one row group for each range, so that a reader fetches its own bytes only.
+A row is identified by its place: the number of its ingest unit, times 2^32, plus its row there. A node is
+a row with its rank and place, which together order all rows by precedence, and a sketch. A file
+that is cut by range has one row group for each range, so that a reader fetches only its own bytes.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What passes over texts share: texts a few at a time, spans of them that go, rows of the ledger."""
+"""What passes over texts share: reading texts a few at a time, spans to replace, rows of the ledger."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ SLICE_CHARS = 1 << 20
 COLUMNS = ["id", "lang", "source", "kind", "locator", "provenance", "chars", "quality", "text"]
 
 Span = tuple[int, int, str]
-"""From which character to which, and what comes in their place."""
+"""The first character, the one after the last, and the text that replaces them."""
 
 
 def text_slices(store: Store, documents: DataFile, rows: I64) -> Iterator[tuple[I64, pa.Table]]:
@@ -30,7 +30,7 @@ def text_slices(store: Store, documents: DataFile, rows: I64) -> Iterator[tuple[
 
 
 def joined(spans: list[Span]) -> list[Span]:
-    """Return the spans, sorted, those that touch made one."""
+    """Return the spans, sorted, with those that touch merged."""
     out: list[Span] = []
     for low, high, by in sorted(spans):
         if out and low <= out[-1][1]:
@@ -41,7 +41,7 @@ def joined(spans: list[Span]) -> list[Span]:
 
 
 def removed_row(row: dict[str, Any], ordinal: int, step: str, reason: str, detail: str, sample: bool) -> dict[str, Any]:
-    """Return a document that goes, `row` of `text_slices`, as a row of the ledger."""
+    """Return a document that is removed, `row` of `text_slices`, as a row of the ledger."""
     return {
         "ordinal": ordinal,
         **{name: row[name] for name in ("locator", "provenance", "lang")},

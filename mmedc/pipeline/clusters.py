@@ -1,5 +1,6 @@
 """The page of the worst clusters of duplicates: their rows with what a person needs to judge them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from mmedc.storage import Store
 
 HEAD_CHARS = 200
 COUNT = 50
+HELD = 5_000
 SHOWN = pa.schema(
     [
         ("cluster", pa.int64()),  # from 1, largest first
@@ -48,9 +50,8 @@ class ShowClusters:
 
 def worst_clusters(work: Store, documents: tuple[DataFile, ...], clusters: tuple[DataFile, ...]) -> pa.Table:
     """Return the largest and the loosest clusters with the heads of a few texts of each, as SHOWN rows."""
-    parts = [row for file in clusters for row in read_table(work, file).to_pylist()]
     rows = []
-    for number, cluster in enumerate(worst(parts), 1):
+    for number, cluster in enumerate(worst(read_table(work, file) for file in clusters), 1):
         for place in (cluster["survivor"], *cluster["samples"]):
             stays = place == cluster["survivor"]
             rows.append(
@@ -77,15 +78,27 @@ def worst_clusters(work: Store, documents: tuple[DataFile, ...], clusters: tuple
     return pa.Table.from_pylist([{name: row[name] for name in SHOWN.names} for row in shown], SHOWN)
 
 
-def worst(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the COUNT largest and the COUNT loosest of the clusters of all ranges, largest first."""
-    whole: dict[int, dict[str, Any]] = {}
-    for part in parts:
-        one = whole.setdefault(part["survivor"], {**part, "rows": 0, "samples": []})
-        one["rows"] += part["rows"]
-        one["jaccard"] = min(one["jaccard"], part["jaccard"])
-        one["samples"] = [*one["samples"], *part["samples"]][:SAMPLES]
-    large = sorted(whole.values(), key=lambda one: (-one["rows"], one["survivor"]))
-    loose = sorted(whole.values(), key=lambda one: (one["jaccard"], one["survivor"]))
-    shown = {one["survivor"] for one in (*large[:COUNT], *loose[:COUNT])}
-    return [one for one in large if one["survivor"] in shown]
+def worst(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
+    """Return the COUNT largest and the COUNT loosest of the clusters of all ranges, largest first.
+
+    At most twice HELD clusters are held. A cluster has a row in the table of every range that has rows of it; one
+    that is among the HELD largest and loosest in none of the sums so far counts from its next row on.
+    """
+    held: dict[int, dict[str, Any]] = {}
+    for table in tables:
+        for part in table.to_pylist():
+            cluster = held.setdefault(part["survivor"], {**part, "rows": 0, "samples": []})
+            cluster["rows"] += part["rows"]
+            cluster["jaccard"] = min(cluster["jaccard"], part["jaccard"])
+            cluster["samples"] = [*cluster["samples"], *part["samples"]][:SAMPLES]
+        if len(held) > 2 * HELD:
+            held = {cluster["survivor"]: cluster for cluster in _extreme(held.values(), HELD)}
+    return _extreme(held.values(), COUNT)
+
+
+def _extreme(clusters: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return the `count` largest and the `count` loosest clusters, largest first."""
+    large = sorted(clusters, key=lambda cluster: (-cluster["rows"], cluster["survivor"]))
+    loose = sorted(large, key=lambda cluster: (cluster["jaccard"], cluster["survivor"]))
+    shown = {cluster["survivor"] for cluster in (*large[:count], *loose[:count])}
+    return [cluster for cluster in large if cluster["survivor"] in shown]

@@ -10,7 +10,7 @@ from mmedc.dedup.exchange import Exchange, KeysOf, Match
 from mmedc.dedup.groups import ROUNDS_BY_RANK, Decide, Drop, Release, Turn
 from mmedc.dedup.records import RANGE_EDGES, RANGE_RECORDS, ranges_for
 from mmedc.dedup.signature import bands_for
-from mmedc.dedup.weigh import Corpus, Published, Shingle, Texts, Weigh
+from mmedc.dedup.verify import Corpus, Published, Shingle, Texts, VerifyPairs
 from mmedc.engine.unit import DataFile, Left, Pass, Spec, Unit, Work
 from mmedc.policy import Policy
 
@@ -35,7 +35,7 @@ class Counts:
     """Of these, pairs that are surely alike."""
     doubts: int
     """Of these, pairs so near the line that their texts were compared."""
-    weighed: int
+    verified: int
     alike: int
     """Of the doubtful pairs, those whose texts are alike."""
     released: int
@@ -165,7 +165,7 @@ class Dedup:
         match = replace(search.match, released=released)
         matched = run(self._pass(f"match-{turn:02d}", match, search.ranges, "key range", released or match.files))
         edges, watch = tuple(left.edges for left in matched), tuple(left.watch for left in matched)
-        weighed = alike = 0
+        verified = alike = 0
         if sum(left.doubtful for left in matched):
             doubts, asks = tuple(left.doubts for left in matched), tuple(left.asks for left in matched)
             shingles: tuple[DataFile, ...] = ()
@@ -173,17 +173,17 @@ class Dedup:
                 shingle = Shingle(len(search.texts), asks, search.corpora)
                 shingled = run(self._over_texts(f"shingle-{turn:02d}", shingle, search.texts, asks))
                 shingles = tuple(left.shingles for left in shingled)
-            weigh = Weigh(self.jaccard, match.owners, doubts, shingles)
+            verify = VerifyPairs(self.jaccard, match.owners, doubts, shingles)
             own = [part for part in search.texts if part.published is None]
-            compared = run(self._over_texts(f"weigh-{turn:02d}", weigh, own, doubts))
+            compared = run(self._over_texts(f"verify-pairs-{turn:02d}", verify, own, doubts))
             edges += tuple(left.edges for left in compared)
             watch += tuple(left.watch for left in compared)
-            weighed, alike = sum(left.weighed for left in compared), sum(left.alike for left in compared)
+            verified, alike = sum(left.verified for left in compared), sum(left.alike for left in compared)
         counts = Counts(
             compared=sum(left.compared for left in matched),
             edges=sum(left.alike for left in matched),
             doubts=sum(left.doubtful for left in matched),
-            weighed=weighed,
+            verified=verified,
             alike=alike,
             released=0,
         )

@@ -1,5 +1,6 @@
 """The passes that take repeated lines out of the texts that stay, and their account."""
 
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from mmedc.policy import Policy
 from mmedc.recipe import Lines
 
 COUNT = 200
+HELD = 10_000
 
 
 def trim_lines(
@@ -77,13 +79,24 @@ class ShowLines:
 
     def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Shown:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        whole: dict[int, dict[str, Any]] = {}
-        for file in unit.spec:
-            for row in read_table(out.store, file).to_pylist():
-                line = whole.setdefault(row["at"], row | {"documents": 0})
-                line["documents"] += row["documents"]
-        rows = sorted(whole.values(), key=lambda row: (-row["documents"], row["at"]))[:COUNT]
+        rows = commonest(read_table(out.store, file) for file in unit.spec)
         return Shown(out.write("lines", pa.Table.from_pylist(rows, COMMON).drop_columns(["at"])))
+
+
+def commonest(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
+    """Return the COUNT lines of most documents in COMMON tables; at most twice HELD lines are held."""
+    held: dict[int, dict[str, Any]] = {}
+    for table in tables:
+        for row in table.to_pylist():
+            line = held.setdefault(row["at"], row | {"documents": 0})
+            line["documents"] += row["documents"]
+        if len(held) > 2 * HELD:
+            held = {row["at"]: row for row in _most(held, HELD)}
+    return _most(held, COUNT)
+
+
+def _most(lines: dict[int, dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    return sorted(lines.values(), key=lambda row: (-row["documents"], row["at"]))[:count]
 
 
 def total(groups: list[Trimmed]) -> TrimCounts:

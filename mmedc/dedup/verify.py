@@ -1,7 +1,7 @@
-"""The true Jaccard of pairs near the line, from their texts: a group of ingest units at a time.
+"""The true Jaccard similarity of pairs near the threshold, from their texts, one group of ingest units at a time.
 
-The sets of shingles of one side travel to the group of the other, so that each group's texts are
-read at most twice, in order, however the pairs lie.
+The sets of shingles of one side travel to the group of the other, so that the texts of each group are read at most
+twice, in order, whatever the pairs are.
 """
 
 from collections.abc import Iterator
@@ -91,20 +91,20 @@ class Shingle:
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """What `Weigh` leaves, and how many pairs it compared and found alike."""
+class VerifiedPairs:
+    """What `VerifyPairs` leaves, and how many pairs it compared and found alike."""
 
     edges: DataFile
     """Cut by the owner of the worse row."""
     watch: DataFile
     """Who watches their better rows; see `mmedc.dedup.groups`."""
-    weighed: int
+    verified: int
     alike: int
 
 
 @dataclass(frozen=True)
-class Weigh:
-    """Leaves as `edges`, cut by owner, the doubtful pairs whose texts are as alike as asked. Unit spec: Texts."""
+class VerifyPairs:
+    """Finds the doubtful pairs whose texts are as alike as asked. Unit spec: Texts."""
 
     jaccard: float
     owners: int
@@ -112,7 +112,7 @@ class Weigh:
     shingles: tuple[DataFile, ...]
     version: ClassVar[int] = 2
 
-    def run(self, unit: Unit[Texts], out: UnitFiles) -> Weighed:
+    def run(self, unit: Unit[Texts], out: UnitFiles) -> VerifiedPairs:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         spec = unit.spec
         doubts = read_cut(out.store, self.doubts, spec.number, EDGE)
@@ -120,17 +120,17 @@ class Weigh:
         (one, other), first = np.unique(both, axis=1, return_index=True)
         doubts = doubts.take(pa.array(first))
         here = np.isin(other >> np.int64(32), [number for number, _ in spec.documents])
-        mine = shingle_sets(out.store, spec.documents, np.unique(np.concatenate([one, other[here]])))
+        own = shingle_sets(out.store, spec.documents, np.unique(np.concatenate([one, other[here]])))
         away = read_cut(out.store, self.shingles, spec.number, SHINGLES)
-        theirs = pa.concat_tables([mine, away]).sort_by("place") if away.num_rows else mine
-        true = jaccards(mine, theirs, one, other)
+        every = pa.concat_tables([own, away]).sort_by("place") if away.num_rows else own
+        true = jaccards(own, every, one, other)
         at = EDGE.get_field_index("jaccard")
         edges = doubts.set_column(at, EDGE.field(at), pa.array(true.astype(np.float32)))
         edges = edges.filter(pa.array(true >= self.jaccard))
-        return Weighed(
+        return VerifiedPairs(
             edges=out.write("edges", by_owner(edges, self.owners)),
             watch=out.write("watch", watches(edges, self.owners)),
-            weighed=len(true),
+            verified=len(true),
             alike=edges.num_rows,
         )
 
@@ -148,7 +148,7 @@ def shingle_sets(store: Store, documents: tuple[tuple[int, DataFile], ...], plac
 def published_sets(corpus: Corpus, published: Published, places: I64) -> pa.Table:
     """Return SHINGLES of the rows at the sorted `places` of a published file of keys, from the corpus's shards.
 
-    The keys tell which document of its language and source a row is; the shards hold them in that order.
+    The keys say which document of its language and source a row is, and the shards hold them in that order.
     """
     store = Store(corpus.url)
     rows = places - place_of(published.unit, np.zeros(1, np.int64))
@@ -159,11 +159,13 @@ def published_sets(corpus: Corpus, published: Published, places: I64) -> pa.Tabl
     for shard_lang, shard_source, file in corpus.shards:
         low = before.get((shard_lang, shard_source), 0)
         before[shard_lang, shard_source] = low + file.rows
-        mine = np.flatnonzero((lang == shard_lang) & (source == shard_source) & (at >= low) & (at < low + file.rows))
-        mine = mine[np.argsort(at[mine])]
+        rows_here = np.flatnonzero(
+            (lang == shard_lang) & (source == shard_source) & (at >= low) & (at < low + file.rows)
+        )
+        rows_here = rows_here[np.argsort(at[rows_here])]
         done = 0
-        for found, sets in _sets_of_rows(store, file, at[mine] - low):
-            here = places[mine[done : done + len(found)]]
+        for found, sets in _sets_of_rows(store, file, at[rows_here] - low):
+            here = places[rows_here[done : done + len(found)]]
             parts.append(pa.table([here, sets], schema=SHINGLES))
             done += len(found)
     return pa.concat_tables(parts).sort_by("place").combine_chunks()
@@ -188,13 +190,13 @@ def sets_of(texts: pa.Array) -> pa.LargeListArray:
     return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(keys.astype(np.uint32)))
 
 
-def jaccards(mine: pa.Table, theirs: pa.Table, one: I64, other: I64) -> npt.NDArray[np.float64]:
-    """Return the Jaccard of each pair of places, whose sets `mine` and `theirs` hold, sorted by place."""
+def jaccards(left: pa.Table, right: pa.Table, one: I64, other: I64) -> npt.NDArray[np.float64]:
+    """Return the Jaccard similarity of each pair of places; `left` and `right` hold their sets, sorted by place."""
     result = np.zeros(len(one))
     for low in range(0, len(one), SLICE_PAIRS):
         pairs = slice(low, low + SLICE_PAIRS)
         sizes, keys = [], []
-        for table, places in ((mine, one[pairs]), (theirs, other[pairs])):
+        for table, places in ((left, one[pairs]), (right, other[pairs])):
             at = np.searchsorted(table["place"].to_numpy(), places)
             sets = table["shingles"].take(pa.array(at)).combine_chunks()
             length = np.diff(sets.offsets.to_numpy())
