@@ -44,7 +44,7 @@ class Selected(Accounted):
 
 @dataclass(frozen=True)
 class Select:
-    """Says for each row of a ingest unit whether it stays. Unit spec: Candidates."""
+    """Says for each row of an ingest unit whether it stays. Unit spec: Candidates."""
 
     policy: Policy
     drops: tuple[DataFile, ...]

@@ -368,7 +368,7 @@ class _Trimming:
         self._common: dict[int, dict[str, Any]] = {}
 
     def take_out(self, store: Store, chosen: Selection, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Return `keep` and `edits` of a ingest unit without the `lines` (with `why`)."""
+        """Return `keep` and `edits` of an ingest unit without the `lines` (with `why`)."""
         keep = read_table(store, chosen.keep)
         self.read += keep.num_rows
         edits = read_table(store, chosen.edits) if chosen.edits else EDIT.empty_table()

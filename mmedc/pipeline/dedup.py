@@ -145,7 +145,7 @@ class Dedup:
         while True:
             drops = self.decide(run, edges, watch, owners, turn)
             release = Release(found.followers, drops)
-            released = run(self._pass(f"release-{turn:02d}", release, owners, "rows", found.followers))
+            released = run(self._pass(_named("release", turn), release, owners, "rows", found.followers))
             rows = sum(left.rows for left in released)
             if not rows:
                 break
@@ -163,7 +163,7 @@ class Dedup:
     def _pairs(self, run: Run, search: Search, released: tuple[DataFile, ...], turn: int = 0) -> Found:
         """Return the pairs inside all key ranges that are alike, near the line by their texts."""
         match = replace(search.match, released=released)
-        matched = run(self._pass(f"match-{turn:02d}", match, search.ranges, "key range", released or match.files))
+        matched = run(self._pass(_named("match", turn), match, search.ranges, "key range", released or match.files))
         edges, watch = tuple(left.edges for left in matched), tuple(left.watch for left in matched)
         verified = alike = 0
         if sum(left.doubtful for left in matched):
@@ -171,11 +171,11 @@ class Dedup:
             shingles: tuple[DataFile, ...] = ()
             if any(file.rows for file in asks):
                 shingle = Shingle(len(search.texts), asks, search.corpora)
-                shingled = run(self._over_texts(f"shingle-{turn:02d}", shingle, search.texts, asks))
+                shingled = run(self._over_texts(_named("shingle", turn), shingle, search.texts, asks))
                 shingles = tuple(left.shingles for left in shingled)
             verify = VerifyPairs(self.jaccard, match.owners, doubts, shingles)
             own = [part for part in search.texts if part.published is None]
-            compared = run(self._over_texts(f"verify-pairs-{turn:02d}", verify, own, doubts))
+            compared = run(self._over_texts(_named("verify-pairs", turn), verify, own, doubts))
             edges += tuple(left.edges for left in compared)
             watch += tuple(left.watch for left in compared)
             verified, alike = sum(left.verified for left in compared), sum(left.alike for left in compared)
@@ -202,7 +202,7 @@ class Dedup:
         for number in count():
             quiet = number == ROUNDS_BY_RANK
             decide = Decide(owners, first, quiet, edges, watch, news)
-            left = run(self._pass(f"decide-{turn:02d}-{number:02d}", decide, owners, "rows", edges))
+            left = run(self._pass(f"{_named('decide', turn)}-{number:02d}", decide, owners, "rows", edges))
             drops.append(tuple(one.drops for one in left))
             if not sum(one.open for one in left):
                 break
@@ -213,7 +213,7 @@ class Dedup:
             )
             first = quiet
             if quiet:
-                turned = run(self._pass(f"turn-{turn:02d}", Turn(owners, edges, watch, news), owners, "rows", edges))
+                turned = run(self._pass(_named("turn", turn), Turn(owners, edges, watch, news), owners, "rows", edges))
                 edges, watch = tuple(one.edges for one in turned), tuple(one.watch for one in turned)
                 news = ()
         return tuple(drops)
@@ -243,3 +243,8 @@ class Dedup:
                 held = 0
             held += size
         return (*firsts, max(len(rows), 1))
+
+
+def _named(name: str, turn: int) -> str:
+    """Return the name of a pass; those after the first search for pairs are numbered."""
+    return f"{name}-{turn}" if turn else name

@@ -5,7 +5,7 @@ from typing import Any
 from mmedc.pipeline.build import Build
 from mmedc.sources import format_of
 
-NAMES = ("ingest", "exchange", "match", "settle", "select", "publish")
+NAMES = ("ingest", "exchange", "match", "duplicates", "select", "publish")
 """The passes that every build has; others depend on what is found."""
 
 
