@@ -88,6 +88,15 @@ def test_figures_of_medicine_stay(code: str, text: str) -> None:
         ("de", "Patient: Ludwig van der Berg", "Patient: <NAME>"),
         ("en", "mail jane.doe [at] clinic [dot] example", "mail <EMAIL>"),
         ("ru", "иван@почта.рф", "<EMAIL>"),
+        ("en", "SIN 046 454 286", "SIN <RECORD>"),  # no valid one, but what else follows the word
+        ("es", "Paciente: GARCÍA DE LA VEGA, JUAN", "Paciente: <NAME>"),
+        ("en", "Patient: de Souza, Maria", "Patient: <NAME>"),
+        ("zh", "门诊号码：A123456", "门诊号码：<RECORD>"),
+        (
+            "en",
+            "Lancet 2020; 395: 497-506, PII S0140-6736(20)30183-5",
+            "Lancet 2020; 395: 497-506, PII S0140-6736(20)30183-5",
+        ),
     ],
 )
 def test_neighbours_widths_and_forms(code: str, text: str, expected: str) -> None:

@@ -64,8 +64,9 @@ _LIKELY = (
 """What a text has that may identify people by its shape, in RE2."""
 _RECORD = re.compile(
     r"(?:[A-Za-z]{1,4}[-/]?|[A-Z]{1,3} )?\d(?:[./-]?\d|[./-]?[A-Za-z](?=[-/]?\d)){3,18}(?:[-/]?[A-Za-z](?![A-Za-z]))?"
-    r"(?: \d{3,4}(?!\d)){0,3}(?![0-9A-Za-z])"
+    r"(?: \d{3,4}(?!\d)){0,3}(?![0-9A-Za-z]|[./-]\d)"
 )
+_GROUPED = re.compile(r"(?:[A-Za-z]{1,4}[-/ ]?)?\d(?:[ ./-]?[0-9A-Za-z]?\d){5,17}[A-Za-z]?(?![0-9A-Za-z]|[./-]\d)")
 
 
 class Span(NamedTuple):
@@ -235,6 +236,6 @@ def _records(seen: str, hits: list[Hit], link: re.Pattern[str], ids: list[Nation
             if match:
                 yield Span(*match.span(), NUMBER)
                 continue
-        match = _RECORD.match(seen, at)
+        match = (_GROUPED.match(seen, at) if hit.kind == private_words.ID else None) or _RECORD.match(seen, at)
         if match and sum(map(str.isdigit, match[0])) >= 4:
             yield Span(*match.span(), RECORD)

@@ -20,7 +20,9 @@ _WORD = rf"[^\W\d_a-zа-яё](?:{_LETTERS}{{0,5}}\.(?=[ \t])|{_LETTERS}{{0,30}})
 _CASED = "(?=[A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĖĘĚĞĪĮİŁŃŇŌŐŒŘŚŞŠŤŪŮŰŲŹŻŽА-ЯЁ])"
 _PART = rf"(?:{_PARTICLES}[ \t]+)*{_WORD}"
 _WORDS = rf"{_PART}(?:[ \t]+{_PART}){{1,4}}"
-_SURNAME_FIRST = rf"{_CASED}{_PART}(?:[ \t]+{_PART}){{0,2}},[ \t]?{_CASED}{_WORD}(?:[ \t]+{_WORD}){{0,2}}"
+_SURNAME_FIRST = (
+    rf"(?:{_PARTICLES}[ \t]+)*{_CASED}{_WORD}(?:[ \t]+{_PART}){{0,4}},[ \t]?{_CASED}{_WORD}(?:[ \t]+{_WORD}){{0,2}}"
+)
 _AFTER = r"(?=[ \t\u3000]*(?:[,;.|،؛，、；。()（）\-–]|$)|[ \t\u3000]+\S{1,16}[ \t]?[:：])"
 _HAN, _KANA, _HANGUL = "\u3005\u3400-\u9fff", "\u3040-\u30ff", "\uac00-\ud7af"
 _EAST = (

@@ -46,7 +46,7 @@ Finder = Callable[[str, str, list[Hit]], Iterator[tuple[int, int]]]
 def phone_finder(privacy: Privacy, context: Context) -> Finder:
     """Return the function that finds the telephone numbers of a language's regions."""
     regions = privacy.regions
-    bare = re.compile("|".join(_BARE.get(region, "(?!)") for region in regions) or "(?!)")
+    bare = re.compile("|".join(["00[1-9][0-9]{8,13}", *(_BARE[region] for region in regions if region in _BARE)]))
 
     def find(seen: str, low: str, hits: list[Hit]) -> Iterator[tuple[int, int]]:
         at = 0
