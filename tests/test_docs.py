@@ -116,6 +116,22 @@ def test_reasons_of_real_builds_have_a_meaning() -> None:
     assert reasons.meaning("extract", "dropped", "no_such_reason") is None
 
 
+def test_the_funnel_of_the_tutorial_is_the_golden_one() -> None:
+    rows = []
+    for row in json.loads(read("tests/golden/funnel.json"))["funnel"]:
+        if row["kept"] < row["read"]:
+            why = ", ".join(f"`{reason}` {count}" for reason, count in _most(row["dropped"]))
+            if row["rejected_by"]:
+                why += ", " * bool(why) + "rejected: "
+                why += ", ".join(f"`{reason}` {count}" for reason, count in _most(row["rejected_by"]))
+            rows.append(f"| `{row['step']}` | {row['read']} | {row['kept']} | {why} |")
+    assert "\n".join(rows) in read("docs/tutorial/first-corpus.md")
+
+
+def _most(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
 def test_every_shipped_recipe_and_policy_is_listed() -> None:
     for path in shipped("pipelines").glob("*.yaml"):
         assert f"`{path.name}`" in read("pipelines/README.md")
@@ -130,6 +146,14 @@ def test_every_key_of_the_files_of_a_language_and_of_a_policy_is_in_the_readme_o
     assert generate.measures() in text, (
         "the table of measures in filters/README.md is stale: docs/_generated/measures.md"
     )
+
+
+def test_the_documentation_uses_the_names_of_the_glossary() -> None:
+    """Names that were given up for standard ones; DECISIONS and CHANGELOG may tell of them."""
+    old = r"\b(?:gather(?:ed|s)?|glance[sd]?|settle[sd]?|the gate)\b"
+    for path in PAGES:
+        if path.name not in ("DECISIONS.md", "CHANGELOG.md"):
+            assert not re.findall(old, path.read_text(encoding="utf-8")), path
 
 
 def test_every_decision_has_a_date_and_the_newest_is_last() -> None:
