@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 SHOWN = 2  # reasons of a step that are spelled out
-ROW, LEFT, BAR, WIDTH = 26, 116, 170, 720
+ROW, LEFT, BAR, WIDTH = 26, 116, 170, 770
 STYLE = "font: 13px system-ui, sans-serif; fill: #1f2933"
 
 
