@@ -35,6 +35,15 @@ OUT = Path(__file__).parent / "_generated"
 EXTENDING = ("mmedc.engine.chain.Step", "mmedc.document.set_column", "mmedc.document.views", "mmedc.errors")
 """What a step of a user's own may build on, beside the front door."""
 
+INTEROP = tuple(
+    f"mmedc.interop.{name}"
+    for name in (
+        *("datatrove.MedicalFilter", "datatrove.MedicalExtractor"),
+        *("datasketch.minhashes", "datasketch.lean_minhashes", "datasketch.lsh"),
+    )
+)
+"""What users of other libraries import."""
+
 
 class Undocumented(Exception):
     """Something that users see has no description."""
@@ -316,6 +325,7 @@ def api() -> str:
     if names:
         parts += ["## The front door", *map(_directive, names)]
     parts += ["## For steps of your own", *map(_directive, EXTENDING)]
+    parts += ["## For pipelines of datatrove and indexes of datasketch", *map(_directive, INTEROP)]
     return "\n\n".join(parts)
 
 

@@ -263,7 +263,7 @@ def test_the_medical_filter_decides_and_measures_as_the_steps_of_a_recipe(medica
     names = [step.name for step in steps]
     # Cheaper steps, which a pipeline of datatrove lacks, drop some of the same documents for reasons of their own.
     late = names[names.index("normalise") :]
-    expected = {row["ordinal"]: (False, row["reason"] if row["step"] in late else "") for row in made.gone}
+    expected = {row["ordinal"]: (False, row["reason"] if row["step"] in late else "") for row in made.removed}
     for row, missed in zip(made.kept.to_pylist(), _missed(made.kept, policy), strict=True):
         expected[row["ordinal"]] = (False, missed) if missed else True
         metadata_of = found[row["ordinal"]].metadata

@@ -7,7 +7,7 @@ the same policy keeps before it removes duplicates, except that pages are decode
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from mmedc.engine.chain import Transform
 from mmedc.errors import RecipeError
 from mmedc.limits import reasons
 from mmedc.pipeline.ingest import text_steps
-from mmedc.policy import LimitsByLanguage
 from mmedc.recipe import Recipe
 from mmedc.settings import checked
 from mmedc.steps.decode import decode_page
@@ -59,7 +58,7 @@ class MedicalFilter(BaseFilter):  # type: ignore[misc]
         policy: str = "balanced",
         languages: Iterable[str] | None = None,
         *,
-        limits: LimitsByLanguage | None = None,
+        limits: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
         filters: str | None = None,
         models: dict[str, str] | None = None,
         exclusion_writer: Any = None,

@@ -103,9 +103,10 @@ def datatrove_step(
         made = _class(use)
         takes_language = "language" in inspect.signature(made).parameters
         codes = _codes(languages) if takes_language and "language" not in arguments else {}
-        for chosen in [{**arguments, "language": code} for code in codes.values()] or [arguments]:
-            made(**chosen)
-            _tokenizer(made, chosen.get("language"))
+        chosen: list[Any] = [*codes.values()] or [arguments.get("language")]
+        made(**arguments, **({"language": chosen[0]} if codes else {}))
+        for code in chosen:
+            _tokenizer(made, code)
     except ImportError as problem:
         raise RecipeError(f"{where}: {problem} ({INSTALL} has what most filters need)") from None
     except (AttributeError, TypeError, ValueError) as problem:
