@@ -201,10 +201,7 @@ class Match:
 
     def run(self, unit: Unit[int], out: UnitFiles) -> Matched:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        records = read_cut(out.store, self.files, unit.spec, RECORD)
-        if self.released:
-            places = read_cut(out.store, self.released, unit.spec, PLACES)["place"].to_numpy()
-            records = records.filter(pa.array(np.isin(records["place"].to_numpy(), places)))
+        records = self._records(out.store, unit.spec)
         found = self.pairs(records)
         doubts = found.doubtful
         here, there = (group_of(doubts[name].to_numpy(), self.groups) for name in ("place", "to_place"))
@@ -223,6 +220,19 @@ class Match:
             alike=len(found.sure),
             doubtful=len(doubts),
         )
+
+    def _records(self, store: Store, number: int) -> pa.Table:
+        """Return the RECORD rows of a range that are compared."""
+        if not self.released:
+            return read_cut(store, self.files, number, RECORD)
+        places = read_cut(store, self.released, number, PLACES)["place"].to_numpy()
+        if not len(places):
+            return RECORD.empty_table()
+        parts = [RECORD.empty_table()]
+        for file in self.files:
+            part = read_cut(store, (file,), number, RECORD)
+            parts.append(part.filter(pa.array(np.isin(part["place"].to_numpy(), places))))
+        return pa.concat_tables(parts).combine_chunks()
 
     def pairs(self, records: pa.Table) -> Pairs:
         """Return the pairs among RECORD rows."""

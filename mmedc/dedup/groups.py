@@ -13,7 +13,7 @@ Memory of a task: the pairs of the rows it owns.
 """
 
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -249,7 +249,11 @@ class Release:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         dropped = read_drops(out.store, self.drops, unit.spec)["place"].to_numpy()
         parts = [read_cut(out.store, (file,), unit.spec, PLACES)["place"].to_numpy() for file in self.followers]
-        kept = [np.unique(part[~np.isin(part, dropped)]) for part in parts]
+        every = np.concatenate([np.zeros(0, np.int64), *parts])
+        at = np.minimum(np.searchsorted(dropped, every), max(len(dropped) - 1, 0))
+        stays = dropped[at] != every if len(dropped) else np.ones(len(every), bool)
+        bounds = np.cumsum([0, *(len(part) for part in parts)])
+        kept = [every[low:high][stays[low:high]] for low, high in pairwise(bounds.tolist())]
         target = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
         places = pa.table([np.concatenate(kept)], schema=PLACES)
         return Released(out.write("places", cut(places, target, len(kept))), places.num_rows)
