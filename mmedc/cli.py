@@ -59,16 +59,9 @@ class _State:
 
 
 def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
-    from mmedc.errors import RecipeError
-    from mmedc.pipeline.build import Build
-    from mmedc.recipe import read_recipe
-    from mmedc.settings import resolved
+    from mmedc.api import prepare, read_recipe
 
-    read = read_recipe(recipe, sets)
-    where = resolved(out) if out else read.out
-    if not where:
-        raise RecipeError(f"{recipe}: no `out` in the recipe, and no --out")
-    return Build.prepare(read, where)
+    return prepare(read_recipe(recipe, sets or ()), out)
 
 
 @app.command()
@@ -127,6 +120,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Build a corpus. Run the same command again to resume an interrupted build."""
+    from mmedc.api import runner
     from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
@@ -135,8 +129,8 @@ def run(
     bars = Bars(console, quiet or as_json)
     watcher = Watchers(bars, *([Log(log)] if log else []))
     try:
-        with _runner(inline, address, cpus) as runner:
-            manifest = build.run(runner, watcher)
+        with runner(inline, address, cpus) as running:
+            manifest = build.run(running, watcher)
     finally:
         bars.close()
     _show_stats(build.store.url, manifest, as_json, seconds=bars.seconds)
@@ -145,9 +139,9 @@ def run(
 @app.command()
 def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     """Show what a corpus contains, and its funnel: what each step kept and dropped, and why."""
-    from mmedc.corpus.manifest import read_manifest
+    from mmedc.api import open_corpus
 
-    _show_stats(corpus, read_manifest(corpus), as_json)
+    _show_stats(corpus, open_corpus(corpus).manifest, as_json)
 
 
 def _show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) -> None:
@@ -166,9 +160,9 @@ def _show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) -
 @app.command()
 def verify(corpus: CorpusArgument) -> None:
     """Hash every file and check every count against the manifest. Fails at the first difference."""
-    from mmedc.corpus.verify import verify as verify_corpus
+    from mmedc.api import Corpus
 
-    manifest = verify_corpus(corpus)
+    manifest = Corpus(corpus).verify()
     typer.echo(f"{corpus}: {len(manifest.shards)} shards, {manifest.documents:,} documents, all as the manifest says")
     typer.echo(manifest.digest)
 
@@ -212,6 +206,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on published corpora. Run the same command again to resume from the last checkpoint."""
+    from mmedc.api import runner
     from mmedc.errors import RecipeError
     from mmedc.report.progress import Bars
     from mmedc.report.training import Table, plot
@@ -227,8 +222,8 @@ def train(
     console = _console(stderr=True)
     bars = Bars(console, quiet or as_json)
     try:
-        with _runner(inline, address) as runner:
-            job = tokenised(settings, folder, runner, bars, questions)
+        with runner(inline, address) as running:
+            job = tokenised(settings, folder, running, bars, questions)
     finally:
         bars.close()
     with Table(console, job.settings.steps, quiet or as_json) as table:
@@ -384,19 +379,6 @@ def schema(
     if name not in SCHEMAS:
         raise RequestError(f"{name}: no such schema; known: {', '.join(SCHEMAS)}")
     typer.echo(json.dumps(schema_of(name), indent=1, ensure_ascii=False))
-
-
-def _runner(inline: bool, address: str | None, cpus: int | None = None) -> Any:
-    """Return what runs passes, as a context manager."""
-    import contextlib
-
-    if inline:
-        from mmedc.engine.run import Inline
-
-        return contextlib.nullcontext(Inline(isolate=True))
-    from mmedc.engine.runner import OnRay
-
-    return OnRay(cpus, address)
 
 
 def _console(stderr: bool = False) -> Any:
