@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -391,6 +392,7 @@ def _console(stderr: bool = False) -> Any:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     # Not by way of SIGINT, which is ignored in what a shell runs in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of loading and saving, below our own

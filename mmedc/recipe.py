@@ -358,7 +358,7 @@ def read_part(path: str, part: str, model: type[Settings], sets: list[str] | Non
         yaml = yaml.part(part)
     for setting in sets or []:
         apply_setting(yaml, setting)
-    return checked(model, yaml, folder=_folder(file))
+    return checked(model, yaml, folder=_folder(file), current_too=True)
 
 
 def _mapping(file: Path, docs: str) -> YamlFile:

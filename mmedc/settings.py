@@ -1,7 +1,9 @@
 """Settings from YAML as checked values: what a recipe, a training, a benchmark and a policy have in common."""
 
+import glob
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -82,6 +84,11 @@ class PathRule:
 
     names: str = ""
     """Regular expression of values that are names instead, such as `qwen`; they stay as they are."""
+    read: bool = True
+    """True for what is read. Where it is not beside its file but in the current folder, it is taken from there, with a
+    warning, if the context `current_too` allows that: trainings and benchmarks used to be read so."""
+    holds: str = ""
+    """A file that a folder must hold to be what is meant."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Resolve on validation, and show on serialisation; see the class."""
@@ -100,8 +107,20 @@ class PathRule:
             return value
         if not text or isinstance(value, NotAPath) or (self.names and re.fullmatch(self.names, text)):
             return text
-        folder = "" if isinstance(value, FromCommandLine) else (info.context or {}).get("folder", "")
-        return resolved(text, folder)
+        context = info.context or {}
+        folder = "" if isinstance(value, FromCommandLine) else context.get("folder", "")
+        path = resolved(text, folder)
+        if self.read and folder and context.get("current_too") and not self._exists(path):
+            here = resolved(text)
+            if self._exists(here):
+                warnings.warn(f"{text} is not in {os.path.abspath(folder)}; {here} is used", stacklevel=2)
+                return here
+        return path
+
+    def _exists(self, path: str) -> bool:
+        if "://" in path:
+            return True
+        return os.path.isfile(path) or bool(glob.glob(os.path.join(path, self.holds) if self.holds else path))
 
 
 AS_WRITTEN = {"as_written": True}
@@ -129,11 +148,11 @@ InputPaths = Annotated[
     BeforeValidator(one_or_many, json_schema_input_type=InputPath | tuple[InputPath, ...]),
 ]
 """Several of them; a single text is accepted too."""
-OutputPath = Annotated[str, PathRule()]
+OutputPath = Annotated[str, PathRule(read=False)]
 """A folder that is written."""
 PolicyPath = Annotated[str, PathRule(names=r"[\w-]+")]
 """A policy of `filters/policies/` by name, or the path of a policy file (with a `/` or a suffix in it)."""
-TokenizerPath = Annotated[str, PathRule(names="qwen")]
+TokenizerPath = Annotated[str, PathRule(names="qwen", holds="tokenizer.json")]
 """`qwen`, or the path of a tokenizer."""
 
 
@@ -147,16 +166,22 @@ Settings = TypeVar("Settings", bound=Part)
 
 
 def checked(
-    model: type[Settings], yaml: YamlFile, error: type[RequestError] = RecipeError, folder: str = ""
+    model: type[Settings],
+    yaml: YamlFile,
+    error: type[RequestError] = RecipeError,
+    folder: str = "",
+    current_too: bool = False,
 ) -> Settings:
     """Return the content of a file as a `model`; paths in it are relative to `folder`, by default the current one.
+
+    `current_too`: what is read may also be in the current folder, where it is not in `folder` (see `PathRule.read`).
 
     Raises: `error` with file, line, key, and the nearest valid name where one is unknown; also for a
     secret, because settings are copied into what is made from them.
     """
     _refuse_secrets(yaml, yaml.data, (), error)
     try:
-        return model.model_validate(yaml.data, context={"folder": folder})
+        return model.model_validate(yaml.data, context={"folder": folder, "current_too": current_too})
     except ValidationError as problem:
         raise error("\n".join(_explain(found, yaml, model) for found in problem.errors())) from None
 

@@ -286,3 +286,26 @@ def test_every_text_that_names_a_file_is_a_path(model: type[BaseModel]) -> None:
     assert not forgotten
     # The keys that name the files of a source are paths too: they have the type of its extra values.
     assert paths >= {Recipe: 9, Train: 6, Bench: 8}[model]
+
+
+def test_what_a_training_reads_may_be_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not beside the file; so older trainings still run, with a warning."""
+    here, beside = tmp_path / "here", tmp_path / "beside"
+    for folder in (here, beside):
+        folder.mkdir()
+    (here / "rows.jsonl").touch()
+    (here / "tokenizer.json").touch()
+    (beside / "t.yaml").write_text("data: {tokenizer: .}\nexamples: {path: rows.jsonl}\nsteps: 1\n", encoding="utf-8")
+    monkeypatch.chdir(here)
+    with pytest.warns(UserWarning, match=r"rows\.jsonl is not in .*beside; .*here/rows\.jsonl is used"):
+        settings = read_train(str(beside / "t.yaml"))
+    assert (
+        settings.examples
+        and settings.examples.path == str(here / "rows.jsonl")
+        and settings.data.tokenizer == str(here)
+    )
+    (beside / "rows.jsonl").touch()
+    (beside / "tokenizer.json").touch()
+    settings = read_train(str(beside / "t.yaml"))
+    assert settings.examples and settings.examples.path == str(beside / "rows.jsonl")
+    assert settings.data.tokenizer == str(beside)
