@@ -295,7 +295,10 @@ def test_what_a_training_reads_may_be_in_the_current_folder(tmp_path: Path, monk
         folder.mkdir()
     (here / "rows.jsonl").touch()
     (here / "tokenizer.json").touch()
-    (beside / "t.yaml").write_text("data: {tokenizer: .}\nexamples: {path: rows.jsonl}\nsteps: 1\n", encoding="utf-8")
+    (beside / "t.yaml").write_text(
+        "model: {config: {model_type: llama}}\ndata: {tokenizer: .}\nexamples: {path: rows.jsonl}\nsteps: 1\n",
+        encoding="utf-8",
+    )
     monkeypatch.chdir(here)
     with pytest.warns(UserWarning) as caught:
         settings = read_train(str(beside / "t.yaml"))
