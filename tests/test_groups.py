@@ -115,11 +115,11 @@ def test_what_ranks_leave_open_is_decided_at_random(
     assert_lawful(found, pairs)
 
 
-@pytest.mark.parametrize("owners", [1, 5])
+@pytest.mark.parametrize("owners", [1, 3])
 @pytest.mark.parametrize("order", ["forward", "backward", "random"])
 def test_long_chains(tmp_path: Path, owners: int, order: str) -> None:
-    """Of a chain of 3,000 rows, in the worst order too, no two neighbours stay and none goes without one."""
-    size = 3_000
+    """Of a chain of 800 rows, in the worst order too, no two neighbours stay and none goes without one."""
+    size = 800
     rank = np.arange(size)
     if order == "backward":
         rank = rank[::-1].copy()
