@@ -414,6 +414,7 @@ def test_first_bytes_decide_and_names_only_hint(tmp_path: Path) -> None:
         ("jsonl", b'{\n"text": "a"\n}', "x.data is one JSON document of several lines"),
         ("jsonl", b'\n{"body": "a", "id": 1}\n', 'no key "text" (text); known: body, id'),
         ("jsonl", b'{"Text": "a"}\n', 'no key "text" (text); did you mean "Text"?'),
+        ("jsonl", JSONL.decode().encode("utf-16"), "x.data is UTF-16, not UTF-8"),
         ("warc", JSONL, "x.data is JSON lines, not a WARC: use `jsonl:`"),
         ("parquet", packed(GOOD), "x.data is a WARC, not Parquet: use `warc:`"),
     ],

@@ -1,5 +1,6 @@
 """JSON lines: corpora that hold text already."""
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -98,6 +99,8 @@ def check_lines(source: str, one: Input, config: SourceConfig) -> None:
             text = line.removeprefix(BOM).strip()
             if not text:
                 continue
+            if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise RecipeError(f'source "{source}": {one.name} is UTF-16, not UTF-8; save it as UTF-8')
             if text[:1] == b"[" or text == b"{":
                 what = "a JSON array" if text[:1] == b"[" else "one JSON document of several lines"
                 raise RecipeError(f'source "{source}": {one.name} is {what}, not JSON lines; write an object a line')
