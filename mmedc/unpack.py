@@ -7,15 +7,16 @@ or is reported (`Damage`): the end of an iterator is not taken for the end of a 
 """
 
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 from isal import isal_zlib
 
 from mmedc.errors import AccountingError
+from mmedc.frames import EARLY, FRAMED, LZ4, ZSTD, Broken, Frames
+from mmedc.tape import Tape
 
-READ_BYTES = 256 << 10  # at a time
 CHUNK_BYTES = 1 << 20  # given out at a time
 FEED_BYTES = 1 << 15  # a gzip member is fed in slices: what follows its end is copied by the library
 STORED_BYTES = {"gzip": 64 << 10, "zstd": 128 << 10, "lz4": 4 << 20}
@@ -23,17 +24,14 @@ STORED_BYTES = {"gzip": 64 << 10, "zstd": 128 << 10, "lz4": 4 << 20}
 PROOF_BYTES = 64 << 10  # that a member found after damage must unpack to, unless it ends before
 PROOF_LAST = 512  # the same where the file ends before the member does
 GZIP = b"\x1f\x8b\x08"
-ZSTD = b"\x28\xb5\x2f\xfd"
-LZ4 = b"\x04\x22\x4d\x18"
+MAX_FLAGS = b"\x1f"  # of a gzip header; the bits above are reserved and must be zero, which isal does not check
+CHECKED_HEADERS = tuple(bytes([flags]) for flags in range(32) if flags & 2)  # their checksum only zlib verifies
 INFLATE_ERRORS: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error)  # type: ignore[assignment]
 MAGIC = {"gzip": GZIP[:2], "zstd": ZSTD, "lz4": LZ4}
 SUFFIXES = {".gz": "gzip", ".bgz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".lz4": "lz4"}
-LZ4_BLOCKS = {4: 64 << 10, 5: 256 << 10, 6: 1 << 20, 7: 4 << 20}
-EARLY = "it ends early"
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f")
 HEAD_BYTES = 256  # of a file, by which text is told from packed bytes
 MAX_SKIPPED = 64 << 20  # bytes of a skippable frame; more is taken for damage to its length
-MAX_WINDOW = 128 << 20  # bytes that a zstd frame may look back
 
 
 @dataclass(frozen=True)
@@ -70,45 +68,6 @@ class Account:
 
     sound: int = 0
     damaged: int = 0
-
-
-class Tape:
-    """A stream with absolute offsets that can be looked at more than once, until it is told to forget."""
-
-    def __init__(self, stream: IO[bytes], at: int = 0) -> None:
-        self._stream, self._data, self._base, self._keep = stream, b"", at, at
-        self.end = at
-        """Offset up to which the stream has been read."""
-
-    def bytes_at(self, offset: int, size: int) -> bytes:
-        """Return `size` bytes from `offset` on; fewer only where the file ends."""
-        while offset + size > self.end and self._fill():
-            pass
-        start = offset - self._base
-        return self._data[start : start + size]
-
-    def find(self, mark: bytes, offset: int, stop: int | None = None) -> int | None:
-        """Return the offset of the first `mark` from `offset` on that begins before `stop`, or None."""
-        while True:
-            start = max(offset - self._base, 0)
-            found = self._data.find(mark, start, None if stop is None else stop - self._base + len(mark) - 1)
-            if found >= 0:
-                return self._base + found
-            offset = max(offset, self.end - len(mark) + 1)
-            if (stop is not None and self.end >= stop + len(mark) - 1) or not self._fill():
-                return None
-
-    def forget(self, offset: int) -> None:
-        """Drop what lies before `offset`, when more is read."""
-        self._keep = max(self._keep, offset)
-
-    def _fill(self) -> bool:
-        more = self._stream.read(READ_BYTES)
-        if self._keep > self._base:
-            self._data, self._base = self._data[self._keep - self._base :], min(self._keep, self.end)
-        self._data += more
-        self.end += len(more)
-        return bool(more)
 
 
 Events = Iterator[Part | Damage]
@@ -282,7 +241,8 @@ def _gzip(file: Unpacked) -> Events:
     tape, at = file.tape, file.at
     while tape.bytes_at(at, 1):
         tape.forget(at)
-        if tape.bytes_at(at, 3) != GZIP:
+        head = tape.bytes_at(at, 4)
+        if head[:3] != GZIP or head[3:] > MAX_FLAGS:
             what, begin = _nothing_sound(tape, at, "gzip member"), at
             at = _next_gzip(tape, at + 1)
             yield from file.lost(begin, at, what, "foreign")
@@ -301,7 +261,9 @@ def _gzip(file: Unpacked) -> Events:
 
 def _begun(tape: Tape, at: int) -> tuple[_Inflate, bytes]:
     """Return the gzip member at `at`, unpacked up to a chunk; `cut` where it is broken."""
-    for library in (isal_zlib, zlib):  # the faster one first; where they disagree, the stricter one is right
+    # The faster one first, but only zlib verifies the checksum that a header may have.
+    libraries = (zlib,) if tape.bytes_at(at + 3, 1) in CHECKED_HEADERS else (isal_zlib, zlib)
+    for library in libraries:
         inflate = _Inflate(tape, at, library)
         try:
             return inflate, inflate.read(CHUNK_BYTES)
@@ -357,7 +319,7 @@ def _next_gzip(tape: Tape, at: int, stop: int | None = None) -> int:
 
 
 def _is_gzip(tape: Tape, at: int) -> bool:
-    if tape.bytes_at(at + 3, 1) > b"\x1f":  # reserved flags
+    if tape.bytes_at(at + 3, 1) > MAX_FLAGS:
         return False
     try:
         zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(tape.bytes_at(at, 256), 64)  # most fail here
@@ -368,131 +330,7 @@ def _is_gzip(tape: Tape, at: int) -> bool:
     return not inflate.cut or len(data) >= PROOF_LAST or data.startswith(b"WARC/")
 
 
-# zstd and lz4: frames are rows of blocks that say how long they are
-
-
-class _Broken(Exception):
-    """A frame that is not as its format asks."""
-
-
-def _zstd_blocks(tape: Tape, at: int) -> Iterator[bytes]:
-    """Yield header, blocks and checksum of the zstd frame at `at`. Raises: _Broken."""
-    mark = tape.bytes_at(at + 4, 1)
-    if not mark:
-        raise _Broken(EARLY)
-    flags = mark[0]
-    single = flags >> 5 & 1
-    size = 5 + (not single) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
-    yield _whole(tape, at, size)
-    at, last = at + size, False
-    while not last:
-        head = int.from_bytes(_whole(tape, at, 3), "little")
-        last, kind, size = bool(head & 1), head >> 1 & 3, head >> 3
-        if kind == 3 or size > 128 << 10:
-            raise _Broken("a block has no valid header")
-        size = 3 + (1 if kind == 1 else size)
-        yield _whole(tape, at, size)
-        at += size
-    if flags & 4:
-        yield _whole(tape, at, 4)
-
-
-def _lz4_blocks(tape: Tape, at: int) -> Iterator[bytes]:
-    """Yield header, blocks and end of the lz4 frame at `at`. Raises: _Broken."""
-    flags, sizes = _whole(tape, at + 4, 2)
-    largest = LZ4_BLOCKS.get(sizes >> 4 & 7)
-    if flags >> 6 != 1 or largest is None:
-        raise _Broken("its header is not valid")
-    size = 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
-    yield _whole(tape, at, size)
-    at += size
-    while head := int.from_bytes(_whole(tape, at, 4), "little"):
-        if head & 0x7FFFFFFF > largest:
-            raise _Broken("a block has no valid header")
-        size = 4 + (head & 0x7FFFFFFF) + 4 * (flags >> 4 & 1)
-        yield _whole(tape, at, size)
-        at += size
-    yield _whole(tape, at, 4 + 4 * (flags >> 2 & 1))
-
-
-def _whole(tape: Tape, at: int, size: int) -> bytes:
-    data = tape.bytes_at(at, size)
-    if len(data) < size:
-        raise _Broken(EARLY)
-    return data
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """A format whose frames can be walked block by block."""
-
-    kind: str
-    magic: bytes
-    walk: Callable[[Tape, int], Iterator[bytes]]
-    opened: Callable[[], Any]
-    """Returns what unpacks one frame, fed block by block."""
-    errors: tuple[type[Exception], ...]
-
-    def begins(self, tape: Tape, at: int) -> bool:
-        """Tell whether a frame begins at `at`, by its header and first block."""
-        blocks, frame = self.walk(tape, at), self.opened()
-        try:
-            frame.decompress(next(blocks))
-            frame.decompress(next(blocks))
-        except self.errors:
-            return False
-        return True
-
-
-def _zstd_frames(tape: Tape, at: int) -> _Frames:
-    import zstandard
-
-    dictionary = _zstd_dictionary(tape, at)
-
-    def opened() -> Any:
-        return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW).decompressobj()
-
-    return _Frames("zstd frame", ZSTD, _zstd_blocks, opened, (_Broken, zstandard.ZstdError))
-
-
-def _lz4_frames(tape: Tape, at: int) -> _Frames:
-    return _Frames("lz4 frame", LZ4, _lz4_blocks, _Lz4, (_Broken, RuntimeError))
-
-
-def _zstd_dictionary(tape: Tape, at: int) -> Any:
-    """Return the dictionary that a WARC may begin with, in a skippable frame of its own, or None."""
-    import zstandard
-
-    if tape.bytes_at(at, 4) != b"\x5d\x2a\x4d\x18":
-        return None
-    data = tape.bytes_at(at + 8, int.from_bytes(tape.bytes_at(at + 4, 4), "little"))
-    try:
-        if data.startswith(ZSTD):
-            data = zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_WINDOW)
-        return zstandard.ZstdCompressionDict(data)
-    except zstandard.ZstdError:
-        return None  # every frame that needs it will be reported
-
-
-class _Lz4:
-    """Unpacks one lz4 frame, of which it is fed header and blocks one by one."""
-
-    def __init__(self) -> None:
-        import lz4.frame
-
-        self._unpack: Any = lz4.frame.decompress_chunk
-        self._context: Any = lz4.frame.create_decompression_context()
-        self._largest = 0
-
-    def decompress(self, block: bytes) -> bytes:
-        """Return what a block unpacks to. Raises: RuntimeError."""
-        self._largest = self._largest or LZ4_BLOCKS[block[5] >> 4 & 7]
-        # With room for a whole block, nothing of it is kept back for the next call.
-        data: bytes = self._unpack(self._context, block, max_length=self._largest)[0]
-        return data
-
-
-def _framed(file: Unpacked, frames: _Frames) -> Events:
+def _framed(file: Unpacked, frames: Frames) -> Events:
     """Yield the frames of a file."""
     tape, at, back = file.tape, file.at, STORED_BYTES[file.codec]
 
@@ -532,7 +370,7 @@ def _framed(file: Unpacked, frames: _Frames) -> Events:
                     pending, size, first, given = [], 0, False, end
                     tape.forget(end - back)
                     if file.wants_leap():
-                        raise _Broken
+                        raise Broken
         except frames.errors as broken:
             problem = f"a {frames.kind} is broken: {broken}"
         if not problem:
@@ -546,6 +384,3 @@ def _framed(file: Unpacked, frames: _Frames) -> Events:
             yield Part(data, at, first)
         begin, at = at, near if near < end else follows(max(at + 1, end))
         yield from file.lost(begin, at, problem, "cut" if problem.endswith(EARLY) else "broken")
-
-
-FRAMED = {"zstd": _zstd_frames, "lz4": _lz4_frames}

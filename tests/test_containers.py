@@ -311,3 +311,15 @@ def test_a_damaged_page_of_parquet_costs_its_own_rows(tmp_path: Path, compressio
     others = [text for n, text in enumerate(TABLE["text"].to_pylist()) if n // 1000 != group]
     assert all(text in set(texts) for text in others)
     assert len(texts) >= 2000
+
+
+@pytest.mark.parametrize(("flags", "sound"), [(0, True), (0x20, False), (0x80, False), (2, False)])
+def test_gzip_headers_that_are_not_valid_are_damage(flags: int, sound: bool) -> None:
+    """Reserved flags, and a checksum of the header that is not there."""
+    member = bytearray(gzip.compress(b"text", mtime=0))
+    member[3] = flags
+    good = gzip.compress(b"good", mtime=0)
+    file = Unpacked(io.BytesIO(bytes(member) + good), "x.gz")
+    parts = [event.data for event in file if isinstance(event, Part)]
+    assert parts[-1] == b"good"
+    assert file.account.damaged == (0 if sound else len(member))

@@ -14,7 +14,7 @@ HEAVY = {
     "fasttext": {"steps/language.py", "steps/score.py"},
     "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/preview.py"},
     "isal": {"unpack.py"},
-    "lz4": {"unpack.py"},
+    "lz4": {"frames.py"},
     "brotli": {"sources/http.py"},
     "scipy": {"dedup/groups.py", "fit/model.py", "bench/statistics.py"},
     "typer": {"cli.py", "fit/commands.py", "bench/commands.py"},
