@@ -67,6 +67,7 @@ class ByteFolder:
         self._whole = list(_by_first_byte(char for char in whole if char.encode()[:1] in patterns).items())
         self._alone = sorted(_by_first_byte(single).items(), key=lambda item: item[0] not in _COMMON)
         self._common = [(first, chars) for first, chars in self._alone if first in _COMMON]
+        self._mark = re.compile(b"|".join(chars.pattern for _, chars in self._whole) or b"(?!)")
         rare = b"".join(first for first in patterns if first not in _COMMON)
         self._view = bytes(_RARE if byte in rare else new for byte, new in enumerate(ONLY_ASCII))
         self._spaced = sorted(first for first in of_letters if first in _CJK_FIRST)
@@ -81,12 +82,13 @@ class ByteFolder:
         view = source.translate(self._view)  # shows the rare first bytes, so that one look finds them all
         rare = _RARE in view
         if any(first in source and chars.search(source) for first, chars in self._whole if rare or first in _COMMON):
-            new = folded(source.decode("utf-8", "replace")).encode("utf-8", "replace")
+            lines = source.split(b"\n")  # marks compose within a line, and few lines have any
+            new = b"\n".join([_folded(line) if self._mark.search(line) else line for line in lines])
         else:
             new = source
-            for first, chars in self._alone if rare else self._common:
-                if first in new:
-                    new = chars.sub(self._exchange, new)
+        for first, chars in self._alone if rare else self._common:
+            if first in new:
+                new = chars.sub(self._exchange, new)
         return new, view if new is source and not rare else new.translate(ONLY_ASCII)
 
     def _exchange(self, found: re.Match[bytes]) -> bytes:
@@ -111,6 +113,10 @@ class ByteFolder:
         text = html.unescape(entity.decode())
         matters = any(in_word(char) or char in self._changed or INVISIBLE.match(char) for char in text)
         return text.encode("utf-8", "replace") if matters else None
+
+
+def _folded(text: bytes) -> bytes:
+    return folded(text.decode("utf-8", "replace")).encode("utf-8", "replace")
 
 
 def _is_spaced_out(source: bytes) -> bool:
