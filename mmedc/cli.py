@@ -419,7 +419,7 @@ def main() -> None:
             )
             code = 1
     if code == INTERRUPTED:  # typer turns Ctrl-C into this
-        typer.echo("interrupted; what is committed stays: give the same command again to go on", err=True)
+        typer.echo("interrupted; committed units are kept: give the same command again to resume", err=True)
     sys.exit(code)
 
 

@@ -122,8 +122,8 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     (folder / "marks").mkdir()
     store = Store(str(folder / "c"))
     one = Pass("test", Straggler(str(folder / "marks")), UNITS[:1])
-    board = runner._Tally()
-    tasks = [runner._run.remote(one.work, one.folder, UNITS[0], store, board.actor) for _ in range(2)]
+    reader = runner._ProgressReader()
+    tasks = [runner._run.remote(one.work, one.folder, UNITS[0], store, reader.actor) for _ in range(2)]
     first, second = (json.loads(data) for data in ray.get(tasks))
     return {
         "equal": first == second,

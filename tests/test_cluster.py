@@ -43,5 +43,5 @@ def test_an_attempt_that_ends_after_its_retry_changes_nothing(tmp_path: Path) ->
 
 def test_a_head_that_dies_is_said_and_the_pass_goes_on_under_another(tmp_path: Path) -> None:
     found = scene("the_head_dies", tmp_path)
-    assert found["killed"]["code"] == 1 and "what is committed stays" in found["killed"]["lost"]
+    assert found["killed"]["code"] == 1 and "committed units are kept" in found["killed"]["lost"]
     assert found["resumed"]["code"] == 0 and found["resumed"]["kept"] and found["resumed"]["before"] >= 1

@@ -17,7 +17,7 @@ import pytest
 
 from mmedc.engine.chain import check_funnel
 from mmedc.engine.commit import read_table
-from mmedc.engine.run import LOSSES, Attempts, Inline, run_pass, run_unit
+from mmedc.engine.run import MAX_LOSSES, Attempts, Inline, run_pass, run_unit
 from mmedc.engine.supervisor import PATIENCE, Supervisor
 from mmedc.engine.unit import Bounds, UnitFiles
 from mmedc.errors import RequestError, StorageError, UnitsFailed, WorkError
@@ -78,7 +78,7 @@ def test_a_unit_has_a_limit_of_time(tmp_path: Path) -> None:
 
 def test_what_a_unit_keeps_is_bounded(tmp_path: Path) -> None:
     one = replace(a_pass(units=UNITS[:1]), work=replace(work(), limits=Bounds(memory=1000)), retries=0)
-    with pytest.raises(WorkError, match=r"unit 0: keeps over 0 MiB; raise limits\.memory"):
+    with pytest.raises(WorkError, match=r"unit 0: the documents kept take over 0 MiB; raise limits\.memory"):
         run_unit(one.work, one.folder, UNITS[0], Store(str(tmp_path)), lambda *_: None, isolate=False)
 
 
@@ -98,10 +98,10 @@ def test_tries_are_counted_and_bounded() -> None:
     assert [bool(news.retried) for news in tries] == [True, True, False]
     assert tries[-1].failed == (unit, "OSError: no (tried 3 times)")
     assert attempts.after(UNITS[1], RequestError("wrong")).failed == (UNITS[1], "wrong")
-    assert not attempts.needs_room(UNITS[2])
-    losses = [attempts.after(UNITS[2], RuntimeError("node"), lost=True) for _ in range(LOSSES)]
+    assert not attempts.must_run_alone(UNITS[2])
+    losses = [attempts.after(UNITS[2], RuntimeError("node"), lost=True) for _ in range(MAX_LOSSES)]
     assert all(news.retried for news in losses[:-1]) and losses[-1].failed
-    assert attempts.needs_room(UNITS[2])
+    assert attempts.must_run_alone(UNITS[2])
 
 
 def test_an_attempt_that_failed_is_tried_again_and_told(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_build_that_is_stopped_says_so_leaves_no_process_and_goes_on(tmp_path:
     process.send_signal(how)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert said.strip() == "interrupted; what is committed stays: give the same command again to go on"
+    assert said.strip() == "interrupted; committed units are kept: give the same command again to resume"
     psutil.wait_procs(family, timeout=30)
     assert [one.cmdline() for one in living(family)] == []
     assert not (out / "manifest.json").exists()

@@ -1,5 +1,5 @@
-"""Runs any plan: units, commits, retries, quarantine, progress. Knows no medicine.
+"""The engine runs the passes of any plan: units, commits, retries, quarantine, progress. Nothing in it is medical.
 
-Ray is in one file, `runner`. A unit's rows are computed in a killable child process
-(`child`, watched by `supervisor`) and committed once (`commit`).
+Only `runner` imports Ray. The rows of a unit are computed in a child process that can be killed
+(`child`, watched by `supervisor`) and are committed exactly once (`commit`).
 """

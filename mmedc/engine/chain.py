@@ -1,7 +1,7 @@
 """A chain of steps over the record batches of a unit, with an account of every row.
 
-A step measures, adds columns and says in `dropped_by` or `rejected_by` what should go and why;
-only the chain removes rows, and it counts each one.
+A step measures, adds columns, and marks in `dropped_by` or `rejected_by` which rows to remove and why.
+Only the chain removes rows, and it counts each one.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from mmedc.errors import AccountingError, RecipeError
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 SAMPLES = 5  # per unit, step and reason
-HEAD_CHARS = 600  # of a sample's text
-QUARANTINE_BYTES = 1 << 20  # of a rejected payload
+HEAD_CHARS = 600  # of a sample's text that are kept
+QUARANTINE_BYTES = 1 << 20  # of a rejected payload that are kept
 
 
 class Step(Protocol):
-    """Picklable configuration; `open` loads what it needs and returns the transform.
+    """A step is picklable configuration; `open` loads what it needs and returns the transform.
 
-    A step is known by its identity (`mmedc.engine.identity`). It may have an attribute `version`, raised when what it
-    leaves changes, and one `columns`, the Arrow fields that it adds to a document.
+    A step is recognised by its identity (`mmedc.engine.identity`). It may have an attribute `version`, which is raised
+    when its output changes, and an attribute `columns`, which holds the Arrow fields that it adds to a document.
     """
 
     @property
     def name(self) -> str:
-        """What the funnel calls it."""
+        """The name of the step in the funnel."""
 
     def open(self) -> Transform:
         """Return a function from batch to batch that keeps the number and order of rows."""
@@ -45,12 +45,12 @@ class Source(Protocol):
     """Reads the records of a unit."""
 
     def read(self, unit: Any, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
-        """Yield batches of `mmedc.document.RAW` from record `start` on, passing over `skip` unread."""
+        """Yield batches of `mmedc.document.RAW` from record `start` on; records in `skip` are skipped unread."""
 
 
 @dataclass
 class Count:
-    """What one step did: read = kept + sum(dropped) + rejected."""
+    """The rows that one step read, kept, dropped and rejected: read = kept + sum(dropped) + sum(rejected)."""
 
     read: int = 0
     kept: int = 0
@@ -59,16 +59,16 @@ class Count:
     seconds: float = 0.0
 
     def add(self, other: "Count") -> None:
-        """Add what another part of the input gave."""
+        """Add the counts of another part of the input."""
         self.read += other.read
         self.kept += other.kept
         self.seconds += other.seconds
-        for mine, theirs in ((self.dropped, other.dropped), (self.rejected, other.rejected)):
-            for reason, number in theirs.items():
-                mine[reason] = mine.get(reason, 0) + number
+        for total, added in ((self.dropped, other.dropped), (self.rejected, other.rejected)):
+            for reason, number in added.items():
+                total[reason] = total.get(reason, 0) + number
 
     def check(self, where: str) -> None:
-        """Check that no row was lost or doubled. Raises: AccountingError."""
+        """Check that no row was lost or counted twice. Raises: AccountingError."""
         removed = sum(self.dropped.values()) + sum(self.rejected.values())
         if self.read != self.kept + removed:
             raise AccountingError(f"{where}: read {self.read} rows, kept {self.kept}, dropped or rejected {removed}")
@@ -85,7 +85,7 @@ def add_funnel(total: Funnel, part: Funnel) -> None:
 
 
 def check_funnel(funnel: Funnel, where: str) -> None:
-    """Check that every step accounts for its rows and reads what the one before it kept.
+    """Check that every step accounts for its rows and reads the rows that the step before it kept.
 
     Raises: AccountingError, naming `where` and the step.
     """
@@ -99,7 +99,7 @@ def check_funnel(funnel: Funnel, where: str) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """A record that broke a step: it is rejected there when the unit is run again."""
+    """A record that ended the process in a step; the step rejects it when the unit is run again."""
 
     step: int
     reason: str
@@ -108,7 +108,7 @@ class Fault:
 
 @dataclass
 class Produced:
-    """What a batch of records became: the survivors, the rows that went, and the counts."""
+    """The result of a batch of records: the rows kept, the rows removed, and the counts."""
 
     kept: pa.RecordBatch | None
     removed: list[dict[str, Any]]
@@ -117,7 +117,7 @@ class Produced:
 
 
 class BrokenBatch(Exception):
-    """A step raised on a batch of more than one row; the batch is to be run row by row."""
+    """A step raised on a batch of more than one row; the caller runs the batch again row by row."""
 
     def __init__(self, first: int, last: int) -> None:
         super().__init__(f"records {first} to {last}")
@@ -130,15 +130,15 @@ class Chain:
     def __init__(self, steps: tuple[Step, ...]) -> None:
         self.names = ["read", *(step.name for step in steps)]
         if len(set(self.names)) < len(self.names):
-            raise RecipeError(f"two steps of one name: {', '.join(self.names)}")
-        # Step 0 is the source itself, whose own drops and rejects are counted like any other's.
+            raise RecipeError(f"two steps have the same name: {', '.join(self.names)}")
+        # Step 0 is the source itself. Its drops and rejects are counted like those of any step.
         self._transforms: list[Transform] = [lambda batch: batch, *(step.open() for step in steps)]
 
     def run(self, batch: pa.RecordBatch, faults: dict[int, Fault], read_seconds: float) -> Produced:
         """Pass `batch` through all steps.
 
-        Raises: BrokenBatch when a step raises and the batch has more than one row; of a single
-        row the exception becomes the reason of its rejection.
+        Raises: BrokenBatch when a step raises and the batch has more than one row. For a single
+        row, the exception becomes the reason for its rejection.
         """
         produced = Produced(None, [], {}, batch.column("ordinal")[-1].as_py() + 1)
         for index, transform in enumerate(self._transforms):
@@ -169,7 +169,7 @@ class Chain:
         return after
 
     def _account(self, batch: pa.RecordBatch, index: int, produced: Produced, seconds: float) -> pa.RecordBatch:
-        """Count the rows of `batch` after step `index`, take out those that go, and return the rest."""
+        """Count the rows of `batch` after step `index`, take out the removed rows, and return the others."""
         name = self.names[index]
         count = produced.funnel.setdefault(name, Count())
         count.seconds += seconds
@@ -190,7 +190,7 @@ class Chain:
 
 
 def given_up(ordinal: int, label: str, why: str) -> Produced:
-    """Account for a source that can't be read from record `ordinal` on: one rejected record for all the rest."""
+    """Account for a source that can't be read from record `ordinal` on: one rejected record stands for the rest."""
     columns: dict[str, list[Any]] = {name: [None] for name in RAW.names}
     columns |= {"ordinal": [ordinal], "locator": [f"{label}#rest-{ordinal}"], "provenance": [label]}
     columns["rejected_by"] = [f"rest_unread: {why}; nothing from record {ordinal} on is read"]
@@ -198,7 +198,7 @@ def given_up(ordinal: int, label: str, why: str) -> Produced:
 
 
 def _split(batch: pa.RecordBatch, index: int, faults: dict[int, Fault]) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:
-    """Return (the rows that broke step `index` before, marked as rejected, or None; the others)."""
+    """Return (the rows that broke step `index` in an earlier attempt, marked as rejected, or None; the other rows)."""
     here = {ordinal: fault for ordinal, fault in faults.items() if fault.step == index}
     broken = np.isin(batch.column("ordinal").to_numpy(), list(here))
     if not broken.any():
@@ -227,25 +227,25 @@ REMOVED = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("lang", pa.string()),
-        ("sample", pa.bool_()),  # one of the few of its reason that are shown to people
-        ("text", pa.large_string()),  # the head of a sample's text or page, else null
-        ("payload", pa.large_binary()),  # of a rejected record, capped
-        ("draw", pa.uint64()),  # the samples of a reason are those with the smallest draw
+        ("sample", pa.bool_()),  # whether the row is one of the few of its reason that are published as examples
+        ("text", pa.large_string()),  # the head of a sample's text or page; null for other rows
+        ("payload", pa.large_binary()),  # the first `QUARANTINE_BYTES` of a rejected record
+        ("draw", pa.uint64()),  # the samples of a reason are the rows with the smallest values
     ]
 )
-"""The ledger of rows that went: every one, with its reason; texts for a few samples of each."""
+"""The schema of the ledger of removed rows: each row with its reason, and the texts of a few samples per reason."""
 
 
 def _removed(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str) -> list[dict[str, Any]]:
-    """Return the rows of `batch` that `mask` names as rows of the ledger, with the heads of their texts.
+    """Return the rows of `batch` selected by `mask` as rows of the ledger, with the heads of their texts.
 
-    Pages are large and most of them go: of theirs nothing is copied but the heads.
+    Pages are large and most of them are removed, so only their heads are copied.
     """
     names = batch.schema.names
     columns = ["ordinal", "locator", "provenance", f"{fate}_by", *(["lang"] if "lang" in names else [])]
     rows = batch.select(columns).filter(mask).to_pylist()
     texts, payloads = views(batch.column("text")), views(batch.column("payload"))
-    pages = views(batch.column("html")) if "html" in names else texts  # what a page was before it had a text
+    pages = views(batch.column("html")) if "html" in names else texts  # shown for a page without an extracted text
     removed = []
     for index, row in zip(pc.indices_nonzero(mask).to_pylist(), rows, strict=True):
         reason, _, detail = row.pop(f"{fate}_by").partition(": ")
@@ -258,10 +258,10 @@ def _removed(batch: pa.RecordBatch, mask: pa.BooleanArray, step: str, fate: str)
 
 
 def ledger(removed: list[dict[str, Any]]) -> pa.Table:
-    """Return the rows that went from a unit as a `REMOVED` table, texts left on a sample of each reason.
+    """Return the removed rows of a unit as a `REMOVED` table; only a sample of each reason keeps its texts.
 
-    The sample is drawn by a hash of what the rows are called, so that it does not depend on batches, order or the
-    files' times of change.
+    The sample is drawn by a hash of provenance and locator, so that it depends neither on batches and order nor on
+    the modification times of the files.
     """
     best: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for index, row in enumerate(removed):

@@ -1,4 +1,4 @@
-"""The parser process: reads a unit's source and runs its chain, and may die at any record.
+"""The parser process reads the source of a unit and runs its chain; it may die at any record.
 
 Started by `supervisor` as `python -m mmedc.engine.child PIPE SLOT`; it never outlives its parent.
 Messages to the parent: ("batch", Produced), ("broken", first, last), ("failed", text), ("done",).
@@ -24,7 +24,7 @@ def stream(
 ) -> Any:
     """Yield a `Produced` for each batch of `unit` from record `start` on.
 
-    Records before `alone_until` go through the chain one by one, to find which of them breaks it.
+    Records before `alone_until` pass through the chain one at a time, to find the one that breaks it.
     """
     skip = frozenset(ordinal for ordinal, fault in faults.items() if fault.step == 0)
     slot.enter(0, start, 1)
@@ -42,7 +42,7 @@ def stream(
 def main() -> None:
     """Serve the parent until it closes the pipe."""
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     pipe = Connection(int(sys.argv[1]))
     slot.attach(mmap.mmap(int(sys.argv[2]), slot.SIZE))
     opened: tuple[Any, Chain] | None = None
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the pipe's end tells."""
+    """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the closed pipe ends it."""
     if sys.platform == "linux":
         import ctypes
 

@@ -1,8 +1,8 @@
-"""What a result depends on, as one JSON value: steps, readers, works and data all state it in the same way.
+"""Identities: everything that a result depends on, as one JSON value, for steps, readers, works and data alike.
 
 A frozen dataclass is identified by its class, its `version` and its fields, so nothing has to be listed by hand. A
-field that cannot change the result is marked with `NO_EFFECT`. A value with an `identity()` method states its own,
-which is how a file is known by its hash and not by its path.
+field that cannot change the result is marked with `NO_EFFECT`. A value with an `identity()` method states its own
+identity; a file, for example, is identified by its hash and not by its path.
 """
 
 import dataclasses
@@ -18,19 +18,19 @@ NO_EFFECT = {"mmedc.no_effect": True}
 """Metadata of a dataclass field that the result does not depend on: `field(metadata=NO_EFFECT)`."""
 
 Json = Any
-"""Null, booleans, numbers, strings, and lists and mappings of them."""
+"""A JSON value: null, a boolean, a number, a string, or a list or mapping of JSON values."""
 
 
 @runtime_checkable
 class Identified(Protocol):
-    """A value that states what results made with it depend on."""
+    """A value that states what the results made with it depend on."""
 
     def identity(self) -> Json:
-        """Return a JSON value that differs where results may differ."""
+        """Return a JSON value that differs whenever the results may differ."""
 
 
 def identity_of(value: object) -> Json:
-    """Return the identity of `value`: see the module's text.
+    """Return the identity of `value`; see the module docstring.
 
     Raises: TypeError for a value whose identity is not known, so that nothing is left out silently.
     """
@@ -58,7 +58,7 @@ def identity_of(value: object) -> Json:
 
 
 def fields_of(value: Any, *but: str) -> Json:
-    """Return the class, version and fields of a dataclass, without the fields named in `but` and those of no effect."""
+    """Return the class, version and fields of a dataclass, without the fields in `but` and those without effect."""
     fields = {
         field.name: identity_of(getattr(value, field.name))
         for field in dataclasses.fields(value)

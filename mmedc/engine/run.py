@@ -1,4 +1,4 @@
-"""Runs a pass: committed units are skipped, the others go to the runner, and failures are reported."""
+"""Running a pass: committed units are skipped, the others are given to the runner, and failures are reported."""
 
 import time
 from collections import Counter
@@ -25,42 +25,42 @@ AnyUnit = Unit[Any]
 
 @dataclass(frozen=True)
 class Progress:
-    """News of a pass: records read and kept since the last news, or a unit that is done or tried again."""
+    """Progress of a pass: records read and kept since the last report, or a unit that is done, failed or retried."""
 
     read: int = 0
     kept: int = 0
     done: Commit[Any] | None = None
     failed: tuple[AnyUnit, str] | None = None
     retried: tuple[AnyUnit, str] | None = None
-    """A unit whose attempt failed, and why; it will be tried again."""
+    """A unit whose attempt failed, and the reason; it will be tried again."""
 
 
 class Runner(Protocol):
-    """Runs the units of a pass somewhere and reports what becomes of them."""
+    """Runs the units of a pass somewhere and reports their progress."""
 
     def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
-        """Yield progress until every unit is done or failed; never raises for a unit."""
+        """Yield progress until every unit is done or failed; the failure of a unit is yielded, not raised."""
 
 
 class Watcher(Protocol):
-    """Shows a person how a pass is getting on."""
+    """Shows the user the progress of a pass."""
 
     def begin(self, current: AnyPass, done: int) -> None:
-        """Note that a pass begins, of which `done` units were committed before."""
+        """Record that a pass begins; `done` of its units were committed by earlier runs."""
 
     def update(self, progress: Progress) -> None:
-        """Take in the progress."""
+        """Record the progress."""
 
     def end(self, current: AnyPass, seconds: float) -> None:
-        """Note that the pass is over."""
+        """Record that the pass has ended."""
 
 
-LOSSES = 10  # of workers or nodes under one unit, before it is held to be the cause
-ROOMY = 3  # losses from which a unit is tried with nothing beside it
+MAX_LOSSES = 10  # workers or nodes that may die while they run one unit before the unit is taken to be the cause
+EXCLUSIVE_AFTER = 3  # losses after which a unit is run with no other unit at the same time
 
 
 class Attempts:
-    """How often the units of a pass were tried: what they raised, and losses that need not be their fault."""
+    """Counts the failed attempts of each unit of a pass: exceptions, and losses that the unit need not have caused."""
 
     def __init__(self, retries: int) -> None:
         self.retries = retries
@@ -68,22 +68,21 @@ class Attempts:
         self.lost: Counter[str] = Counter()
 
     def after(self, unit: AnyUnit, problem: BaseException, lost: bool = False) -> Progress:
-        """Return the progress of a failed attempt: `retried` while there is hope, else `failed`.
+        """Return the progress of a failed attempt: `retried` while attempts remain, otherwise `failed`.
 
-        `lost` means that a worker or node died, which is not held against the unit until it happens
-        again and again.
+        `lost` means that a worker or node died. The unit is blamed for that only after `MAX_LOSSES` losses.
         """
         why = describe(problem)
         count = self.lost if lost else self.raised
         count[unit.id] += 1
-        tries, most = count[unit.id], LOSSES if lost else self.retries + 1
+        tries, most = count[unit.id], MAX_LOSSES if lost else self.retries + 1
         if tries < most and not isinstance(problem, RequestError):
             return Progress(retried=(unit, why))
         return Progress(failed=(unit, f"{why} (tried {tries} times)" if tries > 1 else why))
 
-    def needs_room(self, unit: AnyUnit) -> bool:
-        """Return whether a unit is to be tried with nothing beside it, because its workers keep dying."""
-        return self.lost[unit.id] >= ROOMY
+    def must_run_alone(self, unit: AnyUnit) -> bool:
+        """Return whether a unit is to be run with no other unit at the same time, because its workers keep dying."""
+        return self.lost[unit.id] >= EXCLUSIVE_AFTER
 
 
 def run_unit(
@@ -94,7 +93,7 @@ def run_unit(
     report: Report,
     isolate: bool = True,
 ) -> Commit[Left]:
-    """Do one unit in this process and commit it below `folder` of `store`; return the commit that holds."""
+    """Run one unit in this process and commit it below `folder` of `store`; return the commit that is valid."""
     begun = time.monotonic()
     out = UnitFiles(store, folder, unit.id)
     left = _streamed(work, unit, out, report, isolate) if isinstance(work, Streamed) else work.run(unit, out)
@@ -102,7 +101,7 @@ def run_unit(
 
 
 def _streamed(work: Streamed[Spec, Left], unit: Unit[Spec], out: UnitFiles, report: Report, isolate: bool) -> Left:
-    """Send the records of a unit through its chain, in a child process unless `isolate` is false."""
+    """Pass the records of a unit through its chain, in a child process unless `isolate` is false."""
     produce = supervisor().produce if isolate else produce_here
     batches: list[pa.RecordBatch] = []
     removed: list[dict[str, Any]] = []
@@ -113,14 +112,16 @@ def _streamed(work: Streamed[Spec, Left], unit: Unit[Spec], out: UnitFiles, repo
             batches.append(produced.kept)
             held += produced.kept.nbytes
         if held > most:
-            raise WorkError(f"{unit.label}: keeps over {most >> 20} MiB; raise limits.memory, or cut the input")
+            raise WorkError(
+                f"{unit.label}: the documents kept take over {most >> 20} MiB; raise limits.memory, or split the input"
+            )
         removed += produced.removed
         add_funnel(funnel, produced.funnel)
     return work.finish(unit, batches, out, funnel, out.write("removed", ledger(removed)))
 
 
 class Inline:
-    """Runs units one after the other in this process: for tests, debuggers and one-core machines."""
+    """Runs units one after another in this process, for tests, debuggers and machines with one core."""
 
     def __init__(self, isolate: bool = False) -> None:
         self.isolate = isolate
@@ -149,16 +150,16 @@ class Inline:
 def run_pass(
     current: Pass[Spec, Left], runner: Runner, store: Store, watcher: Watcher, again: bool = False
 ) -> list[Commit[Left]]:
-    """Bring a pass to its end and return the commits of its units, in their order.
+    """Run a pass to its end and return the commits of its units, in the order of the units.
 
-    `again` runs units also where they are committed: for work that acts on more than its own files.
+    `again` runs committed units once more, for work that acts on more than its own files.
 
-    Raises: UnitsFailed with what failed and why, when all that could be done is done and committed.
+    Raises: UnitsFailed, with each failed unit and its reason, after all other units are committed.
     """
     begun = time.monotonic()
     work = store.below(WORK)
     done = {} if again else commits(work, current)
-    # Two units of one identity are the same work, done once.
+    # Two units with the same identity are the same work, which is done once.
     waiting = list({unit.id: unit for unit in current.units if unit.id not in done}.values())
     watcher.begin(current, len(current.units) - len(waiting))
     failures: list[tuple[Unit[Spec], str]] = []
@@ -180,6 +181,6 @@ def run_pass(
 
 
 def describe(problem: BaseException) -> str:
-    """Return one line that says what went wrong, without secrets."""
+    """Return one line that states the problem, without secrets."""
     line = first_line(problem)
     return line if isinstance(problem, MmedcError) else f"{type(problem).__name__}: {line}"

@@ -1,4 +1,4 @@
-"""Which rows of a unit's documents stay, and what is edited in their texts: what passes over texts hand on."""
+"""Selections: which rows of a unit's documents are kept, and the edits to their texts, as handed from pass to pass."""
 
 from dataclasses import dataclass
 
@@ -7,30 +7,30 @@ import pyarrow as pa
 from mmedc.engine.unit import DataFile
 
 KEEP = pa.schema([("row", pa.int64()), ("lang", pa.string()), ("bytes", pa.int64())])
-"""A row that stays, and the bytes of its text as edited; sorted by row."""
+"""A kept row, and the bytes of its text after the edits; sorted by row."""
 
 EDIT = pa.schema([("row", pa.int64()), ("start", pa.int64()), ("stop", pa.int64()), ("by", pa.string())])
-"""Characters of a row's text that are replaced; sorted, without overlap."""
+"""A range of characters of a row's text that is replaced; sorted, without overlaps."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of the documents of one language."""
+    """The number and the text bytes of the documents of one language."""
 
     rows: int
     text_bytes: int
 
 
 Sizes = dict[str, Size]
-"""By language."""
+"""Sizes by language."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows that stay of what one unit of the first pass left, and the edits to their texts."""
+    """The rows that are kept of the documents of one unit of ingest, and the edits to their texts."""
 
     number: int
-    """Of the unit, in the order of the recipe's inputs."""
+    """The position of the unit in the order of the recipe's inputs."""
     source: str
     documents: DataFile
     keep: DataFile

@@ -1,7 +1,7 @@
-"""Where a parser process says which records it is working on, so that its killer knows the culprit.
+"""The slot in which a parser process states which records it is working on, so that a crash can be attributed.
 
-A slot is 24 bytes of shared memory: step, first ordinal, count. Writing it costs less than a
-microsecond, so it is written before every dangerous call, for every document.
+A slot is 24 bytes of shared memory: step, first ordinal, count. Writing it takes less than a
+microsecond, so it is written before every call that may crash, for every document.
 """
 
 import mmap
@@ -21,7 +21,7 @@ def attach(shared: mmap.mmap) -> None:
 
 
 def enter(step: int, ordinal: int, count: int) -> None:
-    """Say that `step` begins on `count` records from `ordinal` on; step 0 is the source."""
+    """Record that `step` begins on `count` records from `ordinal` on; step 0 is the source."""
     global _step
     _step = step
     if _current is not None:
@@ -29,12 +29,12 @@ def enter(step: int, ordinal: int, count: int) -> None:
 
 
 def mark(ordinal: int) -> None:
-    """Say that the step of the last `enter` now works on this one record."""
+    """Record that the step of the last `enter` now works on this one record."""
     if _current is not None:
         _LAYOUT.pack_into(_current, 0, _step, ordinal, 1)
 
 
 def read(shared: mmap.mmap) -> tuple[int, int, int]:
-    """Return (step, first ordinal, count) as the parser process left them."""
+    """Return (step, first ordinal, count) as the parser process last wrote them."""
     step, ordinal, count = _LAYOUT.unpack_from(shared, 0)
     return step, ordinal, count

@@ -1,9 +1,9 @@
-"""Watches a parser process: kills it at its limits, finds the record at fault, goes on with the next.
+"""The supervisor of a parser process kills it at its limits, finds the record at fault, and resumes with the next.
 
-The child streams what each batch became; what arrived is kept, so a crash costs the batch it
-happened in, and after the batch is narrowed to one record, that record. A child that is killed from
-outside, or that was full of what came before, says nothing against the record at hand: it gets
-strikes before it is held guilty.
+The child streams the result of each batch, and what has arrived is kept. A crash therefore costs the
+batch in which it happened and, once the batch is narrowed down to one record, that record. A child that
+is killed from outside, or whose memory earlier records had filled, is no evidence against the current
+record: the record is retried a few times (`PATIENCE`) before it is blamed.
 """
 
 import atexit
@@ -29,11 +29,11 @@ from mmedc.engine.unit import Streamed, Unit
 from mmedc.errors import WorkError
 
 POLL_S = 0.05
-STALLED = 10  # a record that uses no CPU is given this many times its limit of wall time
-STARTUP_S = 120.0  # models and parsers are loaded before the first record
-FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # no parser dies of these by itself
+STALLED = 10  # a record may take this many times its CPU limit in wall time
+STARTUP_S = 120.0  # for loading models and parsers before the first record
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # no parser causes these signals itself
 PATIENCE = {"killed": 5, "memory": 2}
-"""How often a process may die at one place for a reason that need not be the record's, before it is."""
+"""Deaths at one record after which the record is blamed, for reasons that it need not have caused."""
 
 Report = Callable[[int, int], None]
 """Called after each batch with the records read and the records kept."""
@@ -55,7 +55,7 @@ class Supervisor:
         atexit.register(self.close)
 
     def produce(self, work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> Iterator[Produced]:
-        """Yield what each batch of `unit` became, in order, whatever happens to the child.
+        """Yield the result of each batch of `unit`, in order, whatever happens to the child.
 
         Raises: WorkError when the unit can't be read at all.
         """
@@ -63,7 +63,7 @@ class Supervisor:
         faults: dict[int, Fault] = {}
         deaths: Counter[tuple[int, int]] = Counter()
         while True:
-            whole = False  # a child that is left in the middle of a unit still holds answers: it goes
+            whole = False  # a child that is left in the middle of a unit still holds results, so it is ended
             try:
                 child = self._child = self._child or _Child()
                 for produced in child.ask(work, unit, start, faults, alone_until):
@@ -84,29 +84,29 @@ class Supervisor:
                 elif faults.get(died.first, Fault(-1, "", "")).step != died.step:
                     faults[died.first] = died.fault
                 elif died.step == 0:
-                    # It can't even be passed over: one rejected record stands for the rest.
+                    # The record can't even be skipped, so one rejected record stands for the rest of the source.
                     yield given_up(start, unit.label, f"{died.fault.reason} at record {died.first}")
                     return
                 else:
                     raise WorkError(
                         f"{unit.label}: record {died.first} ends the process ({died.fault.reason}) even when it is "
-                        f"passed over; {died.fault.detail}"
+                        f"skipped; {died.fault.detail}"
                     ) from None
-            except _Broken as broken:
-                alone_until, whole = max(alone_until, broken.last + 1), True
+            except _RunSingly as failed:
+                alone_until, whole = max(alone_until, failed.last + 1), True
             finally:
                 if not whole:
                     self.close()
 
     def close(self) -> None:
-        """End the child, if there is one."""
+        """Kill the child, if there is one."""
         if self._child is not None:
             self._child.kill()
             self._child = None
 
 
 def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> Iterator[Produced]:
-    """Do what `Supervisor.produce` does, in this process: for tests and debuggers, without any guard."""
+    """Do the same as `Supervisor.produce` in this process, without any limits; for tests and debuggers."""
     from mmedc.engine.chain import BrokenBatch
 
     chain, start, alone_until = Chain(work.steps), 0, 0
@@ -121,7 +121,9 @@ def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> I
             alone_until = broken.last + 1
 
 
-class _Broken(Exception):
+class _RunSingly(Exception):
+    """A step raised on a batch that ends with record `last`; its records are to be run one at a time."""
+
     def __init__(self, last: int) -> None:
         super().__init__(last)
         self.last = last
@@ -131,30 +133,30 @@ class _Child:
     """A running parser process."""
 
     def __init__(self) -> None:
-        self._pipe, theirs = Pipe()
-        # In memory, so that a full disk does not keep a parser from starting.
+        self._pipe, child_pipe = Pipe()
+        # The file is in memory, so that a parser starts even when the disk is full.
         self._errors = open(os.memfd_create("mmedc-errors"), "rb", buffering=0)  # noqa: SIM115 (until `kill`)
         fcntl.fcntl(self._errors, fcntl.F_SETFL, os.O_APPEND)
         shared = os.memfd_create("mmedc-slot")
         os.truncate(shared, slot.SIZE)
         self._slot = mmap.mmap(shared, slot.SIZE)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mmedc.engine.child", str(theirs.fileno()), str(shared)],
-            pass_fds=(theirs.fileno(), shared),
+            [sys.executable, "-m", "mmedc.engine.child", str(child_pipe.fileno()), str(shared)],
+            pass_fds=(child_pipe.fileno(), shared),
             stdin=subprocess.DEVNULL,
             stdout=self._errors,
             stderr=self._errors,
         )
         self._usage = psutil.Process(self._process.pid)
-        theirs.close()
+        child_pipe.close()
         os.close(shared)
 
     def ask(
         self, work: Streamed[Any, Any], unit: Unit[Any], start: int, faults: dict[int, Fault], alone_until: int
     ) -> Iterator[Produced]:
-        """Yield what the child produces. Raises: ChildDied, _Broken, or WorkError for a failed read."""
+        """Yield the results of the child. Raises: ChildDied, _RunSingly, or WorkError for a failed read."""
         slot.attach(self._slot)
-        slot.enter(-1, start, 1)  # until the child says otherwise it is starting
+        slot.enter(-1, start, 1)  # -1: the child is starting
         slot_reset = slot.read(self._slot)
         os.truncate(self._errors.fileno(), 0)
         try:
@@ -167,7 +169,7 @@ class _Child:
                 if message[0] == "batch":
                     yield message[1]
                 elif message[0] == "broken":
-                    raise _Broken(message[2])
+                    raise _RunSingly(message[2])
                 elif message[0] == "failed":
                     raise WorkError(f"{unit.label}: {message[1].strip().splitlines()[-1]}\n{message[1]}")
                 else:
@@ -176,7 +178,7 @@ class _Child:
             raise self.died() from None
 
     def died(self, reason: str = "", detail: str = "") -> ChildDied:
-        """Return what killed the child and at which record; kills it when it still lives."""
+        """Return what killed the child and at which record; a child that still runs is killed."""
         step, first, count = slot.read(self._slot)
         if not reason:
             code = self._process.wait(timeout=10)
@@ -196,11 +198,11 @@ class _Child:
         return 0.0, 0
 
     def place(self) -> tuple[int, int, int]:
-        """Return what the child says it is working on."""
+        """Return the step, first record and count that the child last reported."""
         return slot.read(self._slot)
 
     def kill(self) -> None:
-        """End the process at once and wait for it."""
+        """Kill the process and wait for its end."""
         with contextlib.suppress(OSError):
             self._process.kill()
         self._process.wait()
@@ -209,7 +211,7 @@ class _Child:
 
 
 class _Guard:
-    """Holds a child to the limits of its work; looked at between messages only, so it costs nothing."""
+    """Enforces the limits of a work on a child; checked only while no message arrives, so it costs nothing."""
 
     def __init__(self, child: _Child, work: Streamed[Any, Any], place: tuple[int, int, int]) -> None:
         self.child, self.limits, self.place = child, work.limits, place
@@ -217,7 +219,7 @@ class _Guard:
         self.began, self.since = self.cpu, time.monotonic()
 
     def check(self) -> None:
-        """Look at the child. Raises: ChildDied when it was beyond a limit, having killed it."""
+        """Check the usage of the child. Raises: ChildDied, after killing it, when it exceeds a limit."""
         place, limits = self.child.place(), self.limits
         cpu, resident = self.child.usage()
         now = time.monotonic()
@@ -227,7 +229,7 @@ class _Guard:
             if now - self.since > STARTUP_S:
                 raise self.child.died("timeout", f"did not start within {STARTUP_S:.0f} s")
         else:
-            # A step that works on a whole batch at once may take the time of all its records.
+            # A step that processes a whole batch at once may take the time of all its records.
             limit = limits.document_seconds * max(place[2], 1)
             if cpu - self.cpu > limit or now - self.since > STALLED * limit:
                 raise self.child.died("timeout", f"over {limits.document_seconds:g} CPU seconds")
@@ -243,7 +245,7 @@ _supervisor: Supervisor | None = None
 
 
 def supervisor() -> Supervisor:
-    """Return the supervisor of this process, which keeps its child from unit to unit."""
+    """Return the supervisor of this process, which keeps the same child from unit to unit."""
     global _supervisor
     _supervisor = _supervisor or Supervisor()
     return _supervisor

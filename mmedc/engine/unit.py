@@ -1,6 +1,6 @@
-"""The values that the engine moves: units of a pass, what each leaves behind, and the files in it.
+"""The values that the engine handles: passes, their units, the result of each unit, and the files in that result.
 
-A pass is generic in what its units need (`Spec`) and in what each of them leaves (`Left`). `Left` is a dataclass
+A pass is generic in the input of its units (`Spec`) and in the result of each (`Left`). `Left` is a dataclass
 of files and counts; it is committed as JSON and read back as the same type, so a later pass takes it as a value.
 """
 
@@ -24,7 +24,7 @@ Left_co = TypeVar("Left_co", covariant=True)
 
 @dataclass(frozen=True)
 class DataFile:
-    """A Parquet file that a unit left, relative to the folder of passes."""
+    """A Parquet file that a unit wrote; `path` is relative to the folder of passes."""
 
     path: str
     sha256: str
@@ -32,13 +32,13 @@ class DataFile:
     bytes: int
 
     def identity(self) -> Json:
-        """Return the hash of its content."""
+        """Return the hash of the file's content."""
         return self.sha256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accounted:
-    """What a unit leaves that removes rows: the count of every step, and the ledger of the rows removed."""
+    """The result of a unit that removes rows: the counts of every step, and the ledger of the removed rows."""
 
     funnel: Funnel
     removed: DataFile
@@ -46,14 +46,14 @@ class Accounted:
 
 @dataclass(frozen=True)
 class Unit(Generic[Spec]):
-    """A piece of a pass's input that is done whole or not at all."""
+    """A part of the input of a pass that is processed as a whole or not at all."""
 
     id: str
-    """Names its content: equal inputs have equal ids, in every run."""
+    """A digest of the content: equal inputs have equal ids, in every run."""
     label: str
-    """What a person calls it, such as the file's name."""
+    """A name for people to read, such as the name of the file."""
     spec: Spec
-    """What the pass needs to read it; picklable."""
+    """What the pass needs in order to read the unit; picklable."""
     bytes: int
 
     @classmethod
@@ -64,26 +64,27 @@ class Unit(Generic[Spec]):
 
 @dataclass(frozen=True)
 class Stream:
-    """A table that comes in parts, so that a file may be larger than memory."""
+    """A table that is produced in parts, so that a file may be larger than memory."""
 
     schema: pa.Schema
     parts: Iterator[pa.Table]
     group_by: str | None = None
-    """A column at whose changes a row group ends."""
+    """A column; a row group ends where its value changes."""
     whole: bool = False
-    """True: every part is a row group of its own, also an empty one, for `read_groups`; of keys, that is of noise."""
+    """If true, every part, even an empty one, becomes a row group of its own for `read_groups`; for band keys, which
+    do not compress."""
 
 
 @dataclass(frozen=True)
 class UnitFiles:
-    """Where a unit reads what earlier passes left, and where it writes its own files.
+    """The store from which a unit reads the files of earlier passes, and the folder in which it writes its own.
 
-    A file is named by the hash of its bytes and counts for nothing until the unit is committed.
+    A file is named by the hash of its bytes and has no effect until the unit is committed.
     """
 
     store: Store
     folder: str
-    """Of the pass."""
+    """The folder of the pass."""
     unit: str
 
     def write(self, role: str, table: "pa.Table | Stream") -> DataFile:
@@ -94,36 +95,36 @@ class UnitFiles:
 
 
 class Work(Protocol[Spec, Left_co]):
-    """What a pass does to a unit; a picklable dataclass, deterministic, without side effects.
+    """What a pass does with a unit: a picklable dataclass that is deterministic and has no side effects.
 
-    Its fields are its identity (`mmedc.engine.identity`); `version` is raised when its code changes what it leaves.
+    Its fields are its identity (`mmedc.engine.identity`); `version` is raised when a change of code changes the result.
     """
 
     def run(self, unit: Unit[Spec], out: UnitFiles) -> Left_co:
-        """Compute the unit from what earlier passes left in `out.store`, and write its files to `out`."""
+        """Compute the unit from the files of earlier passes in `out.store`, and write its own files to `out`."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the parser process of a unit may use; see `limits` of a recipe."""
+    """The resources that the parser process of a unit may use; see `limits` in a recipe."""
 
     document_seconds: float = 20.0
-    """CPU seconds of one record in one step."""
+    """CPU seconds for one record in one step."""
     unit_seconds: float = 6 * 3600.0
-    """CPU seconds of one unit, of one attempt."""
+    """CPU seconds for one attempt at a unit."""
     document_memory: int = 1 << 30
-    """Bytes by which one record may make the process grow."""
+    """Bytes by which the process may grow for one record."""
     memory: int = 3 << 30
     """Resident bytes of the process."""
 
 
-class Finish(Protocol[Spec, Left_co]):
-    """Turns the surviving batches of a unit, in order, into what it leaves."""
+class FinishUnit(Protocol[Spec, Left_co]):
+    """Turns the kept batches of a unit, in order, into the result of the unit."""
 
     def __call__(
         self, unit: Unit[Spec], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
     ) -> Left_co:
-        """Write the tables to `out`."""
+        """Write the tables to `out` and return the result."""
 
 
 @dataclass(frozen=True)
@@ -132,23 +133,23 @@ class Streamed(Generic[Spec, Left]):
 
     source: Source
     steps: tuple[Step, ...]
-    finish: Finish[Spec, Left]
+    finish: FinishUnit[Spec, Left]
     limits: Bounds = field(default=Bounds(), metadata=NO_EFFECT)
-    """Without effect on the identity: a record that a bound rejected is read again only when that is asked for."""
+    """Not part of the identity: a record that was rejected for a bound is read again only on request."""
 
 
 @dataclass(frozen=True)
 class Pass(Generic[Spec, Left]):
-    """A pass over units: what it is called, its work, and the units that it does it to."""
+    """A pass: its name, its work, and the units to which it applies that work."""
 
     name: str
     work: "Work[Spec, Left] | Streamed[Spec, Left]"
     units: tuple[Unit[Spec], ...]
     retries: int = 2
     gpus: float = 0.0
-    """Of a task, on a cluster that has any."""
+    """GPUs of one task, on a cluster that has GPUs."""
     key: str = field(init=False)
-    """Digest of the identity of its work: of everything but the units that the result depends on."""
+    """Digest of the identity of the work, that is of everything that the result depends on except the units."""
 
     def __post_init__(self) -> None:
         """Compute the key, once."""
@@ -156,13 +157,13 @@ class Pass(Generic[Spec, Left]):
 
     @property
     def folder(self) -> str:
-        """Its place below `.work/`."""
+        """The folder of the pass below `.work/`."""
         return f"{self.name}-{self.key}"
 
 
 @dataclass(frozen=True)
 class Commit(Generic[Left]):
-    """The committed record of a unit: it exists only when all its files do."""
+    """The committed record of a unit; it exists only when all files of the unit do."""
 
     unit: str
     label: str
@@ -171,19 +172,19 @@ class Commit(Generic[Left]):
 
 
 def files_of(left: Any) -> Iterator[DataFile]:
-    """Yield the files in what a unit left, also those in its tuples and parts."""
+    """Yield the files in the result of a unit, including those in nested tuples and dataclasses."""
     if isinstance(left, DataFile):
         yield left
     elif isinstance(left, tuple):
         for item in left:
             yield from files_of(item)
     elif is_dataclass(left):
-        for one in fields(left):
-            yield from files_of(getattr(left, one.name))
+        for item in fields(left):
+            yield from files_of(getattr(left, item.name))
 
 
 class CommitFormat(Generic[Left]):
-    """Writes and reads the commits of a work as JSON; the type of what it leaves is that of its `run`."""
+    """Writes and reads the commits of a work as JSON; the type of the result is the return type of its `run`."""
 
     def __init__(self, work: "Work[Any, Left] | Streamed[Any, Left]") -> None:
         run: Callable[..., Any] = type(work).run if not isinstance(work, Streamed) else type(work.finish).__call__
@@ -192,11 +193,11 @@ class CommitFormat(Generic[Left]):
         self._adapter: TypeAdapter[Commit[Left]] = _adapter(run)
 
     def dump(self, commit: Commit[Left]) -> bytes:
-        """Return the commit as it lies on disk."""
+        """Return the commit as the bytes that are stored."""
         return self._adapter.dump_json(commit)
 
     def load(self, data: bytes) -> Commit[Left]:
-        """Read what `dump` wrote."""
+        """Return the commit that `dump` wrote."""
         return self._adapter.validate_json(data)
 
 

@@ -84,7 +84,7 @@ class Ingested(Accounted):
 
 
 @dataclass(frozen=True)
-class Finish:
+class FinishIngest:
     """Turns the survivors of a unit into its documents and their keys."""
 
     bands: int
@@ -143,6 +143,6 @@ def ingest_pass(
     """Return the ingest pass of a recipe; `columns` are those that its own steps and measures add."""
     limits = recipe.limits
     bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
-    finish = Finish(bands_for(recipe.dedup.jaccard).count, document_schema(columns))
+    finish = FinishIngest(bands_for(recipe.dedup.jaccard).count, document_schema(columns))
     work: Streamed[InputSplit, Ingested] = Streamed(Reader(), ingest_steps(recipe, policy), finish, bounds)
     return Pass("ingest", work, tuple(units), limits.retries)
