@@ -36,6 +36,7 @@ _RARE = re.compile(
     "\u0300\u0301\u0400\u0450\u040d\u045d\U0001f150-\U0001f189\U000e0100-\U000e01ef]"
 )
 """What no text has but one in thousands: one search spares it the rest."""
+_WIDE_SIGNS = tuple((chr(ord(sign) + 0xFEE0), sign) for sign in ",:;()!?%")
 _TYPED = (("\u2019", "'"), ("\u02bc", "'"), ("\u2010", "-"))  # NFKC makes U+2011 a U+2010
 
 _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -65,6 +66,9 @@ def plain(text: str) -> str:
         return text
     for wide, narrow in (("\xa0", " "), ("…", "...")):  # what most web pages have, so that the quick check holds
         text = text.replace(wide, narrow)
+    if "，" in text:  # the signs of Chinese prose, for the same reason
+        for wide, narrow in _WIDE_SIGNS:
+            text = text.replace(wide, narrow)
     rare = _RARE.search(text) is not None
     if rare:
         text = _NEGATIVE.sub(lambda found: chr(65 + (ord(found[0]) - 0x1F150) % 32), _REMOVED.sub("", text))
