@@ -51,5 +51,5 @@ def test_perplexity_is_low_for_text_like_the_training_s(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="at least 20"):
         fit_kenlm(clean.slice(0, 5), "en", tmp_path / "few", 40, str(tmp_path))
     (tmp_path / "lm" / "en.bin").write_bytes(b"damaged")
-    with pytest.raises(PolicyError, match=r"en\.bin: no model of KenLM"):
+    with pytest.raises(PolicyError, match=r"en\.bin: not a KenLM model"):
         step.open()

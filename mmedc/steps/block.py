@@ -1,8 +1,9 @@
-"""Drops documents by their address: hosts on lists, and words in host names.
+"""Blocking of documents by their address: hosts on lists, and words in host names.
 
-A list is a text file of hosts, one a line, as the blacklists of the University of Toulouse (UT1) are;
-a host stands for its subdomains too. Lists are kept as sorted 64-bit hashes, 8 bytes a host, so that
-millions fit; two hosts meet in a hash once in 10^12 for a list of ten million.
+A list is a text file with one host per line, like the blacklists of the University of Toulouse (UT1);
+a host stands for its subdomains too. Lists are held as sorted 64-bit hashes, 8 bytes per host, so that
+millions of hosts fit in memory; with a list of ten million, a host that is not listed has the hash of a listed
+one with a probability of about 10^-12.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ class Block:
     words: tuple[str, ...]
     """Parts of a host name, between dots, hyphens and digits: `casino` blocks casino-24.example."""
     lists: tuple[str, ...] = ()
-    """Paths of lists of hosts."""
+    """The paths of the lists of hosts."""
     name: ClassVar[str] = "block"
     version: ClassVar[int] = 1
 
@@ -45,8 +46,8 @@ class Block:
         reason = blocker(self.words, self.lists)
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            why = [reason(locator) for locator in batch.column("locator").to_pylist()]
-            return set_column(batch, "dropped_by", pa.array(why, pa.string()))
+            reasons = [reason(locator) for locator in batch.column("locator").to_pylist()]
+            return set_column(batch, "dropped_by", pa.array(reasons, pa.string()))
 
         return transform
 
@@ -84,7 +85,7 @@ def read_hosts(path: str) -> U64:
 
 
 def host_of(locator: str) -> str:
-    """Return the host of a URL in lower case, or an empty string for what is no URL."""
+    """Return the host of a URL in lower case, or an empty string for a locator that is not a URL."""
     try:
         return urlsplit(locator).hostname or ""
     except ValueError:

@@ -1,7 +1,8 @@
-"""A transformer as judge: any sequence-classification checkpoint gives every text a score.
+"""Scoring of texts with a transformer: any checkpoint for sequence classification can be used.
 
-For users who have such a model, such as FineWeb-Edu's: `pip install 'mmedc[train]'`. Texts of
-like length are batched together, so that little is padding; bfloat16 on a GPU, float32 on a CPU.
+This is for users who have such a model, for example FineWeb-Edu's: `pip install 'mmedc[train]'`. Texts of
+similar length are batched together, so that there is little padding. Models run in bfloat16 on a GPU and in
+float32 on a CPU.
 """
 
 import functools
@@ -28,17 +29,20 @@ class Classifier:
     checkpoint: str = field(metadata=NO_EFFECT)
     """A folder of Hugging Face files."""
     label: str | int = -1
-    """Whose probability is the score; of a model with one output, the output itself divided by `scale`."""
+    """The label whose probability is the score; for a model with one output, that output divided by `scale`."""
     scale: float = 1.0
     tokens: int = 512
-    """Of a text that are looked at."""
+    """The number of tokens that the model reads of each text."""
     batch_tokens: int = 16_384
-    """Tokens, padding and all, of one batch."""
+    """The number of tokens in one batch, including padding."""
     digest: str = ""
-    """Of the checkpoint's files, by which the pass knows it."""
+    """The digest of the files of the checkpoint, which identifies it."""
 
     def scorer(self) -> Scorer:
-        """Return the function from texts to scores, float32 (D,). Raises: ModelMissing for what is not there."""
+        """Return the function from texts to scores, float32 (D,).
+
+        Raises: ModelMissing when a package, the checkpoint or the label is missing.
+        """
         try:
             import torch
             import transformers
@@ -61,7 +65,7 @@ class Classifier:
         def score(texts: list[str]) -> npt.NDArray[np.float32]:
             found = np.zeros(len(texts), np.float32)
             encoded = tokenizer(texts, truncation=True, max_length=self.tokens)["input_ids"] if texts else []
-            for rows in by_length([len(one) for one in encoded], self.batch_tokens):
+            for rows in by_length([len(tokens) for tokens in encoded], self.batch_tokens):
                 inputs = tokenizer.pad({"input_ids": [encoded[row] for row in rows]}, return_tensors="pt").to(device)
                 with torch.inference_mode():
                     logits = model(**inputs).logits.float()  # (rows, labels)
@@ -81,12 +85,12 @@ class Classifier:
 
 @functools.lru_cache(maxsize=1)
 def opened(classifier: Classifier) -> Scorer:
-    """Return the scorer of a checkpoint; a process that works on one unit after another loads it once."""
+    """Return the scorer of a checkpoint; a process that runs several units loads it once."""
     return classifier.scorer()
 
 
 def by_length(lengths: list[int], most: int) -> list[npt.NDArray[np.int64]]:
-    """Return the rows of each batch, shortest texts first; none has more than `most` tokens, padding and all."""
+    """Return the rows of each batch, shortest texts first; no batch has more than `most` tokens, including padding."""
     batches: list[npt.NDArray[np.int64]] = []
     order = np.argsort(np.array(lengths, np.int64), kind="stable")
     first = 0

@@ -1,4 +1,4 @@
-"""Bytes to characters: which charset a page is really in, whatever it says."""
+"""Decoding of bytes: the charset that a page is really in, which may differ from the one that it declares."""
 
 import codecs
 import re
@@ -21,19 +21,19 @@ BOMS = (
 )
 _MARKS = tuple(bom for bom, _ in BOMS)
 META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
-META_BYTES = 4096  # HTML asks for the first 1,024 (WHATWG HTML 13.2.3.2); pages are later than that
-ESCAPES = (b"\x1b$", b"\x1b(")  # ISO-2022-JP is made of ASCII bytes
-MAX_BROKEN = 0.02  # share of characters that may be undecodable
-MAX_NUL = 0.1  # share of NUL bytes from which a page is no text
+META_BYTES = 4096  # HTML demands the first 1,024 (WHATWG HTML 13.2.3.2), but many pages declare it later
+ESCAPES = (b"\x1b$", b"\x1b(")  # of ISO-2022-JP, which otherwise has only ASCII bytes
+MAX_BROKEN = 0.02  # share of the characters that may be undecodable
+MAX_NUL = 0.1  # share of NUL bytes above which a page is not a text
 
 
 @dataclass(frozen=True)
 class Decode:
     """Decodes payloads into `html` (pages) or `text` (plain text); rows with text pass through.
 
-    In order: byte-order mark; the escapes of ISO-2022; UTF-8 where every byte is valid as such, since
-    text in another charset hardly ever is; the charset of the server, then of the page, where all bytes
-    are valid in it; detection. Rejected: `undecodable`, `binary`.
+    The charset is taken from, in this order: the byte-order mark; the escapes of ISO-2022; UTF-8 if all bytes are
+    valid, because text in another charset hardly ever is; the charset that the server and then the page declares,
+    if all bytes are valid in it; detection. Rejected: `undecodable`, `binary`.
     """
 
     name: ClassVar[str] = "decode"
@@ -61,7 +61,7 @@ def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
             page = None if text is None else text.encode("utf-8", "replace")
             decoded[index] = pa.array([page], pa.large_binary())
             rejected[index] = problem if text is None else None
-    # Most pages are UTF-8 as they lie: their bytes are taken over, and no text is made of them yet.
+    # Most pages are UTF-8 already, so their bytes are reused without making a Python string of them.
     pages = (pa.concat_arrays(decoded) if changed else payloads).view(pa.large_string())
     is_text = pc.equal(batch.column("content_type"), "text/plain").fill_null(False)
     if pc.any(is_text).as_py():
@@ -73,12 +73,12 @@ def _decode(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _is_plain(payload: bytes) -> bool:
-    """Tell whether a payload has no byte-order mark, no NUL bytes and none of the escapes of ISO-2022."""
+    """Return whether a payload has no byte-order mark, no NUL bytes and none of the escapes of ISO-2022."""
     return not (b"\0" in payload or b"\x1b" in payload or payload.startswith(_MARKS))
 
 
 def _is_utf8(payload: pa.LargeBinaryArray) -> bool:
-    """Tell whether the payloads are UTF-8; Arrow looks at 4 GB/s, Python makes a text of them for that."""
+    """Return whether the payloads are valid UTF-8; Arrow checks 4 GB/s, whereas Python would build a string first."""
     try:
         payload.cast(pa.large_string())
     except pa.ArrowInvalid:
@@ -87,7 +87,7 @@ def _is_utf8(payload: pa.LargeBinaryArray) -> bool:
 
 
 def decode_page(payload: bytes, charset: str | None) -> tuple[str | None, str]:
-    """Return (the characters of a page, the charset used), or (None, why not)."""
+    """Return (the characters of a page, the charset used), or (None, the reason for the failure)."""
     for bom, name in BOMS:
         if payload.startswith(bom):
             return payload[len(bom) :].decode(name, "replace").replace("\0", ""), name
@@ -123,7 +123,7 @@ def decode_page(payload: bytes, charset: str | None) -> tuple[str | None, str]:
 
 
 def _codec(name: str | None) -> str | None:
-    """Return Python's name for a charset as browsers understand it (WHATWG Encoding, 4.2), or None."""
+    """Return Python's name for a charset label as browsers read it (WHATWG Encoding, 4.2), or None."""
     if not name:
         return None
     from resiliparse.parse.encoding import map_encoding_to_html5

@@ -1,4 +1,4 @@
-"""Pages to text, title and date: trafilatura is the reference for quality, resiliparse the fast path."""
+"""Extraction of text, title and date from pages: trafilatura is the reference for quality, resiliparse is faster."""
 
 import functools
 import re
@@ -13,15 +13,15 @@ from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
 ONE_CELL = re.compile(r"^\|[ ]?([^|\n]*?)[ ]?\|$", re.MULTILINE)
-"""A table row of one cell, as trafilatura writes it: old pages are laid out in such tables."""
+"""A table row with one cell, as trafilatura writes it; old pages use such tables for their layout."""
 
 NO_LATER = "2100-01-01"
 
 
 def resiliparse_text(html: str) -> str:
-    """Return the main text by resiliparse, ten times as fast as trafilatura.
+    """Return the main text that resiliparse finds, ten times as fast as trafilatura.
 
-    Its four extras are off, which lifts F1 by .02 to .04.
+    Its four optional extras are turned off, which raises F1 by .02 to .04.
     """
     from resiliparse.extract.html2text import extract_plain_text
 
@@ -34,7 +34,7 @@ def resiliparse_text(html: str) -> str:
 
 @functools.cache
 def _options() -> Any:
-    """Return trafilatura's options; made anew for every page they would cost a tenth of the extraction."""
+    """Return trafilatura's options; making them for every page would take a tenth of the time of extraction."""
     from trafilatura.settings import Extractor
 
     return Extractor(fast=True, comments=False)
@@ -44,8 +44,8 @@ def _options() -> Any:
 class Extract:
     """Fills `text`, `title` and `date` from `html`; rows without `html` pass through. Dropped: `no_main_text`.
 
-    A title that the source gave stays. A date that the page states replaces the date of its crawl, and
-    is not after it: the day of the build decides nothing.
+    A title given by the source is kept. A date stated by the page replaces the date of its crawl and is never
+    later than that date, so that the result does not depend on the day of the build.
     """
 
     engine: Literal["trafilatura", "resiliparse"] = "trafilatura"
@@ -81,7 +81,7 @@ class Extract:
 
 
 class Page(NamedTuple):
-    """What a page says, and what it says of itself."""
+    """The main text of a page, its title and its date."""
 
     text: str
     title: str | None = None
@@ -89,10 +89,10 @@ class Page(NamedTuple):
 
 
 def read_page(html: str, engine: str, latest: str) -> Page:
-    """Return main text, title, and day of publication up to `latest` (ISO 8601) of a page, parsed once for all.
+    """Return the main text, the title and the day of publication, at most `latest` (ISO 8601), of a page.
 
-    Only where markup or address name a date is there one: guesses from the text are ten times dearer
-    and often a footer's year.
+    The page is parsed once. The date is read from the markup and the address only: guessing it from the text takes
+    ten times as long and often finds the year in a footer.
     """
     from htmldate import find_date
     from trafilatura import extract, load_html
@@ -111,7 +111,7 @@ def read_page(html: str, engine: str, latest: str) -> Page:
 
 
 def _silence() -> None:
-    """Keep the extractors' own logs of every odd page out of ours; what matters is counted."""
+    """Silence the extractors, which log every odd page; failures are counted in the funnel."""
     import logging
 
     for name in ("trafilatura", "htmldate", "justext"):

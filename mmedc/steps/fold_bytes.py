@@ -1,9 +1,9 @@
-"""The bytes of a page as matching sees them, folded only where they have something to fold.
+"""Folding of the bytes of a page for matching, without decoding it and only where something folds.
 
-`mmedc.folding` says what folding does to a character; here this is found in UTF-8, without decoding the page: of
-characters that fold by themselves only these are exchanged, by a regular expression for each first byte; a page with
-marks that compose, or with a space after every CJK character, is folded as a whole. Only what can make or end a word
-of the lexicons is looked for: a full-width comma is on every Chinese page and in no term.
+`mmedc.folding` defines what folding does to a character. This module does the same in UTF-8. Characters that fold on
+their own are replaced by a regular expression for each first byte; a page with combining marks, or with a space
+after every CJK character, is folded as a whole. Only characters that can form or end a word of the lexicons are
+looked for: a full-width comma, for example, is on every Chinese page and in no term.
 """
 
 import functools
@@ -16,12 +16,12 @@ from mmedc.folding import INVISIBLE, alone, close_up, composing, folded
 from mmedc.words import in_word
 
 ENTITY = re.compile(rb"&(?!(?:amp|nbsp|quot|lt|gt);)(?:#(?:[xX][0-9a-fA-F]{1,20}|[0-9]{1,20})|[A-Za-z][A-Za-z0-9]*);?")
-_COMMON = (b"\xc2", b"\xe2", b"\xef")  # first bytes that most pages have, of which each is looked at
-_RARE = 1  # no byte of a view otherwise
+_COMMON = (b"\xc2", b"\xe2", b"\xef")  # first bytes that most pages have; each is looked for on its own
+_RARE = 1  # a byte that a view does not contain otherwise
 _STRESS = "\u0300\u0301"
 _CJK_FIRST = bytes(range(0xE3, 0xEE)) + b"\xf0"  # first bytes of Han, Kana and Hangul
-# To find spaces after single CJK characters: `c` for such a character or a sign, spaces (the first bytes of others
-# than that of ASCII too), `x` for all else; what follows a first byte is left out.
+# The classes for finding spaces after single CJK characters: `c` for such a character or a sign, a space for a space
+# (including the first bytes of non-ASCII spaces), `x` for everything else. Continuation bytes are deleted.
 _CLASSES = bytes(
     ord("c") if byte in _CJK_FIRST + b"\xef.,;:!?()" else ord(" ") if byte in b" \t\n\r\f\v\xc2\xe2" else ord("x")
     for byte in range(256)
@@ -31,7 +31,7 @@ _SINGLES = re.compile(rb" c(?: +c){2,}(?!c)")
 
 
 def _table(beyond_ascii: bool) -> bytes:
-    """Return a table for `bytes.translate`: ASCII in lower case, controls NUL, all else that is no word a space."""
+    """Return a table for `bytes.translate`: letters in lower case, controls as NUL, all other ASCII as spaces."""
     folds = bytes(code if chr(code).isalnum() else 32 for code in range(128)).lower()
     controls = bytes(
         0 if code == 127 or (code < 32 and code not in b"\t\n\v\f\r") else folds[code] for code in range(128)
@@ -43,7 +43,7 @@ ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 
 
 class ByteFolder:
-    """Folds UTF-8 as far as terms of these forms ask for it; the case of what does not fold stays."""
+    """Folds UTF-8 as far as matching the given forms requires; the case of other characters is not changed."""
 
     def __init__(self, forms: Iterable[str]) -> None:
         forms = [folded(form) for form in forms]
@@ -62,7 +62,7 @@ class ByteFolder:
         for first in of_letters:
             patterns.pop(first, None)
         self.late = sorted(char for char in map(str.encode, set(new) | whole) if char[:1] in of_letters)
-        """What `fold` leaves as it is, in UTF-8: who finds one of them calls `fold_late`."""
+        """The characters, in UTF-8, that `fold` does not fold; a caller that finds one of them calls `fold_late`."""
         single = {char for char in set(new) - whole if char.encode()[:1] in patterns}
         self._whole = list(_by_first_byte(char for char in whole if char.encode()[:1] in patterns).items())
         self._alone = sorted(_by_first_byte(single).items(), key=lambda item: item[0] not in _COMMON)
@@ -73,13 +73,13 @@ class ByteFolder:
         self._spaced = sorted(first for first in of_letters if first in _CJK_FIRST)
 
     def fold(self, source: bytes) -> tuple[bytes, bytes]:
-        """Return (`source` folded, the same with spaces for all but its ASCII).
+        """Return (`source` folded, the same with spaces in place of all bytes beyond ASCII).
 
-        Entities are resolved where they stand for what matters. What `fold_late` looks for is left as it is.
+        Entities are resolved if they stand for a character that matters. The characters in `late` are not folded.
         """
         if b"&" in source:
             source = self._without_entities(source)
-        view = source.translate(self._view)  # shows the rare first bytes, so that one look finds them all
+        view = source.translate(self._view)  # maps all rare first bytes to one, so that one search finds them
         rare = _RARE in view
         if any(first in source and chars.search(source) for first, chars in self._whole if rare or first in _COMMON):
             lines = source.split(b"\n")  # marks compose within a line, and few lines have any
@@ -95,9 +95,9 @@ class ByteFolder:
         return self._new[found[0]]
 
     def fold_late(self, source: bytes, has_late: bool) -> bytes | None:
-        """Return a folded source without spaces between single CJK characters and, where it has some, what is `late`.
+        """Return a folded source with the characters in `late` folded and no spaces between single CJK characters.
 
-        None where neither is there: nearly always.
+        Returns None for a source that has neither, which is nearly always the case.
         """
         if not has_late and not (any(first in source for first in self._spaced) and _is_spaced_out(source)):
             return None
@@ -109,7 +109,7 @@ class ByteFolder:
         return ENTITY.sub(lambda found: new.get(found[0], found[0]), source) if new else source
 
     def _resolve(self, entity: bytes) -> bytes | None:
-        """Return what an entity stands for, when that matters."""
+        """Return the text that an entity stands for, or None if it does not matter for matching."""
         text = html.unescape(entity.decode())
         matters = any(in_word(char) or char in self._changed or INVISIBLE.match(char) for char in text)
         return text.encode("utf-8", "replace") if matters else None
@@ -120,7 +120,7 @@ def _folded(text: bytes) -> bytes:
 
 
 def _is_spaced_out(source: bytes) -> bool:
-    """Tell whether four single CJK characters or signs may stand with spaces between them."""
+    """Return whether four single CJK characters or signs may stand with spaces between them."""
     for space in (b"\xe3\x80\x80", b"&nbsp;"):
         if space in source:
             source = source.replace(space, b" ")
@@ -128,7 +128,7 @@ def _is_spaced_out(source: bytes) -> bool:
 
 
 def _matters(char: str, to: str, letters: set[str], signed: str) -> bool:
-    """Tell whether it shows in a count of terms when `char` is left as it is and not folded `to` something else."""
+    """Return whether leaving `char` as it is, instead of folding it `to` its form, could change a count of terms."""
     if any(new.lower() in letters for new in to) or not to:
         return True
     if in_word(char):
@@ -137,7 +137,7 @@ def _matters(char: str, to: str, letters: set[str], signed: str) -> bool:
 
 
 def _by_first_byte(chars: Iterable[str]) -> dict[bytes, re.Pattern[bytes]]:
-    """Return by the first byte in UTF-8 the pattern of the characters that begin with it."""
+    """Return, for each first byte in UTF-8, the pattern of the characters that begin with it."""
     last: dict[bytes, list[int]] = defaultdict(list)
     for char in sorted(chars):
         written = char.encode()

@@ -1,7 +1,7 @@
 """Filters and formatters of datatrove as steps, so that a recipe can name any of them.
 
 Each document becomes a `datatrove.data.Document`. Its metadata has `url`, `language` (ISO 639-1) and
-`language_score` as datatrove's own steps call them, and the title, the date and the measures found so far.
+`language_score` under the names that datatrove uses, and the title, the date and the measures set so far.
 """
 
 import csv
@@ -32,7 +32,7 @@ INSTALL = "pip install 'mmedc[datatrove]'"
 
 
 class Verdict(NamedTuple):
-    """What datatrove made of a document."""
+    """The result of datatrove for a document."""
 
     text: str
     dropped: str | None = None
@@ -46,8 +46,8 @@ class DatatroveStep:
     Dropped: `datatrove_` with the reason that the filter gives (`datatrove_dropped` where it gives none), and
     `datatrove_empty` where nothing is left of the text. Rejected: `error`, for a document on which it raises.
 
-    A text that it changes is normalised again where the step comes after `normalise`. Draws at random and rotating
-    replacements depend on the document alone, so that a corpus depends neither on batches nor on the order of files.
+    A changed text is normalised again if the step comes after `normalise`. Random draws and rotating replacements
+    depend on the document alone, so that a corpus depends neither on batches nor on the order of files.
     """
 
     use: str
@@ -56,9 +56,9 @@ class DatatroveStep:
     made_by: str
     """The version of datatrove, and that of the class where it has one."""
     languages: dict[str, str] = field(default_factory=dict)
-    """datatrove's code for each language of the recipe where the filter is built per language, otherwise empty."""
+    """datatrove's code for each language of the recipe if the filter is built per language, otherwise empty."""
     name: str = field(default="", metadata=NO_EFFECT)
-    """The name of the class; of a further step of the same class, with its number."""
+    """The name of the class, followed by a number for each further step of the same class."""
     version: ClassVar[int] = 1
 
     def open(self) -> Transform:
@@ -123,7 +123,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _class(use: str) -> Any:
-    """Return the class. Raises: ImportError, AttributeError; TypeError where it is no filter and no formatter."""
+    """Return the class. Raises: ImportError, AttributeError; TypeError if it is neither a filter nor a formatter."""
     from datatrove.pipeline.filters.base_filter import BaseFilter
     from datatrove.pipeline.formatters.base import BaseFormatter
 
@@ -137,7 +137,7 @@ def _class(use: str) -> Any:
 def _tokenizer(made: Any, code: str | None) -> Any:
     """Return the tokenizer that a filter of datatrove itself uses for a language, or None for another filter.
 
-    Raises: ImportError where it lacks a package, which would otherwise become an error of every document.
+    Raises: ImportError if it lacks a package, which would otherwise become an error of every document.
     """
     from datatrove.utils.word_tokenizers import load_word_tokenizer
 
@@ -146,7 +146,7 @@ def _tokenizer(made: Any, code: str | None) -> Any:
 
 
 def _codes(languages: tuple[str, ...]) -> dict[str, str]:
-    """Return datatrove's code for each language, such as `cmn_Hani` for `zh`, by its own table of tokenizers.
+    """Return datatrove's code for each language, such as `cmn_Hani` for `zh`, from its own table of tokenizers.
 
     Raises: ValueError for a language that it lacks.
     """
@@ -171,12 +171,12 @@ Rows = list[tuple[int, Any]]
 
 
 def _judge(made: Any, arguments: dict[str, Any]) -> Callable[[Rows], dict[int, Verdict]]:
-    """Return the function that runs a filter or formatter on rows, and gives the verdict on each by its ordinal."""
+    """Return the function that runs a filter or formatter on rows and returns a verdict by ordinal."""
     from datatrove.pipeline.filters.base_filter import BaseFilter
 
     step = made(**arguments)
     if tokenizer := _tokenizer(made, arguments.get("language")):
-        tokenizer.word_tokenize("a")  # loads its data now, so that the time is not that of the first document
+        tokenizer.word_tokenize("a")  # loads its data now, so that the time is not counted for the first document
     batched = issubclass(made, BaseFilter) and made.filter_batch is not BaseFilter.filter_batch
 
     def alone(ordinal: int, document: Any) -> Verdict:
@@ -196,7 +196,7 @@ def _judge(made: Any, arguments: dict[str, Any]) -> Callable[[Rows], dict[int, V
                 results = step.filter_batch([document for _, document in rows])
                 found = zip(rows, results, strict=True)
                 return {ordinal: _verdict(result, document.text) for (ordinal, document), result in found}
-            except Exception:  # one document is to blame: each is judged alone
+            except Exception:  # one of the documents caused it, so each is judged on its own
                 for (_, document), text in zip(rows, texts, strict=True):
                     document.text = text
         return {ordinal: alone(ordinal, document) for ordinal, document in rows}
@@ -205,7 +205,10 @@ def _judge(made: Any, arguments: dict[str, Any]) -> Callable[[Rows], dict[int, V
 
 
 def _verdict(result: Any, text: Any) -> Verdict:
-    """Return what a filter's result, a truth value or a pair of it and a reason, says. Raises: TypeError."""
+    """Return the verdict for the result of a filter: a truth value, or a truth value and a reason.
+
+    Raises: TypeError for a text that is not a string.
+    """
     kept, reason = result if isinstance(result, tuple) else (result, None)
     if not isinstance(text, str):
         raise TypeError(f"it left {type(text).__name__} instead of a text")
@@ -216,16 +219,16 @@ def _verdict(result: Any, text: Any) -> Verdict:
 
 
 def _depend_on(step: Any, document: Any, seed: Any) -> None:
-    """Make what a filter draws (`uniform`) and where a rotation stands depend on the document, not on those before."""
+    """Make random draws (`uniform`) and rotations depend on the document only, and not on earlier documents."""
     if hasattr(step, "uniform"):
         step.uniform = random.Random(f"{seed}\0{document.id}").random
     for value in vars(step).values():
-        if hasattr(value, "_replace_i"):  # of PIIFormatter: the next replacement in turn
+        if hasattr(value, "_replace_i"):  # in PIIFormatter, the index of the next replacement
             value._replace_i = 0
 
 
 def _documents(batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:
-    """Yield the ordinal and the datatrove document of each row; a row that has no text yet has an empty one."""
+    """Yield the ordinal and the datatrove document of each row; a row without a text yet has an empty text."""
     from datatrove.data import Document
 
     names = ("ordinal", "locator", "text", "title", "date", "lang", *MEASURES)
@@ -239,7 +242,7 @@ def _documents(batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:
 
 
 def _marked(batch: pa.RecordBatch, verdicts: list[Verdict]) -> pa.RecordBatch:
-    """Return the batch with the texts, reasons and rejections of `verdicts`."""
+    """Return the batch with the texts, drop reasons and rejections of `verdicts`."""
     dropped = [verdict.dropped for verdict in verdicts]
     old = batch.column("text").to_pylist()
     fates = zip(old, verdicts, strict=True)
@@ -259,7 +262,7 @@ def _marked(batch: pa.RecordBatch, verdicts: list[Verdict]) -> pa.RecordBatch:
 
 
 def _quiet() -> None:
-    """Keep the logs of datatrove and of its tokenizers out of ours."""
+    """Silence the logs of datatrove and of its tokenizers."""
     from loguru import logger
 
     logger.disable("datatrove")

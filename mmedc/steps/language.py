@@ -1,8 +1,8 @@
-"""Which language a text is in: fastText's lid.176 on pieces of it, corrected by the script it is written in.
+"""Language identification: fastText's lid.176 on pieces of a text, corrected by the script of the text.
 
-Three pieces, from its beginning, middle and end, tell as much as the whole text: a menu in English at the top of a
-Japanese page doesn't. Where they leave a doubt, more of the text is looked at; where that does too, as on pages in
-two languages, each line is judged by itself and the language of most characters is the page's.
+Three pieces, from the beginning, middle and end, are as reliable as the whole text, and an English menu at the top of
+a Japanese page does not mislead them. If the result is uncertain, more of the text is read. If it is still uncertain,
+as for pages in two languages, each line is judged on its own, and the page gets the language of most characters.
 """
 
 import re
@@ -23,18 +23,21 @@ from mmedc.policy import Policy
 from mmedc.words import LETTER, TextBatch, sums
 
 PIECE_CHARS = 60
-FEW, MANY = 3, 15  # pieces: at first, and in doubt; 3 are right where the whole text is, at a fifth of its cost
-SURE = 0.8  # probability below which there is a doubt
-LINES, LINE_CHARS = 50, 20  # judged of a page in two languages; shorter lines say nothing
+FEW, MANY = (
+    3,
+    15,
+)  # pieces read at first, and if uncertain; 3 are as often right as the whole text, at a fifth of the cost
+SURE = 0.8  # probability below which the language is uncertain
+LINES, LINE_CHARS = 50, 20  # lines judged of a page in two languages, and their least length: shorter ones say nothing
 CANDIDATES = 3
-# Text of Han characters is Japanese from this share of Kana on. Japanese prose has about half;
-# Chinese pages that name a Japanese product have a few per mille.
+# Text in Han characters with at least this share of Kana is Japanese. In Japanese prose the share is about
+# half; in Chinese pages that name a Japanese product it is a few per mille.
 KANA_SHARE = 0.05
-CJK_SHARE = 0.3  # of the letters, from which the script decides
+CJK_SHARE = 0.3  # share of the letters from which on the script decides
 
 
 CAPITAL = re.compile("[A-ZÀ-ÖØ-ÞА-ЯЁ]")
-CAPITALS = 0.4  # share of a text's characters from which it is one in capitals
+CAPITALS = 0.4  # share of capitals above which a text counts as written in capitals
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def identifier(model: str, policy: Policy) -> Any:
             scores.append(min(total.get(best, 0.0), 1.0))
         han, kana = _cjk_shares(pa.array(texts, pa.large_string()))
         for index in np.flatnonzero(han + kana >= CJK_SHARE):
-            # Short text in Han characters alone is the model's weak spot: one in ten goes wrong.
+            # The model is weak on short text in Han characters alone: it gets one in ten wrong.
             share_of_kana = kana[index] / (han[index] + kana[index])
             code = "ja" if share_of_kana >= KANA_SHARE else "zh"
             if langs[index] != code:
@@ -125,16 +128,16 @@ def identifier(model: str, policy: Policy) -> Any:
 
 
 def _as_written(text: str) -> str:
-    """Return a text, folded, as the model knows its language: on one line, and not in capitals.
+    """Return a text as the model expects it: folded, on one line, and not in capitals.
 
-    Package inserts and warnings are; the model has seen few such texts.
+    Package inserts and warnings are written in capitals, and the model was trained on few such texts.
     """
     text = plain(text).replace("\n", " ")
     return text.lower() if len(CAPITAL.findall(text)) > CAPITALS * len(text) else text
 
 
 def pieces(text: str, number: int) -> str:
-    """Return `number` pieces of a text, evenly from its beginning to its end; all of a shorter one."""
+    """Return `number` pieces of a text, evenly spaced from beginning to end; the whole text if it is shorter."""
     if len(text) <= number * PIECE_CHARS:
         return text
     step = (len(text) - PIECE_CHARS) / (number - 1)
@@ -145,7 +148,7 @@ def pieces(text: str, number: int) -> str:
 def _cjk_shares(texts: Any) -> tuple[Any, Any]:
     """Return the shares of Han and of Kana among the letters of each text, (D,) each.
 
-    Text with Hangul has neither: Korean writes some words in Han characters.
+    Both are 0 for text with Hangul, because Korean writes some words in Han characters.
     """
     batch = TextBatch(texts)
     codes = batch.codes

@@ -1,8 +1,8 @@
-"""A measure of the user's own: a function from a text to a number, whose values become a column of the corpus.
+"""Custom measures: a function from a text to a number, whose values become a column of the corpus.
 
-The function takes a text and returns a number, or None where it has none to give. With `batch` it takes a record
-batch (`text`, `lang`, `title`, …) and returns a column of as many values. A limit on it in a policy decides, as for
-any other measure. What it raises rejects the document.
+The function takes a text and returns a number, or None if the text has no value. With `batch` it takes a record
+batch (`text`, `lang`, `title`, …) and returns a column with one value per row. A policy can set limits on the column,
+as on any other measure. If the function raises, the document is rejected.
 """
 
 import hashlib
@@ -26,7 +26,10 @@ from mmedc.policy import Policy
 
 @dataclass(frozen=True)
 class Measure:
-    """Sets the column `name` to what the function `use` (`package.module:function`) gives. Dropped: by floors on it."""
+    """Sets the column `name` to the values of the function `use` (`package.module:function`).
+
+    Dropped: by the policy's floors on it.
+    """
 
     use: str
     name: str
@@ -36,11 +39,11 @@ class Measure:
 
     @property
     def columns(self) -> tuple[pa.Field, ...]:
-        """What it adds to a document."""
+        """The columns that the measure adds to a document."""
         return (pa.field(self.name, pa.float32()),)
 
     def identity(self) -> Json:
-        """Return the fields, and a hash of the source of the function's module, so that an edit of it is noticed.
+        """Return the fields, and a hash of the source of the function's module, so that an edit is noticed.
 
         Raises: RecipeError for a function that can't be found.
         """
@@ -86,7 +89,7 @@ def function_of(use: str) -> Callable[[Any], Any]:
 
 
 def source_of(use: str) -> str:
-    """Return the source text of the module of a function; its name where there is none, as for a compiled one."""
+    """Return the source text of the module of a function, or `use` itself if there is none, as for compiled modules."""
     function_of(use)
     try:
         return inspect.getsource(importlib.import_module(use.partition(":")[0]))

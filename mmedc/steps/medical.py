@@ -1,12 +1,12 @@
-"""How medical a text is: which lexicon terms it holds, and how much of it they make up.
+"""How medical a text is: the lexicon terms that it contains, and the share of the text that they make up.
 
 Two rules. `mmedc` is the one of MMedC (Qiu et al. 2024, section "Data Collection", and its released
 filter): the text is lower-cased; a keyword of more than 10 characters, or of more than 5 with a
 space in it, is found as a substring, a shorter one as a whole token between white space; in Chinese
-and Japanese every keyword is a substring. Each keyword found counts once; every occurrence counts
-its characters, overlaps twice. `boundary` is ours: text and terms are folded (`mmedc.folding`), a term
-must end where a word ends, the longest of overlapping terms wins, the forms of a term count once,
-acronyms in capitals are matched as written, and a character is counted once.
+and Japanese every keyword is a substring. Each keyword found counts once. The characters of every
+occurrence count, so that characters in two keywords count twice. `boundary` is our own rule: text and terms are
+folded (`mmedc.folding`), a term must begin and end at word boundaries, the longest of overlapping terms wins, the
+forms of a term count once, acronyms in capitals are matched as written, and each character is counted once.
 """
 
 import re
@@ -29,18 +29,18 @@ TENTHS = 10
 LEXICON_MEASURES = ("medical_terms", "medical_density", "medical_spread")
 
 
-class Found(NamedTuple):
-    """What a lexicon finds in a text."""
+class TermMatches(NamedTuple):
+    """The measures of a text by a lexicon."""
 
     terms: int
-    """Distinct terms."""
+    """The number of distinct terms."""
     density: float
     """Share of the text's characters that lie in terms, 0 to 1."""
     spread: float
-    """Share of the text's tenths in which a term lies, 0 to 1: an illness told in passing fills few of them."""
+    """Share of the text's tenths in which a term lies, 0 to 1: an illness mentioned in passing is in few of them."""
 
 
-NOTHING = Found(0, 0.0, 0.0)
+NOTHING = TermMatches(0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def measurer(policy: Policy) -> Callable[[Any, Any], dict[str, pa.Array]]:
     return measure
 
 
-def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], Found]:
+def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], TermMatches]:
     """Return the function that finds the terms of `language` in a text by `rule`."""
     if rule == "mmedc":
         forms = [form for term in language.lexicon for form in term.forms]
@@ -83,22 +83,25 @@ def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], Found]:
     return boundary_matcher([term.forms for term in language.lexicon])
 
 
-def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
-    """Return MMedC's rule for `keywords`; see the module. Nothing for an empty text. Spread is none of MMedC's."""
+def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], TermMatches]:
+    """Return a function that applies MMedC's rule for `keywords`; see the module docstring.
+
+    It returns `NOTHING` for an empty text. The spread is our addition; MMedC has no such measure.
+    """
     if not spaced:
-        # The released filter lowers its keywords and, in these two languages, not the text.
+        # The released filter lower-cases its keywords but, in these two languages, not the text.
         unspaced = _counted(sorted({keyword.lower() for keyword in keywords}))
 
-        def find_unspaced(text: str) -> Found:
+        def find_unspaced(text: str) -> TermMatches:
             terms, chars, spans = unspaced(text)
-            return Found(terms, chars / len(text), spread(spans, len(text))) if terms else NOTHING
+            return TermMatches(terms, chars / len(text), spread(spans, len(text))) if terms else NOTHING
 
         return find_unspaced
     lowered = sorted({keyword.lower() for keyword in keywords})
     long = _counted([word for word in lowered if inside_words(word)])
     short = {word for word in lowered if not inside_words(word)}
 
-    def find(text: str) -> Found:
+    def find(text: str) -> TermMatches:
         low = text.lower()
         terms, chars, spans = long(low)
         tokens = [token for token in re.finditer(r"\S+", low) if token[0] in short]
@@ -107,18 +110,18 @@ def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], Found]:
             return NOTHING
         spans += [token.span() for token in tokens]
         chars += sum(len(token[0]) for token in tokens)
-        return Found(terms, chars / len(text), spread(spans, len(low)))
+        return TermMatches(terms, chars / len(text), spread(spans, len(low)))
 
     return find
 
 
 def inside_words(keyword: str) -> bool:
-    """Tell whether MMedC's rule finds a keyword of a spaced language inside words too."""
+    """Return whether MMedC's rule also finds a keyword of a spaced language inside words."""
     return len(keyword) > 10 or (len(keyword) > 5 and len(keyword.split()) > 1)
 
 
 def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int, list[tuple[int, int]]]]:
-    """Return a function: (keywords that occur, characters of them as str.count finds them, where each lies)."""
+    """Return a function from a text to (number of keywords, their characters as `str.count` counts, their spans)."""
     if not keywords:
         return lambda text: (0, 0, [])
     automaton = ahocorasick_rs.AhoCorasick(keywords, implementation=ahocorasick_rs.Implementation.ContiguousNFA)
@@ -132,17 +135,20 @@ def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int, list[tuple[
     return count
 
 
-def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], Found]:
-    """Return our rule for `terms`, each a tuple of its forms; see the module. Nothing for an empty text."""
+def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], TermMatches]:
+    """Return a function that applies our rule for `terms`, each a tuple of its forms; see the module docstring.
+
+    It returns `NOTHING` for an empty text.
+    """
     finder = term_finder(terms)
 
-    def find(text: str) -> Found:
+    def find(text: str) -> TermMatches:
         chosen, length = finder(text)
         if not chosen:
             return NOTHING
         spans = [(start, end) for _, start, end in chosen]
         density = sum(end - start for start, end in spans) / length
-        return Found(len({term for term, _, _ in chosen}), density, spread(spans, length))
+        return TermMatches(len({term for term, _, _ in chosen}), density, spread(spans, length))
 
     return find
 
@@ -153,11 +159,11 @@ def spread(spans: Iterable[tuple[int, int]], length: int) -> float:
 
 
 def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tuple[int, int, int]], int]]:
-    """Return a function from a text to its ((term, start, end) without overlaps, length) after folding.
+    """Return a function from a text to (the non-overlapping (term, start, end), the length of the folded text).
 
-    Terms are numbered as given; positions are in the folded text, in characters.
+    Terms are numbered in the given order; positions are in characters of the folded text.
     """
-    owner: dict[bool, dict[str, int]] = {False: {}, True: {}}  # by whether case matters
+    owner: dict[bool, dict[str, int]] = {False: {}, True: {}}  # the key says whether case matters
     for number, forms in enumerate(terms):
         for form in forms:
             cased = is_acronym(form)
@@ -172,7 +178,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
     def find(text: str) -> tuple[list[tuple[int, int, int]], int]:
         wide = plain(text)
         low = wide.lower()
-        same = len(low) == len(wide)  # a few capitals grow when lowered; then positions can't be shared
+        same = len(low) == len(wide)  # a few capitals become longer in lower case; then positions differ
         candidates = []
         for cased, automaton, numbers in automata:
             if cased and not same:
@@ -193,7 +199,7 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
 
 
 def free(text: str, outside: int, inside: int) -> bool:
-    """Tell whether a word ends between the characters at `inside` and `outside`."""
+    """Return whether a word ends between the characters at `inside` and `outside`."""
     if outside < 0 or outside >= len(text):
         return True
     out, own = text[outside], text[inside]

@@ -1,4 +1,4 @@
-"""How deep a page nests and how many tags it has, before a parser sees it: parsers take quadratic time over depth."""
+"""A check of the nesting depth and the number of tags of a page: the time of parsers is quadratic in the depth."""
 
 import re
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 
 TAG = re.compile(rb"<(/?[a-zA-Z][a-zA-Z0-9:-]{0,30})")
-RAW_TEXT = re.compile(rb"<(script|style|textarea|title)(?![a-z0-9:-])")  # what looks like a tag in them is none
+RAW_TEXT = re.compile(rb"<(script|style|textarea|title)(?![a-z0-9:-])")  # elements whose content has no tags
 UNNESTED = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "  # void (WHATWG HTML, 13.1.2)
     b"p li dt dd tr td th thead tbody tfoot option optgroup colgroup rt rp html head body".split()  # end left out
 )
-"""Elements whose start tags need no end tag, so that they say nothing of depth."""
+"""Elements whose start tags need no end tag, so that they do not count as depth."""
 
 
 @dataclass(frozen=True)
 class Nesting:
     """Rejects pages of more than `html_nodes` tags (`too_many_nodes`), or nested over `html_depth` (`too_deep`).
 
-    After the prefilter, which parses nothing and drops most pages, and before all that parses.
+    It runs after the prefilter, which drops most pages without parsing, and before every step that parses.
     """
 
     html_depth: int = 1_000
@@ -52,19 +52,19 @@ def overgrown(page: bytes, depth: int, nodes: int) -> str | None:
     tags = page.count(b"<")
     if tags > nodes:
         return f"too_many_nodes: {tags:,} tags, at most {nodes:,} are parsed"
-    if tags <= depth or tags - page.count(b"</") <= depth:  # not even as many start tags
+    if tags <= depth or tags - page.count(b"</") <= depth:  # there are too few start tags to nest so deep
         return None
     names: list[bytes] = TAG.findall(_without_raw_text(page))
     steps = {name: _step(name.lower()) for name in set(names)}
     levels = np.fromiter(map(steps.__getitem__, names), np.int64, len(names)).cumsum()
-    levels -= np.minimum.accumulate(np.minimum(levels, 0))  # an end tag without a start tag ends nothing
+    levels -= np.minimum.accumulate(np.minimum(levels, 0))  # an end tag without a start tag has no effect
     if levels.max(initial=0) > depth:
         return f"too_deep: elements nest over {depth:,} levels"
     return None
 
 
 def _without_raw_text(page: bytes) -> bytes:
-    """Return a page without what stands within scripts and their like, where a `<` begins no tag."""
+    """Return a page without the content of `RAW_TEXT` elements, in which a `<` does not begin a tag."""
     parts, at, lower = [], 0, page.lower()
     while raw := RAW_TEXT.search(lower, at):
         parts.append(page[at : raw.end()])
@@ -75,5 +75,5 @@ def _without_raw_text(page: bytes) -> bytes:
 
 
 def _step(name: bytes) -> int:
-    """Return by how many levels a tag (in lower case, `/` before the name of an end tag) goes down."""
+    """Return by how many levels a tag (in lower case, an end tag with `/` before its name) changes the depth."""
     return 0 if name.lstrip(b"/") in UNNESTED else -1 if name.startswith(b"/") else 1

@@ -1,7 +1,8 @@
-"""One way to write the same text: Unicode NFC, one kind of line end, no invisible characters.
+"""Normalisation: Unicode NFC, one kind of line end, and no invisible characters.
 
-Letters as fonts and old charsets shape them (Arabic presentation forms, Latin ligatures, half-width Kana) become the
-letters that they stand for. What an author may mean, full-width Latin among it, stays: only matching folds it.
+Presentation forms of fonts and old charsets (Arabic presentation forms, Latin ligatures, half-width Kana) become the
+letters that they stand for. Forms that an author may intend, such as full-width Latin, are kept; only matching folds
+them.
 """
 
 import re
@@ -16,7 +17,7 @@ from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.folding import INVISIBLE, SHAPED, unshaped
 
-# In RE2: what `mmedc.folding.INVISIBLE` is for single strings.
+# `mmedc.folding.INVISIBLE` in the syntax of RE2.
 _INVISIBLE = re.sub("[^\\x20-\\x7e]", lambda char: rf"\x{{{ord(char[0]):x}}}", INVISIBLE.pattern)
 _ODD_SPACE = r"\t\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}"
 RULES = (
@@ -26,9 +27,9 @@ RULES = (
     (r" \n ?|\n ", "\n"),
     (r"\n{3,}", "\n\n"),
 )
-"""Applied in order; the result is a fixed point (tested). Zero-width joiners stay: scripts need them.
+"""Rules, applied in order; the result is a fixed point (tested). Zero-width joiners are kept: some scripts need them.
 
-None matches where there is nothing to change: to put a space for each space would be half of the cost.
+No rule matches text that it would not change: replacing every space by a space would take half of the time.
 """
 
 
@@ -37,7 +38,7 @@ def normalise(texts: Any) -> Any:
     for pattern, replacement in RULES:
         texts = pc.replace_substring_regex(texts, pattern, replacement)
     shaped = pc.match_substring_regex(texts, f"[{SHAPED}]").to_pylist()
-    # Python first looks whether there is anything to compose, and is four times as fast as Arrow.
+    # Python first checks whether there is anything to compose, and is four times as fast as Arrow.
     composed = [
         text and (unshaped(text) if odd else unicodedata.normalize("NFC", text))
         for text, odd in zip(texts.to_pylist(), shaped, strict=True)

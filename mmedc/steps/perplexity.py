@@ -1,8 +1,8 @@
-"""How surprised a language model of good prose is by a text: KenLM over SentencePiece pieces, after CCNet.
+"""Perplexity of a text under a language model of good prose: KenLM over SentencePiece pieces, as in CCNet.
 
-Wenzek et al. 2020 (arXiv 1911.00359, section 3.3): a 5-gram model per language, trained on clean
-text; perplexity per piece, line by line; the third of the texts with the lowest is the *head*, the
-next the *middle*, the rest the *tail*. `mmedc fit kenlm` leaves the three files of a language.
+Wenzek et al. 2020 (arXiv 1911.00359, section 3.3) train a 5-gram model per language on clean text and compute the
+perplexity per piece, line by line. The third of the texts with the lowest perplexity is the *head*, the next third
+the *middle*, the rest the *tail*. `mmedc fit kenlm` writes the three files of a language.
 """
 
 import hashlib
@@ -70,14 +70,16 @@ class Perplexity:
         files = [Path(self.folder) / f"{code}{part}" for code in self._languages() for part in PARTS]
         missing = [str(file) for file in files if not file.is_file()]
         if missing:
-            raise ModelMissing(f"{missing[0]}: not there; `mmedc fit kenlm` leaves {', '.join(PARTS)} of a language")
+            raise ModelMissing(
+                f"{missing[0]}: the file is missing; `mmedc fit kenlm` writes {', '.join(PARTS)} for a language"
+            )
         return [fields_of(self, "folder"), [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]
 
 
 def measurer(folder: str, code: str) -> Callable[[str], float]:
-    """Return the function that gives a text's perplexity per piece, from 1 up; not a number for an empty text.
+    """Return the function from a text to its perplexity per piece, which is at least 1; NaN for an empty text.
 
-    Raises: ModelMissing without the packages; PolicyError for a file that is no model.
+    Raises: ModelMissing if a package is missing; PolicyError for a file that is not a model.
     """
     try:
         import kenlm
@@ -91,7 +93,7 @@ def measurer(folder: str, code: str) -> Callable[[str], float]:
     try:
         model = kenlm.Model(str(path), quiet)
     except OSError as problem:
-        raise PolicyError(f"{path}: no model of KenLM ({problem})") from None
+        raise PolicyError(f"{path}: not a KenLM model ({problem})") from None
 
     def measure(text: str) -> float:
         score = length = 0.0
@@ -105,11 +107,11 @@ def measurer(folder: str, code: str) -> Callable[[str], float]:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text as the models see them: folded, the first `TEXT_CHARS` characters."""
+    """Return the lines of a text as the models read them: folded, and only the first `TEXT_CHARS` characters."""
     return [line for line in (" ".join(line.split()) for line in folded(text[:TEXT_CHARS]).split("\n")) if line]
 
 
 def cutoffs(folder: str, code: str) -> tuple[float, float]:
-    """Return the perplexities up to which a text of language `code` is head, and middle."""
+    """Return the perplexities up to which a text of language `code` belongs to the head and to the middle."""
     found = json.loads((Path(folder) / f"{code}.json").read_text(encoding="utf-8"))["cutoffs"]
     return float(found[0]), float(found[1])

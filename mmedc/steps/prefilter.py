@@ -1,16 +1,16 @@
-"""A bound on the medical terms of a page, from its bytes alone, that spares hopeless pages everything else.
+"""An upper bound on the medical terms of a page, from its bytes alone, which saves hopeless pages all later steps.
 
-The text of a page is, but for the order of its parts, a part of its source. So the terms that could
-be put together from the words of the source bound those of the text from above, and a page below the
-policy's loosest limit is below it in the end. The bound is cheap because it looks at bytes: scripts,
-styles and tags are cut out, ASCII case and punctuation are folded by one table, then two automata find
-the words of all lexicons. Of a term of several words only the longest is looked for; the others are
-looked up around it when the page might pass.
+Except for the order of its parts, the text of a page is a part of its source. The number of terms that can be formed
+from the words of the source is therefore an upper bound for the terms of the text: a page whose bound is below the
+policy's floor would be dropped later anyway. The bound is cheap because it works on bytes: scripts,
+styles and tags are cut out, ASCII case and punctuation are folded by one table, then automata find
+the words of all lexicons. Of a term of several words only the longest is searched for; the others are
+looked up near it if the page might pass.
 
-It holds, whatever the extractor chooses, when words are not cut by tags (`dia<b>betes</b>`), nor made
-by scripts, nor written within a tag; whatever else `mmedc.folding` undoes is undone here too, where a page
-has any of it (`mmedc.steps.fold_bytes`). The words of a term may stand in any order within 1,000 bytes.
-benchmarks/cascade_recall.py measures what is lost.
+The bound holds for any extractor, unless words are split by tags (`dia<b>betes</b>`), produced by scripts, or
+written inside a tag. Everything else that `mmedc.folding` folds is folded here too, where a page
+has any of it (`mmedc.steps.fold_bytes`). The words of a term may occur in any order within 1,000 bytes.
+benchmarks/cascade_recall.py measures how many documents are lost.
 """
 
 import functools
@@ -32,24 +32,22 @@ from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder
 from mmedc.steps.medical import free, inside_words
 from mmedc.words import in_word
 
-LATE = (
-    -1
-)  # the number, beside those of words, of the characters that fold and that `ByteFolder.fold` leaves as they are
-NEAR_BYTES = 1_000  # within which the words of a term stand
+LATE = -1  # the number, beside those of words, of the characters that only `ByteFolder.fold_late` folds
+NEAR_BYTES = 1_000  # the distance within which the words of a term must occur
 _UNSHOWN = (b"<script", b"<style", b"</script>", b"</style>")
 _AFTER_NAME = (b">", b" ", b"\n", b"\t", b"\r", b"/")
-_HEAD_BYTES = 200  # of a start tag, in which its type stands
+_HEAD_BYTES = 200  # of a start tag that are searched for its type
 _TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")  # WHATWG HTML, 13.2.5.6: any other `<` is text
 
 
 FEW_PATTERNS = 8_000
 NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
-SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # of ASCII
+SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # an ASCII character that is neither letter nor digit
 
 
 @dataclass(frozen=True)
 class Prefilter:
-    """Drops documents whose source can't hold enough terms of any language. Dropped: `prefilter`."""
+    """Drops documents whose source can't contain enough terms of any language. Dropped: `prefilter`."""
 
     policy: Policy
     name: ClassVar[str] = "prefilter"
@@ -75,24 +73,24 @@ class Prefilter:
 
 
 def shown_bytes(page: bytes) -> bytes:
-    """Return a page without its scripts, styles and tags; JSON-LD stays, whose text extractors take.
+    """Return a page without its scripts, styles and tags; JSON-LD is kept, because extractors use its text.
 
-    Scripts and styles go from each end tag back to the last start tag before it, both as nearly all pages
-    write them, in lower case. What is no tag for certain stays too.
+    A script or style is removed from its end tag back to the last start tag before it, both in lower case, as
+    nearly all pages write them. Anything that is not certainly a tag is kept.
     """
     parts, at = [], 0
-    opened, begun = -1, 0  # script 0, style 1, none -1; and where
+    opened, begun = -1, 0  # the open element (script 0, style 1, none -1), and where it begins
     for index, start, end in _unshown().find_matches_as_indexes(page):
         if index >= 2:
             if opened == index - 2:
                 parts.append(page[at:begun])
                 opened, at = -1, end
-        elif not (index and opened == 0) and page.startswith(_AFTER_NAME, end):  # a style within a script is none
+        elif not (index and opened == 0) and page.startswith(_AFTER_NAME, end):  # a style inside a script is not a tag
             opened, begun = index, start
             if not index and b"ld+json" in page[end : end + _HEAD_BYTES]:
                 opened = -1
     shown, close, rest = b" ".join((*parts, page[at:])).rpartition(b">")
-    return _TAG.sub(b" ", shown + close) + rest  # in the rest every `<` would be looked through to its end
+    return _TAG.sub(b" ", shown + close) + rest  # no tag ends in `rest`; searching it would take quadratic time
 
 
 @functools.cache
@@ -101,18 +99,18 @@ def _unshown() -> Any:
 
 
 def source_bound(policy: Policy) -> Callable[[bytes], bool]:
-    """Return a function that tells whether a source (UTF-8) may hold enough terms of some language."""
+    """Return a function that decides whether a source (UTF-8) may contain enough terms of some language."""
     terms = _Terms(policy)
     lexicons = (language.lexicon for language in policy.languages.values())
     folder = ByteFolder(form for lexicon in lexicons for term in lexicon for form in term.forms)
-    keys = list(terms.entries)  # known by their numbers from here on
+    keys = list(terms.entries)  # from here on, a key is identified by its number
     in_ascii = [number for number, key in enumerate(keys) if key.plain]
     ascii_words = _automaton([b" %b " % keys[number].text.encode() for number in in_ascii])
     by_script: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, key in enumerate(keys):
         if not key.plain:
             for form in _written(key):
-                # The first bytes of Latin, of Cyrillic and Arabic, of Han, Kana, Hangul and Devanagari differ in this.
+                # These bits distinguish Latin; Cyrillic and Arabic; and Han, Kana, Hangul and Devanagari.
                 by_script[max(*form, 0x7F) & 0xF0][form].append(number)
     for char in folder.late:
         by_script[max(char) & 0xF0].setdefault(char, [LATE])
@@ -127,7 +125,7 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
         return late is not None and holds_enough(_View(late, late.translate(ONLY_ASCII)))[0]
 
     def holds_enough(view: _View) -> tuple[bool, bool]:
-        """Return whether the terms are enough, and whether there is something else that folds."""
+        """Return whether there are enough terms, and whether there are characters that only `fold_late` folds."""
         in_view = ascii_words.find_matches_as_indexes(view.in_ascii, overlapping=True)
         found = {in_ascii[index] for index in {index for index, _, _ in in_view}}
         others = []
@@ -162,10 +160,10 @@ def _automaton(patterns: list[bytes]) -> Any:
 
 
 def _signs(patterns: Iterable[bytes]) -> list[bytes]:
-    """Return few strings of which every pattern holds one: without them there is nothing to look for.
+    """Return a few strings such that every pattern contains one: a source without them need not be searched.
 
-    First bytes of characters beyond ASCII where all patterns have some, the fewest that greed finds: further bytes are
-    those of quotes and dashes too.
+    They are first bytes of characters beyond ASCII, chosen greedily, if all patterns have some. Continuation bytes
+    are not used, because quotes and dashes have them too.
     """
     left = list({frozenset(pattern.translate(None, NO_FIRST)) for pattern in patterns})
     signs = []
@@ -180,26 +178,26 @@ def _signs(patterns: Iterable[bytes]) -> list[bytes]:
 
 
 class _Word(NamedTuple):
-    """A word of a lexicon; bounded: the rule finds it as a whole word only."""
+    """A word of a lexicon; `bounded` says that the rule finds it as a whole word only."""
 
     text: str
     bounded: bool
 
     @property
     def plain(self) -> bool:
-        """Whether it is found between spaces, where all that is not ASCII is a space."""
+        """Whether the word can be found between spaces in a view in which all bytes beyond ASCII are spaces."""
         return self.bounded and self.text.isascii()
 
 
 @functools.cache
 def _written(word: _Word) -> list[bytes]:
-    """Return how a word stands in the folded bytes of a source, which have ASCII in lower case only."""
+    """Return the forms of a word in the folded bytes of a source, in which only ASCII is in lower case."""
     forms = {word.text, word.text.upper(), word.text.capitalize(), word.text.title()}
     return sorted({form.encode().translate(ALL_BYTES) for form in forms})
 
 
 class _View:
-    """The folded bytes of a source: with only its ASCII, and whole."""
+    """The folded bytes of a source, as a whole and reduced to ASCII."""
 
     def __init__(self, source: bytes, ascii_view: bytes) -> None:
         self.source = source
@@ -210,20 +208,20 @@ class _View:
 
     @functools.cached_property
     def whole(self) -> bytes:
-        """All bytes, those beyond ASCII as they are."""
+        """All bytes of the source; those beyond ASCII are unchanged."""
         view = self.source.translate(ALL_BYTES)
         return view.replace(b"\0", b"") if self._bare else view
 
     def whole_words(self, word: _Word, places: list[tuple[int, int]]) -> list[int]:
-        """Return where a word begins, of the places (start, end) where its letters stand."""
+        """Return the starts of those places (start, end) at which the letters form the word on its own."""
         if not word.bounded:
             return [start for start, _ in places]
-        if word.plain and self.source.isascii():  # between spaces in `in_ascii`, so that only these can touch it
+        if word.plain and self.source.isascii():  # found between spaces in `in_ascii`, so nothing else can touch it
             return [start for start, _ in places]
         return [start for start, end in places if _bounded(self.whole, start, end)]
 
     def near(self, places: list[int], words: tuple[_Word, ...]) -> bool:
-        """Tell whether all words stand near some of the places, which are in order."""
+        """Return whether all words occur near one of the places, which are sorted."""
         if not words:
             return bool(places)
         windows: list[tuple[int, int]] = []
@@ -248,12 +246,12 @@ class _View:
 
 
 class _Terms:
-    """The lexicons of a policy as words: which words make a term, and how many terms are enough."""
+    """The lexicons of a policy as words: which words form a term, and how many terms are enough."""
 
     def __init__(self, policy: Policy) -> None:
         self.floors = [floor_of(language.limits, "medical_terms") for language in policy.languages.values()]
         self.entries: dict[_Word, list[tuple[int, int, tuple[_Word, ...]]]] = defaultdict(list)
-        """By the longest word of a term, which is the rarest: (language, term, its other words)."""
+        """The terms as (language, term, its other words), by the longest word, which is the rarest."""
         for number, language in enumerate(policy.languages.values()):
             light = set(language.stopwords)
             for term, form, bounded in forms_of(language, policy.rule):
@@ -267,7 +265,7 @@ class _Terms:
             self._terms[key] = [(number, {term for lang, term, _ in entries if lang == number}) for number in numbers]
 
     def possible(self, found: Iterable[int]) -> bool:
-        """Tell whether the terms that the keys found are part of are enough of some language."""
+        """Return whether the terms to which the found keys belong are enough for some language."""
         if min(self.floors) <= 0:
             return True
         terms: list[set[int]] = [set() for _ in self.floors]
@@ -279,7 +277,7 @@ class _Terms:
         return False
 
     def reached(self, found: Iterable[int], there: Callable[[int, tuple[_Word, ...]], bool]) -> bool:
-        """Tell whether the keys found that are there, with their other words, make enough terms of some language."""
+        """Return whether the found keys, where their other words occur too, form enough terms of some language."""
         terms: list[set[int]] = [set() for _ in self.floors]
         for key in found:
             for number, term, others in self._entries.get(key, ()):
@@ -291,18 +289,18 @@ class _Terms:
 
 
 def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
-    """Return the words of a form that must all be there: not the light ones, unless there are no others."""
+    """Return the words of a form that must all occur; `light` words are ignored unless the form has no others."""
     words = re.split(r"[\s']+" if bounded else r"[\W_]+", folded(form))
     heavy = [word for word in words if word not in light and (len(word) > 1 or not word.isascii())]
-    # As the folded bytes of a source show them: `c-section` as `c section`.
+    # As they appear in the folded bytes of a source: `c-section` as `c section`.
     shown = (SIGN.sub(" ", word).strip() for word in heavy or words)
     return frozenset(_Word(word, bounded) for word in shown if word)
 
 
 def forms_of(language: LanguagePolicy, rule: str) -> list[tuple[int, str, bool]]:
-    """Return (number of its term, form, whether it is found as a whole word only) of each form of a lexicon.
+    """Return (number of its term, form, whether it is found as a whole word only) for each form of a lexicon.
 
-    To the rule `mmedc` every form is a term of its own.
+    Under the rule `mmedc` every form is a term of its own.
     """
     forms = [(number, form) for number, term in enumerate(language.lexicon) for form in term.forms]
     if rule == "mmedc":
@@ -312,7 +310,7 @@ def forms_of(language: LanguagePolicy, rule: str) -> list[tuple[int, str, bool]]
 
 
 def floor_of(limits: dict[str, Any], measure: str) -> float:
-    """Return the least of a measure that ingest keeps a document for; 0 where nothing limits it."""
+    """Return the smallest value of a measure with which ingest keeps a document; 0 if there is no limit."""
     limit = limits.get(measure)
     return float(limit.floor or 0) if limit else 0.0
 
@@ -321,7 +319,7 @@ _WORD = bytes(in_word(chr(code)) for code in range(128)) + bytes([2]) * 128  # 2
 
 
 def _bounded(view: bytes, start: int, end: int) -> bool:
-    """Tell whether words end at both ends of a match in UTF-8; see `mmedc.steps.medical.free`."""
+    """Return whether there are word boundaries at both ends of a match in UTF-8; see `mmedc.steps.medical.free`."""
     before, after = _WORD[view[start - 1]] if start else 0, _WORD[view[end]] if end < len(view) else 0
     if not (before or after):
         return True

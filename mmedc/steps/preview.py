@@ -1,8 +1,8 @@
-"""A look at the fast main text of a large page, which spares hopeless pages the dear extraction.
+"""The preview judges the fast main text of a large page, which saves hopeless pages the slow extraction.
 
-resiliparse finds a main text ten times faster than trafilatura. It is not quite the final one, so it is
-judged by half of the floors, and only where it is long enough to be evidence. benchmarks/cascade_recall.py
-measures what is lost.
+resiliparse finds a main text ten times faster than trafilatura. That text differs a little from the final one, so it
+is compared with half of the floors, and only if it is long enough to be evidence. benchmarks/cascade_recall.py
+measures how many documents are lost.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from mmedc.steps.medical import matcher
 from mmedc.steps.prefilter import floor_of
 
 LARGE_BYTES = 16 << 10  # smaller pages are extracted as fast as they are judged
-MAIN_CHARS = 500  # a shorter main text is no evidence: it may be the wrong part of the page
-SURE = 0.9  # probability from which the language of the fast text is believed to be none of ours
-LOOSE = 0.5  # of the floors; the main text of a page that is kept in the end had at least 0.99 of them (measured)
+MAIN_CHARS = 500  # a shorter main text is not evidence: it may be the wrong part of the page
+SURE = 0.9  # probability from which on a language that is not in the recipe is believed
+LOOSE = 0.5  # factor on the floors; the fast texts of pages that were kept reached at least 0.99 of them (measured)
 
 
 @dataclass(frozen=True)

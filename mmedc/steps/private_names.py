@@ -1,7 +1,8 @@
 """Names of people after a word and a colon, such as "Patient: Anna de la Cruz" or "姓名：王小明".
 
-There is no list of names: what follows the colon must look like one. In scripts with capitals these are two to five
-capitalised words with particles between, or a surname, a comma and given names; in East Asia two to six characters.
+There is no list of names: the text after the colon must look like a name. In scripts with capitals, that is two to
+five capitalised words with particles between them, or a surname, a comma and given names; in East Asian scripts, two
+to six characters.
 """
 
 import re
@@ -15,7 +16,7 @@ _PARTICLES = (
     r"|al|el|du|des|le|af|av|san|med\.|dent\.|h\.c\.)"
 )
 _LETTERS = r"[^\s\d.,;:|،؛，；：、。()（）<>]"
-# Begins with a capital, or in a script without; a point is that of an initial or a title.
+# A word begins with a capital, or with a letter of a script without capitals; a full stop ends an initial or a title.
 _WORD = rf"[^\W\d_a-zа-яё](?:{_LETTERS}{{0,5}}\.(?=[ \t])|{_LETTERS}{{0,30}})"
 _CASED = "(?=[A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĖĘĚĞĪĮİŁŃŇŌŐŒŘŚŞŠŤŪŮŰŲŹŻŽА-ЯЁ])"
 _PART = rf"(?:{_PARTICLES}[ \t]+)*{_WORD}"
@@ -32,11 +33,11 @@ _EAST = (
 _EAST_AFTER = r"(?=[ \t\u3000]*(?:[,;|，、；。()（）]|$)|[ \t\u3000]+(?:[男女남여]|\d|\S{1,8}[:：]))"
 _SEX = r"[男女남여](?:$|[ ,，、。;；])"
 _LINE_START = re.compile(rf"(?:^|[|;；。，,、\t]|[ \u3000]{{2}}|[\u3000 ](?=[{_KANA}{_HAN}{_HANGUL}]))[ \t\u3000*•-]*$")
-_BEFORE = 40  # characters before a word in which its line, or a part of it, must begin
+_BEFORE = 40  # characters before a word within which its line, or a part of the line, must begin
 
 
 def name_finder(privacy: Privacy) -> Callable[[str, list[Hit]], Iterator[tuple[int, int]]]:
-    """Return the function from a text and the words in it to where names of people are."""
+    """Return the function from a text and the words found in it to the spans of the names of people."""
     not_names = "|".join(map(re.escape, privacy.not_names)) or "(?!)"
     no_name = rf"(?!(?i:{not_names})(?![A-Za-zÀ-ɏА-яё{_HANGUL}.])|{_SEX})"
     pattern = re.compile(

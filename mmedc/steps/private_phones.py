@@ -15,13 +15,13 @@ AROUND = 8  # characters that the matcher sees before and after a run of digits
 NEAR = 12  # characters between a word such as "phone" and a number that needs no other proof
 _RUN = re.compile(r"[+(]{0,2}\d(?:(?:[ ./-]{0,3}|[ ./-]?\((?=\d{1,4}\))|\)[ ./-]{0,2})\d){6,16}")
 _IN_URL = frozenset("/=&?#%_-")
-# Grouped thousands, a decimal number, a range, dates: no telephone number is written so.
+# Grouped thousands, decimal numbers, ranges and dates: telephone numbers are not written like that.
 _FIGURE = re.compile(
     r"(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})|\d{1,3}(?:[ .]\d{3})+|\d+\.\d+|\d{3,4} ?- ?\d{3,4}"
     r"|(?:19|20)\d\d[-./]\d{1,2}[-./]\d{1,2}.*"
 )
 _YEARS = re.compile(r"(?:1[89]|20)\d\d ?[-/] ?(?:1[89]|20)\d\d")
-# What gives a number a name: a word with a colon or a sign, or a word for "number", and an opening bracket.
+# Labels before a number: a word with a colon or a sign, a word for "number", or an opening bracket.
 _LABELLED = re.compile(
     r"[^\W\d_][.)]? ?[:=#№] ?$|(?:n ?\.? ?[º°o]|n\.|nos?\.?|nr\.?|№|#|nummer|number|numéro|número|numero|номер|код|code"
     r"|codigo|código|codice|番号|編號|编号|番號|号|번호|संख्या|क्रमांक|नंबर|رقم|كود)[.:]? ?[:(]? ?$|[(,] ?$"
@@ -30,7 +30,7 @@ _WORD_BEFORE = re.compile(
     r"(?<![^\W\d_])[A-Za-zÀ-ɏА-яё]+ $"
 )  # of scripts with capitals: of a name the last begins with one
 _MONEY = "$€£¥₽₹₩¢"
-# How numbers are written without separators where no word announces them: mobile numbers, and those with a trunk zero.
+# Numbers without separators that count although no word announces them: mobile numbers, and those with a trunk zero.
 _BARE = {
     "AE": r"05\d{8}", "AT": r"0[1-9]\d{7,10}", "AU": r"0[2-478]\d{8}", "BE": r"0\d{8,9}", "BR": r"[1-9]\d9\d{8}",
     "CH": r"0[2-9]\d{8}", "CN": r"1[3-9]\d{9}|0\d{10,11}", "DE": r"0[1-9]\d{7,10}", "DZ": r"0[5-7]\d{8}",
@@ -40,7 +40,7 @@ _BARE = {
 }  # fmt: skip
 
 Finder = Callable[[str, str, list[Hit]], Iterator[tuple[int, int]]]
-"""From a searchable text, the same in lower case, and the words in it, to where numbers are."""
+"""A function from a searchable text, the same in lower case, and the words found in it to the spans of numbers."""
 
 
 def phone_finder(privacy: Privacy, context: Context) -> Finder:
@@ -76,7 +76,7 @@ def phone_finder(privacy: Privacy, context: Context) -> Finder:
 
 
 def _is_labelled(seen: str, low: str, start: int) -> bool:
-    """Return whether what stands before a number, at `start`, says what else it is, or what there are so many of."""
+    """Return whether the text before `start` labels the number as something else, or makes it a count of something."""
     line = seen.rfind("\n", 0, start) + 1
     word = _WORD_BEFORE.search(seen, max(start - 24, line), start)
     if word and (word[0][0].islower() or word.start() == line):
@@ -85,13 +85,13 @@ def _is_labelled(seen: str, low: str, start: int) -> bool:
 
 
 def _may_be(text: str) -> bool:
-    """Return whether digits after a word such as "phone" may be a number that no region gives out."""
+    """Return whether digits after a word such as "phone" may be a telephone number although no region assigns it."""
     digits = sum(map(str.isdigit, text))
     return 8 <= digits <= 15 and text.count("(") == text.count(")") and not (_FIGURE.fullmatch(text) or "/" in text)
 
 
 def _is_other(seen: str, low: str, run: re.Match[str], context: Context, announced: bool) -> bool:
-    """Return whether what touches a run of digits, or its grouping, shows that it is no telephone number."""
+    """Return whether the characters next to a run of digits, or its grouping, rule out a telephone number."""
     start, stop = run.span()
     before, after = seen[start - 1 : start], seen[stop : stop + 1]
     if before and (before in _IN_URL or before in _MONEY or before == "." or (before.isascii() and before.isalnum())):
@@ -108,7 +108,7 @@ def _valid(seen: str, start: int, stop: int, regions: tuple[str, ...]) -> Iterat
 
     low, high = max(start - AROUND, 0), stop + AROUND
     window = seen[low:high]
-    # Letters of scripts that the matcher takes for those of a word around the number.
+    # The matcher takes letters of other scripts for a word that continues into the number.
     window = "".join(char if char.isascii() else "、" for char in window)
     for region in regions:
         found = list(phonenumbers.PhoneNumberMatcher(window, region, phonenumbers.Leniency.VALID))

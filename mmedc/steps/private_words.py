@@ -1,7 +1,7 @@
-"""What stands around a number: words that say what it is, and a copy of the text that is easy to search.
+"""The context of numbers: words that say what a number is, and a copy of the text that is easy to search.
 
-The copy has the same length, so that what is found in it is found in the text: full-width and other digits are ASCII,
-and so are full-width letters, brackets, colons and signs, dashes and minus signs, and spaces of any width.
+The copy has the same length as the text, so that positions are equal in both. Digits of all scripts become ASCII in
+it, and so do full-width letters, brackets, colons and signs, dashes and minus signs, and spaces of any width.
 """
 
 import re
@@ -16,8 +16,8 @@ from mmedc.policy import Privacy
 from mmedc.words import in_word, is_unspaced
 
 PHONE, RECORD, ID, OTHER, ADDRESS, NAME = "phone", "record", "id", "other", "address", "name"
-REACH = 40  # characters before a number in which a word may say what it is
-OTHER_LETTERS = 22  # between a word such as `ISBN` and its number: more are another matter
+REACH = 40  # characters before a number within which a word may say what it is
+OTHER_LETTERS = 22  # letters allowed between a word such as `ISBN` and its number
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
@@ -44,7 +44,7 @@ _LONG_VOWEL = re.compile("(?<=[0-9])[ー―](?=[0-9])")  # for a dash, in Japane
 
 
 def searchable(text: str) -> str:
-    """Return the copy of a text that is searched, of the same length."""
+    """Return the copy of a text that is searched; it has the same length."""
     if text.isascii():
         return text
     text = _FOLDABLE.sub(lambda found: _TABLE[found[0]], text)
@@ -52,13 +52,13 @@ def searchable(text: str) -> str:
 
 
 def lower(text: str) -> str:
-    """Return a text in lower case, of the same length."""
+    """Return a text in lower case; the length is not changed."""
     low = text.lower()
     return low if len(low) == len(text) else "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
 class Hit(NamedTuple):
-    """A word that says what the number after it is, in characters."""
+    """A word that says what the number after it is; positions are in characters."""
 
     end: int
     start: int
@@ -84,7 +84,7 @@ class Context:
         self.unit = re.compile(rf"[ -]?(?:{ends})(?![a-zà-ɏа-яё])" if ends else "(?!)")
 
     def find(self, low: str) -> list[Hit]:
-        """Return the words in a text in lower case, by their ends; of those with one end the longest."""
+        """Return the words found in a text in lower case, sorted by end; of words with the same end, the longest."""
         hits: dict[int, Hit] = {}
         for index, start, end in self._automaton.find_matches_as_indexes(low, overlapping=True):
             word, kind = self._words[index]
@@ -92,7 +92,7 @@ class Context:
                 continue
             if not (word[-1] == "*" or _is_border(low, end, end - 1)):
                 continue
-            if word[-1] == "*":  # what follows of the word is of it
+            if word[-1] == "*":  # the rest of the word in the text belongs to it
                 while end < len(low) and in_word(low[end]) and not low[end].isdigit() and not is_unspaced(low[end]):
                     end += 1
             if end not in hits or start < hits[end].start:
@@ -100,9 +100,9 @@ class Context:
         return [hits[end] for end in sorted(hits)]
 
     def before(self, low: str, hits: list[Hit], at: int, is_plain: bool = True) -> Hit | None:
-        """Return the nearest word before `at` that may say what is there, on the same line.
+        """Return the nearest word before `at`, on the same line, that may say what is at `at`.
 
-        A number that is not `is_plain`, but grouped as telephone numbers are, is further from words such as `ISBN`.
+        For a number that is grouped like a telephone number (not `is_plain`), a word such as `ISBN` must be nearer.
         """
         place = bisect_right(hits, (at + 1,))
         while place > 0:
@@ -120,7 +120,7 @@ class Context:
 
 
 def _is_border(text: str, outside: int, inside: int) -> bool:
-    """Return whether a word may end between two characters; scripts that join words have borders everywhere."""
+    """Return whether a word may end between two characters; in scripts without spaces it may end anywhere."""
     if not 0 <= outside < len(text):
         return True
     out, own = text[outside], text[inside]

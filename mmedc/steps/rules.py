@@ -1,8 +1,8 @@
-"""Simple measures of prose, for every language at once: arrays over a batch, no loop over words.
+"""Simple measures of prose for all languages, computed with arrays over a batch and without a loop over words.
 
-After Gopher (Rae et al. 2021, arXiv 2112.11446, appendix A1.1), C4 (Raffel et al. 2020, section 2.2)
-and FineWeb (Penedo et al. 2024, section 3), with words as `mmedc.words` cuts them, so that Chinese
-and Japanese are measured too instead of vanishing.
+They follow Gopher (Rae et al. 2021, arXiv 2112.11446, appendix A1.1), C4 (Raffel et al. 2020, section 2.2)
+and FineWeb (Penedo et al. 2024, section 3). Words are those of `mmedc.words`, so that the measures also work for
+Chinese and Japanese, whose documents would otherwise all be dropped.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ RULES = (
 )
 SENTENCE_ENDS = np.array([ord(char) for char in ".!?…。！？｡।؟:;\"'”’»」』）)："], np.uint32)
 LINE_WORDS = 5  # shorter lines are headings and list items
-MARKUP = np.isin(np.arange(128), [ord(char) for char in "#{}|<>\\^~@_*"])  # of ASCII, counted as symbols too
+MARKUP = np.isin(np.arange(128), [ord(char) for char in "#{}|<>\\^~@_*"])  # ASCII characters that count as symbols too
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,24 @@ class Rules:
 
 
 def measure(texts: Any, langs: npt.NDArray[Any], stop: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
-    """Return the measures of `texts` by name, (D,) each, but `chars`, which normalising counted."""
+    """Return the measures of `texts` by name, (D,) each, except `chars`, which the step `normalise` has set."""
     batch = folded_batch(texts)
     classes, codes = batch.classes, batch.codes
     solid = np.maximum(batch.count((classes & SPACE) == 0), 1)
-    letters = batch.count((classes & (LETTER | MARK)) != 0)  # vowel signs are written letters
+    letters = batch.count((classes & (LETTER | MARK)) != 0)  # combining vowel signs count as letters
     symbols = batch.count(((classes & SYMBOL) != 0) | MARKUP[np.minimum(codes, 127)])
     words = np.diff(batch.word_offsets)
     some = np.maximum(words, 1)
     word_chars = sums(batch.word_lengths, batch.word_offsets)
     stops = np.zeros(len(batch), np.int64)
     for code, hashes in stop.items():
-        mine = langs == code
-        if mine.any() and len(hashes):
-            of_mine = np.flatnonzero(np.repeat(mine, words))
-            found = batch.word_hashes[of_mine]
+        in_language = langs == code
+        if in_language.any() and len(hashes):
+            word_numbers = np.flatnonzero(np.repeat(in_language, words))
+            found = batch.word_hashes[word_numbers]
             hit = hashes[np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)] == found
-            stops += np.bincount(np.repeat(np.arange(len(batch)), words)[of_mine], hit, len(batch)).astype(np.int64)
+            owner = np.repeat(np.arange(len(batch)), words)[word_numbers]
+            stops += np.bincount(owner, hit, len(batch)).astype(np.int64)
     duplicate, ends = _lines(batch)
     return {
         "words": words,
@@ -95,7 +96,7 @@ def _lines(batch: TextBatch) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         return np.zeros(len(batch)), np.ones(len(batch))
     ends = np.append(starts[1:], len(batch.codes))
     owner = np.searchsorted(batch.offsets, starts, side="right") - 1
-    # A line is known by the hashes of its words; lines without words never count as repeated.
+    # A line is identified by the hashes of its words; lines without words never count as repeated.
     first, last = np.searchsorted(batch.word_starts, starts), np.searchsorted(batch.word_starts, ends)
     total = np.concatenate([[np.uint64(0)], np.cumsum(batch.word_hashes, dtype=np.uint64)])
     with np.errstate(over="ignore"):
@@ -106,7 +107,7 @@ def _lines(batch: TextBatch) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     duplicate = np.bincount(owner, np.where(repeated, ends - starts, 0), len(batch)) / chars
     prose = last - first >= LINE_WORDS
     tail = ends - 1
-    for _ in range(2):  # step back over the line's own break and a space before it
+    for _ in range(2):  # step back over the line break and a space before it
         back = (tail > starts) & ((batch.classes[tail] & SPACE) != 0)
         tail = np.where(back, tail - 1, tail)
     closed = prose & np.isin(batch.codes[tail], SENTENCE_ENDS)
@@ -116,11 +117,11 @@ def _lines(batch: TextBatch) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _top_trigram(batch: TextBatch) -> npt.NDArray[Any]:
-    """Return how often the commonest run of 3 words occurs in each document, (D,); 0 where none repeats."""
+    """Return how often the most frequent 3 consecutive words occur in each document, (D,); 0 if none repeat."""
     hashes, bounds = batch.shingles(3)
     if not len(hashes):
         return np.zeros(len(batch))
-    # 48 bits tell the runs of one document apart; with its number before them one sort does for all.
+    # 48 bits distinguish the trigrams of a document; with its number in front, one sort serves all documents.
     owner = np.repeat(np.arange(len(batch), dtype=np.uint64), np.diff(bounds))
     runs = np.sort(owner << np.uint64(48) | hashes >> np.uint64(16))
     starts = np.flatnonzero(np.concatenate([[True], runs[1:] != runs[:-1]]))

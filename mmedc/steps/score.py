@@ -1,14 +1,15 @@
-"""Scores that a model learned: a linear classifier over hashed words, one model for all languages.
+"""Scores of learned models: a linear classifier over hashed words, one model for all languages.
 
-`medical_model` is the judgement that the kept decision rests on: what the words say and what the lexicon found
-(terms, density and spread, set before), weighed against each other by a second, tiny regression (stacking: Wolpert
-1992) whose weights all languages share, so that a language without labelled texts is judged by its lexicon.
+`medical_model` is the score on which the decision to keep a document rests. It combines the score of the words with
+the measures of the lexicon (terms, density and spread, set by an earlier step) by a second, small regression
+(stacking: Wolpert 1992). All languages share its weights, so that a language without labelled texts is judged by its
+lexicon.
 
-Features are the words, the beginnings of words (so that endings don't matter) and the pairs of words
-among the first of a text, as `mmedc.words` cuts them for the rules and signatures too
-(hashing trick: Weinberger et al. 2009, arXiv 0902.2206). The file holds numbers only, one byte a weight, and is
-read without running anything. A fastText model of two labels (`.ftz`, `.bin`; Joulin et al. 2017,
-arXiv 1607.01759) serves as well: see docs/how-to/fitting.md for why the shipped one is linear.
+The features are the words, the beginnings of words (so that endings don't matter) and the word pairs at the start of
+a text; words are split by `mmedc.words`, as for the rules and signatures
+(hashing trick: Weinberger et al. 2009, arXiv 0902.2206). The file holds only numbers, one byte per weight, and
+reading it runs no code. A fastText model with two labels (`.ftz`, `.bin`; Joulin et al. 2017,
+arXiv 1607.01759) works as well; docs/how-to/fitting.md explains why the shipped model is linear.
 """
 
 import functools
@@ -31,21 +32,21 @@ from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.words import TextBatch, folded_batch
 
 BITS = 18
-WORDS = 400  # of a text that are looked at: what it is about shows early
+WORDS = 400  # of a text that are read: its beginning shows what it is about
 BEGINNING = 5  # characters
 TOTAL = 20.0
 YES = "__label__yes"
-LINE_CHARS = 2_000  # of a text that fastText sees
+LINE_CHARS = 2_000  # of a text that fastText reads
 
 F32 = npt.NDArray[np.float32]
 Scorer = Callable[[Any, Any], F32]
-"""From texts (an Arrow array) and their `LEXICON_MEASURES` (None, or (D, 3)) to probabilities, (D,)."""
+"""A function from texts (an Arrow array) and their `LEXICON_MEASURES` (None, or (D, 3)) to probabilities, (D,)."""
 Features = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Score:
-    """Sets the column `measure` to a model's probability of "yes", 0 to 1; null in languages it doesn't know.
+    """Sets the column `measure` to a model's probability of "yes", 0 to 1; null in languages that it doesn't cover.
 
     Dropped: by the policy's floors on it.
     """
@@ -57,7 +58,7 @@ class Score:
 
     @property
     def name(self) -> str:
-        """What the funnel calls it."""
+        """The name of the step in the funnel."""
         return self.measure
 
     def open(self) -> Transform:
@@ -75,9 +76,11 @@ class Score:
 
 
 def scorer(path: str) -> Scorer:
-    """Return the function that gives the model's probabilities of "yes".
+    """Return the function that computes the model's probabilities of "yes".
 
-    The file's SHA-256 must have been checked (see `mmedc.models`). Raises: PolicyError for a file of another kind.
+    The SHA-256 of the file must have been checked before (see `mmedc.models`).
+
+    Raises: PolicyError for a file that is not such a model.
     """
     return _fasttext(path) if path.endswith((".ftz", ".bin")) else _linear(path)
 
@@ -86,13 +89,13 @@ def _linear(path: str) -> Scorer:
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = file["weights"].astype(np.float32) * file["scale"]  # (2**BITS,)
-            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (5,), or (0,) where words decide alone
+            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (5,), or (0,) if only the words count
         if weights.shape != (1 << BITS,):
             raise ValueError(f"{len(weights)} weights instead of {1 << BITS}")
         if len(mix) not in (0, 2 + len(LEXICON_MEASURES)):
-            raise ValueError(f"it weighs {len(mix)} things, this version {2 + len(LEXICON_MEASURES)}")
+            raise ValueError(f"it combines {len(mix)} values; this version combines {2 + len(LEXICON_MEASURES)}")
     except (OSError, ValueError, KeyError) as problem:
-        raise PolicyError(f"{path}: no model that `mmedc fit model` made ({problem})") from None
+        raise PolicyError(f"{path}: not a model made by `mmedc fit model` ({problem})") from None
 
     def score(texts: Any, found: Any) -> F32:
         buckets, offsets, values = features(folded_batch(texts))
@@ -100,7 +103,7 @@ def _linear(path: str) -> Scorer:
         logits = (total[offsets[1:]] - total[offsets[:-1]]) * values + bias
         if len(mix) and found is not None:
             logits = mixed(logits, found) @ mix
-        # Rounded, so that the order of additions, which depends on the batch, shows nowhere.
+        # The order of additions depends on the batch; rounding makes the results independent of it.
         chances: F32 = np.round(1 / (1 + np.exp(-np.clip(logits, -50, 50))), 4).astype(np.float32)
         return chances
 
@@ -108,16 +111,16 @@ def _linear(path: str) -> Scorer:
 
 
 def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return what is weighed, (D, 5): logarithm of terms, root of density, spread, what the words say, and one."""
+    """Return the combined values, (D, 5): log of terms, square root of density, spread, score of the words, and 1."""
     terms, density, spread = found.T.astype(np.float64)
     return np.column_stack([np.log1p(terms), np.sqrt(density), spread, np.clip(logits, -6, 6), np.ones(len(logits))])
 
 
-@functools.lru_cache(maxsize=1)  # the next model asks for the same
+@functools.lru_cache(maxsize=1)  # the next model needs the same features
 def features(batch: TextBatch) -> Features:
-    """Return the features of texts: buckets (F,), which of them are whose (D+1,), and their value in each text (D,).
+    """Return the features of texts: buckets (F,), offsets of the texts in these (D+1,), and value in each text (D,).
 
-    The values of a text add up to `TOTAL`, however long it is.
+    The values of a text add up to `TOTAL`, whatever its length.
     """
     pairs, pair_offsets = batch.shingles(2)
     parts = [
@@ -133,7 +136,7 @@ def features(batch: TextBatch) -> Features:
 
 
 def _first(hashes: Any, offsets: Any) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Return the hashes of the first `WORDS` of each text, and whose they are."""
+    """Return the hashes of the first `WORDS` words of each text, and the number of the text of each hash."""
     counts = np.minimum(np.diff(offsets), WORDS)
     total = np.concatenate([[0], np.cumsum(counts)])
     at = np.repeat(offsets[:-1] - total[:-1], counts) + np.arange(total[-1])
@@ -143,7 +146,7 @@ def _first(hashes: Any, offsets: Any) -> tuple[Any, npt.NDArray[np.int64]]:
 def _fasttext(path: str) -> Scorer:
     import fasttext
 
-    fasttext.FastText.eprint = lambda *_: None  # its loader prints a warning that warns of nothing
+    fasttext.FastText.eprint = lambda *_: None  # the loader prints a needless warning
     loaded = fasttext.load_model(path)
     if len(loaded.get_labels()) != 2 or YES not in loaded.get_labels():
         raise PolicyError(f"{path}: its labels are {loaded.get_labels()}; expected two, one of them {YES}")
@@ -152,7 +155,7 @@ def _fasttext(path: str) -> Scorer:
         heads = pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, LINE_CHARS))
         lines = pc.replace_substring(heads, "\n", " ").to_pylist()
         names, chances = loaded.predict(lines, k=2) if lines else ([], [])
-        found = [dict(zip(*one, strict=True)).get(YES, 0.0) for one in zip(names, chances, strict=True)]
+        found = [dict(zip(*pair, strict=True)).get(YES, 0.0) for pair in zip(names, chances, strict=True)]
         return np.clip(np.array(found, np.float32), 0, 1)
 
     return score
