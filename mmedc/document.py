@@ -43,7 +43,7 @@ DOCUMENT = pa.schema(
         pa.field("tokens", pa.int32()),  # by the tokenizer that the manifest names
         pa.field("sections", pa.list_(SECTION)),  # where the source has them; offsets in characters
         pa.field("provenance", pa.string(), nullable=False),  # input file and record: `part-0.warc.gz#17`
-        pa.field("removed_chars", pa.int32()),  # of lines that went since other documents have them
+        pa.field("removed_chars", pa.int32()),  # of lines that were removed because other documents have them
         pa.field("bucket", pa.string()),  # of perplexity: head, middle, tail; null without a model
         *(pa.field(name, pa.float32()) for name in MEASURES),
     ],
@@ -57,8 +57,8 @@ RAW = pa.schema(
         pa.field("locator", pa.string(), nullable=False),
         pa.field("provenance", pa.string(), nullable=False),
         pa.field("payload", pa.large_binary()),  # undecoded page; null where the source has text
-        pa.field("content_type", pa.string()),  # as the server said
-        pa.field("charset", pa.string()),  # as the server said
+        pa.field("content_type", pa.string()),  # as sent by the server
+        pa.field("charset", pa.string()),  # as sent by the server
         pa.field("text", pa.large_string()),
         pa.field("title", pa.string()),
         pa.field("date", pa.string()),
@@ -66,11 +66,11 @@ RAW = pa.schema(
         pa.field("rejected_by", pa.string()),  # reason, then what was seen; null = sound
     ]
 )
-"""What a source yields: a record before any step has seen it."""
+"""A raw record, as a source yields it before any step."""
 
 
 SCRATCH = ("payload", "content_type", "charset", "html", "dropped_by", "rejected_by")
-"""Columns that a chain works with and that end with it."""
+"""The columns that only the chain uses; they are removed at its end."""
 
 
 def document_schema(columns: tuple[pa.Field, ...]) -> pa.Schema:
@@ -90,9 +90,9 @@ def set_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordB
 
 
 def views(column: pa.Array) -> list[memoryview | None]:
-    """Return the bytes of each text or binary value where they lie, None where it is null.
+    """Return a view of the bytes of each text or binary value, or None if the value is null.
 
-    A scalar of Arrow is a copy of its value; these are none.
+    Unlike the scalars of Arrow, the views do not copy the values.
     """
     _, offsets, data = column.buffers()
     large = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
@@ -103,7 +103,10 @@ def views(column: pa.Array) -> list[memoryview | None]:
 
 
 def edited_text(text: str, spans: list[tuple[int, int, str]]) -> str:
-    """Return `text` with each (start, stop, by) of `spans`, sorted and without overlap, replaced."""
+    """Return `text` with the characters from start to stop replaced by `by`, for each (start, stop, by) of `spans`.
+
+    The spans are sorted and do not overlap.
+    """
     pieces, end = [], 0
     for start, stop, by in spans:
         pieces += [text[end:start], by]

@@ -10,7 +10,7 @@
     │   └── ModelMissing    a model file that is not on this machine, and how to get it
     └── WorkError           the work failed (exit code 1)
         ├── StorageError    a disk or an object store fails or is full: where, and what to do
-        ├── ClusterLost     the Ray cluster is lost; what is committed stays
+        ├── ClusterLost     the Ray cluster is lost; committed units are kept
         ├── UnitsFailed     some units failed: which, why, and how to resume
         ├── AccountingError read ≠ kept + dropped + rejected: a bug, which is never ignored
         └── VerifyError     a corpus does not match its manifest

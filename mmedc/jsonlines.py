@@ -1,9 +1,9 @@
-"""JSON lines, read the same way wherever a room meets them: corpora, questions, examples, labels.
+"""The reader of JSON Lines files for all packages: corpora, questions, examples, labels.
 
-A line ends at LF, CR LF or CR and nowhere else: U+2028, U+2029 and U+0085 are characters of a text. A
-byte-order mark is no part of a line. Files are compressed by gzip, zstd or lz4 when their first bytes
-say so, whatever they are called. A surrogate without its partner becomes U+FFFD, because no UTF-8
-column can hold it.
+A line ends only at LF, CR LF or CR: U+2028, U+2029 and U+0085 are characters of a text. A byte-order
+mark is not part of a line. A file is decompressed (gzip, zstd or lz4) if its first bytes
+say so, whatever its name. A lone surrogate becomes U+FFFD, because a UTF-8
+column cannot store it.
 """
 
 import json
@@ -20,15 +20,15 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 class BadLine(ValueError):
-    """A line, or a part of a file, that holds no JSON; its message says what was found."""
+    """A line, or a part of a file, that is not JSON; the message says what was found."""
 
 
 def read_json_lines(source: str | Path | IO[bytes], arrays: bool = False) -> Iterator[tuple[int, Any]]:
     """Yield (line number from 1, value) for every line of `source` that is not blank.
 
-    `source` is a path, a URL that `mmedc.storage` knows, or a binary stream. The value of a line that is
-    not JSON is a `BadLine`, and so is what stands for a damaged part of the file. With `arrays`, a file
-    that is one JSON array gives its elements, numbered from 1.
+    `source` is a path, a URL that `mmedc.storage` supports, or a binary stream. The value of a line that is
+    not JSON is a `BadLine`, and so is the value for a damaged part of the file. With `arrays`, a file
+    that is one JSON array yields its elements, numbered from 1.
 
     Raises: OSError when the file cannot be opened or read.
     """
@@ -61,9 +61,9 @@ def whole_characters(text: str) -> str:
 
 
 def split_lines(events: Events, longest: int | None = None) -> Iterator[tuple[int, bytes | Damage, int]]:
-    """Yield (line number from 1, line, its bytes) of unpacked parts; damage takes a turn, but no number.
+    """Yield (line number from 1, line, its size in bytes) of unpacked parts; damage is yielded but not numbered.
 
-    Of a line of more than `longest` bytes only as many are kept. A line that damage cuts is in two.
+    Only the first `longest` bytes of a line are kept. A line that is interrupted by damage is yielded as two.
     """
     number, kept, size = 0, b"", 0  # of the line that has begun
     for event in events:
@@ -89,7 +89,7 @@ def split_lines(events: Events, longest: int | None = None) -> Iterator[tuple[in
 
 
 def _numbered(number: int, line: bytes, size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield what ends at LF: one line, or several where CR alone ends them, as on old Macs."""
+    """Yield the lines in bytes that end at LF: one, or several if CR alone ends them, as on old Macs."""
     inner = line.rstrip(b"\r")
     if b"\r" not in inner:
         yield number, line, size

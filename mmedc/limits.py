@@ -1,4 +1,4 @@
-"""Compares measures with the limits of a policy: the only place where a number becomes a decision."""
+"""Comparison of measures with the limits of a policy; no other module turns a number into a decision."""
 
 from typing import Any
 

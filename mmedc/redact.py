@@ -1,14 +1,14 @@
-"""Takes secrets out of what people and files get to see: messages, logs, manifests.
+"""Removal of secrets from everything that is shown or written: messages, logs, manifests.
 
-A secret is known by its value (an environment variable whose name says so) or by its form (RFC 3986
-user information with a password, a signed URL, an authorization header, the key ids of a cloud).
+A secret is recognised by its value (that of an environment variable with a telling name) or by its form (RFC 3986
+user information with a password, a signed URL, an authorization header, a key id of a cloud).
 """
 
 import os
 import re
 
 HIDDEN = "…secret…"
-SHORTEST = 6  # a shorter value would stand in too many places by chance
+SHORTEST = 6  # characters; a shorter value would occur in too many places by chance
 
 _NAME = re.compile(r"SECRET|TOKEN|PASSW|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.IGNORECASE)
 _NO_SECRET = re.compile(r"_(PATH|FILE|DIR|URL|MODE|TYPE)$", re.IGNORECASE)
@@ -33,7 +33,7 @@ _FORMS = (
 
 
 def first_line(problem: BaseException) -> str:
-    """Return the first line of what an error says, without secrets."""
+    """Return the first line of the message of an error, without secrets."""
     lines = str(problem).strip().splitlines()
     return redact(lines[0]) if lines else "no message"
 
@@ -48,7 +48,7 @@ def redact(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Tell whether `redact` would change `text`."""
+    """Return whether `redact` would change `text`."""
     return redact(text) != text
 
 

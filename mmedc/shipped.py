@@ -1,11 +1,11 @@
-"""Where the data that ships with mmedc lies: `filters/` and `pipelines/`, installed or in a checkout."""
+"""The location of the data that ships with mmedc: `filters/` and `pipelines/`, installed or in a checkout."""
 
 from pathlib import Path
 
 from mmedc.errors import RequestError
 
 SHIPPED = "shipped:"
-"""A path that begins so is below the shipped `pipelines/`: `shipped:quickstart/pages.warc.gz`."""
+"""The prefix of paths below the shipped `pipelines/`, as in `shipped:quickstart/pages.warc.gz`."""
 
 
 def shipped(name: str) -> Path:

@@ -1,12 +1,13 @@
-"""Local disks and object stores, as one thin layer.
+"""A thin layer over local disks and object stores.
 
 Data is read through pyarrow file systems (column projection, range reads); everything is written
 through obstore, whose create-only put makes a commit atomic on a local disk and on S3 alike.
-A URL is a local path, `s3://bucket/prefix` or, to read from, `hf://datasets/owner/name/…`.
-Credentials come from the environment or the profile of the machine only.
+A URL is a local path, `s3://bucket/prefix` or, for reading only, `hf://datasets/owner/name/…`.
+Credentials come only from the environment or the profile of the machine.
 
-An object store may answer late, or not at all, or keep half of what it was sent: each request is
-tried again with growing pauses, an upload is measured after it, and what stays wrong is a StorageError.
+An object store may answer late or not at all, or store only a part of an upload. Each request is therefore
+retried with growing pauses, the size of an upload is checked afterwards, and a failure that persists is a
+StorageError.
 """
 
 import contextlib
@@ -33,10 +34,10 @@ from mmedc.redact import first_line
 T = TypeVar("T")
 
 PART_BYTES = 16 << 20  # of a multipart upload
-AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is worked on
-TRIES = 4  # of a whole request, each of which the client repeats on its own for RETRY_S
+AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is processed
+TRIES = 4  # attempts at an operation, within each of which the client itself retries for RETRY_S
 RETRY_S = 60
-REQUEST_S = 60  # that one request may take
+REQUEST_S = 60  # timeout of one request
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,17 @@ class Input:
 
     url: str
     name: str
-    """Its path below the part of the pattern that holds no wildcard: the same on every machine."""
+    """The path below the part of the pattern without wildcards, which is the same on every machine."""
     bytes: int
     version: str
-    """Changes when the file does: its time of change in ns, or its etag."""
+    """A value that changes with the file: its modification time in ns, or its etag."""
     problem: str = ""
-    """Why there is nothing to read, such as a link that leads to itself."""
+    """The reason why the file can't be read, such as a link that leads to itself."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder on a disk or an object store, by URL; cheap to pickle, opened where it is used."""
+    """A folder on a disk or in an object store, given by its URL; cheap to pickle, and opened on first use."""
 
     url: str
 
@@ -64,7 +65,7 @@ class Store:
         return self._try(name, lambda: bytes(self._there.get(name).bytes()))
 
     def put(self, name: str, data: Any) -> None:
-        """Write `name` whole or not at all, replacing what was there; durable when it returns.
+        """Write `name` atomically, replacing an existing file; the data is durable when the method returns.
 
         Raises: StorageError.
         """
@@ -78,9 +79,9 @@ class Store:
         self._try(name, put)
 
     def put_new(self, name: str, data: bytes) -> bool:
-        """Write `name` unless it exists; return False, changing nothing, when it does. Raises: StorageError.
+        """Write `name` unless it exists; if it does, return False and change nothing. Raises: StorageError.
 
-        When the answer to a successful attempt was lost, the next one finds what it wrote and returns False.
+        If the answer to a successful attempt is lost, the next attempt finds the file and returns False.
         """
         from obstore.exceptions import AlreadyExistsError
 
@@ -93,17 +94,17 @@ class Store:
             try:
                 self._sync(name, len(data))
             except OSError:
-                self._store.delete(name)  # nobody may take half an entry for a commit
+                self._store.delete(name)  # a partial file must not be taken for a commit
                 raise
             return True
 
         return self._try(name, put)
 
     def copy(self, name: str, to: str) -> None:
-        """Make `to` a copy of `name`, whole or not at all, replacing what was there. No byte passes through here.
+        """Make `to` a copy of `name`, atomically, replacing an existing file. No byte passes through this process.
 
-        On a local disk both are one file by two names (a hard link) where the file system has such; an object store
-        copies by itself.
+        On a local disk both are names of the same file (a hard link) if the file system supports that; an object store
+        copies on the server.
 
         Raises: FileNotFoundError, StorageError.
         """
@@ -118,7 +119,7 @@ class Store:
         self._try(to, copy)
 
     def exists(self, name: str) -> bool:
-        """Tell whether `name` is there."""
+        """Return whether `name` is there."""
         try:
             self.size(name)
         except FileNotFoundError:
@@ -138,7 +139,7 @@ class Store:
         )
 
     def delete(self, name: str) -> None:
-        """Remove `name`, if it is there. Raises: StorageError."""
+        """Delete `name`, if it exists. Raises: StorageError."""
         with contextlib.suppress(FileNotFoundError):
             self._try(name, lambda: self._there.delete(name))
 
@@ -157,7 +158,7 @@ class Store:
 
     @property
     def _there(self) -> Any:
-        """The store, when its folder exists. Raises: FileNotFoundError; reading makes no folder."""
+        """The store, if its folder exists, because reading must not create one. Raises: FileNotFoundError."""
         if is_local(self.url) and not os.path.isdir(self.url):
             raise FileNotFoundError(self.url)
         return self._store
@@ -167,10 +168,10 @@ class Store:
             os.makedirs(self.url, exist_ok=True)
 
     def _sync(self, name: str, size: int) -> None:
-        """Make sure that what was written is there whole.
+        """Make sure that a written file is complete.
 
-        A local file and its folder's entry are forced to disk, so that a commit never outlives its
-        data; of a remote one the size is asked for.
+        A local file and the entry in its folder are forced to disk, so that a commit never outlives its
+        data; for a remote file the size is checked.
         """
         if not is_local(self.url):
             if (found := int(self._store.head(name)["size"])) != size:
@@ -185,7 +186,7 @@ class Store:
                 os.close(handle)
 
     def _try(self, name: str, act: Callable[[], T]) -> T:
-        """Return what `act` returns, trying again on a remote store. Raises: FileNotFoundError, StorageError."""
+        """Return the result of `act`, with retries on a remote store. Raises: FileNotFoundError, StorageError."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         local = is_local(self.url)
@@ -203,7 +204,7 @@ class Store:
 
 
 def _link(path: str, to: str) -> None:
-    """Make `to` another name of the file `path`, or a copy of it, by one rename."""
+    """Make `to` another name of the file `path`, or a copy of it, with one rename."""
     os.makedirs(os.path.dirname(to), exist_ok=True)
     part = f"{to}.{os.getpid()}.part"
     with contextlib.suppress(FileNotFoundError):
@@ -217,13 +218,13 @@ def _link(path: str, to: str) -> None:
         with open(part, "rb") as handle:
             os.fsync(handle.fileno())
     if os.path.exists(to) and os.path.samefile(part, to):
-        os.remove(part)  # a rename between two names of one file does nothing, and would leave `part`
+        os.remove(part)  # a rename between two names of the same file does nothing, and `part` would remain
     else:
         os.replace(part, to)
 
 
 def _what_failed(where: str, problem: BaseException, tries: int) -> str:
-    said = first_line(problem)[:300]
+    message = first_line(problem)[:300]
     for sign, meaning in (
         ("os error 28", "the disk is full; make room"),
         ("No space left", "the disk is full; make room"),
@@ -231,14 +232,14 @@ def _what_failed(where: str, problem: BaseException, tries: int) -> str:
         ("os error 13", "not allowed; change the owner or the mode"),
         ("os error 30", "the disk can only be read; choose another --out"),
     ):
-        if sign in said:
+        if sign in message:
             return f"{where}: {meaning}, then give the same command again"
     tried = f" (tried {tries} times)" if tries > 1 else ""
-    return f"{where}: {said}{tried}; when the store is well, give the same command again"
+    return f"{where}: {message}{tried}; when the store is well, give the same command again"
 
 
 def is_local(url: str) -> bool:
-    """Tell whether `url` is a path of this machine."""
+    """Return whether `url` is a path of this machine."""
     return "://" not in url
 
 
@@ -256,9 +257,9 @@ def _object_store(url: str) -> Any:
 
 
 def file_system(url: str) -> tuple[pafs.FileSystem, str]:
-    """Return the pyarrow file system of `url`, and the path there.
+    """Return the pyarrow file system of `url`, and the path in it.
 
-    Raises: RequestError for an unknown scheme, or where `hf://` lacks its package.
+    Raises: RequestError for an unknown scheme, or if the package for `hf://` is missing.
     """
     scheme, separator, path = url.partition("://")
     if not separator:
@@ -283,7 +284,7 @@ def _s3(endpoint: str) -> pafs.FileSystem:
 
 
 def open_binary(url: str, offset: int = 0) -> IO[bytes]:
-    """Open a file to read from byte `offset` on: a local file, or a remote stream that reads ahead."""
+    """Open a file for reading from byte `offset` on, as a local file or as a remote stream that reads ahead."""
     if is_local(url):
         local = Path(url).open("rb")  # noqa: SIM115 (the caller's)
         local.seek(offset)
@@ -294,7 +295,7 @@ def open_binary(url: str, offset: int = 0) -> IO[bytes]:
 
 
 def open_random(url: str) -> Any:
-    """Open a file to read anywhere in it. Raises: OSError."""
+    """Open a file for random access. Raises: OSError."""
     if is_local(url):
         return Path(url).open("rb")
     system, path = file_system(url)
@@ -302,7 +303,7 @@ def open_random(url: str) -> Any:
 
 
 class _ReadAhead(io.RawIOBase):
-    """Fetches the next part of a remote stream while the one before it is worked on."""
+    """Fetches the next part of a remote stream while the part before is processed."""
 
     def __init__(self, stream: Any) -> None:
         self._stream, self._thread = stream, ThreadPoolExecutor(1)
@@ -336,16 +337,16 @@ def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
     """Return the files of `pattern`, sorted by name: a file, a folder (its files with `suffixes`) or a glob.
 
     In a glob `*` and `?` stay inside a folder and `**` crosses folders.
-    A pattern that matches nothing gives an empty list; whether that is an error is the caller's to say.
-    Raises: RequestError for an unknown scheme; StorageError where the hub does not answer.
+    The list is empty if nothing matches; the caller decides whether that is an error.
+    Raises: RequestError for an unknown scheme; StorageError if the hub does not answer.
     """
     try:
         return _listed(pattern, suffixes)
-    except Exception as problem:  # the hub's client has errors of several families
+    except Exception as problem:  # the errors of the hub's client have no common class
         if not pattern.startswith("hf://") or isinstance(problem, MmedcError):
             raise
         raise StorageError(
-            f"{pattern}: the hub can't be asked ({first_line(problem)}); run the command again"
+            f"{pattern}: the hub does not answer ({first_line(problem)}); run the command again"
         ) from None
 
 
@@ -370,11 +371,11 @@ def _listed(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
         infos = system.get_file_info(pafs.FileSelector(base, allow_not_found=True, recursive=deep))
         files = (info for info in infos if info.type == pafs.FileType.File and matches(info.path))
         found = (_input(scheme + info.path, info, info.path[len(base) :].lstrip("/")) for info in files)
-    return sorted(found, key=lambda one: one.name)
+    return sorted(found, key=lambda file: file.name)
 
 
 def _walk(folder: str, deep: bool, above: tuple[tuple[int, int], ...]) -> Iterator["os.DirEntry[str]"]:
-    """Yield the files below a folder; a link to a folder that it lies in is not followed.
+    """Yield the files below a folder; a link to a parent folder is not followed.
 
     Raises: OSError for a folder that cannot be read.
     """
@@ -386,7 +387,7 @@ def _walk(folder: str, deep: bool, above: tuple[tuple[int, int], ...]) -> Iterat
     if here[-1] in above or not stat.S_ISDIR(seen.st_mode):
         return
     with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda each: os.fsencode(each.name)):
+        for entry in sorted(entries, key=lambda item: os.fsencode(item.name)):
             try:
                 is_folder = entry.is_dir()
             except OSError:  # a link that leads to itself
@@ -404,14 +405,14 @@ def _local_input(entry: "os.DirEntry[str]", base: str) -> Input:
     except OSError as problem:
         if problem.errno == errno.ELOOP:
             return Input(entry.path, name, 0, "", "the link leads to itself")
-        return Input(entry.path, name, 0, "")  # what is wrong with it fails the unit that reads it
+        return Input(entry.path, name, 0, "")  # the unit that reads it will fail and report the problem
     if not stat.S_ISREG(seen.st_mode):
         return Input(entry.path, name, 0, "", "neither a file nor a folder")
     return Input(entry.path, name, seen.st_size, str(seen.st_mtime_ns))
 
 
 def readable(name: str) -> str:
-    r"""Return the name of a file as characters that UTF-8 has: other bytes become `\xNN`."""
+    r"""Return the name of a file as valid UTF-8; invalid bytes become `\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -422,7 +423,7 @@ def _input(url: str, info: Any, name: str) -> Input:
 
 
 def _translate(pattern: str) -> str:
-    """Return the regular expression of a glob."""
+    """Return the regular expression for a glob."""
     out, rest = "", pattern
     while rest:
         if rest.startswith("**/"):

@@ -35,7 +35,7 @@ MAX_SKIPPED = 64 << 20  # bytes of a skippable frame; more is taken for damage t
 
 
 @dataclass(frozen=True)
-class Part:
+class MemberPart:
     """Unpacked bytes of one member, in order."""
 
     data: bytes
@@ -70,7 +70,7 @@ class Account:
     damaged: int = 0
 
 
-Events = Iterator[Part | Damage]
+Events = Iterator[MemberPart | Damage]
 
 
 class Unpacked:
@@ -99,7 +99,7 @@ class Unpacked:
     def __iter__(self) -> Events:
         """Yield parts and damage. Raises: AccountingError if a byte was neither."""
         for event in self._events():
-            if isinstance(event, Part):
+            if isinstance(event, MemberPart):
                 self.given += len(event.data)
             yield event
         account = self.account
@@ -164,7 +164,7 @@ def _is_sound(tape: Tape, at: int, codec: str) -> bool:
 def _plain(file: Unpacked) -> Events:
     at = file.at
     while data := file.tape.bytes_at(at, CHUNK_BYTES):
-        yield Part(data, at, at == file.at)
+        yield MemberPart(data, at, at == file.at)
         file.ended(at, at + len(data))
         at += len(data)
         file.tape.forget(at)
@@ -250,7 +250,7 @@ def _gzip(file: Unpacked) -> Events:
         inflate, data = _begun(tape, at)
         if inflate.end is not None:
             end = inflate.end
-            yield Part(data, at, True)
+            yield MemberPart(data, at, True)
             file.ended(at, end)
         elif inflate.cut:
             end = yield from _torn_gzip(file, at, _Inflate(tape, at, zlib), inflate.fed, True)
@@ -272,7 +272,7 @@ def _begun(tape: Tape, at: int) -> tuple[_Inflate, bytes]:
     return inflate, b""
 
 
-def _large_gzip(file: Unpacked, at: int) -> Generator[Part | Damage, None, int]:
+def _large_gzip(file: Unpacked, at: int) -> Generator[MemberPart | Damage, None, int]:
     """Yield a member of more than a chunk, and return where the next begins."""
     inflate, first = _Inflate(file.tape, at, zlib), True
     while True:
@@ -284,7 +284,7 @@ def _large_gzip(file: Unpacked, at: int) -> Generator[Part | Damage, None, int]:
             inflate.cut = True
         if inflate.cut:
             return (yield from _torn_gzip(file, at, before, inflate.fed, first))
-        yield Part(data, at, first)
+        yield MemberPart(data, at, first)
         first = False
         if inflate.end is not None:
             file.ended(at, inflate.end)
@@ -295,13 +295,15 @@ def _large_gzip(file: Unpacked, at: int) -> Generator[Part | Damage, None, int]:
             return end
 
 
-def _torn_gzip(file: Unpacked, at: int, before: _Inflate, fed: int, first: bool) -> Generator[Part | Damage, None, int]:
+def _torn_gzip(
+    file: Unpacked, at: int, before: _Inflate, fed: int, first: bool
+) -> Generator[MemberPart | Damage, None, int]:
     """Yield what can be had of a broken member from the state `before` on, and return where the next begins."""
     begin = at + 1 if first else max(at + 1, before.consumed - STORED_BYTES["gzip"])
     follows = _next_gzip(file.tape, begin, fed)
     data, what = before.salvage(min(follows, fed))
     if data and not (file.hold and first and "check" in what):
-        yield Part(data, at, first)
+        yield MemberPart(data, at, first)
     end = follows if follows < fed else _next_gzip(file.tape, max(fed - 2, begin))
     yield from file.lost(at, end, f"a gzip member is broken: {what}", "cut" if what == EARLY else "broken")
     return end
@@ -366,7 +368,7 @@ def _framed(file: Unpacked, frames: Frames) -> Events:
                 pending.append((end, data))
                 size += len(data)
                 if size >= CHUNK_BYTES:
-                    yield Part(b"".join(data for _, data in pending), at, first)
+                    yield MemberPart(b"".join(data for _, data in pending), at, first)
                     pending, size, first, given = [], 0, False, end
                     tape.forget(end - back)
                     if file.wants_leap():
@@ -374,13 +376,13 @@ def _framed(file: Unpacked, frames: Frames) -> Events:
         except frames.errors as broken:
             problem = f"a {frames.kind} is broken: {broken}"
         if not problem:
-            yield Part(b"".join(data for _, data in pending), at, first)
+            yield MemberPart(b"".join(data for _, data in pending), at, first)
             file.ended(at, end)
             at = end
             continue
         near = follows(max(at + 1, given - back), end)
         data = b"".join(data for stop, data in pending if stop <= near)
         if data and not (file.hold and first and "hecksum" in problem):
-            yield Part(data, at, first)
+            yield MemberPart(data, at, first)
         begin, at = at, near if near < end else follows(max(at + 1, end))
         yield from file.lost(begin, at, problem, "cut" if problem.endswith(EARLY) else "broken")

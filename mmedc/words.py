@@ -1,9 +1,9 @@
 """Texts of a batch as NumPy arrays: characters, their classes, words and hashes of words.
 
-Quality rules and near-duplicate signatures both cut words; this is the one place that says what a
-word is. A word is a run of letters, digits and marks; in scripts written without spaces (Han,
+Quality rules and near-duplicate signatures both need words; only this module defines what a
+word is. A word is a sequence of letters, digits and marks; in scripts written without spaces (Han,
 Kana, Thai, Lao, Khmer, Myanmar) every character is a word of its own, so that one definition of
-an n-gram serves all languages, also inside one text.
+an n-gram works for all languages, even within one text.
 """
 
 import functools
@@ -33,10 +33,10 @@ _UNSPACED = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-_TABLE = 0x20000  # beyond lie only Han (planes 2 and 3) and characters without meaning here
+_TABLE = 0x20000  # above are only Han (planes 2 and 3) and characters that do not matter here
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
-_CACHED = 1 << 15  # characters whose hashes are taken together
+_CACHED = 1 << 15  # characters that are hashed at a time, to stay in the cache
 
 U64 = npt.NDArray[np.uint64]
 
@@ -63,11 +63,11 @@ def _powers(size: int) -> tuple[U64, U64]:
     """Return the powers of the base and of its inverse modulo 2^64, (size,) each."""
     inverse = np.uint64(pow(int(_BASE), -1, 1 << 64))
     with np.errstate(over="ignore"):
-        one, other = (
+        powers, inverses = (
             np.cumprod(np.concatenate([[np.uint64(1)], np.full(size - 1, base)]), dtype=np.uint64)
             for base in (_BASE, inverse)
         )
-    return one, other
+    return powers, inverses
 
 
 @functools.cache
@@ -82,7 +82,7 @@ def _weight_table() -> U64:
 
 
 def _weights(codes: npt.NDArray[np.uint32]) -> U64:
-    """Return a number for each character, whatever its case: scattered evenly for those of words, 0 for others."""
+    """Return a well-mixed number for each character of a word, whatever its case, and 0 for other characters."""
     result: U64 = _weight_table()[np.minimum(codes, _TABLE)]
     if len(codes) and int(codes.max()) >= _TABLE:
         rare = np.flatnonzero(codes >= _TABLE)
@@ -92,19 +92,19 @@ def _weights(codes: npt.NDArray[np.uint32]) -> U64:
 
 @functools.cache
 def is_unspaced(char: str) -> bool:
-    """Tell whether `char` belongs to a script that is written without spaces between words."""
+    """Return whether `char` belongs to a script that is written without spaces between words."""
     code = ord(char)
     return any(low <= code <= high for low, high in _UNSPACED)
 
 
 @functools.cache
 def in_word(char: str) -> bool:
-    """Tell whether `char` is a letter, a digit or a mark: vowel signs belong to their word."""
+    """Return whether `char` is a letter, a digit or a mark; vowel signs are marks and belong to their word."""
     return char.isalnum() or unicodedata.category(char)[0] == "M"
 
 
 def mix(values: U64) -> U64:
-    """Scatter 64-bit values evenly: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014)."""
+    """Mix the bits of 64-bit values with the finaliser of SplitMix64 (Steele et al., OOPSLA 2014)."""
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -112,10 +112,9 @@ def mix(values: U64) -> U64:
 
 
 class TextBatch:
-    """The texts of one Arrow array (no nulls), as arrays over all their characters and words.
+    """The texts of an Arrow array without nulls, as arrays over all their characters and words.
 
-    Hashes do not tell upper from lower case.
-    Shapes: D documents, C characters in all, W words in all.
+    Hashes ignore case. Shapes: D documents, C characters in total, W words in total.
     """
 
     def __init__(self, texts: Any) -> None:
@@ -152,18 +151,18 @@ class TextBatch:
 
     @property
     def word_starts(self) -> npt.NDArray[np.int64]:
-        """Where each word begins, (W,)."""
+        """The index of the first character of each word, (W,)."""
         return self._word_bounds[0]
 
     @property
     def word_lengths(self) -> npt.NDArray[np.int64]:
-        """Characters of each word, (W,)."""
+        """The number of characters of each word, (W,)."""
         starts, ends = self._word_bounds
         return ends - starts
 
     @functools.cached_property
     def word_offsets(self) -> npt.NDArray[np.int64]:
-        """Which words belong to which document, (D+1,)."""
+        """The offsets of the words of each document, (D+1,)."""
         return np.searchsorted(self.word_starts, self.offsets)
 
     @functools.cached_property
@@ -177,7 +176,7 @@ class TextBatch:
             powers, inverses = _powers(1 << (last - first).bit_length())
             at = starts[low:high] - first
             with np.errstate(over="ignore"):
-                # Powers by place; what is before a word is divided out, what lies between words weighs nothing.
+                # Powers go by position; the power before a word is divided out, and gaps between words have weight 0.
                 weighted = _weights(self.codes[first:last]) * powers[: last - first]
                 value = np.add.reduceat(weighted, at) * inverses[at]
                 result[low:high] = mix(value + (ends - starts)[low:high].astype(np.uint64))
@@ -231,7 +230,7 @@ _last: tuple[Any, TextBatch] | None = None
 
 
 def folded_batch(texts: Any) -> TextBatch:
-    """Return the `TextBatch` of folded texts; the last one is kept, for rules and signatures ask for the same."""
+    """Return the `TextBatch` of folded texts; the last one is kept, because rules and signatures need the same."""
     global _last
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
@@ -241,14 +240,14 @@ def folded_batch(texts: Any) -> TextBatch:
 
 
 def sums(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the sum of `values` within each pair of neighbouring `offsets`."""
+    """Return the sum of `values` between each pair of consecutive `offsets`."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     result: npt.NDArray[np.int64] = total[offsets[1:]] - total[offsets[:-1]]
     return result
 
 
 def hash_words(words: tuple[str, ...]) -> U64:
-    """Return the sorted hashes of single words, as `TextBatch.word_hashes` would give them."""
+    """Return the sorted hashes of single words, equal to those of `TextBatch.word_hashes`."""
     batch = TextBatch(folded_texts(pa.array(words, pa.large_string())))
     single = np.diff(batch.word_offsets) == 1
     return np.unique(batch.word_hashes[batch.word_offsets[:-1][single]])

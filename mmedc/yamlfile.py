@@ -1,4 +1,4 @@
-"""YAML 1.2 read safely, remembering the line of every key, so that an error can point at it."""
+"""Safe reading of YAML 1.2; the line of every key is recorded, so that an error can point at it."""
 
 import datetime
 import difflib
@@ -31,10 +31,10 @@ class YamlFile:
     data: Any
     lines: dict[Keys, int] = field(default_factory=dict)
     settings: set[Keys] = field(default_factory=set)
-    """Keys whose value the command line gave."""
+    """The keys whose values were given on the command line."""
 
     def where(self, keys: Iterable[str | int]) -> str:
-        """Return `file:line`, or `--set KEY`, of `keys` or of its nearest parent that has one."""
+        """Return `file:line`, or `--set KEY`, for `keys` or for the nearest parent that has a line."""
         at = tuple(keys)
         while at and at not in self.lines and at not in self.settings:
             at = at[:-1]
@@ -89,7 +89,7 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse text that nests too deep for the loader, which recurses. Raises: ValueError, YAMLError."""
+    """Check that the text does not nest too deep for the loader, which recurses. Raises: ValueError, YAMLError."""
     depth = 0
     for event in YAML(typ="rt", pure=True).parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)

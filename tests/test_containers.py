@@ -28,7 +28,7 @@ from warcio.archiveiterator import ArchiveIterator
 from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe
 from mmedc.sources import Reader, list_units
-from mmedc.unpack import Part, Unpacked
+from mmedc.unpack import MemberPart, Unpacked
 from tests.warcs import page, record
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -116,7 +116,7 @@ def test_every_member_is_unpacked_or_reported(suffix: str, seed: int, times: int
     found: dict[int, bytes] = {}
     lost: list[tuple[int, int]] = []
     for event in file:
-        if isinstance(event, Part):
+        if isinstance(event, MemberPart):
             assert event.first == (event.at not in found)
             found[event.at] = found.get(event.at, b"") + event.data
         else:
@@ -320,6 +320,6 @@ def test_gzip_headers_that_are_not_valid_are_damage(flags: int, sound: bool) -> 
     member[3] = flags
     good = gzip.compress(b"good", mtime=0)
     file = Unpacked(io.BytesIO(bytes(member) + good), "x.gz")
-    parts = [event.data for event in file if isinstance(event, Part)]
+    parts = [event.data for event in file if isinstance(event, MemberPart)]
     assert parts[-1] == b"good"
     assert file.account.damaged == (0 if sound else len(member))

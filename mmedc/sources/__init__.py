@@ -1,7 +1,7 @@
-"""Where documents come from: each module reads one family of formats into raw records.
+"""The readers of sources: each module reads one family of formats into raw records.
 
 A source lists its inputs as splits, and reads a split as batches of `mmedc.document.RAW`. Bytes that
-hold no sound record are a record with a reason; a file that cannot be read at all is a failure.
+contain no sound record become a record with a reason; a file that cannot be read at all fails its unit.
 """
 
 from mmedc.sources.formats import FORMATS, format_of

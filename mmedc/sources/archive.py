@@ -1,7 +1,7 @@
-"""Records of a WARC file (ISO 28500), found in its unpacked bytes with an account of each of them.
+"""Records of a WARC file (ISO 28500), found in its unpacked bytes with an account of every byte.
 
-A record is as long as its Content-Length says, unless what follows shows that this is wrong: the next
-record has to begin there. After bytes that hold no record, reading resumes at the next header.
+A record is as long as its Content-Length says, unless the bytes after it show that this is wrong: the next
+record must begin there. After bytes that contain no record, reading resumes at the next header.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmedc.errors import AccountingError
-from mmedc.unpack import Damage, Events, Part
+from mmedc.unpack import Damage, Events, MemberPart
 
 VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n", re.IGNORECASE)
 HEADER = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n[!-9;-~]+[ \t]*:", re.IGNORECASE)
@@ -19,11 +19,11 @@ FIELD = re.compile(
     rb"((?:[^\n]|\n[ \t])*)",
     re.IGNORECASE | re.MULTILINE,
 )
-FOLDED = re.compile(rb"\r?\n[ \t]+")  # a value that goes on in the next line
+FOLDED = re.compile(rb"\r?\n[ \t]+")  # a value that continues on the next line
 BREAKS = re.compile(rb"[\r\n]*")
 MAX_HEADER = 1 << 20
-OVERLAP = 256  # bytes in which a header shows itself
-LEAP_BYTES = 512 << 20  # of one member are unpacked in order to pass over them
+OVERLAP = 256  # bytes that are enough to recognise a header
+LEAP_BYTES = 512 << 20  # of one member that are unpacked at most in order to skip them
 PAGES = ("response", "resource", "conversion")
 OTHERS = ("warcinfo", "request", "metadata", "revisit", "continuation")
 
@@ -33,16 +33,16 @@ class Record:
     """A record that may hold a page."""
 
     at: str
-    """Offset on disk of its member or, of a plain file, its own; then `+` its offset in the unpacked member."""
+    """The offset on disk of its member (in a plain file, of the record), then `+` and the offset in that member."""
     kind: str
     fields: dict[str, str]
-    """Those that say something about a page, by lower-case names."""
+    """The header fields that describe a page, by lower-case names."""
     length: int
     """Content-Length."""
     block: memoryview | None
-    """None where it was not asked for, or is larger than what is read."""
+    """The bytes of the block; None if they are not wanted, or are more than the limit."""
     problem: str = ""
-    """The reason to reject a block that is not whole, then what was seen."""
+    """The reason to reject an incomplete block, followed by a description."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Junk:
 
     at: str
     what: str
-    """How many they are, where, and why they are none."""
+    """A description: how many bytes, where, and why they are not a record."""
 
 
 def blank_line(data: bytes, at: int) -> tuple[int, int]:
@@ -70,19 +70,19 @@ class Archive:
     def __init__(
         self, events: Events, plain: bool, limit: int, wanted: Callable[[], bool], leap: Callable[[], None]
     ) -> None:
-        """Read `events`; `wanted` is called for each page's record and tells whether its block is to be read.
+        """Read `events`; `wanted` is called for the record of each page and decides whether its block is read.
 
-        `limit` is the largest block that is read; `leap` is called where the rest of a member may be passed over.
+        `limit` is the largest block that is read; `leap` is called where the rest of a member may be skipped.
         """
         self._events, self._plain, self._limit, self._wanted, self._leap = events, plain, limit, wanted, leap
         self._data, self._pos, self._base = b"", 0, 0  # unpacked bytes, the place in them, what lies before them
-        self._next: Part | None = None  # taken from the events, but not yet looked at
+        self._next: MemberPart | None = None  # taken from the events, but not yet looked at
         self._parts: deque[tuple[int, int, int]] = deque()  # (where a part begins, its `at`, where its member begins)
         self._damage: Damage | None = None  # that ends the current run of parts
         self._parsed = self._lost = 0
 
     def __iter__(self) -> Iterator[Record | Junk]:
-        """Yield records and junk in their order. Raises: AccountingError where a byte was neither."""
+        """Yield records and junk in their order. Raises: AccountingError if a byte belongs to neither."""
         while True:
             self._skip_breaks()
             if self._pos == len(self._data):
@@ -109,7 +109,7 @@ class Archive:
             return False
         while self._next is None or not self._next.data:
             event = next(self._events, None)
-            if not isinstance(event, Part):
+            if not isinstance(event, MemberPart):
                 self._damage, self._next = event, None
                 return False
             self._next = event
@@ -126,7 +126,7 @@ class Archive:
         return True
 
     def _begins(self) -> bool:
-        """Tell whether a record begins at the next byte."""
+        """Return whether a record begins at the next byte."""
         while len(self._data) - self._pos < OVERLAP and not VERSION.match(self._data, self._pos):
             if not self._fill():
                 return False
@@ -143,7 +143,7 @@ class Archive:
         return str(at) if place == member else f"{at}+{place - member}"
 
     def _skip_breaks(self) -> int:
-        """Pass over line breaks in the window, and return how many bytes they are."""
+        """Skip the line breaks in the window, and return how many bytes they have."""
         found = BREAKS.match(self._data, self._pos)
         size = found.end() - self._pos if found else 0
         self._pos += size
@@ -153,7 +153,7 @@ class Archive:
     # Records
 
     def _junk(self, what: str, size: int = 0) -> Junk:
-        """Take what holds no record, at least `size` bytes and then up to the next header or the end of the run."""
+        """Take bytes without a record: at least `size`, and then up to the next header or the end of the run."""
         at, lost = self._where(), size
         self._pos += size
         while True:
@@ -167,13 +167,13 @@ class Archive:
             lost += len(self._data) - self._pos
             self._pos = len(self._data)
         self._lost += lost
-        said = f"{what}; {lost:,} {'' if self._plain else 'unpacked '}bytes at offset {at} are damaged"
+        description = f"{what}; {lost:,} {'' if self._plain else 'unpacked '}bytes at offset {at} are damaged"
         if self._damage is not None and self._pos == len(self._data):
-            said, self._damage = f"{said}; {self._damage}", None
-        return Junk(at, said)
+            description, self._damage = f"{description}; {self._damage}", None
+        return Junk(at, description)
 
     def _record(self) -> Iterator[Record | Junk]:
-        """Yield the record that begins here where it may hold a page, and what is wrong with it."""
+        """Yield the record that begins here if it may contain a page, and junk for what is wrong with it."""
         at = self._where()
         end, begin = blank_line(self._data, self._pos)
         while not begin and len(self._data) - self._pos < MAX_HEADER and self._fill(inside=True):
@@ -203,13 +203,15 @@ class Archive:
         if is_page:
             yield Record(at, kind, fields, size, block if read else None, problem)
         elif kind not in OTHERS:
-            said = f"; {problem.partition(': ')[2]}" if problem else ""
-            yield Junk(at, f"a WARC record of unknown type {kind!r}, with a block of {size:,} bytes, is not read{said}")
+            description = f"; {problem.partition(': ')[2]}" if problem else ""
+            yield Junk(
+                at, f"a WARC record of unknown type {kind!r}, with a block of {size:,} bytes, is not read{description}"
+            )
         elif problem:
             yield Junk(at, f"a WARC record of type {kind}: {problem.partition(': ')[2]}")
 
     def _block(self, size: int, keep: bool) -> tuple[memoryview, int]:
-        """Return (the bytes of a block, how many there are); none are kept where they are too many."""
+        """Return (the bytes of a block, their number); no bytes are kept if there are too many."""
         if not keep:
             return memoryview(b""), self._pass_over(size)
         view = memoryview(self._data)[self._pos : self._pos + size]  # most lie in one part: not copied
@@ -225,9 +227,10 @@ class Archive:
         return (view if len(parts) == 1 else memoryview(b"".join(parts))), got
 
     def _pass_over(self, size: int) -> int:
-        """Pass over a block that is too large to be kept, and return how many of its bytes there are.
+        """Skip a block that is too large to be kept, and return the number of its bytes that exist.
 
-        In a plain file it ends at the next header: lengths that lie are commoner than pages that hold archives.
+        In a plain file the block ends at the next header, because wrong lengths are more frequent than pages that
+        contain archives.
         """
         got = 0
         while got < size:
@@ -249,7 +252,7 @@ class Archive:
         return got
 
     def _after(self, block: memoryview, size: int, got: int) -> str:
-        """Return why the block that was just read is to be rejected, by what follows it; "" when it is whole."""
+        """Return the reason to reject the block just read, judged by the bytes after it; "" if it is complete."""
         breaks = 0
         if got == size:
             breaks = self._skip_breaks()
@@ -262,7 +265,7 @@ class Archive:
             return f"truncated: {end:,} of {size:,} bytes (Content-Length), then another record begins"
         if breaks:
             self._skip_breaks()
-            return ""  # what follows is junk, and no fault of this record
+            return ""  # the bytes that follow are junk, which is not a fault of this record
         if got == size:
             return (
                 f"truncated: more than {size:,} bytes (Content-Length); {self._junk('no WARC record begins here').what}"
@@ -274,7 +277,7 @@ class Archive:
         return f"truncated: {short}"
 
     def _next_header(self, block: memoryview) -> int | None:
-        """Return where in `block` a header begins, which may end behind the block."""
+        """Return where in `block` a header begins; the header may end behind the block."""
         if found := HEADER.search(block):
             return found.start()
         tail = bytes(block[-OVERLAP:])
@@ -291,7 +294,7 @@ class Archive:
         return 0
 
     def _back(self, block: memoryview, keep: int) -> None:
-        """Put what follows the first `keep` bytes of `block` back into the window."""
+        """Put the bytes after the first `keep` bytes of `block` back into the window."""
         rest = bytes(block[keep:])
         self._parsed -= len(rest)
         self._base += self._pos - len(rest)
@@ -299,9 +302,9 @@ class Archive:
 
 
 def _holds_record(block: memoryview) -> bool:
-    """Tell whether a whole record ends where a block does: then the block was cut, and its length spans the next.
+    """Return whether a complete record ends where a block ends: then its length wrongly includes the next record.
 
-    A page that quotes a record has other text behind it; one that is an archive has none before it.
+    A page that quotes a record has other text after it; a page that is an archive has none before it.
     """
     data = bytes(block)
     if data.find(b"WARC/") < 0 or not (found := HEADER.search(data)):

@@ -1,4 +1,4 @@
-"""What JSON lines and Parquet have in common: rows with a text, and perhaps a name, a title and a date."""
+"""Rows of JSON Lines and Parquet files: a text, and optionally a locator, a title and a date."""
 
 import re
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ from mmedc.sources.raw import Records
 BATCH_ROWS = 512
 SPACED_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?) ?(UTC|Z|[+-]\d\d:?\d\d)?")
 EPOCHS = ((10**8, 10**11, 1), (10**11, 10**14, 10**3), (10**14, 10**17, 10**6), (10**17, 10**19, 10**9))
-"""Ranges of numbers that are seconds, milliseconds, microseconds and nanoseconds from 1970 on."""
+"""The ranges (low, high, divisor) of numbers that are seconds, ms, µs and ns since 1970."""
 
 
 def named_columns(config: SourceConfig) -> dict[str, str]:
-    """Return the file's column or key for each of ours that the recipe names."""
+    """Return the column or key of the file for each column of `RAW` that the recipe names."""
     named = {"text": config.text, "locator": config.url, "title": config.title, "date": config.date}
-    return {ours: theirs for ours, theirs in named.items() if theirs}
+    return {column: key for column, key in named.items() if key}
 
 
 def add_row(records: Records, name: str, place: str, row: dict[str, Any], limit: int) -> Iterator[pa.RecordBatch]:
-    """Add a row, by our names of its columns. Rejected: `no_text`, `too_large`."""
+    """Add a row, whose keys are columns of `RAW`. Rejected: `no_text`, `too_large`."""
     where = f"{name}#{place}"
     text = row.get("text")
     values: dict[str, Any] = {
@@ -43,7 +43,7 @@ def add_row(records: Records, name: str, place: str, row: dict[str, Any], limit:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a string or a number as text, None for anything else."""
+    """Return a string or a number as text, and None for anything else."""
     if isinstance(value, str):
         return whole_characters(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -52,7 +52,7 @@ def as_text(value: Any) -> str | None:
 
 
 def iso_date(value: Any) -> str | None:
-    """Return a date or time as ISO 8601 has it: text, a year, or seconds (or parts of them) from 1970 on."""
+    """Return a date or time in ISO 8601; `value` is text, a year, or seconds, ms, µs or ns since 1970."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         for low, high, parts in EPOCHS:
             if low <= value < high:

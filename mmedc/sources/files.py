@@ -1,4 +1,4 @@
-"""Folders of saved pages and plain text, one document a file."""
+"""Folders of saved pages and plain text, with one document per file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ HEAD_BYTES = 1024
 PER_UNIT = 256
 HTML = (b"<!doctype html", b"<html")
 NO_PAGE = (b"PAR1", b"WARC/", b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
-"""First bytes of files that are neither pages nor text, whatever they are called."""
+"""First bytes of files that are neither pages nor text, whatever their names."""
 
 
 @dataclass(frozen=True)
 class FilesReader:
-    """Reads each file as one document; its first bytes say what it is, and its suffix where they do not.
+    """Reads each file as one document; its first bytes determine what it is, or else its suffix.
 
     Dropped here: `not_text`. Rejected here: `too_large`, `empty_file`, `damaged` (a compressed file),
     `unreadable` (a link that leads to itself).
@@ -34,32 +34,34 @@ class FilesReader:
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
         records = Records(start, skip)
-        for one in split.inputs:
+        for input_file in split.inputs:
             if not records.next():
                 continue
             slot.mark(records.ordinal)
             yield from records.add(
-                one.name, one.name, **({} if records.skipped else _document(one, split.document_bytes))
+                input_file.name,
+                input_file.name,
+                **({} if records.skipped else _document(input_file, split.document_bytes)),
             )
         yield from records.flush()
 
 
-def _document(one: Input, limit: int) -> dict[str, Any]:
-    if one.problem:
-        return {"rejected_by": f"unreadable: {one.problem}"}
+def _document(input_file: Input, limit: int) -> dict[str, Any]:
+    if input_file.problem:
+        return {"rejected_by": f"unreadable: {input_file.problem}"}
     payload = b""
-    with open_whole(one) as stream:
-        for event in Unpacked(stream, one.name):
+    with open_whole(input_file) as stream:
+        for event in Unpacked(stream, input_file.name):
             if isinstance(event, Damage):
                 return {"rejected_by": f"damaged: {event}", "payload": payload}
             payload += event.data
-            kind = kind_of(one.name, payload)
+            kind = kind_of(input_file.name, payload)
             if kind is None and payload:
                 return {"dropped_by": "not_text"}
             if len(payload) > limit:
-                return {"rejected_by": f"too_large: {one.bytes:,} bytes, at most {limit:,} are read"}
+                return {"rejected_by": f"too_large: {input_file.bytes:,} bytes, at most {limit:,} are read"}
     if not payload:
-        return {"rejected_by": f"empty_file: {one.bytes:,} bytes"}
+        return {"rejected_by": f"empty_file: {input_file.bytes:,} bytes"}
     return {"payload": payload, "content_type": kind}
 
 

@@ -1,4 +1,4 @@
-"""The formats that a source can have, one row each; a new one is a file with a reader, and a row here."""
+"""The table of source formats. A new format is one file with a reader, and one row in this table."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from mmedc.recipe import Limits, SourceConfig
 from mmedc.sources import files, jsonl, parquet, warc
 from mmedc.sources.raw import InputSplit, open_whole
 from mmedc.storage import Input
-from mmedc.unpack import Part, Unpacked
+from mmedc.unpack import MemberPart, Unpacked
 from mmedc.yamlfile import nearest
 
 Cut = Callable[[str, SourceConfig, tuple[Input, ...], Limits], Iterator[InputSplit]]
@@ -23,7 +23,7 @@ class FormatReader(Protocol):
 
     @property
     def version(self) -> int:
-        """Raised when what it yields changes."""
+        """The version, which is raised when the records that it yields change."""
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the raw records of `split` from number `start` on; see `mmedc.engine.chain.Source`."""
@@ -31,28 +31,28 @@ class FormatReader(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A format: which files are of it, who reads them, and how they are cut into units."""
+    """A format: its files, their reader, and how they are cut into units."""
 
     key: str
-    """The key of a recipe's source that names its files."""
+    """The key under which a source of a recipe names its files."""
     name: str
-    """What a person calls it."""
+    """The name of the format in messages."""
     files: str
-    """Which files it has, in a sentence."""
+    """A sentence about the files of the format."""
     suffixes: tuple[str, ...]
-    """Files of a folder that are read; their first bytes decide what they are."""
+    """The suffixes of the files that are read in a folder; their first bytes decide what they are."""
     signature: re.Pattern[bytes] | None
-    """First bytes of a file, unpacked, by which it is known; None where there are none."""
+    """The first unpacked bytes of a file of this format; None if the format has no signature."""
     reader: FormatReader
     cut: Cut
-    """Cuts the files of a pattern into splits. Raises: RecipeError where the recipe does not fit them."""
+    """Cuts the files of a pattern into splits. Raises: RecipeError if the recipe does not fit them."""
     bytes_per_s: float
-    """Input bytes per second and core in the first pass, as they lie on disk."""
+    """Bytes on disk that ingest reads per second and core."""
 
 
 def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
-    for one in inputs:
-        yield InputSplit(name, config, (one,), None, limits.document, limits.ratio)
+    for input_file in inputs:
+        yield InputSplit(name, config, (input_file,), None, limits.document, limits.ratio)
 
 
 def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
@@ -61,12 +61,12 @@ def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: L
 
 
 def _row_groups(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
-    for index, one in enumerate(inputs):
+    for index, input_file in enumerate(inputs):
         ranges: list[tuple[int, int] | None] = [None]
-        if index == 0 or one.bytes > limits.unit:
-            ranges = parquet.row_group_ranges(name, one, config, limits.unit)
+        if index == 0 or input_file.bytes > limits.unit:
+            ranges = parquet.row_group_ranges(name, input_file, config, limits.unit)
         for chosen in ranges:
-            yield InputSplit(name, config, (one,), chosen, limits.document, limits.ratio)
+            yield InputSplit(name, config, (input_file,), chosen, limits.document, limits.ratio)
 
 
 def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
@@ -117,7 +117,7 @@ FORMATS = (
         2e7,
     ),
 )
-"""Every format, by the key that a recipe's source names its files with."""
+"""All formats."""
 
 
 def format_of(config: SourceConfig) -> Format:
@@ -130,15 +130,17 @@ def format_of(config: SourceConfig) -> Format:
     raise RecipeError(f'{where}a source has no key "{config.format}"{nearest(config.format, keys)}')
 
 
-def check_content(name: str, chosen: Format, one: Input) -> None:
-    """Check that a file is not of another format than its source's. Raises: RecipeError."""
-    if chosen.signature is None or not one.bytes or one.problem:
+def check_content(name: str, chosen: Format, input_file: Input) -> None:
+    """Check that the format of a file is the format of its source. Raises: RecipeError."""
+    if chosen.signature is None or not input_file.bytes or input_file.problem:
         return
-    with open_whole(one) as stream:
-        event = next(iter(Unpacked(stream, one.name)), None)
-    head = event.data if isinstance(event, Part) else b""
+    with open_whole(input_file) as stream:
+        event = next(iter(Unpacked(stream, input_file.name)), None)
+    head = event.data if isinstance(event, MemberPart) else b""
     if chosen.signature.match(head):
         return
     for other in FORMATS:
         if other.signature and other.signature.match(head):
-            raise RecipeError(f'source "{name}": {one.name} is {other.name}, not {chosen.name}: use `{other.key}:`')
+            raise RecipeError(
+                f'source "{name}": {input_file.name} is {other.name}, not {chosen.name}: use `{other.key}:`'
+            )

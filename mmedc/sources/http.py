@@ -1,8 +1,8 @@
-"""The page inside an HTTP response as an archive holds it (RFC 9110, RFC 9112).
+"""The page in an HTTP response as archives store it (RFC 9110, RFC 9112).
 
-Servers and archives differ from the standards in both directions: codings are declared and undone
-already, or there and not declared. The bytes decide, and the headers hint. A body that ends before it
-should is `truncated`, never a whole page.
+Servers and archives deviate from the standards in both directions: a coding is declared but already
+undone, or present but not declared. The bytes decide; the headers are only hints. A body that ends too
+early is `truncated` and never counts as a complete page.
 """
 
 import io
@@ -24,21 +24,21 @@ MEMBERS = (b"\x1f\x8b\x08", MAGIC["zstd"])
 MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of UTF-8 and UTF-16
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1b")
 PRINTED = bytes(range(32, 127)) + b"\t\r\n"
-HEADERS_BYTES = 8 << 10  # that most headers fit in
-HEAD_BYTES = 1024  # of a body, that show what it is
+HEADERS_BYTES = 8 << 10  # enough for most headers
+HEAD_BYTES = 1024  # of a body that are searched to find out what it is
 MAX_LAYERS = 4
 
 
 class TooLarge(Exception):
-    """More bytes came out of a decompressor than a page may have."""
+    """A body unpacks to more bytes than a page may have."""
 
 
 class Truncated(Exception):
-    """A body ends before it should."""
+    """A body ends too early."""
 
 
 def page_of(block: memoryview, limit: int) -> dict[str, Any]:
-    """Return the columns of `mmedc.document.RAW` that an HTTP response gives, or why it gives none.
+    """Return the columns of `mmedc.document.RAW` for an HTTP response, or the reason why there are none.
 
     Dropped: `http_status` (not 200), `not_text`. Rejected: `bad_http`, `bad_encoding`, `truncated`, `too_large`.
     """
@@ -71,7 +71,7 @@ def page_of(block: memoryview, limit: int) -> dict[str, Any]:
 
 
 def typed(body: bytes, content_type: str, limit: int) -> dict[str, Any]:
-    """Return the columns of a decoded body, or why it is not read; its first bytes count where its type says little."""
+    """Return the columns of a decoded body, or the reason not to read it; first bytes settle a vague type."""
     if len(body) > limit:
         return {"rejected_by": f"too_large: {len(body):,} bytes, at most {limit:,} are read"}
     kind, _, parameters = content_type.partition(";")
@@ -92,7 +92,7 @@ def typed(body: bytes, content_type: str, limit: int) -> dict[str, Any]:
 def body_of(body: bytes, fields: dict[bytes, str], limit: int) -> bytes:
     """Return `body` without its transfer and content codings; at most `limit` bytes are unpacked.
 
-    Raises: Truncated, TooLarge; ValueError for data that is damaged.
+    Raises: Truncated, TooLarge; ValueError for damaged data.
     """
     chunked = "chunked" in fields.get(b"transfer-encoding", "").lower()
     codings = [coding.strip() for coding in fields.get(b"content-encoding", "").lower().split(",")]
@@ -103,7 +103,7 @@ def body_of(body: bytes, fields: dict[bytes, str], limit: int) -> bytes:
         raise Truncated(f"{len(body):,} of {int(stated):,} bytes (Content-Length)")
     for coding in reversed(codings):
         body = decode(body, coding, limit)
-    for _ in range(MAX_LAYERS):  # packed more than once, or without a header
+    for _ in range(MAX_LAYERS):  # the body may be packed more than once, or without a header that says so
         if not body.startswith(MEMBERS):
             break
         body = _members(body, limit)
@@ -111,9 +111,9 @@ def body_of(body: bytes, fields: dict[bytes, str], limit: int) -> bytes:
 
 
 def dechunk(body: bytes) -> bytes:
-    """Return `body` without chunked coding (RFC 9112, 7.1), or as it is where that was undone already.
+    """Return `body` without chunked coding (RFC 9112, 7.1), or unchanged if that was already undone.
 
-    Raises: Truncated where chunks are missing.
+    Raises: Truncated if chunks are missing.
     """
     parts: list[bytes] = []
     at = 0
@@ -136,13 +136,13 @@ def dechunk(body: bytes) -> bytes:
 
 
 def decode(body: bytes, coding: str, limit: int) -> bytes:
-    """Return `body` without its content coding, or as it is where it does not have it (RFC 9110, 8.4).
+    """Return `body` without its content coding, or unchanged if it does not have that coding (RFC 9110, 8.4).
 
     Raises: Truncated, TooLarge; ValueError for damaged data.
     """
     if coding not in CODINGS or not body:
         return body
-    if coding in MAGIC or body.startswith(MEMBERS):  # a magic number says more than a header
+    if coding in MAGIC or body.startswith(MEMBERS):  # a magic number is more reliable than a header
         return _members(body, limit) if body.startswith((*MAGIC.values(), *MEMBERS)) else body
     if looks_like_text(body):
         return body
@@ -155,10 +155,10 @@ def decode(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def looks_like_text(body: bytes, strictly: bool = True) -> bool:
-    """Tell whether a body reads as text, so that no coding is left on it.
+    """Return whether a body is text already, so that no coding needs to be undone.
 
-    Strictly: a byte-order mark, markup, or UTF-8 without control characters. Otherwise text in another
-    charset too, which has few of these, and ASCII as UTF-16.
+    With `strictly`, text begins with a byte-order mark or markup, or is UTF-8 without control characters. Without it,
+    text in another charset, which has few control characters, and ASCII as UTF-16 are accepted too.
     """
     head = body[:HEAD_BYTES]
     if head.startswith(MARKS) or head.lstrip(b"\0 \t\r\n\f")[:1] == b"<":
@@ -179,7 +179,7 @@ def looks_like_text(body: bytes, strictly: bool = True) -> bool:
 
 
 def _members(body: bytes, limit: int) -> bytes:
-    """Return what the gzip members or zstd frames of `body` hold; what follows them is ignored, as browsers do."""
+    """Return the content of the gzip members or zstd frames of `body`; like browsers, ignore what follows them."""
     parts: list[bytes] = []
     left = limit
     codec = "zstd" if body.startswith(MAGIC["zstd"]) else "gzip"
@@ -198,7 +198,7 @@ def _members(body: bytes, limit: int) -> bytes:
 
 
 def _inflate(body: bytes, limit: int) -> bytes:
-    """Undo `deflate`: servers send zlib and raw data under this name."""
+    """Undo `deflate`, under which name servers send zlib data as well as raw data."""
     cut: Truncated | None = None
     for window in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
         inflate = zlib.decompressobj(window)
@@ -243,4 +243,4 @@ CODINGS: dict[str, Callable[[bytes, int], bytes]] = {
     "deflate": _inflate,
     "br": _unbrotli,
 }
-"""The content codings that are undone; every other leaves the body as it is."""
+"""The content codings that are undone; for any other coding the body is left unchanged."""

@@ -1,4 +1,4 @@
-"""JSON lines: corpora that hold text already."""
+"""JSON Lines files, which contain text already."""
 
 import codecs
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from mmedc.unpack import Damage, Events, Unpacked
 from mmedc.yamlfile import nearest
 
 SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst", ".lz4"))
-FIRST_LINE = 16 << 20  # bytes of a first line that are looked at when a build is planned
-BOMB_BYTES = 64 << 20  # that any compressed file may unpack to
+FIRST_LINE = 16 << 20  # bytes of the first line that are checked when a build is planned
+BOMB_BYTES = 64 << 20  # to which every compressed file may unpack, whatever its size
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,29 @@ class JsonlReader:
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
-        records, one, limit = Records(start, skip, BATCH_ROWS), split.inputs[0], split.document_bytes
+        records, input_file, limit = Records(start, skip, BATCH_ROWS), split.inputs[0], split.document_bytes
         columns = named_columns(split.config)
-        with open_whole(one) as stream:
-            unpacked = Unpacked(stream, one.name)
-            most = max(BOMB_BYTES, one.bytes * split.ratio) if unpacked.codec else float("inf")
+        with open_whole(input_file) as stream:
+            unpacked = Unpacked(stream, input_file.name)
+            most = max(BOMB_BYTES, input_file.bytes * split.ratio) if unpacked.codec else float("inf")
             for number, line, _ in split_lines(_up_to(unpacked, most), limit + 1):
                 if isinstance(line, Damage):
-                    place = f"{one.name}#offset={line.at}"
-                    yield from records.reject(f"{one.name}#damaged-{line.at}", place, f"damaged: {line}")
+                    place = f"{input_file.name}#offset={line.at}"
+                    yield from records.reject(f"{input_file.name}#damaged-{line.at}", place, f"damaged: {line}")
                 elif line.removeprefix(BOM).strip() and records.next():
-                    yield from _add_line(records, one, number, line, columns, limit)
+                    yield from _add_line(records, input_file, number, line, columns, limit)
             if unpacked.given > most:
-                rest = f"bomb: {one.bytes:,} bytes unpack to over {most:,.0f}; the rest is not read"
-                yield from records.reject(f"{one.name}#bomb", one.name, rest)
+                rest = f"bomb: {input_file.bytes:,} bytes unpack to over {most:,.0f}; the rest is not read"
+                yield from records.reject(f"{input_file.name}#bomb", input_file.name, rest)
             else:
-                check_size(one, unpacked.tape.end)
+                check_size(input_file, unpacked.tape.end)
         if not unpacked.given and not unpacked.account.damaged:
-            yield from records.reject(one.name, one.name, f"empty_file: {one.bytes:,} bytes")
+            yield from records.reject(input_file.name, input_file.name, f"empty_file: {input_file.bytes:,} bytes")
         yield from records.flush()
 
 
 def _up_to(unpacked: Unpacked, most: float) -> Events:
-    """Yield what a file unpacks to until that is more than `most` bytes."""
+    """Yield the unpacked parts of a file until they have more than `most` bytes."""
     for event in unpacked:
         yield event
         if unpacked.given > most:
@@ -63,9 +63,9 @@ def _up_to(unpacked: Unpacked, most: float) -> Events:
 
 
 def _add_line(
-    records: Records, one: Input, number: int, line: bytes, columns: dict[str, str], limit: int
+    records: Records, input_file: Input, number: int, line: bytes, columns: dict[str, str], limit: int
 ) -> Iterator[pa.RecordBatch]:
-    where = f"{one.name}#line={number}"
+    where = f"{input_file.name}#line={number}"
     if len(line) > limit:
         yield from records.add(where, where, rejected_by=f"too_large: over {limit:,} bytes", payload=line[:4096])
         return
@@ -76,12 +76,12 @@ def _add_line(
     except BadLine as problem:
         yield from records.add(where, where, rejected_by=f"bad_json: {problem}", payload=line[:4096])
         return
-    picked = {ours: value_at(row, theirs) for ours, theirs in columns.items()}
-    yield from add_row(records, one.name, f"line={number}", picked, limit)
+    picked = {column: value_at(row, key) for column, key in columns.items()}
+    yield from add_row(records, input_file.name, f"line={number}", picked, limit)
 
 
 def value_at(row: Any, key: str) -> Any:
-    """Return what an object has under `key`: a name, or a path of names with dots; None where it has neither."""
+    """Return the value under `key`, which is a name or a path of names with dots; None if there is no such value."""
     if not isinstance(row, dict):
         return None
     if key in row or "." not in key:
@@ -90,27 +90,29 @@ def value_at(row: Any, key: str) -> Any:
     return value_at(row.get(name), rest)
 
 
-def check_lines(source: str, one: Input, config: SourceConfig) -> None:
-    """Check that the first line of a file is an object with the text. Raises: RecipeError."""
-    with open_whole(one) as stream:
-        for _, line, _ in split_lines(iter(Unpacked(stream, one.name)), FIRST_LINE):
+def check_lines(source: str, input_file: Input, config: SourceConfig) -> None:
+    """Check that the first line of a file is an object with the text key. Raises: RecipeError."""
+    with open_whole(input_file) as stream:
+        for _, line, _ in split_lines(iter(Unpacked(stream, input_file.name)), FIRST_LINE):
             if isinstance(line, Damage) or len(line) >= FIRST_LINE:
                 return
             text = line.removeprefix(BOM).strip()
             if not text:
                 continue
             if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise RecipeError(f'source "{source}": {one.name} is UTF-16, not UTF-8; save it as UTF-8')
+                raise RecipeError(f'source "{source}": {input_file.name} is UTF-16, not UTF-8; save it as UTF-8')
             if text[:1] == b"[" or text == b"{":
                 what = "a JSON array" if text[:1] == b"[" else "one JSON document of several lines"
-                raise RecipeError(f'source "{source}": {one.name} is {what}, not JSON lines; write an object a line')
+                raise RecipeError(
+                    f'source "{source}": {input_file.name} is {what}, not JSON lines; write an object a line'
+                )
             try:
                 row = parse_line(text)
             except BadLine:
                 return  # counted when it is read
             if isinstance(row, dict) and config.text not in row and value_at(row, config.text) is None:
                 raise RecipeError(
-                    f'source "{source}": the first line of {one.name} has no key "{config.text}" (text)'
+                    f'source "{source}": the first line of {input_file.name} has no key "{config.text}" (text)'
                     f"{nearest(config.text, row)}"
                 )
             return

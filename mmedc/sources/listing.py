@@ -1,4 +1,4 @@
-"""What there is to read: the inputs of a recipe, cut into units of work."""
+"""The inputs of a recipe, cut into units of work."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ from mmedc.storage import Input, list_inputs, readable
 
 @dataclass(frozen=True)
 class Reader:
-    """The source of every unit of the first pass: reads any split by its format."""
+    """The source of all units of ingest; it reads each split with the reader of its format."""
 
     version: ClassVar[int] = 2
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the raw records of `split` from number `start` on; see `mmedc.engine.chain.Source`."""
-        one = split.inputs[0]
-        if one.problem and len(split.inputs) == 1:
+        input_file = split.inputs[0]
+        if input_file.problem and len(split.inputs) == 1:
             records = Records(start, skip)
-            yield from records.reject(one.name, one.name, f"unreadable: {one.problem}")
+            yield from records.reject(input_file.name, input_file.name, f"unreadable: {input_file.problem}")
             yield from records.flush()
             return
         yield from format_of(split.config).reader.read(split, start, skip)
 
 
 def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
-    """Return the units of all sources, in the order of the recipe and then of their names.
+    """Return the units of all sources, in the order of the recipe and, within a source, of the file names.
 
-    Raises: RecipeError for a format that is not known, a pattern that matches nothing, and files that are not
-    what the recipe says: of another format, or without the columns it names.
+    Raises: RecipeError for an unknown format, a pattern that matches no file, and files that do not fit the recipe
+    because they have another format or lack the columns that it names.
     """
     units: list[Unit[InputSplit]] = []
     for name, config in recipe.sources.items():
@@ -55,11 +55,16 @@ def _unit(split: InputSplit, version: int) -> Unit[InputSplit]:
         label += f" and {len(split.inputs) - 1} more"
     if split.row_groups:
         label += f" row groups {split.row_groups[0]}–{split.row_groups[1] - 1}"
-    return Unit(digest_of(split, version), f"{split.source}: {label}", split, sum(one.bytes for one in split.inputs))
+    return Unit(
+        digest_of(split, version),
+        f"{split.source}: {label}",
+        split,
+        sum(input_file.bytes for input_file in split.inputs),
+    )
 
 
 def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[tuple[Input, ...]]:
-    """Return the files of each pattern of a source, each file once, under names that differ."""
+    """Return the files of each pattern of a source, each file once, with distinct names."""
     found: list[list[Input]] = []
     seen: set[str] = set()
     for pattern in config.paths:
@@ -69,16 +74,18 @@ def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[
             raise RecipeError(f'source "{name}": {pattern} can\'t be listed ({problem})') from None
         if not inputs:
             raise RecipeError(f'source "{name}": {pattern} matches no file')
-        found.append([one for one in inputs if one.url not in seen])
-        seen.update(one.url for one in inputs)
-    names = _distinct([one for inputs in found for one in inputs])
-    return [tuple(replace(one, name=names[one.url]) for one in inputs) for inputs in found if inputs]
+        found.append([input_file for input_file in inputs if input_file.url not in seen])
+        seen.update(input_file.url for input_file in inputs)
+    names = _distinct([input_file for inputs in found for input_file in inputs])
+    return [
+        tuple(replace(input_file, name=names[input_file.url]) for input_file in inputs) for inputs in found if inputs
+    ]
 
 
 def _distinct(inputs: list[Input]) -> dict[str, str]:
-    """Return a name for each URL: its own, with as many folders before it as tell it from others of that name."""
-    names = {one.url: one.name for one in inputs}
-    depths = {one.url: one.name.count("/") + 1 for one in inputs}
+    """Return a name for each URL: its own name, preceded by as many folders as are needed to make it unique."""
+    names = {input_file.url: input_file.name for input_file in inputs}
+    depths = {input_file.url: input_file.name.count("/") + 1 for input_file in inputs}
     while True:
         many = Counter(names.values())
         alike = [url for url, name in names.items() if many[name] > 1]

@@ -1,8 +1,8 @@
-"""What can be read of a Parquet column chunk that is damaged: every page of it that is sound.
+"""Reading of damaged Parquet column chunks: every sound page of a chunk is recovered.
 
-Arrow stops at the first page it cannot read. So each page is read with all others of its chunk
-replaced, in memory, by pages of nulls of the same length (Parquet format, `PageHeader` in
-parquet.thrift, version 2 pages are not compressed). Needed only where there is damage.
+Arrow stops at the first page that it cannot read. Each page is therefore read while all other pages of its chunk
+are replaced, in memory, by pages of nulls of the same length (Parquet format, `PageHeader` in
+parquet.thrift; version 2 pages are not compressed). This is used only for damaged files.
 """
 
 import io
@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 MISSING = object()
-"""Stands for a value that cannot be read."""
+"""The placeholder of a value that cannot be read."""
 DICTIONARY_PAGE, INDEX_PAGE, DATA_PAGE, DATA_PAGE_V2 = 2, 1, 0, 3
-MAX_CHUNK = 1 << 30  # bytes of a column chunk that are held in memory for this
+MAX_CHUNK = 1 << 30  # bytes of the largest column chunk that is held in memory
 STEP_ROWS = 64
 
 
@@ -25,14 +25,14 @@ class _Page:
     begin: int
     end: int
     first: int
-    """Number of its first row in the row group."""
+    """The number of its first row in the row group."""
     rows: int
 
 
 def readable_values(
     file: pq.ParquetFile, source: Any, group: int, name: str, convert: Callable[[pa.RecordBatch], list[Any]]
 ) -> list[Any]:
-    """Return the values of column `name` in a row group, `MISSING` where they cannot be read.
+    """Return the values of column `name` in a row group, with `MISSING` for those that cannot be read.
 
     `source` is the file as Arrow reads it; `convert` turns batches of the column into values.
     """
@@ -46,7 +46,7 @@ def readable_values(
         return values
     shape, (begin, size) = file.metadata.schema.column(index), chunk_at(source, group, name)
     if shape.max_repetition_level or not shape.max_definition_level or not 0 < size <= MAX_CHUNK:
-        return values  # a page of nulls cannot stand for these
+        return values  # a page of nulls cannot replace a page of such a column
     source.seek(begin)
     data = source.read(size)
     pages = _pages(data, rows)
@@ -63,9 +63,9 @@ def readable_values(
 
 
 def chunk_at(source: Any, group: int, name: str) -> tuple[int, int]:
-    """Return (offset, bytes) of a column in a row group, (0, 0) where the footer does not say.
+    """Return (offset, bytes) of a column in a row group, or (0, 0) if the footer does not state them.
 
-    It reads the footer itself: where its statistics are damaged, to ask Arrow for a column's place ends the process.
+    The footer is parsed here, because Arrow crashes when it is asked for a column of a footer with damaged statistics.
     """
     source.seek(-8, io.SEEK_END)
     size = int.from_bytes(source.read(4), "little")
@@ -83,7 +83,7 @@ def chunk_at(source: Any, group: int, name: str) -> tuple[int, int]:
 
 
 def _first_values(file: pq.ParquetFile, group: int, name: str, convert: Callable[[Any], list[Any]]) -> list[Any]:
-    """Return the values up to the first that cannot be read."""
+    """Return the values before the first one that cannot be read."""
     values: list[Any] = []
     try:
         for batch in file.iter_batches(STEP_ROWS, [group], columns=[name]):
@@ -96,13 +96,13 @@ def _first_values(file: pq.ParquetFile, group: int, name: str, convert: Callable
 def _alone(
     file: pq.ParquetFile, source: Any, begin: int, patched: bytes, group: int, name: str, convert: Callable[[Any], Any]
 ) -> list[Any]:
-    """Return the values of a column whose chunk at offset `begin` reads as `patched`."""
+    """Return the values of a column when its chunk at offset `begin` is replaced by `patched`."""
     view = pq.ParquetFile(_Patched(source, begin, patched), metadata=file.metadata, page_checksum_verification=True)
     return _first_values(view, group, name, convert)
 
 
 class _Patched(io.RawIOBase):
-    """A file some bytes of which read differently."""
+    """A file in which some bytes are replaced."""
 
     def __init__(self, source: Any, begin: int, patch: bytes) -> None:
         self._source, self._begin, self._patch, self._at = source, begin, patch, 0
@@ -157,7 +157,7 @@ def _pages(data: bytes, rows: int) -> list[_Page]:
 
 
 def _nulls(page: _Page) -> bytes:
-    """Return a page of as many nulls, in exactly as many bytes as `page` has; none where these are too few."""
+    """Return a page with as many nulls and exactly as many bytes as `page`; b"" if the bytes are too few."""
     levels = _varint(page.rows << 1) + b"\0"  # one run of definition level 0
     fields = [page.rows, page.rows, page.rows, 0, len(levels), 0]
     inner = b"".join(b"\x15" + _varint(value << 1) for value in fields) + b"\x12\0"  # not compressed
@@ -170,7 +170,7 @@ def _nulls(page: _Page) -> bytes:
 
 
 def _varint(value: int, width: int = 1) -> bytes:
-    """Return a number as thrift's compact protocol writes it, in `width` bytes at least."""
+    """Return a number as written by thrift's compact protocol, in at least `width` bytes."""
     out = bytearray()
     while value > 0x7F or len(out) < width - 1:
         out.append(value & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""What a reader is given, and raw records on their way into Arrow batches; shared by all readers."""
+"""Input splits, which readers get, and raw records, which they collect in Arrow batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,20 +17,20 @@ BATCH_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class InputSplit:
-    """What one unit reads: a file, some row groups of one, or a few small files."""
+    """The input of one unit: a file, some row groups of a file, or a few small files."""
 
     source: str
     config: SourceConfig
     inputs: tuple[Input, ...]
     row_groups: tuple[int, int] | None
-    """Half-open range, of a Parquet file that is cut."""
+    """A half-open range of row groups if the file is a Parquet file that is split, otherwise None."""
     document_bytes: int
-    """A larger payload is rejected."""
+    """The size in bytes above which a payload is rejected."""
     ratio: float = 200.0
-    """A compressed file of lines that unpacks to more than this many times its size is read no further."""
+    """Reading of a compressed file of lines stops when it has unpacked to more than this many times its size."""
 
     def identity(self) -> list[object]:
-        """Return what is read and how: files by name, size and time of change, not by the folder they are in."""
+        """Return what is read and how; files count by name, size and modification time, not by their folder."""
         files = [[file.name, file.bytes, file.version] for file in self.inputs]
         settings = self.config.model_dump(mode="json", exclude={self.config.format})
         rows = list(self.row_groups or ())
@@ -39,9 +39,9 @@ class InputSplit:
 
 @dataclass
 class Records:
-    """Collects records into batches, numbering them; passes over those before `start`.
+    """Numbers records and collects them in batches, from record `start` on.
 
-    A record whose ordinal is in `skip` broke the reader before: it keeps its number and place but is not read.
+    A record whose ordinal is in `skip` broke the reader before; it keeps its number and place but is not read.
     """
 
     start: int
@@ -52,13 +52,13 @@ class Records:
     _bytes: int = 0
 
     def next(self) -> bool:
-        """Advance to the next record; tell whether it is to be read."""
+        """Advance to the next record; return whether it is to be read."""
         self.ordinal += 1
         return self.ordinal >= self.start
 
     @property
     def skipped(self) -> bool:
-        """True when the current record is to be passed over unread."""
+        """Whether the current record is to be skipped unread."""
         return self.ordinal in self.skip
 
     def add(self, locator: str, provenance: str, **values: Any) -> Iterator[pa.RecordBatch]:
@@ -67,17 +67,17 @@ class Records:
         for name, column in self._columns.items():
             column.append(values.get(name))
         self._bytes += len(values.get("payload") or values.get("text") or "")
-        # What stands before a record that broke the reader is safe before the reader comes to it again.
+        # The records before one that broke the reader are handed over before the reader reaches it again.
         if len(self._columns["ordinal"]) >= self.rows or self._bytes >= BATCH_BYTES or self.ordinal + 1 in self.skip:
             yield from self.flush()
 
     def reject(self, locator: str, provenance: str, reason: str) -> Iterator[pa.RecordBatch]:
-        """Add one record that stands for bytes in which there is none."""
+        """Add a rejected record that represents bytes without a record."""
         if self.next():
             yield from self.add(locator, provenance, rejected_by=whole_characters(reason))
 
     def flush(self) -> Iterator[pa.RecordBatch]:
-        """Yield what is left, if anything."""
+        """Yield the remaining records, if there are any."""
         if self._columns["ordinal"]:
             yield pa.RecordBatch.from_pydict(self._columns, schema=RAW)
             self._columns = {name: [] for name in RAW.names}
@@ -85,15 +85,15 @@ class Records:
 
 
 def open_whole(file: Input, offset: int = 0) -> IO[bytes]:
-    """Open `file` from byte `offset` on. Raises: OSError where it cannot be read, which fails the unit."""
+    """Open `file` from byte `offset` on. Raises: OSError if it cannot be read, which fails the unit."""
     if file.problem:
         raise OSError(f"{file.name}: {file.problem}")
     return open_binary(file.url, offset)
 
 
 def check_size(file: Input, read: int) -> None:
-    """Check that as many bytes were read as were listed. Raises: OSError, so that the unit is tried again."""
+    """Check that as many bytes were read as were listed. Raises: OSError if not, so that the unit is tried again."""
     if read != file.bytes:
         raise OSError(
-            f"{file.name}: {file.bytes:,} bytes were listed, but {read:,} could be read; it changes meanwhile"
+            f"{file.name}: {file.bytes:,} bytes were listed, but {read:,} could be read; the file is being changed"
         )

@@ -30,40 +30,40 @@ class WarcReader:
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
-        records, one, limit = Records(start, skip), split.inputs[0], split.document_bytes
+        records, input_file, limit = Records(start, skip), split.inputs[0], split.document_bytes
 
         def wanted() -> bool:
             here = records.next()
             slot.mark(records.ordinal)
             if records.skipped:
-                unpacked.leap()  # what broke the reader is not unpacked again
+                unpacked.leap()  # a record that broke the reader is not unpacked again
             return here and not records.skipped
 
-        with open_whole(one) as stream:
-            unpacked = Unpacked(stream, one.name, hold=True)
+        with open_whole(input_file) as stream:
+            unpacked = Unpacked(stream, input_file.name, hold=True)
             archive = Archive(
                 iter(unpacked), not unpacked.codec, limit + MAX_HTTP_HEADERS, wanted, lambda: unpacked.leap()
             )
             for found in archive:
                 if isinstance(found, Junk):
-                    place = f"{one.name}#offset={found.at}"
-                    yield from records.reject(f"{one.name}#damaged-{found.at}", place, f"damaged: {found.what}")
+                    place = f"{input_file.name}#offset={found.at}"
+                    yield from records.reject(f"{input_file.name}#damaged-{found.at}", place, f"damaged: {found.what}")
                 elif records.ordinal >= start:
                     locator = whole_characters(found.fields.get("warc-target-uri", "").strip("<> "))
                     yield from records.add(
-                        locator or f"{one.name}#{records.ordinal}",
-                        f"{one.name}#offset={found.at}",
+                        locator or f"{input_file.name}#{records.ordinal}",
+                        f"{input_file.name}#offset={found.at}",
                         date=found.fields.get("warc-date"),
                         **({} if records.skipped else _page(found, limit)),
                     )
-            check_size(one, unpacked.tape.end)
+            check_size(input_file, unpacked.tape.end)
         if not unpacked.given and not unpacked.account.damaged:
-            yield from records.reject(one.name, one.name, f"empty_file: {one.bytes:,} bytes")
+            yield from records.reject(input_file.name, input_file.name, f"empty_file: {input_file.bytes:,} bytes")
         yield from records.flush()
 
 
 def _page(record: Record, limit: int) -> dict[str, Any]:
-    """Return the columns of one record's page, or why it goes."""
+    """Return the columns of the page in a record, or the reason for its removal."""
     problem = f"; {record.problem}" if record.problem else ""
     if record.block is None or record.length > limit + MAX_HTTP_HEADERS:
         return {"rejected_by": f"too_large: {record.length:,} bytes, at most {limit:,} are read{problem}"}
