@@ -128,8 +128,8 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     return {
         "equal": first == second,
         "late": (folder / "marks" / "late").exists(),
-        "entries": store.names(f"{one.folder}/units"),
-        "files": len(store.names("test-key/documents")),
+        "entries": [name.removeprefix(f"{one.folder}/") for name in store.names(f"{one.folder}/units")],
+        "files": len(store.names(f"{one.folder}/documents")),
     }
 
 
@@ -154,7 +154,7 @@ def the_head_dies(folder: Path) -> dict[str, Any]:
         driver = [sys.executable, "-m", "tests.clusters", "drive", str(folder / "c"), cluster.address]
         process = subprocess.Popen(driver, stdout=subprocess.PIPE, text=True)
         while kill and process.poll() is None:
-            if list(folder.glob("c/.work/test-key/units/*.json")):
+            if list(folder.glob("c/.work/test-*/units/*.json")):
                 cluster.head_node.kill_gcs_server(check_alive=False)
                 cluster.head_node.kill_raylet(check_alive=False)
                 break

@@ -36,7 +36,7 @@ def test_an_attempt_that_ends_after_its_retry_changes_nothing(tmp_path: Path) ->
     assert found == {
         "equal": True,
         "late": True,
-        "entries": [name for name in found["entries"] if name.endswith("/units/u0.json")],
+        "entries": ["units/u0.json"],
         "files": 1,
     }
 
