@@ -1,1 +1,1 @@
-"""The published corpus: its shards, its manifest, its card, and the proof that they agree."""
+"""The published corpus: its shards, its manifest, its card, and the check that they agree."""

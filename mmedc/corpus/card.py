@@ -6,7 +6,7 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 
 
 def card(manifest: Manifest, stats: Stats) -> str:
-    """Return README.md of a corpus: front matter with one configuration per language, then its account."""
+    """Return README.md of a corpus: front matter with one configuration per language, then tables and the funnel."""
     langs = list(stats.languages)
     size = next((name for limit, name in SIZES if stats.documents < limit), "n>10M")
     front = ["---", "language:", *(f"- {lang}" for lang in langs), f"pretty_name: {manifest.name}"]

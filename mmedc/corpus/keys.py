@@ -1,4 +1,4 @@
-"""The keys of a published corpus: by them a later build knows what it has already, without its text."""
+"""The keys of a published corpus, by which a later build recognises its documents without reading the texts."""
 
 from dataclasses import dataclass
 
@@ -13,31 +13,31 @@ from mmedc.errors import CorpusError
 
 COLUMNS = ("id", "lang", "chars", "words", "content", "bands", "sketch")
 LAYOUT = 1
-"""Raised when published keys get other columns."""
+"""The version of the columns of published keys."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What `WriteKeys` leaves."""
+    """The result of `WriteKeys`."""
 
     keys: DataFile
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The keys of a unit's rows, and which of these are published."""
+    """The keys of the rows of a unit, and the selection of those that are published."""
 
     keys: DataFile
     selection: Selection
     before: dict[str, int]
-    """By language: how many documents of the same source come before it in the corpus."""
+    """The number of documents of the same source that come before it in the corpus, by language."""
 
 
 @dataclass(frozen=True)
 class WriteKeys:
-    """Leaves the keys of the rows that are published, and where their texts are. Unit spec: Kept.
+    """Writes the keys of the published rows, and the positions of their texts. Unit spec: Kept.
 
-    `at` counts the documents of a language and source through its shards, so that the text can be looked up.
+    `at` numbers the documents of a language and source across its shards, so that a text can be looked up.
     """
 
     layout: int = LAYOUT
@@ -49,15 +49,15 @@ class WriteKeys:
         table: pa.Table = read_table(out.store, spec.keys, list(COLUMNS)).take(rows)
         lang, at = np.array(table["lang"].to_pylist(), object), np.zeros(table.num_rows, np.int64)
         for name in np.unique(lang).tolist():
-            mine = np.flatnonzero(lang == name)
-            at[mine] = spec.before.get(name, 0) + np.arange(len(mine))
+            in_language = np.flatnonzero(lang == name)
+            at[in_language] = spec.before.get(name, 0) + np.arange(len(in_language))
         table = table.append_column("source", pa.array([spec.selection.source] * table.num_rows, pa.string()))
         table = table.append_column("at", pa.array(at))
         return Keys(out.write("keys", Stream(table.schema, iter([table]), whole=True)))
 
 
 def counted(files: list[DataFile], selections: list[Selection]) -> list[Kept]:
-    """Return the specs of `WriteKeys`; `files` are the keys of the units that `selections` are of."""
+    """Return the specs of `WriteKeys`; `files` are the keys of the units of `selections`."""
     before: dict[str, dict[str, int]] = {}
     found = []
     for file, selection in zip(files, selections, strict=True):
@@ -70,18 +70,18 @@ def counted(files: list[DataFile], selections: list[Selection]) -> list[Kept]:
 
 @dataclass(frozen=True)
 class KnownKeys:
-    """A file of keys of a published corpus, and the shards in which its documents are."""
+    """A file of keys of a published corpus, and the shards that contain its documents."""
 
     corpus: str
     file: DataFile
     shards: tuple[tuple[str, str, DataFile], ...]
-    """(language, source, file) of all shards, in the order of their documents."""
+    """All shards as (language, source, file), in the order of their documents."""
 
 
 def published_keys(corpora: tuple[str, ...], made_by: KeyFiles) -> list[KnownKeys]:
     """Return the files of keys of published corpora.
 
-    Raises: CorpusError for a folder that is no corpus, has no keys, or has some that were not `made_by` the same
+    Raises: CorpusError for a folder that is not a corpus, that has no keys, or whose keys were not `made_by` the same
     step with the same settings.
     """
     found = []
@@ -90,8 +90,8 @@ def published_keys(corpora: tuple[str, ...], made_by: KeyFiles) -> list[KnownKey
         keys = manifest.keys
         if keys is None or keys.layout != made_by.layout:
             raise CorpusError(
-                f"{url}: has no keys that tell where texts are, it was built by an older version; build it again to "
-                "compare with it"
+                f"{url}: its keys do not say where the texts are, because an older version built it; build it again "
+                "to compare with it"
             )
         if (keys.sign, keys.bands) != (made_by.sign, made_by.bands):
             raise CorpusError(

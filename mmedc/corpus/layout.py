@@ -1,4 +1,4 @@
-"""Puts files in their places in the corpus: by tasks, so that no byte of them passes through the driver."""
+"""Placement of files in the corpus; tasks do it, so that no byte of a file passes through the driver."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
 from mmedc.storage import Store
 
 PER_TASK = 64
-"""Files that one task puts in their places."""
+"""The number of files that one task places."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A file that a pass left, and its place in the corpus."""
+    """A file that a pass wrote, and its place in the corpus."""
 
     file: DataFile
     path: str
@@ -25,16 +25,16 @@ class Placement:
 
 @dataclass(frozen=True)
 class Placed:
-    """What `Place` leaves: how many files it put in their places."""
+    """The result of `Place`: the number of files that it placed."""
 
     files: int
 
 
 @dataclass(frozen=True)
 class Place:
-    """Copies files to their places, on a local disk as second names of one file. Unit spec: the placements.
+    """Copies files to their places; on a local disk it makes hard links. Unit spec: the placements.
 
-    Done again it changes nothing.
+    Doing it again changes nothing.
     """
 
     corpus: Store
@@ -48,18 +48,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Joined:
-    """What `Join` leaves."""
+    """The result of `Join`."""
 
     file: DataFile
 
 
 @dataclass(frozen=True)
 class Join:
-    """Makes one file of many, row after row, at most `rows`. Unit spec: the files, which have one schema."""
+    """Concatenates files, up to `rows` rows. Unit spec: the files, which have the same schema."""
 
     rows: int
     drop: tuple[str, ...] = ()
-    """Columns that are left out."""
+    """The columns that are left out."""
     version: ClassVar[int] = 1
 
     def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Joined:

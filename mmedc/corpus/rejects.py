@@ -1,7 +1,7 @@
-"""What is not in the corpus: the quarantine of rejected records, and samples of every reason to drop.
+"""The rows that are not in the corpus: the quarantine of rejected records, and samples for every drop reason.
 
-Each pass that removes rows leaves a ledger for each unit. The ledgers are merged by tasks, some at a time, and so are
-what these leave, until one table is left; a table never has more than a bounded number of rows of one reason.
+Each pass that removes rows writes a ledger for each unit. Tasks merge the ledgers, some at a time, and then merge the
+results, until one table is left. The number of rows per reason is bounded in every table.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from mmedc.engine.commit import read_table
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
 
 FAN_IN = 64
-"""Ledgers that one task merges."""
+"""The number of ledgers that one task merges."""
 QUARANTINED = 10_000
-"""Rejected records of one step and reason that are kept to look at; the funnel counts all."""
+"""The number of rejected records of one step and reason that are kept for inspection; the funnel counts all."""
 QUARANTINED_BYTES = 64 << 20
-"""Of payloads of one step and reason that are kept with them."""
+"""The bytes of payloads that are kept for one step and reason."""
 SAMPLE = pa.schema([field for field in REMOVED if field.name != "payload"])
 """A row of the ledger without the bytes of a record."""
 ORDER = [("step", "ascending"), ("reason", "ascending"), ("draw", "ascending"), ("provenance", "ascending")]
@@ -28,7 +28,7 @@ ORDER = [("step", "ascending"), ("reason", "ascending"), ("draw", "ascending"), 
 
 @dataclass(frozen=True)
 class Merged:
-    """What `MergeRejects` leaves: rejected records, and samples of dropped ones, both as rows of the ledger."""
+    """The result of `MergeRejects`: rejected records and samples of dropped ones, both as rows of the ledger."""
 
     quarantine: DataFile
     samples: DataFile
@@ -36,7 +36,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class MergeRejects:
-    """Merges ledgers, or what was merged before. Unit spec: pairs of files to take both from; of a ledger, it twice."""
+    """Merges ledgers, or results of earlier merges. Unit spec: pairs of files; a ledger is both files of its pair."""
 
     version: ClassVar[int] = 1
 
@@ -55,9 +55,9 @@ class MergeRejects:
 
 
 def firsts(table: pa.Table, most: int, most_bytes: int | None = None) -> pa.Table:
-    """Return the first `most` rows of each step and reason, in the order of ORDER.
+    """Return the first `most` rows of each step and reason, sorted by ORDER.
 
-    Payloads are left out from the row on at which those of its step and reason exceed `most_bytes`.
+    Once the payloads of a step and reason exceed `most_bytes`, further payloads are left out.
     """
     table = table.sort_by(ORDER).combine_chunks()
     if not table.num_rows:

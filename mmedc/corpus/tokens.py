@@ -1,4 +1,4 @@
-"""Counts the tokens of texts by a named tokenizer, whose files are on this machine."""
+"""Counting of tokens with a named tokenizer, whose files are on this machine."""
 
 import json
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ FOLDER = "tokens"
 
 
 def counts_by_tokenizer(corpus: str) -> list[dict[str, Any]]:
-    """Return what each training counted in a corpus: {tokenizer, digest, languages: {lang: {documents, tokens}}}."""
+    """Return the counts of each training on a corpus: {tokenizer, digest, languages: {lang: {documents, tokens}}}."""
     store = Store(corpus)
     return [json.loads(store.get(name)) for name in store.names(FOLDER)]
 
 
 @dataclass(frozen=True)
 class TokenCounter:
-    """Counts the tokens of texts by a tokenizer of this machine, without special tokens."""
+    """Counts the tokens of texts with a tokenizer on this machine, without special tokens."""
 
     name: str
     """`qwen`, or the path of its files."""
     digest: str
-    """Of the files, by which results know it, and not by their place."""
+    """The digest of its files, which identifies it independently of their place."""
 
     def identity(self) -> str:
-        """Return what counts depend on."""
+        """Return what the counts depend on."""
         return self.digest
 
     def __call__(self, texts: list[str]) -> npt.NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Checks that a corpus says the truth about itself."""
+"""Verification that a corpus matches its manifest."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,10 +19,11 @@ CHUNK = 8 << 20
 
 
 def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manifest:
-    """Re-hash every file, re-count every row, re-check the accounting; return the manifest.
+    """Hash every file, count every row and check the funnel; return the manifest.
 
-    Holds 8 bytes per document, to find an id that stands twice.
-    Raises: VerifyError at the first lie, naming file, found and expected; CorpusError for no corpus.
+    8 bytes per document are held in memory, to find ids that occur twice.
+    Raises: VerifyError at the first difference, with the file, what was found and what was expected; CorpusError if
+    there is no corpus.
     """
     manifest = read_manifest(corpus)
     store = Store(corpus)
@@ -45,7 +46,7 @@ def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manif
     every = np.sort(np.concatenate(ids)) if ids else np.zeros(0, np.uint64)
     doubled = every[1:][every[1:] == every[:-1]]
     if len(doubled):
-        raise VerifyError(f"{corpus}: a document stands twice: id {int(doubled[0]):016x}…")
+        raise VerifyError(f"{corpus}: a document occurs twice: id {int(doubled[0]):016x}…")
     return manifest
 
 

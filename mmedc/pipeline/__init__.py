@@ -1,1 +1,1 @@
-"""From a recipe to a corpus: the only room that knows the order of passes."""
+"""The pipeline from a recipe to a corpus; no other package knows the order of the passes."""

@@ -1,6 +1,7 @@
-"""The pass in which a transformer scores what ingest kept: on GPUs, where the cluster has any.
+"""The pass in which a transformer scores the documents kept by ingest, on GPUs if the cluster has any.
 
-Between ingest and dedup, so that of duplicates the better stays. What other limits drop anyway is not scored.
+It runs between ingest and deduplication, so that the better one of two duplicates is kept. Documents that other
+limits drop anyway are not scored.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from mmedc.storage import Store
 
 @dataclass(frozen=True)
 class Classified:
-    """What `Classify` leaves: the documents and keys of an ingest unit, with the scores."""
+    """The result of `Classify`: the documents and keys of an ingest unit, with the scores."""
 
     documents: DataFile
     keys: DataFile
@@ -41,7 +42,7 @@ class Classify:
     measure: str
     policy: Policy
     schema: pa.Schema
-    """Of the documents."""
+    """The schema of the documents."""
     version: ClassVar[int] = 1
 
     def run(self, unit: Unit[tuple[DataFile, DataFile]], out: UnitFiles) -> Classified:
@@ -80,7 +81,7 @@ class Classify:
 def classify_pass(
     recipe: Recipe, policy: Policy, digest: str, ingested: list[Ingested], schema: pa.Schema
 ) -> Pass[tuple[DataFile, DataFile], Classified]:
-    """Return the pass over what ingest left; `digest` is `checkpoint_digest` of the checkpoint."""
+    """Return the pass over the results of ingest; `digest` is the `checkpoint_digest` of the checkpoint."""
     settings = recipe.classify
     assert settings is not None
     classifier = Classifier(
@@ -95,7 +96,7 @@ def classify_pass(
 
 
 def checkpoint_digest(checkpoint: str) -> str:
-    """Return a hash of the files of a checkpoint, by which the pass knows it. Raises: ModelMissing."""
+    """Return a hash of the files of a checkpoint, which identifies it. Raises: ModelMissing."""
     files = [
         path
         for path in sorted(Path(checkpoint).glob("*"))

@@ -1,4 +1,4 @@
-"""The page of the worst clusters of duplicates: their rows with what a person needs to judge them."""
+"""The table of the worst clusters of duplicates, with what a person needs in order to judge them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ COUNT = 50
 HELD = 5_000
 SHOWN = pa.schema(
     [
-        ("cluster", pa.int64()),  # from 1, largest first
+        ("cluster", pa.int64()),  # numbered from 1, largest first
         ("documents", pa.int64()),
         ("fate", pa.string()),  # stays | goes | published, of another corpus
-        ("jaccard", pa.float32()),  # of the row that is least like the one that stays, estimated
+        ("jaccard", pa.float32()),  # estimated, of the row that is least similar to the kept one
         ("lang", pa.string()),
         ("locator", pa.string()),
         ("begins", pa.string()),
@@ -29,8 +29,8 @@ SHOWN = pa.schema(
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What `ShowClusters` leaves."""
+class ClusterTable:
+    """The result of `ShowClusters`."""
 
     file: DataFile
 
@@ -40,16 +40,16 @@ class ShowClusters:
     """Writes the worst clusters as SHOWN rows. Unit spec: the files of clusters of all ranges."""
 
     documents: tuple[DataFile, ...]
-    """Of every ingest unit."""
+    """The documents of every ingest unit."""
     version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Shown:
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> ClusterTable:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        return Shown(out.write("clusters", worst_clusters(out.store, self.documents, unit.spec)))
+        return ClusterTable(out.write("clusters", worst_clusters(out.store, self.documents, unit.spec)))
 
 
 def worst_clusters(work: Store, documents: tuple[DataFile, ...], clusters: tuple[DataFile, ...]) -> pa.Table:
-    """Return the largest and the loosest clusters with the heads of a few texts of each, as SHOWN rows."""
+    """Return the largest and the least similar clusters, with the heads of a few texts of each, as SHOWN rows."""
     rows = []
     for number, cluster in enumerate(worst(read_table(work, file) for file in clusters), 1):
         for place in (cluster["survivor"], *cluster["samples"]):
@@ -70,19 +70,20 @@ def worst_clusters(work: Store, documents: tuple[DataFile, ...], clusters: tuple
     for unit, wanted in sorted(by_unit.items()):
         if unit < len(documents):
             for at, table in read_rows(work, documents[unit], np.unique(wanted), ["lang", "locator", "text"]):
-                for one, found in zip(at.tolist(), table.to_pylist(), strict=True):
+                for row_number, found in zip(at.tolist(), table.to_pylist(), strict=True):
                     begins = " ".join(found["text"][: 2 * HEAD_CHARS].split())[:HEAD_CHARS]
-                    texts[unit << 32 | one] = {**found, "begins": begins}
+                    texts[unit << 32 | row_number] = {**found, "begins": begins}
     unknown = {"lang": "", "locator": "", "begins": "(in a published corpus)"}
     shown = [{**row, **texts.get(row["place"], unknown)} for row in rows]
     return pa.Table.from_pylist([{name: row[name] for name in SHOWN.names} for row in shown], SHOWN)
 
 
 def worst(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
-    """Return the COUNT largest and the COUNT loosest of the clusters of all ranges, largest first.
+    """Return the COUNT largest and the COUNT least similar of the clusters of all ranges, largest first.
 
-    At most twice HELD clusters are held. A cluster has a row in the table of every range that has rows of it; one
-    that is among the HELD largest and loosest in none of the sums so far counts from its next row on.
+    At most twice HELD clusters are in memory. A cluster has a row in the table of every range that contains rows of
+    it. A cluster that is neither among the HELD largest nor among the HELD least similar so far is forgotten, and
+    counts only from its next row on.
     """
     held: dict[int, dict[str, Any]] = {}
     for table in tables:
@@ -97,7 +98,7 @@ def worst(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
 
 
 def _extreme(clusters: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Return the `count` largest and the `count` loosest clusters, largest first."""
+    """Return the `count` largest and the `count` least similar clusters, largest first."""
     large = sorted(clusters, key=lambda cluster: (-cluster["rows"], cluster["survivor"]))
     loose = sorted(large, key=lambda cluster: (cluster["jaccard"], cluster["survivor"]))
     shown = {cluster["survivor"] for cluster in (*large[:count], *loose[:count])}

@@ -1,4 +1,4 @@
-"""What a recipe adds to the chain: steps and measures of the user's own, and the columns that they declare."""
+"""Custom steps and measures, which a recipe adds to the chain, and the columns that they declare."""
 
 import importlib
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from mmedc.yamlfile import nearest
 
 
 class Custom:
-    """A step of the user's own, known by its class, its arguments and its version, and by its place in the chain."""
+    """A custom step, identified by its class, its arguments, its version and its place in the chain."""
 
     def __init__(self, settings: CustomStep) -> None:
         self.settings = settings
@@ -31,16 +31,16 @@ class Custom:
 
     @property
     def name(self) -> str:
-        """What the funnel calls it."""
+        """The name of the step in the funnel."""
         return self.step.name
 
     @property
     def columns(self) -> tuple[pa.Field, ...]:
-        """What it adds to a document: its attribute `columns`, if it has one."""
+        """The columns that it adds to a document: its attribute `columns`, if it has one."""
         return tuple(getattr(self.step, "columns", ()))
 
     def identity(self) -> Json:
-        """Return what its results depend on; a step that states its own identity is believed."""
+        """Return what the results depend on; the identity that a step states itself is used as it is."""
         own = identity_of(self.step) if hasattr(self.step, "identity") else getattr(self.step, "version", 1)
         return [self.settings.target, identity_of(self.settings.arguments), own]
 
@@ -56,11 +56,11 @@ class Custom:
 
 
 def with_custom(steps: list[Step], recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
-    """Return the chain with the recipe's own measures before its last step, and its own steps where they belong.
+    """Return the chain with the recipe's custom measures before its last step, and its custom steps in their places.
 
-    Raises: RecipeError for one that can't be made, or that follows a step that is not there.
+    Raises: RecipeError for a step or measure that can't be made, or that is to follow a step that does not exist.
     """
-    measures = [Measure(one.use, one.name, one.batch, policy) for one in recipe.measures]
+    measures = [Measure(settings.use, settings.name, settings.batch, policy) for settings in recipe.measures]
     for measure in measures:
         measure.identity()  # imports the function, so that a wrong name is found before work begins
     chain: list[Step] = [*steps[:-1], *measures, steps[-1]]
@@ -76,7 +76,7 @@ def with_custom(steps: list[Step], recipe: Recipe, policy: Policy) -> tuple[Step
 
 
 def _of_datatrove(settings: CustomStep, recipe: Recipe, chain: list[Step], at: int) -> Step:
-    """Return the step of datatrove that is to have place `at` in the chain."""
+    """Return the datatrove step for position `at` of the chain."""
     names = [step.name for step in chain if isinstance(step, DatatroveStep)]
     step = datatrove_step(settings.target, settings.arguments, recipe.languages, names)
     if step.languages and not any(isinstance(earlier, Language) for earlier in chain[:at]):
@@ -88,9 +88,9 @@ def _of_datatrove(settings: CustomStep, recipe: Recipe, chain: list[Step], at: i
 
 
 def own_columns(recipe: Recipe) -> tuple[pa.Field, ...]:
-    """Return the columns that the recipe's own steps and measures add to a document, in their order.
+    """Return the columns that the recipe's custom steps and measures add to a document, in their order.
 
-    Raises: RecipeError for one that a document has already, or that two of them declare.
+    Raises: RecipeError for a column that documents already have, or that is declared twice.
     """
     declared = [field for settings in recipe.steps if settings.use for field in Custom(settings).columns]
     declared += [pa.field(measure.name, pa.float32()) for measure in recipe.measures]
@@ -105,5 +105,5 @@ def own_columns(recipe: Recipe) -> tuple[pa.Field, ...]:
 
 
 def measures_among(columns: Iterable[pa.Field]) -> tuple[str, ...]:
-    """Return the names of the columns that a policy can have limits on: those of numbers."""
+    """Return the names of the numeric columns, on which a policy can set limits."""
     return tuple(field.name for field in columns if pa.types.is_floating(field.type) or pa.types.is_integer(field.type))

@@ -1,4 +1,4 @@
-"""From the keys of documents to the rows that are duplicates: a shuffle by key range, then groups."""
+"""Deduplication: from the keys of documents to the rows that are duplicates, by a shuffle into key ranges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,7 +19,7 @@ GROUP_ROWS = 100_000
 
 
 class Run(Protocol):
-    """Brings a pass to its end, and returns what its units left, in their order."""
+    """Runs a pass to its end, and returns the results of its units, in their order."""
 
     def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
         """Run the pass."""
@@ -27,29 +27,29 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """What the passes over keys counted."""
+    """The counts of the passes over keys."""
 
     compared: int
-    """Pairs compared by their sketches."""
+    """The number of pairs compared by their sketches."""
     edges: int
-    """Of these, pairs that are surely alike."""
+    """The number of these pairs that are certainly alike."""
     doubts: int
-    """Of these, pairs so near the line that their texts were compared."""
+    """The number of these pairs so near the threshold that their texts were compared."""
     verified: int
     alike: int
-    """Of the doubtful pairs, those whose texts are alike."""
+    """The number of the doubtful pairs whose texts are alike."""
     released: int
-    """Rows that were compared again because the better one that they are like was dropped."""
+    """The number of rows that were compared again because the better row that they resemble was dropped."""
 
     def plus(self, other: "Counts", released: int) -> "Counts":
-        """Return these counts and those of a further search, over `released` rows."""
+        """Return the sum of these counts and those of a further search over `released` rows."""
         sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
         return Counts(**{**sums, "released": self.released + released})
 
 
 @dataclass(frozen=True)
 class Search:
-    """What pairs are looked for with."""
+    """The settings of a search for pairs."""
 
     match: Match
     ranges: int
@@ -58,13 +58,13 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The pairs that were found, each file cut by owner."""
+class FoundPairs:
+    """The pairs that a search found; each file is divided by owner."""
 
     edges: tuple[DataFile, ...]
     watch: tuple[DataFile, ...]
     followers: tuple[DataFile, ...]
-    """Of each key range."""
+    """The rows that follow another row, for each key range."""
     counts: Counts
 
 
@@ -73,7 +73,7 @@ class Duplicates:
     """The rows that are duplicates of others."""
 
     drops: tuple[DataFile, ...]
-    """Cut by group of ingest units."""
+    """The dropped rows, divided by group of ingest units."""
     groups: tuple[int, ...]
     """The first ingest unit of each group, and the number of units at the end."""
     clusters: tuple[DataFile, ...]
@@ -86,7 +86,7 @@ class Dedup:
 
     policy: Policy
     sources: tuple[str, ...]
-    """In the order of their precedence."""
+    """The sources in the order of their precedence."""
     jaccard: float
     minhash: bool
     retries: int
@@ -99,7 +99,7 @@ class Dedup:
         groups = self.groups([file.rows for file in keys])
         parts = [KeysOf(number, file) for number, file in enumerate(keys)]
         chunks = [tuple(parts[low:high]) for low, high in pairwise(groups)]
-        chunks += [(KeysOf(len(keys) + number, one.file, one.corpus),) for number, one in enumerate(known)]
+        chunks += [(KeysOf(len(keys) + number, other.file, other.corpus),) for number, other in enumerate(known)]
         rows = sum(part.keys.rows for chunk in chunks for part in chunk)
         ranges = ranges_for(rows, bands_for(self.jaccard).count, self.range_records)
         owners = ranges_for(rows, 0, 2 * self.range_edges)
@@ -110,7 +110,7 @@ class Dedup:
             for number, chunk in enumerate(chunks)
         )
         records = tuple(left.records for left in run(Pass("exchange", exchange, units, self.retries)))
-        corpora = {one.corpus: one.shards for one in known}
+        corpora = {other.corpus: other.shards for other in known}
         search = Search(
             Match(
                 self.jaccard, owners, (*groups, *range(len(keys) + 1, len(keys) + len(known) + 1)), len(keys), records
@@ -123,20 +123,22 @@ class Dedup:
 
     def _texts(self, documents: list[DataFile], groups: tuple[int, ...], known: Sequence[KnownKeys]) -> list[Texts]:
         """Return the groups of units whose texts are read together, those of published corpora last."""
-        numbered, corpora = tuple(enumerate(documents)), list(dict.fromkeys(one.corpus for one in known))
+        numbered, corpora = tuple(enumerate(documents)), list(dict.fromkeys(other.corpus for other in known))
         texts = [Texts(number, numbered[low:high]) for number, (low, high) in enumerate(pairwise(groups))]
         return texts + [
             Texts(
-                len(texts) + number, published=Published(corpora.index(one.corpus), len(documents) + number, one.file)
+                len(texts) + number,
+                published=Published(corpora.index(other.corpus), len(documents) + number, other.file),
             )
-            for number, one in enumerate(known)
+            for number, other in enumerate(known)
         ]
 
     def _search(self, run: Run, search: Search, groups: tuple[int, ...]) -> Duplicates:
-        """Find pairs and decide which rows are dropped, until no two rows that stay are alike.
+        """Find pairs and decide which rows are dropped, until no two kept rows are alike.
 
-        Rows that follow another are not compared among themselves. Those that stay, because the row that they follow
-        is dropped or unlike, are released: compared again in their buckets.
+        Rows that follow another row are not compared with each other. Those of them that are kept, because the row
+        that they follow is dropped or not alike, are released, which means that they are compared again in their
+        buckets.
         """
         owners = search.match.owners
         found = self._pairs(run, search, ())
@@ -160,8 +162,8 @@ class Dedup:
             tuple(left.drops for left in dropped), groups, tuple(left.clusters for left in dropped), counts
         )
 
-    def _pairs(self, run: Run, search: Search, released: tuple[DataFile, ...], turn: int = 0) -> Found:
-        """Return the pairs inside all key ranges that are alike, near the line by their texts."""
+    def _pairs(self, run: Run, search: Search, released: tuple[DataFile, ...], turn: int = 0) -> FoundPairs:
+        """Return the pairs in all key ranges that are alike; pairs near the threshold are decided by their texts."""
         match = replace(search.match, released=released)
         matched = run(self._pass(_named("match", turn), match, search.ranges, "key range", released or match.files))
         edges, watch = tuple(left.edges for left in matched), tuple(left.watch for left in matched)
@@ -187,14 +189,14 @@ class Dedup:
             alike=alike,
             released=0,
         )
-        return Found(edges, watch, tuple(left.followers for left in matched), counts)
+        return FoundPairs(edges, watch, tuple(left.followers for left in matched), counts)
 
     def decide(
         self, run: Run, edges: tuple[DataFile, ...], watch: tuple[DataFile, ...], owners: int, turn: int = 0
     ) -> tuple[tuple[DataFile, ...], ...]:
-        """Run rounds over pairs until it is decided for every row whether it stays.
+        """Run rounds over the pairs until it is decided for every row whether it is kept.
 
-        `edges` and `watch` are cut by owner. Returns the files of dropped rows of each round, one of each owner.
+        `edges` and `watch` are divided by owner. Returns the files of dropped rows of each round, one per owner.
         """
         drops: list[tuple[DataFile, ...]] = []
         news: tuple[DataFile, ...] = ()
@@ -203,25 +205,25 @@ class Dedup:
             quiet = number == ROUNDS_BY_RANK
             decide = Decide(owners, first, quiet, edges, watch, news)
             left = run(self._pass(f"{_named('decide', turn)}-{number:02d}", decide, owners, "rows", edges))
-            drops.append(tuple(one.drops for one in left))
-            if not sum(one.open for one in left):
+            drops.append(tuple(result.drops for result in left))
+            if not sum(result.open for result in left):
                 break
             edges, watch, news = (
-                tuple(one.edges for one in left),
-                tuple(one.watch for one in left),
-                tuple(one.news for one in left),
+                tuple(result.edges for result in left),
+                tuple(result.watch for result in left),
+                tuple(result.news for result in left),
             )
             first = quiet
             if quiet:
                 turned = run(self._pass(_named("turn", turn), Turn(owners, edges, watch, news), owners, "rows", edges))
-                edges, watch = tuple(one.edges for one in turned), tuple(one.watch for one in turned)
+                edges, watch = tuple(result.edges for result in turned), tuple(result.watch for result in turned)
                 news = ()
         return tuple(drops)
 
     def _pass(
         self, name: str, work: Work[int, Left], count: int, what: str, files: tuple[DataFile, ...]
     ) -> Pass[int, Left]:
-        """Return a pass over `count` ranges, which share `files` evenly."""
+        """Return a pass over `count` ranges; the sizes of its units assume that `files` are divided evenly."""
         size = sum(file.bytes for file in files) // max(count, 1)
         units = tuple(Unit.of(number, f"{what} {number + 1} of {count}", size) for number in range(count))
         return Pass(name, work, units, self.retries)
@@ -246,5 +248,5 @@ class Dedup:
 
 
 def _named(name: str, turn: int) -> str:
-    """Return the name of a pass; those after the first search for pairs are numbered."""
+    """Return the name of a pass; passes after the first search for pairs are numbered."""
     return f"{name}-{turn}" if turn else name

@@ -1,4 +1,4 @@
-"""The ingest pass: which steps a record goes through, in which order, and what a unit leaves."""
+"""The ingest pass: the steps for a record, their order, and the result of a unit."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ from mmedc.steps.score import Score
 
 
 def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
-    """Return the steps of ingest in their order: cheap and selective before expensive."""
+    """Return the steps of ingest in their order: cheap and selective steps before expensive ones."""
     model = _model("lid", recipe)
     on_texts = text_steps(recipe, policy)
     policy = policy.for_ingest()
@@ -50,7 +50,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
 
 
 def text_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
-    """Return the steps of ingest that measure a text and drop it by the policy, wherever the text is from."""
+    """Return the steps of ingest that measure a text and apply the policy, wherever the text comes from."""
     scores = _scores(recipe, policy)
     model, policy = _model("lid", recipe), policy.for_ingest()
     kenlm = [Perplexity(recipe.models["kenlm"], policy)] if "kenlm" in recipe.models else []
@@ -58,7 +58,7 @@ def text_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
 
 
 def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
-    """Return the steps of the learned models that the recipe names, that ship, or that a limit asks for."""
+    """Return the steps of the learned models that the recipe names, that ship, or that a limit needs."""
     limited = {measure for language in policy.languages.values() for measure in language.limits}
     known = {*open_filters(recipe.filters).models(), *recipe.models}
     scored_later = recipe.classify.measure if recipe.classify else None
@@ -76,7 +76,7 @@ def _model(name: ModelName, recipe: Recipe) -> Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Ingested(Accounted):
-    """What the ingest pass leaves of a unit: DOCUMENT rows, and their keys, row for row."""
+    """The result of ingest for a unit: DOCUMENT rows, and their keys, row by row."""
 
     documents: DataFile
     keys: DataFile
@@ -85,20 +85,20 @@ class Ingested(Accounted):
 
 @dataclass(frozen=True)
 class FinishIngest:
-    """Turns the survivors of a unit into its documents and their keys."""
+    """Turns the kept rows of a unit into its documents and their keys."""
 
     bands: int
     schema: pa.Schema
-    """Of the documents."""
+    """The schema of the documents."""
     version: ClassVar[int] = SCHEMA_VERSION
 
     def __call__(
         self, unit: Unit[InputSplit], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
     ) -> Ingested:
-        """Sort by language and then by place in the input, so that a language's rows lie together."""
+        """Write the documents and keys, sorted by language and then by position, so that a language is contiguous."""
         split = unit.spec
         if batches:
-            # Steps may widen a type or add a column; what every batch has decides.
+            # Steps may widen a type or add a column; all batches have the same columns.
             table = pa.Table.from_batches(batches).sort_by([("lang", "ascending"), ("ordinal", "ascending")])
         else:
             table = pa.table({"ordinal": pa.array([], pa.int64())})

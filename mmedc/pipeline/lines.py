@@ -1,4 +1,4 @@
-"""The passes that take repeated lines out of the texts that stay, and their account."""
+"""The passes that remove repeated lines from the kept texts, and their counts."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
@@ -27,7 +27,7 @@ def trim_lines(
     retries: int,
     range_bytes: int = RANGE_BYTES,
 ) -> list[Trimmed]:
-    """Run the passes `lines`, `repeats` and `trim` over what is selected; return what `trim` left of each group."""
+    """Run the passes `lines`, `repeats` and `trim` over the selections; return the result of `trim` for each group."""
     text_bytes = [sum(size.text_bytes for size in selection.sizes.values()) for selection in selections]
     ranges = max(1, -(-sum(text_bytes) // range_bytes))
     groups = groups_of(selections)
@@ -51,7 +51,7 @@ def trim_lines(
 
 
 def trimmed(selections: list[Selection], groups: list[Trimmed]) -> list[Selection]:
-    """Return the selections as `trim` left them."""
+    """Return the selections with the results of `trim`."""
     parts = {part.number: part for group in groups for part in group.units}
     return [
         replace(selection, keep=part.keep, edits=part.edits, sizes=part.sizes)
@@ -61,30 +61,30 @@ def trimmed(selections: list[Selection], groups: list[Trimmed]) -> list[Selectio
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What `ShowLines` leaves."""
+class LineTable:
+    """The result of `ShowLines`."""
 
     file: DataFile
 
 
 @dataclass(frozen=True)
 class ShowLines:
-    """Writes the COUNT lines that were removed from most documents, most first, as COMMON rows without `at`.
+    """Writes the COUNT lines that were removed from the most documents, in that order, as COMMON rows without `at`.
 
-    Of a line that is among the commonest of only some groups of units, those groups' documents are counted.
-    Unit spec: the files of common lines of all groups.
+    For a line that is among the most common lines of only some groups of units, only the documents of these groups
+    are counted. Unit spec: the files of common lines of all groups.
     """
 
     version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Shown:
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> LineTable:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         rows = commonest(read_table(out.store, file) for file in unit.spec)
-        return Shown(out.write("lines", pa.Table.from_pylist(rows, COMMON).drop_columns(["at"])))
+        return LineTable(out.write("lines", pa.Table.from_pylist(rows, COMMON).drop_columns(["at"])))
 
 
 def commonest(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
-    """Return the COUNT lines of most documents in COMMON tables; at most twice HELD lines are held."""
+    """Return the COUNT lines of the most documents in COMMON tables; at most twice HELD lines are in memory."""
     held: dict[int, dict[str, Any]] = {}
     for table in tables:
         for row in table.to_pylist():
@@ -100,5 +100,5 @@ def _most(lines: dict[int, dict[str, Any]], count: int) -> list[dict[str, Any]]:
 
 
 def total(groups: list[Trimmed]) -> TrimCounts:
-    """Return what `trim` counted in all groups."""
+    """Return the counts of `trim` over all groups."""
     return TrimCounts(*map(sum, zip(*(astuple(group.counts) for group in groups), strict=True)))

@@ -1,4 +1,4 @@
-"""What a build would do and about how long it would take; touches nothing."""
+"""The plan of a build: what it would do and about how long that would take. Nothing is changed."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from mmedc.pipeline.build import Build
 from mmedc.sources import format_of
 
 NAMES = ("ingest", "exchange", "match", "duplicates", "select", "publish")
-"""The passes that every build has; others depend on what is found."""
+"""The passes that every build has; whether there are others depends on the data."""
 
 
 def plan_rows(build: Build) -> list[dict[str, Any]]:
-    """Return a row per pass: units, done, bytes still to do, estimated seconds on one core.
+    """Return a row per pass: units, units done, bytes still to read, estimated seconds on one core.
 
-    A pass that depends on what is not there yet has None where nothing can be known.
+    Values that depend on the results of a pass that has not run yet are None.
     """
     found = {current.name: (current, done) for current, done in build.done()}
     rows: list[dict[str, Any]] = []

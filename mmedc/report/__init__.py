@@ -1,1 +1,1 @@
-"""What people look at: progress, tables, and one document explained."""
+"""Output for people: progress, tables, plots, and the explanation of a document."""

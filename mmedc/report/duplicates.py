@@ -1,4 +1,4 @@
-"""Tables of what was found twice: clusters of duplicates, lines, and benchmark questions inside documents."""
+"""Tables of duplicated content: clusters of duplicates, lines, and benchmark questions inside documents."""
 
 from collections import Counter
 from typing import Any
@@ -16,10 +16,10 @@ def contamination_tables(rows: list[dict[str, Any]]) -> Group:
     for column in ("hits", "questions", "documents"):
         counts.add_column(column, justify="right")
     for name, hits in sorted(Counter(row["benchmark"] for row in rows).items()):
-        mine = [row for row in rows if row["benchmark"] == name]
-        counts.add_row(name, f"{hits:,}", *(f"{len({row[key] for row in mine}):,}" for key in ("question", "id")))
+        found = [row for row in rows if row["benchmark"] == name]
+        counts.add_row(name, f"{hits:,}", *(f"{len({row[key] for row in found}):,}" for key in ("question", "id")))
     parts: list[Any] = [counts, ""]
-    for row in sorted(rows, key=lambda one: (-one["words"], one["question"], one["id"]))[:SHOWN]:
+    for row in sorted(rows, key=lambda hit: (-hit["words"], hit["question"], hit["id"]))[:SHOWN]:
         head = (
             f"{row['question']} in {row['locator']}: {row['words']} words in a row, {row['share']:.0%} of the question"
         )
@@ -34,7 +34,7 @@ def contamination_tables(rows: list[dict[str, Any]]) -> Group:
 
 
 def cluster_tables(rows: list[dict[str, Any]]) -> Group:
-    """Return the table of `mmedc duplicates`: the worst clusters, largest first, each with who stayed and who went."""
+    """Return the table of `mmedc duplicates`: the worst clusters, largest first, with what was kept and removed."""
     if not rows:
         return Group(Text("no document had a duplicate"))
     table = Table("cluster", box=None, pad_edge=False)
@@ -54,9 +54,9 @@ def cluster_tables(rows: list[dict[str, Any]]) -> Group:
 
 
 def line_table(rows: list[dict[str, Any]]) -> Group:
-    """Return the table of `mmedc duplicates --lines`: what went, from most documents first, and one of these."""
+    """Return the table of `mmedc duplicates --lines`: removed lines, with the number and one of their documents."""
     if not rows:
-        return Group(Text("no line went"))
+        return Group(Text("no line was removed"))
     table = Table("documents", box=None, pad_edge=False)
     for column in ("why", "lang", "line", "removed from"):
         table.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""One document through every step: what each saw, changed and scored, and why it stays or goes."""
+"""The explanation of a document: what each step saw, changed and scored, and why it is kept or removed."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from mmedc.storage import Input, is_local
 SHOWN = ("lang", "title", "date", "content_type", "charset", *MEASURES)
 TEXTS = ("html", "text")
 SENTENCE = re.compile(r"[^.!?。！？।\n]+(?:[.!?](?!\s)[^.!?。！？।\n]*)*[.!?。！？।]*")
-"""A run up to a full stop before white space, one of Chinese, Japanese or Hindi, or the end of a line."""
+"""A sentence: up to a full stop before white space, a Chinese, Japanese or Hindi one, or the end of the line."""
 
 
 @dataclass
@@ -37,25 +37,25 @@ class Stage:
 
 @dataclass
 class Explanation:
-    """The whole way of one document."""
+    """The complete path of a document through the steps."""
 
     locator: str
     provenance: str
     stages: list[Stage]
     limits: list[dict[str, Any]]
-    """Each limit of the policy: measure, value, min, max, met."""
+    """Each limit of the policy, with the keys measure, value, min, max and met."""
     terms: list[str]
-    """The lexicon terms found, as `term ×n`."""
+    """The lexicon terms in the text, as `term ×n`."""
     sentences: list[str]
-    """Every sentence with a term, the terms in «»."""
+    """Every sentence with a term; the terms are in «»."""
     verdict: str
     text: str
 
 
 def explain(recipe: Recipe, target: str) -> Explanation:
-    """Explain `target`: a file of this machine, or the locator of a document among the recipe's sources.
+    """Explain `target`: a file on this machine, or the locator of a document in the recipe's sources.
 
-    Raises: RequestError when there is no such document.
+    Raises: RequestError if there is no such document.
     """
     columns = own_columns(recipe)
     policy, names = recipe.read_policy(measures_among(columns)), tuple(column.name for column in columns)
@@ -71,9 +71,9 @@ def explain(recipe: Recipe, target: str) -> Explanation:
         stages.append(Stage(step.name, _seen(before, row, names), _verdict(row)))
     limits = _limits(policy, row)
     verdict = stages[-1].verdict
-    missed = [one for one in limits if not one["met"]]
+    missed = [limit["measure"] for limit in limits if not limit["met"]]
     if verdict == "kept" and missed:
-        verdict = "dropped at limits: " + ", ".join(one["measure"] for one in missed)
+        verdict = "dropped at limits: " + ", ".join(missed)
     elif verdict != "kept":
         verdict = f"{verdict.replace(':', ' at ' + stages[-1].step + ':', 1)}"
     text = row.get("text") or ""
@@ -85,8 +85,8 @@ def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
     reader = Reader()
     if is_local(target) and os.path.isfile(target):
         config = SourceConfig.model_validate({"files": target})
-        one = Input(target, os.path.basename(target), os.path.getsize(target), "")
-        split = InputSplit("explain", config, (one,), None, recipe.limits.document)
+        file = Input(target, os.path.basename(target), os.path.getsize(target), "")
+        split = InputSplit("explain", config, (file,), None, recipe.limits.document)
         return next(reader.read(split, 0, frozenset()))
     for unit in list_units(recipe):
         for batch in reader.read(unit.spec, 0, frozenset()):
@@ -100,7 +100,7 @@ def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
 
 
 def _seen(before: dict[str, Any], row: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
-    """Return what changed, in a form that a person can read."""
+    """Return the changed values, in a readable form."""
     out: dict[str, Any] = {}
     for name in (*SHOWN, *columns):
         if row.get(name) is not None and row.get(name) != before.get(name):
@@ -131,7 +131,7 @@ def _limits(policy: Policy, row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the terms found, the most frequent first, and the sentences they stand in, in order."""
+    """Return the terms in the text, the most frequent first, and the sentences that contain them, in order."""
     language = policy.languages.get(row.get("lang") or "")
     if not language or not row.get("text"):
         return [], []
@@ -139,7 +139,7 @@ def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
     times = Counter(number for number, _, _ in spans)
     terms = [f"{language.lexicon[number].forms[0]} ×{many}" for number, many in times.most_common()]
     text = plain(row["text"])
-    if len(text) != length:  # a few capitals grow when lowered, and positions are those of the lowered text
+    if len(text) != length:  # a few capitals become longer in lower case, to which the positions refer
         text = text.lower()
     sentences = []
     for sentence in SENTENCE.finditer(text):

@@ -1,4 +1,4 @@
-"""What happened, for machines: a JSON object a line, with the unit and the files it left."""
+"""The event log for machines: one JSON object per line, with the unit and its files."""
 
 import json
 import time
@@ -14,10 +14,10 @@ from mmedc.redact import redact
 class Log:
     """Appends events to a file; see `mmedc.engine.run.Watcher`.
 
-    Every line has `time` (seconds since 1970), `event` (begin, done, retried, failed, end) and `pass`;
-    those of a unit `unit`, `label` and, when it is done, `shards` (the files it left), `seconds`, `read`,
-    `kept`, `dropped` and `rejected`. Lines are written whole, secrets taken out.
-    Raises: RequestError when the file can't be written.
+    Every line has `time` (seconds since 1970), `event` (begin, done, retried, failed, end) and `pass`. Lines of a
+    unit also have `unit`, `label` and, when it is done, `shards` (the files that it wrote), `seconds`, `read`,
+    `kept`, `dropped` and `rejected`. Each line is written at once, without secrets.
+    Raises: RequestError if the file can't be written.
     """
 
     def __init__(self, path: str) -> None:
@@ -29,12 +29,12 @@ class Log:
         self._pass = ""
 
     def begin(self, current: AnyPass, done: int) -> None:
-        """Note that a pass begins."""
+        """Write that a pass begins."""
         self._pass = current.name
         self._write("begin", key=current.key, units=len(current.units), done=done)
 
     def update(self, progress: Progress) -> None:
-        """Note what became of a unit."""
+        """Write that a unit is done, retried or failed."""
         if progress.done:
             done = progress.done
             counts = list(done.left.funnel.values()) if isinstance(done.left, Accounted) else []
@@ -54,7 +54,7 @@ class Log:
                 self._write(event, unit=attempt[0].id, label=attempt[0].label, why=attempt[1])
 
     def end(self, current: AnyPass, seconds: float) -> None:
-        """Note that a pass is over."""
+        """Write that a pass has ended."""
         self._write("end", seconds=round(seconds, 3))
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class Log:
 
 
 class Watchers:
-    """Passes everything on to several watchers."""
+    """Forwards every call to several watchers."""
 
     def __init__(self, *each: Watcher) -> None:
         self.each = each

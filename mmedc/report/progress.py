@@ -1,4 +1,4 @@
-"""How a build goes, for a terminal (a bar with rate and time left) or a log (a line now and then)."""
+"""The progress of a build, on a terminal (bars with rate and time left) or in a log (a line every 10 s)."""
 
 import time
 
@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mmedc.engine.run import AnyPass
-from mmedc.engine.run import Progress as News
+from mmedc.engine.run import Progress as UnitProgress
 
 LINE_S = 10.0  # between lines of a log
 
@@ -32,7 +32,7 @@ class Bars:
             self._bars.start()
         self._sizes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
-        """How long each pass took in this run."""
+        """The seconds that each pass took in this run."""
 
     def begin(self, current: AnyPass, done: int) -> None:
         """Show a new pass."""
@@ -48,28 +48,28 @@ class Bars:
                 self._bars.update(self._task, completed=total)
             self._show()
 
-    def update(self, news: News) -> None:
+    def update(self, progress: UnitProgress) -> None:
         """Show the progress."""
-        self.read += news.read
-        self.kept += news.kept
-        if news.done:
+        self.read += progress.read
+        self.kept += progress.kept
+        if progress.done:
             self.units += 1
-        if news.failed and not self.quiet:
-            unit, why = news.failed
+        if progress.failed and not self.quiet:
+            unit, why = progress.failed
             self.console.print(f"[red]failed[/] {escape(unit.label)}: {escape(why)}", highlight=False)
-        if news.retried and not self.quiet:
-            unit, why = news.retried
+        if progress.retried and not self.quiet:
+            unit, why = progress.retried
             self.console.print(f"[yellow]again[/] {escape(unit.label)}: {escape(why)}", highlight=False)
         if self._bars is not None:
-            if news.done:
-                self._bars.advance(self._task, self._sizes[news.done.unit])
+            if progress.done:
+                self._bars.advance(self._task, self._sizes[progress.done.unit])
             self._show()
         elif not self.quiet and time.monotonic() - self.reported > LINE_S:
             self.reported = time.monotonic()
             self._line("")
 
     def end(self, current: AnyPass, seconds: float) -> None:
-        """Show that a pass is over."""
+        """Show that a pass has ended."""
         self.seconds[current.name] = round(seconds, 3)
         if self._bars is not None:
             self._show()
@@ -77,7 +77,7 @@ class Bars:
             self._line(f" in {seconds:.1f} s")
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         if self._bars is not None:
             self._bars.stop()
 

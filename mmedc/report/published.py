@@ -1,4 +1,4 @@
-"""Accuracies on MMedBench that the paper and its repository publish, as facts to look at beside one's own."""
+"""Accuracies on MMedBench published in the paper and its repository, for comparison with one's own."""
 
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
 PUBLISHED = {
@@ -21,10 +21,11 @@ PUBLISHED = {
     "MMed-Llama 3 8B": (66.06, 79.25, 61.81, 55.63, 75.39, 68.38, 67.75),
     "MMed-Llama 3.1 70B": (80.60, 87.71, 76.88, 73.47, 82.03, 82.35, 80.51),
 }
-"""In per cent, languages in the order above, then their mean (Qiu et al. 2024, table 2, and the README of
-MAGIC-AI4Med/MMedLM). Fine-tuned and generated, or asked over an interface: facts beside scores of another protocol."""
+"""Accuracies in per cent, by language in the order above, then their mean (Qiu et al. 2024, table 2, and the README of
+MAGIC-AI4Med/MMedLM). The models were fine-tuned and generated answers, or were queried over an API, so the protocol
+differs from ours."""
 SHOWN = ("GPT-4", "Llama 3 8B", "MMedLM 2", "MMed-Llama 3 8B", "MMed-Llama 3.1 70B")
-"""The rows beside every table; `published.json` in `--out` has all."""
+"""The rows that every table shows; `published.json` in `--out` has all of them."""
 ENGLISH = {
     "MedQA": 65.4, "MedMCQA": 63.5, "PubMedQA": 80.1, "clinical_knowledge": 71.3, "medical_genetics": 85.0,
     "anatomy": 69.6, "professional_medicine": 77.6, "college_biology": 74.3, "college_medicine": 66.5,

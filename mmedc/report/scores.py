@@ -1,4 +1,4 @@
-"""Shows the scores of a checkpoint as tables and a plot, beside the published ones."""
+"""The scores of a checkpoint as tables and a plot, beside published scores."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -
 
 
 def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Group:
-    """Return what a scoring shows: warnings, then accuracy, rationales, held-out text and positions."""
+    """Return the report of a scoring: warnings, then accuracy, rationales, held-out text and positions."""
     about = found.get("contamination", {})
     parts: list[Any] = [Text(f"warning: {warning}", style="bold red") for warning in about.get("warnings", ())]
     parts.append(scores_table(found, compared))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def human_bytes(number: float) -> str:
-    """Return a size as a person says it: 1.5 MB."""
+    """Return a size in readable form, such as 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if number < 1000 or unit == "TB":
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
@@ -23,7 +23,7 @@ def human_bytes(number: float) -> str:
 
 
 def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> Group:
-    """Return the tables of `mmedc stats`; `tokenizers` are what trainings counted."""
+    """Return the tables of `mmedc stats`; `tokenizers` are the counts of trainings."""
     head = Text.assemble(
         (name, "bold"),
         f"  {stats.documents:,} documents, {stats.tokens:,} tokens ({stats.tokenizer}), "
@@ -37,10 +37,10 @@ def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> G
         for key, row in totals.items():
             table.add_row(key, f"{row.documents:,}", f"{row.tokens:,}", human_bytes(row.bytes))
         parts += [table, ""]
-    for one in tokenizers:
-        total = sum(row["tokens"] for row in one["languages"].values())
-        each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in one["languages"].items())
-        parts += [f"by the tokenizer {one['tokenizer']}: {total:,} tokens ({each})", ""]
+    for count in tokenizers:
+        total = sum(row["tokens"] for row in count["languages"].values())
+        each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in count["languages"].items())
+        parts += [f"by the tokenizer {count['tokenizer']}: {total:,} tokens ({each})", ""]
     parts.append(funnel_table(stats.funnel))
     return Group(*parts)
 
@@ -64,7 +64,7 @@ def funnel_table(rows: Iterable[FunnelRow]) -> Table:
             f"{row.rejected:,}",
             f"{row.seconds:.1f}" if row.seconds else "",
             rate,
-            ", ".join(f"{reason} {number:,}" for reason, number in sorted(reasons.items(), key=lambda one: -one[1])),
+            ", ".join(f"{reason} {number:,}" for reason, number in sorted(reasons.items(), key=lambda item: -item[1])),
         )
     return table
 
@@ -87,7 +87,7 @@ def plan_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def explanation(found: "Explanation") -> Group:
-    """Return one document's way through the steps."""
+    """Return the path of a document through the steps."""
     steps = Table("step", "what it saw or changed", "verdict", box=None, pad_edge=False)
     for stage in found.stages:
         seen = ", ".join(f"{name} {value}" for name, value in stage.changes.items())
@@ -98,10 +98,10 @@ def explanation(found: "Explanation") -> Group:
         for column in ("value", "min", "max"):
             limits.add_column(column, justify="right")
         limits.add_column("")
-        for one in found.limits:
-            low, high = ("" if one[key] is None else f"{one[key]:g}" for key in ("min", "max"))
-            met = Text("met", "green") if one["met"] else Text("missed", "red")
-            limits.add_row(one["measure"], f"{one['value']:g}", low, high, met)
+        for limit in found.limits:
+            low, high = ("" if limit[key] is None else f"{limit[key]:g}" for key in ("min", "max"))
+            met = Text("met", "green") if limit["met"] else Text("missed", "red")
+            limits.add_row(limit["measure"], f"{limit['value']:g}", low, high, met)
         parts += [limits, ""]
     if found.terms:
         parts += [Text(f"lexicon terms: {', '.join(found.terms)}")]

@@ -1,4 +1,4 @@
-"""Shows a training: a live table in the terminal, and curves."""
+"""The report of a training: a live table in the terminal, and curves."""
 
 import math
 import time
