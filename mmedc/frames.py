@@ -1,4 +1,4 @@
-"""zstd frames (RFC 8878) and lz4 frames: rows of blocks that say how long they are, so that they can be walked."""
+"""zstd frames (RFC 8878) and lz4 frames: sequences of blocks that state their lengths and so can be walked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAX_WINDOW = 128 << 20  # bytes that a zstd frame may look back
 
 
 class Broken(Exception):
-    """A frame that is not as its format asks."""
+    """A frame that violates its format."""
 
 
 def _zstd_blocks(tape: Tape, at: int) -> Iterator[bytes]:

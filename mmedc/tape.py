@@ -1,4 +1,4 @@
-"""A stream of bytes with absolute offsets, of which what is still needed can be looked at again."""
+"""A stream of bytes with absolute offsets, in which bytes that are still needed can be read again."""
 
 from typing import IO
 
@@ -6,7 +6,7 @@ READ_BYTES = 256 << 10  # at a time
 
 
 class Tape:
-    """A stream with absolute offsets that can be looked at more than once, until it is told to forget."""
+    """A stream with absolute offsets whose bytes can be read again until `forget` is called for them."""
 
     def __init__(self, stream: IO[bytes], at: int = 0) -> None:
         self._stream, self._data, self._base, self._keep = stream, b"", at, at
@@ -32,7 +32,7 @@ class Tape:
                 return None
 
     def forget(self, offset: int) -> None:
-        """Drop what lies before `offset`, when more is read."""
+        """Allow the bytes before `offset` to be dropped at the next read."""
         self._keep = max(self._keep, offset)
 
     def _fill(self) -> bool:

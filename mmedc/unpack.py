@@ -1,9 +1,9 @@
-"""The bytes of a file that may be compressed, unpacked member by member with an account of every byte.
+"""Decompression of files, member by member, with an account of every byte.
 
-A file is a row of members: gzip members (RFC 1952), zstd frames (RFC 8878) or lz4 frames; a plain file
-is one member. First bytes say which; the name only hints. After damage, reading resumes at the next
-sound member. What is on disk is then either in a member that ended and whose checksum agreed (sound),
-or is reported (`Damage`): the end of an iterator is not taken for the end of a file.
+A file is a sequence of members: gzip members (RFC 1952), zstd frames (RFC 8878) or lz4 frames; a plain file
+is one member. The first bytes decide which; the name is only a hint. After damage, reading resumes at the next
+sound member. Every byte on disk is either in a complete member whose checksum is right (sound),
+or is reported as `Damage`; the end of an iterator is never taken for the end of a file.
 """
 
 import zlib
@@ -64,7 +64,7 @@ class Damage:
 
 @dataclass
 class Account:
-    """What became of the bytes on disk; the two add up to the size of the file."""
+    """The numbers of sound and damaged bytes on disk, which add up to the size of the file."""
 
     sound: int = 0
     damaged: int = 0
@@ -93,11 +93,11 @@ class Unpacked:
         self._leap = False
 
     def leap(self) -> None:
-        """Pass over the rest of the current member without unpacking it, where it has not ended yet."""
+        """Skip the rest of the current member without unpacking it, if it has not ended yet."""
         self._leap = True
 
     def __iter__(self) -> Events:
-        """Yield parts and damage. Raises: AccountingError if a byte was neither."""
+        """Yield parts and damage. Raises: AccountingError if a byte belongs to neither."""
         for event in self._events():
             if isinstance(event, MemberPart):
                 self.given += len(event.data)
@@ -113,7 +113,7 @@ class Unpacked:
         return _gzip(self) if self.codec else _plain(self)
 
     def lost(self, at: int, end: int, what: str, fault: Fault) -> Iterator[Damage]:
-        """Account for bytes that are damaged, or passed over because the consumer asked for it."""
+        """Account for bytes that are damaged, or that are skipped because the consumer asked for it."""
         if self._leap:
             what, self._leap = "passed over unread", False
         if end > at:
@@ -121,7 +121,7 @@ class Unpacked:
             yield Damage(at, end, what, fault)
 
     def wants_leap(self) -> bool:
-        """Tell whether the rest of the current member is to be passed over."""
+        """Return whether the rest of the current member is to be skipped."""
         return self._leap
 
     def ended(self, at: int, end: int) -> None:
@@ -131,7 +131,7 @@ class Unpacked:
 
 
 def _codec(tape: Tape, at: int, name: str) -> str:
-    """Return what packs a file: by its first bytes, or by its name where these are damaged."""
+    """Return the codec of a file, from its first bytes, or from its name if these are damaged."""
     head = tape.bytes_at(at, HEAD_BYTES)
     hint = next((codec for suffix, codec in SUFFIXES.items() if name.lower().endswith(suffix)), "")
     text = len(head[4:].translate(None, CONTROLS)) * 50 > len(head[4:]) * 49
@@ -148,7 +148,7 @@ def _codec(tape: Tape, at: int, name: str) -> str:
 
 
 def _is_near(tape: Tape, at: int, codec: str) -> bool:
-    """Tell whether a sound member of `codec` begins soon after `at`."""
+    """Return whether a sound member of `codec` begins soon after `at`."""
     begin = at
     while (found := tape.find(MAGIC[codec], begin, at + PROOF_BYTES)) is not None:
         if _is_sound(tape, found, codec):
@@ -171,7 +171,7 @@ def _plain(file: Unpacked) -> Events:
 
 
 def _nothing_sound(tape: Tape, at: int, kind: str) -> str:
-    """Say what is at `at`, where a member should begin."""
+    """Return a description of the bytes at `at`, where a member should begin."""
     zeros = not tape.bytes_at(at, PROOF_BYTES).strip(b"\0")
     return f"zeros where a {kind} should begin" if zeros else f"no {kind} begins here"
 
@@ -298,7 +298,7 @@ def _large_gzip(file: Unpacked, at: int) -> Generator[MemberPart | Damage, None,
 def _torn_gzip(
     file: Unpacked, at: int, before: _Inflate, fed: int, first: bool
 ) -> Generator[MemberPart | Damage, None, int]:
-    """Yield what can be had of a broken member from the state `before` on, and return where the next begins."""
+    """Yield what can be recovered of a broken member from state `before` on, and return where the next begins."""
     begin = at + 1 if first else max(at + 1, before.consumed - STORED_BYTES["gzip"])
     follows = _next_gzip(file.tape, begin, fed)
     data, what = before.salvage(min(follows, fed))

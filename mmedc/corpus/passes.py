@@ -1,4 +1,4 @@
-"""The passes that make the corpus: which rows stay, and the shards they go to."""
+"""The passes that make the corpus: they select the rows that are kept, and write the shards."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class Candidates:
     documents: DataFile
     keys: DataFile
     group: int
-    """The row group of the `drops` that holds this unit's."""
+    """The row group of the `drops` that contains the rows of this unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selected(Accounted):
-    """What `Select` leaves of a unit: the rows that stay (KEEP), in their order."""
+    """The result of `Select` for a unit: the rows that are kept (KEEP), in their order."""
 
     keep: DataFile
     sizes: Sizes
@@ -44,12 +44,12 @@ class Selected(Accounted):
 
 @dataclass(frozen=True)
 class Select:
-    """Says for each row of an ingest unit whether it stays. Unit spec: Candidates."""
+    """Decides for each row of an ingest unit whether it is kept. Unit spec: Candidates."""
 
     policy: Policy
     drops: tuple[DataFile, ...]
     units: int
-    """How many ingest units there are."""
+    """The number of ingest units."""
     published: tuple[str, ...] = ()
     """The URLs of corpora whose files of keys are numbered after the ingest units."""
 
@@ -83,7 +83,7 @@ class Select:
     def _removed(
         self, spec: Candidates, store: Store, why: pa.Array, duplicates: pa.Array, survivors: dict[int, int]
     ) -> pa.Table:
-        """Return the rows that go as REMOVED, with the text's head for the first few of each reason."""
+        """Return the removed rows as a REMOVED table, with the head of the text for the first few of each reason."""
         columns = ["id", "lang", "locator", "provenance"]
         rows = read_table(store, spec.documents, columns).to_pylist()
         out: list[dict[str, Any]] = []
@@ -182,7 +182,7 @@ class WriteShard:
             totals["text_bytes"] += int(sizes[mine].sum())
             if not len(rows):
                 continue
-            # Gather wrote the rows of a language together, so only its row groups are read.
+            # Ingest wrote the rows of a language together, so only its row groups are read.
             first = int(rows.min())
             table = _read_rows(store, selection.documents, first, int(rows.max()) + 1).take(rows - first)
             if selection.edits is not None:

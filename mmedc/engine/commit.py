@@ -1,8 +1,8 @@
-"""Exactly-once commits: files first, under names that are their content; then one entry, created once.
+"""Exactly-once commits: the files are written first, named by their content; then the commit, which is created once.
 
-A file's name holds the hash of its bytes, so a second attempt at a unit writes the same name or
-leaves an unreferenced file, never a changed one. The entry is written last by a create-only put: of
-two attempts one wins, the other reads the winner's entry. What no entry names does not exist.
+The name of a file contains the hash of its bytes, so a second attempt at a unit writes the same name or
+leaves an unreferenced file, but never changes one. The commit is written last, by a create-only put: of
+two attempts one succeeds, and the other reads the commit of the first. Files that no commit names are ignored.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ ROW_GROUP_BYTES = 64 << 20  # so that a few long books do not make a row group o
 def commit(
     store: Store, folder: str, unit: Unit[Spec], left: Left, form: CommitFormat[Left], begun: float
 ) -> Commit[Left]:
-    """Commit what a unit left below `folder`, whose files are written already; return the commit that holds.
+    """Commit the result of a unit, whose files are already written, below `folder`; return the valid commit.
 
     `begun` is the monotonic time at which the unit began.
 
-    Raises: AccountingError when the rows do not add up (nothing is committed then).
+    Raises: AccountingError if the rows do not add up; then nothing is committed.
     """
     if isinstance(left, Accounted):
         check_funnel(left.funnel, f"unit {unit.label}")
@@ -41,7 +41,7 @@ def commit(
 
 
 def write_table(store: Store, folder: str, table: "pa.Table | Stream", stem: str) -> DataFile:
-    """Write a table as Parquet to `folder/stem-<hash>.parquet` and return where and what it is."""
+    """Write a table as Parquet to `folder/stem-<hash>.parquet` and return the data file."""
     stream = table if isinstance(table, Stream) else Stream(table.schema, iter([table]))
     data, rows = parquet_bytes(stream)
     digest = hashlib.sha256(data).hexdigest()
@@ -75,7 +75,7 @@ def parquet_bytes(stream: Stream) -> tuple[Any, int]:
 
 
 def _row_groups(stream: Stream) -> Iterator[pa.Table]:
-    """Yield the row groups of `stream`; where they are cut does not depend on how it comes in parts."""
+    """Yield the row groups of `stream`; their boundaries do not depend on how the stream is divided into parts."""
     held: list[pa.Table] = []
     rows, size, value = 0, 0, None
     for part in stream.parts:
@@ -94,7 +94,7 @@ def _row_groups(stream: Stream) -> Iterator[pa.Table]:
 
 
 def _row_bytes(table: pa.Table) -> list[int]:
-    """Return the bytes of each row's strings, which are all that varies much."""
+    """Return the bytes of the strings of each row; the other columns hardly vary in size."""
     total = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
         if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):

@@ -1,7 +1,7 @@
-"""Brings a recipe to a published corpus, pass by pass; committed units are skipped.
+"""The build of a recipe: it runs the passes up to the published corpus and skips committed units.
 
-`Build.compose` is the whole order of passes. What a pass leaves is a variable there, so a later pass can only use
-what exists, and leaving a pass out is a type error.
+`Build.compose` is the complete order of passes. The result of a pass is a variable there, so a later pass can only
+use a result that exists, and leaving out a pass is a type error.
 """
 
 import contextlib
@@ -61,10 +61,10 @@ class Tables:
 
 @dataclass(frozen=True)
 class Built:
-    """What the passes of a build left, for the corpus to be laid out from."""
+    """The results of the passes of a build from which the corpus is laid out."""
 
     accounts: tuple[Sequence[Accounted], ...]
-    """What each pass left that removes rows, in the order of the passes."""
+    """The results of each pass that removes rows, in the order of the passes."""
     counts: Counts
     decontaminated: list[Decontaminated]
     """Empty where the recipe names no questions."""
@@ -83,7 +83,7 @@ class Built:
 
 @dataclass
 class Running:
-    """Runs passes one after the other, and remembers what each was."""
+    """Runs passes one after another, and records them for the digest."""
 
     runner: Runner
     store: Store
@@ -110,7 +110,7 @@ class _Unfinished(Exception):
 
 @dataclass
 class _Looking:
-    """Stands in for running: reads what is committed, up to the first pass that is not finished."""
+    """Reads committed results instead of running passes, up to the first pass that is not finished."""
 
     store: Store
     passes: list[tuple[AnyPass, dict[str, Commit[Any]]]] = field(default_factory=list)
@@ -126,7 +126,7 @@ class _Looking:
 
 @dataclass(frozen=True)
 class Build:
-    """A recipe with all that it names found and checked: ready to run."""
+    """A recipe that is ready to run: everything that it names has been found and checked."""
 
     recipe: Recipe
     policy: Policy
@@ -139,7 +139,7 @@ class Build:
     columns: tuple[pa.Field, ...]
     """Those that the recipe's own steps and measures add to the documents."""
     known: list[KnownKeys]
-    """The keys of the published corpora whose documents must not come again."""
+    """The keys of published corpora whose documents must not be published again."""
     count: TokenCounter
     """Counts the tokens of what is published."""
 
@@ -164,7 +164,10 @@ class Build:
         return cls(recipe, policy, Store(out), ingest, questions, checkpoint, columns, known, count)
 
     def claim(self) -> None:
-        """Make the out folder this recipe's. Raises: CorpusError when it is another's, or holds other files."""
+        """Claim the output folder for this recipe.
+
+        Raises: CorpusError if it belongs to another recipe, or contains other files.
+        """
         name = self.recipe.name.encode()
         if not self.store.exists(OWNER) and self.store.names():
             raise CorpusError(
@@ -208,7 +211,7 @@ class Build:
         return looking.passes
 
     def compose(self, run: Run) -> Built:
-        """Run the passes in their order, and return what they left."""
+        """Run the passes in their order, and return their results."""
         recipe, policy, retries = self.recipe, self.policy.for_limits(), self.recipe.limits.retries
         sources, schema = tuple(recipe.sources), document_schema(self.columns)
         ingested = run(self.ingest)

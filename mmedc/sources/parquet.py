@@ -1,4 +1,4 @@
-"""Parquet files that hold text already, such as those of CulturaX."""
+"""Parquet files that contain text already, such as those of CulturaX."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from mmedc.yamlfile import nearest
 SUFFIXES = (".parquet",)
 READ_ROWS = 128  # at a time, because each may be a book
 DAMAGE = (pa.ArrowException, OSError, ValueError)
-"""What Arrow raises at bytes it cannot read; `_Watched` tells failures of the disk apart."""
+"""The exceptions that Arrow raises for unreadable bytes; `_Watched` distinguishes failures of the disk."""
 
 
 class _Watched:
-    """A file that remembers why it could not be read, which Arrow reports like damage."""
+    """A file that records a read failure, because Arrow reports it in the same way as damage."""
 
     def __init__(self, one: Input) -> None:
         self._file = open_random(one.url)
@@ -220,7 +220,7 @@ def _iso_times(column: pa.Array) -> list[str | None]:
 
 
 def _strings(column: pa.Array) -> list[Any]:
-    """Return a column as strings; bytes where they are no UTF-8, which Parquet does not promise."""
+    """Return a column as strings; values that are not UTF-8, which Parquet does not rule out, stay bytes."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = column.cast(pa.large_binary())  # whose cast to text checks it
     try:
