@@ -19,8 +19,9 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ import pyarrow.fs as pafs
 from mmedc.errors import MmedcError, RequestError, StorageError
 from mmedc.redact import first_line
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 PART_BYTES = 16 << 20  # of a multipart upload
@@ -38,6 +40,7 @@ AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is pr
 TRIES = 4  # attempts at an operation, within each of which the client itself retries for RETRY_S
 RETRY_S = 60
 REQUEST_S = 60  # timeout of one request
+READERS = 16  # small files that are read at once
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,25 @@ def _what_failed(where: str, problem: BaseException, tries: int) -> str:
             return f"{where}: {meaning}, then give the same command again"
     tried = f" (tried {tries} times)" if tries > 1 else ""
     return f"{where}: {message}{tried}; when the store is well, give the same command again"
+
+
+def read_each(read: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield `read(item)` for each item, in their order; READERS are read at once, and as many wait.
+
+    Raises: what `read` raises, at the first item of which it does.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        under_way: deque[Future[T]] = deque()
+        try:
+            for item in items:
+                if len(under_way) == 2 * READERS:
+                    yield under_way.popleft().result()
+                under_way.append(pool.submit(read, item))
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 def is_local(url: str) -> bool:

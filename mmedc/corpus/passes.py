@@ -30,8 +30,10 @@ class Candidates:
     source: str
     documents: DataFile
     keys: DataFile
-    group: int
-    """The row group of the `drops` that contains the rows of this unit."""
+    drops: DataFile
+    """The dropped rows of a group of units."""
+    part: int
+    """The row group of `drops` that contains the rows of this unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,6 @@ class Select:
     """Decides for each row of an ingest unit whether it is kept. Unit spec: Candidates."""
 
     policy: Policy
-    drops: tuple[DataFile, ...]
     units: int
     """The number of ingest units."""
     published: tuple[str, ...] = ()
@@ -59,12 +60,9 @@ class Select:
         keys = read_table(store, spec.keys)
         why = reasons(keys, self.policy)
         decided = pc.is_null(why).to_numpy(zero_copy_only=False)
-        low, high = spec.number << 32, (spec.number + 1) << 32
-        drops = pa.concat_tables([read_groups(store, file, [spec.group]) for file in self.drops])
-        place = drops["place"].to_numpy()
-        drops = drops.filter(pa.array((place >= low) & (place < high)))
+        drops = read_groups(store, spec.drops, [spec.part])
         doubled = np.full(keys.num_rows, None, object)
-        doubled[drops["place"].to_numpy() - low] = drops["reason"].to_pylist()
+        doubled[drops["place"].to_numpy() - (spec.number << 32)] = drops["reason"].to_pylist()
         duplicates = pa.array(doubled, pa.string())
         kept = decided & pc.is_null(duplicates).to_numpy(zero_copy_only=False)
         rows = np.flatnonzero(kept)

@@ -297,6 +297,41 @@ class Drop:
         )
 
 
+@dataclass(frozen=True)
+class GroupOfUnits:
+    """Some ingest units: `first` to before `end`."""
+
+    number: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class SortedDrops:
+    """What `SortDrops` leaves: DROP rows, a row group for each ingest unit of the group."""
+
+    drops: DataFile
+
+
+@dataclass(frozen=True)
+class SortDrops:
+    """Sorts the dropped rows of a group by ingest unit, so that `Select` reads only its own. Unit spec: GroupOfUnits.
+
+    Without it every ingest unit would read a part of the file of every owner.
+    """
+
+    drops: tuple[DataFile, ...]
+    """Of each owner, cut by group of ingest units."""
+    version: ClassVar[int] = 1
+
+    def run(self, unit: Unit[GroupOfUnits], out: UnitFiles) -> SortedDrops:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        group = unit.spec
+        drops = read_cut(out.store, self.drops, group.number, DROP).sort_by("place")
+        units = (drops["place"].to_numpy() >> 32) - group.first
+        return SortedDrops(out.write("drops", cut(drops, units, group.end - group.first)))
+
+
 def drops_of(edges: pa.Table, published: int) -> pa.Table:
     """Return EDGE rows, from dropped rows to those that stay, as DROP; units from `published` on are published."""
     kind = edges["kind"].to_numpy().copy()

@@ -48,7 +48,7 @@ class Source(Protocol):
         """Yield batches of `mmedc.document.RAW` from record `start` on; records in `skip` are skipped unread."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Count:
     """The rows that one step read, kept, dropped and rejected: read = kept + sum(dropped) + sum(rejected)."""
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from mmedc.engine.chain import check_funnel
 from mmedc.engine.unit import Accounted, Commit, CommitFormat, DataFile, Left, Pass, Spec, Stream, Unit
-from mmedc.storage import Store
+from mmedc.storage import Store, read_each
 
 ROW_GROUP = 10_000
 ROW_GROUP_BYTES = 64 << 20  # so that a few long books do not make a row group of gigabytes
@@ -132,12 +132,9 @@ def read_rows(
 
 
 def commits(store: Store, of: Pass[Spec, Left]) -> dict[str, Commit[Left]]:
-    """Return the commits of those units of a pass that are done, by unit id."""
+    """Return the commits of those units of a pass that are done, by unit id: one listing, and some reads at once."""
     wanted = {unit.id for unit in of.units}
+    names = {name.rsplit("/", 1)[-1].removesuffix(".json"): name for name in store.names(f"{of.folder}/units")}
+    there = {unit: name for unit, name in names.items() if unit in wanted}
     form = CommitFormat(of.work)
-    found = {}
-    for name in store.names(f"{of.folder}/units"):
-        unit = name.rsplit("/", 1)[-1].removesuffix(".json")
-        if unit in wanted:
-            found[unit] = form.load(store.get(name))
-    return found
+    return {unit: form.load(data) for unit, data in zip(there, read_each(store.get, there.values()), strict=True)}

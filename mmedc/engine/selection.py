@@ -13,7 +13,7 @@ EDIT = pa.schema([("row", pa.int64()), ("start", pa.int64()), ("stop", pa.int64(
 """A range of characters of a row's text that is replaced; sorted, without overlaps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Size:
     """The number and the text bytes of the documents of one language."""
 
@@ -25,7 +25,7 @@ Sizes = dict[str, Size]
 """Sizes by language."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The rows that are kept of the documents of one unit of ingest, and the edits to their texts."""
 

@@ -22,7 +22,7 @@ Left = TypeVar("Left")
 Left_co = TypeVar("Left_co", covariant=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DataFile:
     """A Parquet file that a unit wrote; `path` is relative to the folder of passes."""
 

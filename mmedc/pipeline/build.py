@@ -8,6 +8,7 @@ import contextlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
 from mmedc.corpus.tokens import TokenCounter, token_counter
 from mmedc.dedup.clean import Decontaminate, Decontaminated
+from mmedc.dedup.groups import GroupOfUnits, SortDrops
 from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.questions import Questions, find_questions
 from mmedc.document import document_schema
@@ -29,7 +31,7 @@ from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Uni
 from mmedc.errors import CorpusError
 from mmedc.pipeline.classify import checkpoint_digest, classify_pass
 from mmedc.pipeline.custom import measures_among, own_columns
-from mmedc.pipeline.dedup import Counts, Dedup, Duplicates, Run
+from mmedc.pipeline.dedup import Counts, Dedup, Run
 from mmedc.pipeline.ingest import Ingested, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
 from mmedc.pipeline.publish import (
@@ -222,9 +224,13 @@ class Build:
         dedup = Dedup(policy, sources, recipe.dedup.jaccard, recipe.dedup.minhash, retries)
         duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)
 
-        candidates = tuple(self._candidates(tables, duplicates))
+        groups = [GroupOfUnits(number, *ends) for number, ends in enumerate(pairwise(duplicates.groups))]
+        size = sum(file.bytes for file in duplicates.drops) // len(groups)
+        sort = tuple(Unit.of(group, f"units {group.first}–{group.end - 1}", size) for group in groups)
+        dropped = run(Pass("drops", SortDrops(duplicates.drops), sort, retries))
+        candidates = tuple(self._candidates(tables, duplicates.groups, [left.drops for left in dropped]))
         published = tuple(as_written(known.corpus) for known in self.known)
-        select = Select(policy, duplicates.drops, len(tables), published)
+        select = Select(policy, len(tables), published)
         selected = run(Pass("select", select, candidates, retries))
         accounts: list[Sequence[Accounted]] = [ingested, selected]
         selections = [
@@ -240,11 +246,11 @@ class Build:
                 Selection(old.number, old.source, old.documents, new.keep, new.sizes, new.edits)
                 for old, new in zip(selections, decontaminated, strict=True)
             ]
-        groups: list[Trimmed] = []
+        trims: list[Trimmed] = []
         if recipe.dedup.lines is not None:
-            groups = trim_lines(run, policy, sources, recipe.dedup.lines, selections, retries)
-            accounts.append(groups)
-            selections = trimmed(selections, groups)
+            trims = trim_lines(run, policy, sources, recipe.dedup.lines, selections, retries)
+            accounts.append(trims)
+            selections = trimmed(selections, trims)
 
         kept = counted([left.keys for left in tables], selections)
         units = tuple(
@@ -257,24 +263,27 @@ class Build:
         rejects = [
             *merge_rejects(run, accounts, retries),
             *show_clusters(run, [left.documents for left in tables], duplicates.clusters, retries),
-            *(show_lines(run, groups, retries) if groups else ()),
+            *(show_lines(run, trims, retries) if trims else ()),
             *(show_contamination(run, decontaminated, retries) if decontaminated else ()),
         ]
         return Built(
             accounts=tuple(accounts),
             counts=duplicates.counts,
             decontaminated=decontaminated,
-            trimmed=groups,
+            trimmed=trims,
             shards=list(zip(plans, shards, strict=True)),
             keys=[Placement(left.keys, f"keys/{number:06d}.parquet") for number, left in enumerate(keys)],
             rejects=rejects,
         )
 
-    def _candidates(self, tables: list[Tables], duplicates: Duplicates) -> list[Unit[Candidates]]:
+    def _candidates(
+        self, tables: list[Tables], groups: tuple[int, ...], drops: list[DataFile]
+    ) -> list[Unit[Candidates]]:
         units = []
         for number, (unit, left) in enumerate(zip(self.ingest.units, tables, strict=True)):
-            group = bisect_right(duplicates.groups, number) - 1
-            spec = Candidates(number, unit.spec.source, left.documents, left.keys, group)
+            group = bisect_right(groups, number) - 1
+            part = number - groups[group]
+            spec = Candidates(number, unit.spec.source, left.documents, left.keys, drops[group], part)
             units.append(Unit.of(spec, unit.label, left.keys.bytes))
         return units
 

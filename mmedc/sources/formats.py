@@ -11,7 +11,7 @@ from mmedc.errors import RecipeError
 from mmedc.recipe import Limits, SourceConfig
 from mmedc.sources import files, jsonl, parquet, warc
 from mmedc.sources.raw import InputSplit, open_whole
-from mmedc.storage import Input
+from mmedc.storage import Input, read_each
 from mmedc.unpack import MemberPart, Unpacked
 from mmedc.yamlfile import nearest
 
@@ -61,12 +61,14 @@ def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: L
 
 
 def _row_groups(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
-    for index, input_file in enumerate(inputs):
-        ranges: list[tuple[int, int] | None] = [None]
-        if index == 0 or input_file.bytes > limits.unit:
-            ranges = parquet.row_group_ranges(name, input_file, config, limits.unit)
-        for chosen in ranges:
-            yield InputSplit(name, config, (input_file,), chosen, limits.document, limits.ratio)
+    def ranges(input_file: Input) -> list[tuple[int, int] | None]:
+        if input_file is inputs[0] or input_file.bytes > limits.unit:
+            return parquet.row_group_ranges(name, input_file, config, limits.unit)
+        return [None]
+
+    for input_file, chosen in zip(inputs, read_each(ranges, inputs), strict=True):
+        for groups in chosen:
+            yield InputSplit(name, config, (input_file,), groups, limits.document, limits.ratio)
 
 
 def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
