@@ -125,6 +125,8 @@ def run(
     from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
+    if inline and address:
+        raise RequestError("--inline runs in this process and --address on a cluster: give one of them")
     build = _prepare(recipe, out, sets)
     console = _console(stderr=True)
     bars = Bars(console, quiet or as_json)
@@ -135,6 +137,12 @@ def run(
     finally:
         bars.close()
     _show_stats(build.store.url, manifest, as_json, seconds=bars.seconds)
+    if not manifest.documents:
+        typer.echo(
+            f"warning: {build.store.url}: no document was kept; `mmedc stats` shows which step removed them and why, "
+            "rejects/quarantine.parquet has what broke a step",
+            err=True,
+        )
 
 
 @app.command()

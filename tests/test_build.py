@@ -231,6 +231,14 @@ def test_a_tighter_threshold_does_not_ingest_again(copy: Path, tmp_path: Path) -
     verify(str(copy))
 
 
+def test_a_recipe_that_leaves_the_same_is_described_anew(copy: Path) -> None:
+    recipe = read_recipe("quickstart", ["policy.all.chars.max=9000000"])
+    before = read_manifest(str(copy))
+    manifest = Build.prepare(recipe, str(copy)).run(Inline(), Notes())
+    assert manifest.digest == before.digest and manifest.recipe["policy"] == {"all": {"chars": {"max": 9000000.0}}}
+    assert read_manifest(str(copy)) == manifest and verify(str(copy)) == manifest
+
+
 def test_an_out_folder_of_another_recipe_is_refused(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match='belongs to the recipe "quickstart", this one is "other"'):
         build(copy, ["name=other"])

@@ -27,7 +27,10 @@ class Custom:
         try:
             self.step: Step = getattr(importlib.import_module(module), name)(**settings.arguments)
         except (ImportError, AttributeError, TypeError) as problem:
-            raise RecipeError(f"steps: {settings.target} can't be made ({problem})") from None
+            raise RecipeError(
+                f"steps: {settings.target} can't be made ({problem}); its module must be importable, for example by "
+                "PYTHONPATH"
+            ) from None
 
     @property
     def name(self) -> str:

@@ -164,6 +164,8 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
     if store.exists(NAME):
         old = read_manifest(store.url)
         if (old.build, old.digest) == (manifest.build, manifest.digest):
+            if _without_seconds(old) != _without_seconds(manifest):  # another recipe that leaves the same
+                _describe_folder(store, manifest)
             return
     store.delete(NAME)
     groups = list(_groups(placements, PER_TASK))
@@ -173,8 +175,17 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
     )
     run_pass(Pass("place", Place(store), units), runner, store, watcher, again=True)
     sweep(store, {placement.path for placement in placements})
+    _describe_folder(store, manifest)
+
+
+def _describe_folder(store: Store, manifest: Manifest) -> None:
     store.put("README.md", card(manifest, stats(manifest)).encode())
     store.put(NAME, manifest.to_json())
+
+
+def _without_seconds(manifest: Manifest) -> Manifest:
+    funnel = tuple(row.model_copy(update={"seconds": 0.0}) for row in manifest.funnel)
+    return manifest.model_copy(update={"funnel": funnel})
 
 
 def sweep(store: Store, known: set[str]) -> None:

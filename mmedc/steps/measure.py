@@ -82,7 +82,9 @@ def function_of(use: str) -> Callable[[Any], Any]:
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as problem:
-        raise RecipeError(f"{use} can't be imported ({problem}); see the recipe's `measures`") from None
+        raise RecipeError(
+            f"{use} can't be imported ({problem}); its module must be importable, for example by PYTHONPATH"
+        ) from None
     if not callable(function):
         raise RecipeError(f"{use}, named in `measures`, is not a function but {type(function).__name__}")
     return function  # type: ignore[no-any-return]
