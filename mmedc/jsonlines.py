@@ -33,7 +33,7 @@ def read_json_lines(source: str | Path | IO[bytes], arrays: bool = False) -> Ite
     Raises: OSError when the file cannot be opened or read.
     """
     if not isinstance(source, str | Path):
-        yield from _rows(Unpacked(source), arrays)
+        yield from _rows(Unpacked(source, str(getattr(source, "name", ""))), arrays)
         return
     with open_binary(str(source)) as stream:
         yield from _rows(Unpacked(stream, str(source)), arrays)
