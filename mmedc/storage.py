@@ -135,10 +135,17 @@ class Store:
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the sorted names below the folder `prefix`. Raises: StorageError."""
+        return sorted(self.sizes(prefix))
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the bytes of each file below the folder `prefix`, by name. Raises: StorageError."""
         if is_local(self.url) and not os.path.isdir(os.path.join(self.url, prefix)):
-            return []
+            return {}
         return self._try(
-            prefix, lambda: sorted(str(meta["path"]) for page in self._store.list(prefix or None) for meta in page)
+            prefix,
+            lambda: {
+                str(meta["path"]): int(meta["size"]) for page in self._store.list(prefix or None) for meta in page
+            },
         )
 
     def delete(self, name: str) -> None:

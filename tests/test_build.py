@@ -20,7 +20,7 @@ import pytest
 from mmedc.corpus.manifest import Manifest, read_manifest, stats
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import AnyPass, Inline, Progress
-from mmedc.errors import CorpusError, VerifyError
+from mmedc.errors import CorpusError, UnitsFailed, VerifyError
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.shipped import shipped
@@ -237,6 +237,43 @@ def test_a_recipe_that_leaves_the_same_is_described_anew(copy: Path) -> None:
     manifest = Build.prepare(recipe, str(copy)).run(Inline(), Notes())
     assert manifest.digest == before.digest and manifest.recipe["policy"] == {"all": {"chars": {"max": 9000000.0}}}
     assert read_manifest(str(copy)) == manifest and verify(str(copy)) == manifest
+
+
+def test_files_that_are_missing_from_a_corpus_are_put_back(copy: Path) -> None:
+    before = read_manifest(str(copy))
+    shutil.rmtree(copy / "data" / "fr")
+    (copy / "rejects" / "samples.parquet").unlink()
+    assert digest(build(copy)) == digest(before)
+    verify(str(copy))
+
+
+def test_a_corpus_without_its_passes_is_built_again(copy: Path) -> None:
+    shutil.rmtree(copy / ".work")
+    with pytest.raises(CorpusError, match='the folder holds the corpus "quickstart"'):
+        build(copy, ["name=other"])
+    before = read_manifest(str(copy))
+    assert digest(build(copy)) == digest(before)
+    verify(str(copy))
+
+
+def test_a_published_file_that_was_edited_is_not_published_again(tmp_path: Path) -> None:
+    build(tmp_path / "out")
+    shard = next((tmp_path / "out" / "data").glob("en/*.parquet"))
+    pq.write_table(pq.read_table(shard).slice(1), shard)  # in place, and so in `.work` too
+    with pytest.raises(UnitsFailed, match=r"was changed after it was written; delete .*/publish-"):
+        build(tmp_path / "out")
+    for folder in (tmp_path / "out" / ".work").glob("publish-*"):
+        shutil.rmtree(folder)
+    build(tmp_path / "out")
+    verify(str(tmp_path / "out"))
+
+
+def test_a_document_larger_than_a_shard_makes_no_empty_shards(copy: Path) -> None:
+    manifest = build(copy, ["publish.shard=2KB"])
+    assert all(shard.rows for shard in manifest.shards) and len(manifest.shards) > 6
+    names = [shard.path for shard in manifest.shards if shard.lang == "ru"]
+    assert names == [f"data/ru/pages-{n:05d}-of-{len(names):05d}.parquet" for n in range(len(names))]
+    verify(str(copy))
 
 
 def test_an_out_folder_of_another_recipe_is_refused(copy: Path, tmp_path: Path) -> None:

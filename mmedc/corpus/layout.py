@@ -1,5 +1,6 @@
 """Placement of files in the corpus; tasks do it, so that no byte of a file passes through the driver."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +10,8 @@ import pyarrow.parquet as pq
 
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
-from mmedc.storage import Store
+from mmedc.errors import WorkError
+from mmedc.storage import Store, is_local
 
 PER_TASK = 64
 """The number of files that one task places."""
@@ -42,8 +44,25 @@ class Place:
     def run(self, unit: Unit[tuple[Placement, ...]], out: UnitFiles) -> Placed:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         for placement in unit.spec:
+            self._check(placement.file, out.store)
             self.corpus.copy(f"{WORK}/{placement.file.path}", placement.path)
         return Placed(len(unit.spec))
+
+    def _check(self, file: DataFile, store: Store) -> None:
+        """Check that a local file is as it was written: whoever edits a published file edits that of the pass too.
+
+        Raises: WorkError.
+        """
+        if not is_local(store.url):
+            return
+        with open(f"{store.url}/{file.path}", "rb") as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        if found != file.sha256:
+            folder = f"{store.url}/{file.path.split('/')[0]}"
+            raise WorkError(
+                f"{store.url}/{file.path}: was changed after it was written; delete {folder} and give the same command "
+                "again to write it anew"
+            )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ use a result that exists, and leaving out a pass is a type error.
 import contextlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mmedc.corpus.keys import KnownKeys, WriteKeys, counted, published_keys
 from mmedc.corpus.layout import Placement
-from mmedc.corpus.manifest import Manifest, read_manifest
+from mmedc.corpus.manifest import NAME, Manifest, read_manifest
 from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
 from mmedc.corpus.tokens import TokenCounter, token_counter
 from mmedc.dedup.clean import Decontaminate, Decontaminated
@@ -172,9 +172,10 @@ class Build:
         """
         name = self.recipe.name.encode()
         if not self.store.exists(OWNER) and self.store.names():
-            raise CorpusError(
-                f"{self.store.url}: the folder is not empty and holds no corpus; choose another with --out"
-            )
+            published = read_manifest(self.store.url).name if self.store.exists(NAME) else None  # `.work` was deleted
+            if published != self.recipe.name:
+                what = f'holds the corpus "{published}"' if published else "is not empty and holds no corpus"
+                raise CorpusError(f"{self.store.url}: the folder {what}; choose another with --out")
         if not self.store.put_new(OWNER, name) and (owner := self.store.get(OWNER)) != name:
             raise CorpusError(
                 f'{self.store.url}: belongs to the recipe "{owner.decode()}", this one is "{self.recipe.name}"; '
@@ -271,7 +272,7 @@ class Build:
             counts=duplicates.counts,
             decontaminated=decontaminated,
             trimmed=trims,
-            shards=list(zip(plans, shards, strict=True)),
+            shards=_without_empty(list(zip(plans, shards, strict=True))),
             keys=[Placement(left.keys, f"keys/{number:06d}.parquet") for number, left in enumerate(keys)],
             rejects=rejects,
         )
@@ -308,6 +309,19 @@ class Build:
             count = max(1, -(-total // max(int(text_per_shard), 1)))
             plans += _cut(lang, source, parts, total, count)
         return plans
+
+
+def _without_empty(shards: list[tuple[ShardPlan, WrittenShard]]) -> list[tuple[ShardPlan, WrittenShard]]:
+    """Return the shards that have documents, numbered anew: no document begins in a range inside a large one."""
+    by_name: dict[tuple[str, str], list[tuple[ShardPlan, WrittenShard]]] = {}
+    for plan, shard in shards:
+        if shard.file.rows:
+            by_name.setdefault((plan.lang, plan.source), []).append((plan, shard))
+    return [
+        (replace(plan, number=number, count=len(part)), shard)
+        for part in by_name.values()
+        for number, (plan, shard) in enumerate(part)
+    ]
 
 
 def _cut(lang: str, source: str, parts: list[tuple[Selection, int]], total: int, count: int) -> list[ShardPlan]:

@@ -163,7 +163,7 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
     """Turn the folder into the corpus that `manifest` describes; doing it again changes nothing."""
     if store.exists(NAME):
         old = read_manifest(store.url)
-        if (old.build, old.digest) == (manifest.build, manifest.digest):
+        if (old.build, old.digest) == (manifest.build, manifest.digest) and _is_complete(store, manifest):
             if _without_seconds(old) != _without_seconds(manifest):  # another recipe that leaves the same
                 _describe_folder(store, manifest)
             return
@@ -176,6 +176,12 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
     run_pass(Pass("place", Place(store), units), runner, store, watcher, again=True)
     sweep(store, {placement.path for placement in placements})
     _describe_folder(store, manifest)
+
+
+def _is_complete(store: Store, manifest: Manifest) -> bool:
+    """Return whether the folder has all files of the manifest, in their sizes."""
+    sizes = {name: size for folder in FOLDERS for name, size in store.sizes(folder).items()}
+    return all(sizes.get(file.path) == file.bytes for file in manifest.files)
 
 
 def _describe_folder(store: Store, manifest: Manifest) -> None:
