@@ -104,6 +104,29 @@ def test_neighbours_widths_and_forms(code: str, text: str, expected: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("code", "before"),
+    [
+        ("en", "Medical Record Number (MRN): "),
+        ("en", "MRN (medical record number): "),
+        ("en", "Medical record no. (MRN) "),
+        ("es", "Número de historia clínica (NHC): "),
+        ("fr", "Identifiant permanent du patient (IPP) : "),
+        ("de", "Fallnummer (FN): "),
+        ("zh", "住院号（ID）："),
+    ],
+)
+def test_record_numbers_follow_abbreviations_in_brackets(code: str, before: str) -> None:
+    assert replacer(read_language(code).privacy)(f"{before}1234567") == (f"{before}<RECORD>", 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["The National Health Service (NHS) 2019 report", "Social security (SSN) 2010-2015", "NHS (England) 1990"]
+)
+def test_years_after_brackets_stay(text: str) -> None:
+    assert replacer(read_language("en").privacy)(text) == (text, 0)
+
+
+@pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
         ("cn.ric", "132821195501010013", "132821195501010014"),  # a place that no list of today has

@@ -66,6 +66,9 @@ _RECORD = re.compile(
     r"(?:[A-Za-z]{1,4}[-/]?|[A-Z]{1,3} )?\d(?:[./-]?\d|[./-]?[A-Za-z](?=[-/]?\d)){3,18}(?:[-/]?[A-Za-z](?![A-Za-z]))?"
     r"(?: \d{3,4}(?!\d)){0,3}(?![0-9A-Za-z]|[./-]\d)"
 )
+# The end of "(MRN)" where it comes before a number; a year or a small count after it is no record number.
+_CLOSED = r"\)(?= ?[:=#№]|[^\d\n]{0,8}\d{5})"
+_ABBREVIATION = rf"(?-i:\( ?[A-ZÀ-ÖØ-ÞА-ЯЁ][A-ZÀ-ÖØ-ÞА-ЯЁa-z.]{{0,6}} ?){_CLOSED}"
 _GROUPED = re.compile(r"(?:[A-Za-z]{1,4}[-/ ]?)?\d(?:[ ./-]?[0-9A-Za-z]?\d){5,17}[A-Za-z]?(?![0-9A-Za-z]|[./-]\d)")
 
 
@@ -121,7 +124,7 @@ def _mentions(languages: Iterable[Privacy]) -> list[str]:
         found.update(word + end for word in privacy.name_words for end in (":", "：", " :", " ："))
         for word in privacy.record_words:
             if word.isascii() and len(word) <= _ACRONYM:  # stands within other words too
-                found.update(before + word + after for before in " \n(,;/" for after in " :.#")
+                found.update(before + word + after for before in " \n(,;/" for after in " :.#)")
             else:
                 found.add(word)
     return sorted(map(str.lower, found))
@@ -220,7 +223,11 @@ def _linking(words: tuple[str, ...]) -> re.Pattern[str]:
     """Return the pattern of what may stand between a word such as "patient ID" and its number."""
     said = "|".join(sorted(map(re.escape, map(lower, words)), key=len, reverse=True)) or "(?!)"
     sign = r"(?:n ?\.? ?[º°o]\.?|nos?\.|nr\.?|№|#)?"
-    return re.compile(rf"[ .]{{0,2}}{sign} ?(?:(?:{said})(?![a-zà-ɏа-яё]) ?){{0,2}} ?[:=(]? ?(?:№|#)? ?", re.IGNORECASE)
+    return re.compile(
+        rf"(?:{_CLOSED})?[ .]{{0,2}}{sign} ?(?:{_ABBREVIATION} ?)?"
+        rf"(?:(?:{said})(?![a-zà-ɏа-яё]) ?){{0,2}} ?[:=(]? ?(?:№|#)? ?",
+        re.IGNORECASE,
+    )
 
 
 def _records(seen: str, hits: list[Hit], link: re.Pattern[str], ids: list[NationalId]) -> Iterator[Span]:
