@@ -60,42 +60,32 @@ def whole_characters(text: str) -> str:
     return text
 
 
-def split_lines(events: Events, longest: int | None = None) -> Iterator[tuple[int, bytes | Damage, int]]:
-    """Yield (line number from 1, line, its size in bytes) of unpacked parts; damage is yielded but not numbered.
+def split_lines(events: Events, longest: int | None = None) -> Iterator[tuple[int, bytes | Damage]]:
+    """Yield (line number from 1, line without its end) of unpacked parts; damage is yielded but not numbered.
 
     Only the first `longest` bytes of a line are kept. A line that is interrupted by damage is yielded as two.
     """
-    number, kept, size = 0, b"", 0  # of the line that has begun
+    number, kept, breaks = 0, b"", b""  # the lines so far, the open line, and CRs after it: an LF may follow them
     for event in events:
         if isinstance(event, Damage):
-            if size:
+            if kept or breaks:
                 number += 1
-                yield number, kept, size
-            kept, size = b"", 0
-            yield number, event, 0
+                yield number, kept
+            kept = breaks = b""
+            yield number, event
             continue
-        *lines, rest = event.data.split(b"\n")
-        for line in lines:
+        *ended, rest = (breaks + event.data).split(b"\n")
+        lines = [line for part in ended for line in part.rstrip(b"\r").split(b"\r")]
+        begun = rest.rstrip(b"\r")
+        breaks = rest[len(begun) :]
+        *more, begun = begun.split(b"\r")
+        for line in lines + more:
             number += 1
-            size += len(line) + 1
-            line, kept = kept + line if kept else line, b""
-            yield from _numbered(number, line if longest is None else line[:longest], size)
-            number += line.rstrip(b"\r").count(b"\r") if b"\r" in line else 0
-            size = 0
-        size += len(rest)
-        kept += rest if longest is None else rest[: max(longest - len(kept), 0)]
-    if size:
-        yield from _numbered(number + 1, kept, size)
-
-
-def _numbered(number: int, line: bytes, size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield the lines in bytes that end at LF: one, or several if CR alone ends them, as on old Macs."""
-    inner = line.rstrip(b"\r")
-    if b"\r" not in inner:
-        yield number, line, size
-        return
-    for place, part in enumerate(inner.split(b"\r")):
-        yield number + place, part, len(part) + 1
+            yield number, (kept + line)[:longest]
+            kept = b""
+        kept = (kept + begun)[:longest]
+    if kept or breaks:
+        yield number + 1, kept
 
 
 def _rows(file: Unpacked, arrays: bool) -> Iterator[tuple[int, Any]]:
@@ -109,7 +99,7 @@ def _rows(file: Unpacked, arrays: bool) -> Iterator[tuple[int, Any]]:
         else:
             yield from enumerate(elements, 1)
             return
-    for number, line, _ in split_lines(events):
+    for number, line in split_lines(events):
         if isinstance(line, Damage):
             yield number + 1, BadLine(str(line))
         elif line.removeprefix(BOM).strip():

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from mmedc.jsonlines import BadLine, parse_line, read_json_lines, whole_characters
+from mmedc.jsonlines import BadLine, parse_line, read_json_lines, split_lines, whole_characters
+from mmedc.unpack import Damage, MemberPart
 
 ROWS = [{"text": "one\u2028two\u2029three\u0085four"}, {"text": "糖尿病", "n": 5}]
 LINES = [json.dumps(row, ensure_ascii=False).encode() for row in ROWS]
@@ -57,3 +58,19 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
     assert parse_line(b'{"\\udfff": ["a\\ud800b", "\\ud83d\\ude00"]}') == {"\ufffd": ["a\ufffdb", "😀"]}
     assert parse_line(b'"\xed\xa0\xbd\xed\xb8\x80 \xed\xa0\x80"') == "😀 \ufffd"
     assert whole_characters("\ud800") == "\ufffd"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_length_limit_applies_to_each_line_however_parts_cut_the_file(end: bytes, size: int) -> None:
+    lines = [b"a" * 9, b"", b"b" * 50, b"c", b"d" * 12]
+    data = end.join(lines)
+    parts = [MemberPart(data[at : at + size], at, at == 0) for at in range(0, len(data), size)]
+    assert list(split_lines(iter(parts), 10)) == [(n, line[:10]) for n, line in enumerate(lines, 1)]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r"], ids=["LF", "CR"])
+def test_lines_before_damage_are_lines(end: bytes) -> None:
+    damage = Damage(5, 9, "torn", "cut")
+    events = iter([MemberPart(b"1" + end + b"2" + end + b"3", 0, True), damage, MemberPart(b"4" + end, 9, True)])
+    assert list(split_lines(events)) == [(1, b"1"), (2, b"2"), (3, b"3"), (3, damage), (4, b"4")]

@@ -29,7 +29,7 @@ class JsonlReader:
     `bomb` (a file that unpacks to more than `ratio` times its size: the rest of it).
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
@@ -38,7 +38,7 @@ class JsonlReader:
         with open_whole(input_file) as stream:
             unpacked = Unpacked(stream, input_file.name)
             most = max(BOMB_BYTES, input_file.bytes * split.ratio) if unpacked.codec else float("inf")
-            for number, line, _ in split_lines(_up_to(unpacked, most), limit + 1):
+            for number, line in split_lines(_up_to(unpacked, most), limit + 1):
                 if isinstance(line, Damage):
                     place = f"{input_file.name}#offset={line.at}"
                     yield from records.reject(f"{input_file.name}#damaged-{line.at}", place, f"damaged: {line}")
@@ -93,7 +93,7 @@ def value_at(row: Any, key: str) -> Any:
 def check_lines(source: str, input_file: Input, config: SourceConfig) -> None:
     """Check that the first line of a file is an object with the text key. Raises: RecipeError."""
     with open_whole(input_file) as stream:
-        for _, line, _ in split_lines(iter(Unpacked(stream, input_file.name)), FIRST_LINE):
+        for _, line in split_lines(iter(Unpacked(stream, input_file.name)), FIRST_LINE):
             if isinstance(line, Damage) or len(line) >= FIRST_LINE:
                 return
             text = line.removeprefix(BOM).strip()
