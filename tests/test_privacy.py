@@ -126,6 +126,22 @@ def test_years_after_brackets_stay(text: str) -> None:
     assert replacer(read_language("en").privacy)(text) == (text, 0)
 
 
+@pytest.mark.parametrize("code", ["en", "pt", "hi", "de", "ru", "zh"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sci Rep 2020;10:12345-12350",
+        "J Biol Chem 1998;273:12345-12351",
+        "PNAS 2005; 102: 15545-15550",
+        "Proc Natl Acad Sci U S A. 2005 Oct 25;102(43):15545–15550.",
+        "J Neurosci 2007，27：12345－12353",
+        "J Biol Chem 273, 12345-12351",
+    ],
+)
+def test_pages_of_citations_stay(code: str, text: str) -> None:
+    assert replacer(read_language(code).privacy)(text) == (text, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [

@@ -21,6 +21,12 @@ _FIGURE = re.compile(
     r"|(?:19|20)\d\d[-./]\d{1,2}[-./]\d{1,2}.*"
 )
 _YEARS = re.compile(r"(?:1[89]|20)\d\d ?[-/] ?(?:1[89]|20)\d\d")
+# "2020;10:" or "2020; 10(3): " of a citation; pages follow.
+_VOLUME = re.compile(r"(?<!\d)(?:1[89]|20)\d\d[^;,:()\n]{0,12}[;,] ?\d{1,4} ?(?:\([^()\n]{1,16}\) ?)?: ?$")
+_VOLUME_CHARS = 48  # more than the characters of the longest match
+_PAGES = re.compile(r"\d+(?: ?- ?\d+)?")
+_RANGE = re.compile(r"(\d{5,6}) ?- ?(\d{5,6})")
+_LENGTH = 100  # an article has fewer; the halves of a telephone number seldom differ by less
 # Labels before a number: a word with a colon or a sign, a word for "number", or an opening bracket.
 _LABELLED = re.compile(
     r"[^\W\d_][.)]? ?[:=#№] ?$|(?:n ?\.? ?[º°o]|n\.|nos?\.?|nr\.?|№|#|nummer|number|numéro|número|numero|номер|код|code"
@@ -94,13 +100,22 @@ def _is_other(seen: str, low: str, run: re.Match[str], context: Context, announc
     """Return whether the characters next to a run of digits, or its grouping, rule out a telephone number."""
     start, stop = run.span()
     before, after = seen[start - 1 : start], seen[stop : stop + 1]
+    if _PAGES.fullmatch(run[0]) and _VOLUME.search(seen, max(start - _VOLUME_CHARS, 0), start):
+        return True
     if before and (before in _IN_URL or before in _MONEY or before == "." or (before.isascii() and before.isalnum())):
         return True
     if after and (after in "%‰_=" or after in _MONEY or (after.isascii() and after.isalnum())):
         return True
     if context.unit.match(low, stop) or (seen[max(start - 2, 0) : start].strip() in _MONEY and before.strip() != ""):
         return True
-    return bool((_FIGURE.fullmatch(run[0].strip("()")) and not announced) or _YEARS.search(run[0]))
+    figure = _FIGURE.fullmatch(run[0].strip("()")) or _is_page_range(run[0])
+    return bool((figure and not announced) or _YEARS.search(run[0]))
+
+
+def _is_page_range(text: str) -> bool:
+    """Return whether a text is two numbers of pages that one article may have, such as 12345-12350."""
+    ends = _RANGE.fullmatch(text)
+    return ends is not None and 0 < int(ends[2]) - int(ends[1]) < _LENGTH
 
 
 def _valid(seen: str, start: int, stop: int, regions: tuple[str, ...]) -> Iterator[tuple[int, int]]:
