@@ -495,6 +495,17 @@ def test_names_in_capitals_in_other_bytes_and_links_that_lead_nowhere(tmp_path: 
     assert reasons(read({"jsonl": str(tmp_path)})) == ["ok", "ok", "unreadable"]
 
 
+def test_a_name_in_other_bytes_and_its_written_form_are_two_names(tmp_path: Path) -> None:
+    names = {rb"\xff\xfe.txt": "written", b"\xff\xfe.txt": "bytes", rb"\xff\xfe#2.txt": "numbered"}
+    for name, text in names.items():
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+            file.write(text.encode())
+    rows = read({"files": str(tmp_path)})
+    assert {row["payload"].decode(): row["locator"] for row in rows} == {
+        "written": r"\xff\xfe.txt", "bytes": r"\xff\xfe#3.txt", "numbered": r"\xff\xfe#2.txt",
+    }  # fmt: skip
+
+
 def test_a_link_to_a_file_that_is_gone_fails_its_unit(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_bytes(b"<p>a</p>")
     (tmp_path / "b.html").symlink_to(tmp_path / "none.html")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import ClassVar
 
 import pyarrow as pa
@@ -83,14 +84,36 @@ def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[
 
 
 def _distinct(inputs: list[Input]) -> dict[str, str]:
-    """Return a name for each URL: its own name, preceded by as many folders as are needed to make it unique."""
+    """Return a name for each URL: its own name, preceded by as many folders as are needed to make it unique.
+
+    Names that no folder makes unique, because invalid bytes and their written form read alike, get a number.
+    """
     names = {input_file.url: input_file.name for input_file in inputs}
     depths = {input_file.url: input_file.name.count("/") + 1 for input_file in inputs}
-    while True:
-        many = Counter(names.values())
-        alike = [url for url, name in names.items() if many[name] > 1]
-        if not alike:
-            return names
-        for url in alike:
+    while alike := _alike(names):
+        deeper = [url for url in alike if depths[url] < len(url.split("/"))]
+        if not deeper:
+            return names | _numbered({file.url: file.name for file in inputs if file.url in alike}, set(names.values()))
+        for url in deeper:
             depths[url] += 1
             names[url] = readable("/".join(url.split("/")[-depths[url] :]))
+    return names
+
+
+def _alike(names: dict[str, str]) -> set[str]:
+    """Return the URLs whose name another URL has too."""
+    many = Counter(names.values())
+    return {url for url, name in names.items() if many[name] > 1}
+
+
+def _numbered(names: dict[str, str], taken: set[str]) -> dict[str, str]:
+    """Return `names` with `#2`, `#3` and so on before the suffixes, by URL; none is in `taken`, which grows."""
+    distinct = {}
+    for url, name in sorted(names.items()):
+        folders, slash, file = name.rpartition("/")
+        stem, dot, suffixes = file.partition(".")
+        numbered = (f"{folders}{slash}{stem}#{number}{dot}{suffixes}" for number in count(2))
+        tries = chain([name], numbered)
+        distinct[url] = next(chosen for chosen in tries if chosen not in taken)
+        taken.add(distinct[url])
+    return distinct
