@@ -197,14 +197,17 @@ def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path, key: str, what:
         list(Reader().read(units[0].spec, 0, frozenset()))
 
 
-@pytest.mark.parametrize("key", ["warc", "jsonl"])
-def test_a_file_that_shrinks_while_it_is_read_is_a_failure(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("key", WHOLE)
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_file_that_changes_after_it_is_listed_is_a_failure(tmp_path: Path, key: str, grows: bool) -> None:
     name, data = WHOLE[key]
+    more = parquet_bytes(pa.table({"text": ["a", "b"] * 9})) if key == "parquet" else data * 2
+    listed, read = (data, more) if grows else (more, data)
     path = tmp_path / name
-    path.write_bytes(data * 2)
+    path.write_bytes(listed)
     units = list_units(Recipe.model_validate({"name": "t", "sources": {"s": {key: str(path)}}}))
-    path.write_bytes(data)
-    with pytest.raises(OSError, match=f"{2 * len(data)} bytes were listed, but {len(data)} could be read"):
+    path.write_bytes(read)
+    with pytest.raises(OSError, match=f"{len(listed)} bytes were listed, but {len(read)} could be read"):
         list(Reader().read(units[0].spec, 0, frozenset()))
 
 

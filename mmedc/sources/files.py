@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from mmedc.engine import slot
-from mmedc.sources.raw import InputSplit, Records, open_whole
+from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.storage import Input
 from mmedc.unpack import Damage, Unpacked
 
@@ -51,7 +51,8 @@ def _document(input_file: Input, limit: int) -> dict[str, Any]:
         return {"rejected_by": f"unreadable: {input_file.problem}"}
     payload = b""
     with open_whole(input_file) as stream:
-        for event in Unpacked(stream, input_file.name):
+        unpacked = Unpacked(stream, input_file.name)
+        for event in unpacked:
             if isinstance(event, Damage):
                 return {"rejected_by": f"damaged: {event}", "payload": payload}
             payload += event.data
@@ -60,6 +61,7 @@ def _document(input_file: Input, limit: int) -> dict[str, Any]:
                 return {"dropped_by": "not_text"}
             if len(payload) > limit:
                 return {"rejected_by": f"too_large: {input_file.bytes:,} bytes, at most {limit:,} are read"}
+        check_size(input_file, unpacked.tape.end)
     if not payload:
         return {"rejected_by": f"empty_file: {input_file.bytes:,} bytes"}
     return {"payload": payload, "content_type": kind}

@@ -14,7 +14,7 @@ from mmedc.recipe import SourceConfig
 from mmedc.redact import first_line
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.pages import MISSING, chunk_at, readable_values
-from mmedc.sources.raw import InputSplit, Records
+from mmedc.sources.raw import InputSplit, Records, check_size
 from mmedc.storage import Input, open_random
 from mmedc.yamlfile import nearest
 
@@ -49,6 +49,12 @@ class _Watched:
         """Return the current place."""
         return int(self._file.tell())
 
+    def size(self) -> int:
+        """Return the size of the file in bytes, and move to its start."""
+        size = self.seek(0, 2)
+        self.seek(0)
+        return size
+
     def close(self) -> None:
         """Close the file."""
         self.closed = True
@@ -68,11 +74,12 @@ class ParquetReader:
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file or of some row groups; see `mmedc.engine.chain.Source`.
 
-        Raises: OSError when the file cannot be read.
+        Raises: OSError when the file cannot be read, or has another size than when it was listed.
         """
         records, one = Records(start, skip, BATCH_ROWS), split.inputs[0]
         watched = _Watched(one)
         try:
+            check_size(one, watched.size())  # row groups were planned from the file as it was
             for row in _rows(one, split, watched):
                 if isinstance(row, str):
                     yield from records.reject(
@@ -82,6 +89,7 @@ class ParquetReader:
                     place = f"row={row.pop('row')}"
                     slot.mark(records.ordinal)
                     yield from add_row(records, one.name, place, row, split.document_bytes)
+            check_size(one, watched.size())
         finally:
             watched.close()
         yield from records.flush()
