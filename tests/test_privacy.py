@@ -143,6 +143,21 @@ def test_pages_of_citations_stay(code: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mail jo\u200bhn\u00ad@clinic\u200d.example now", "Mail <EMAIL> now"),
+        ("\ufeffcall 212\u200b-555-\u20602368, asth\u00adma", "\ufeffcall <PHONE>, asth\u00adma"),
+        ("MRN\u200b: 123\u200b4567", "MRN\u200b: <RECORD>"),
+        ("\U0001d5c3\U0001d5c8\U0001d5c1\U0001d5c7@clinic.example", "<EMAIL>"),
+        ("\U0001f150 call \U0001d7d0\U0001d7cf\U0001d7d0-555-2368", "\U0001f150 call <PHONE>"),
+        ("John\u200b, 2020\u20112021", "John\u200b, 2020\u20112021"),
+    ],
+)
+def test_invisible_and_mathematical_characters_hide_nothing(text: str, expected: str) -> None:
+    assert replacer(read_language("en").privacy)(text)[0] == expected
+
+
+@pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
         ("cn.ric", "132821195501010013", "132821195501010014"),  # a place that no list of today has

@@ -29,7 +29,7 @@ from mmedc.policy import Policy, Privacy
 from mmedc.steps import private_words
 from mmedc.steps.private_names import name_finder
 from mmedc.steps.private_phones import phone_finder
-from mmedc.steps.private_words import Context, Hit, lower, searchable
+from mmedc.steps.private_words import Context, Hit, lower, searchable, shown
 
 EMAIL, IP, PHONE, NUMBER, RECORD, NAME = "<EMAIL>", "<IP>", "<PHONE>", "<ID>", "<RECORD>", "<NAME>"
 _LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
@@ -176,11 +176,14 @@ def finder(privacy: Privacy) -> Callable[[str, bool, bool], list[Span]]:
 
     def find(text: str, by_shape: bool = True, by_words: bool = True) -> list[Span]:
         spans: list[Span] = []
+        text, places = shown(text)
         taken = bytearray(len(text))
         for span in found(text, by_shape, by_words):
             if not any(taken[span.start : span.stop]):
                 taken[span.start : span.stop] = b"\1" * (span.stop - span.start)
                 spans.append(span)
+        if places is not None:
+            spans = [Span(places[start], places[stop - 1] + 1, placeholder) for start, stop, placeholder in spans]
         return sorted(spans)
 
     return find

@@ -1,7 +1,8 @@
 """The context of numbers: words that say what a number is, and a copy of the text that is easy to search.
 
 The copy has the same length as the text, so that positions are equal in both. Digits of all scripts become ASCII in
-it, and so do full-width letters, brackets, colons and signs, dashes and minus signs, and spaces of any width.
+it, and so do full-width and mathematical letters, brackets, colons and signs, dashes and minus signs, and spaces of
+any width.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import ahocorasick_rs
 
-from mmedc.folding import alone
+from mmedc.folding import INVISIBLE, alone
 from mmedc.policy import Privacy
 from mmedc.words import in_word, is_unspaced
 
@@ -20,6 +21,7 @@ REACH = 40  # characters before a number within which a word may say what it is
 OTHER_LETTERS = 22  # letters allowed between a word such as `ISBN` and its number
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
+_ASTRAL = "\U00010000"
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
 
 
@@ -27,7 +29,6 @@ def _same_length() -> dict[str, str]:
     table = {char: to for char, to in alone().items() if len(to) == 1 and to.isascii()}
     table |= {chr(point): str(unicodedata.digit(chr(point))) for point in range(0x80, 0x10000) if _is_digit(chr(point))}
     table |= dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SPACES, " ") | dict.fromkeys("\u2019\u02bc", "'")
-    table = {char: to for char, to in table.items() if char < "\U00010000"}
     return table | {"\u060c": ",", "\u066b": ".", "\u3001": ",", "\u2236": ":", "。": "."}
 
 
@@ -36,11 +37,23 @@ def _is_digit(char: str) -> bool:
 
 
 _TABLE = _same_length()
-_FOLDABLE = re.compile(f"[{''.join(map(re.escape, sorted(_TABLE)))}]")  # of the basic plane: a bitmap, so fast
+_FOLDABLE = re.compile(f"[{''.join(re.escape(char) for char in sorted(_TABLE) if char < _ASTRAL)}]")  # a bitmap: fast
+_BEYOND = re.compile("[\U0001d400-\U0001d7ff\U0001f100-\U0001f189]")  # mathematical and enclosed letters and digits
+# Invisible characters; joiners too, but only in ASCII, because words of Hindi and Persian have them.
+_HIDDEN = re.compile(rf"{INVISIBLE.pattern}|(?<=[!-~])[\u200c\u200d]+")
 _CLITICS = re.compile(
     "(?<![\u0620-\u064a])[وفبكلسا]{1,4}$"
 )  # and, with, for, the: written together with an Arabic word
 _LONG_VOWEL = re.compile("(?<=[0-9])[ー―](?=[0-9])")  # for a dash, in Japanese telephone numbers
+
+
+def shown(text: str) -> tuple[str, list[int] | None]:
+    """Return a text without its invisible characters, and the place in `text` of each that is left; None: all are."""
+    if text.isascii() or not _HIDDEN.search(text):
+        return text, None
+    hidden = {place for found in _HIDDEN.finditer(text) for place in range(*found.span())}
+    places = [place for place in range(len(text)) if place not in hidden]
+    return "".join(text[place] for place in places), places
 
 
 def searchable(text: str) -> str:
@@ -48,6 +61,8 @@ def searchable(text: str) -> str:
     if text.isascii():
         return text
     text = _FOLDABLE.sub(lambda found: _TABLE[found[0]], text)
+    if _BEYOND.search(text):
+        text = _BEYOND.sub(lambda found: _TABLE.get(found[0], found[0]), text)
     return _LONG_VOWEL.sub("-", text) if "ー" in text else text
 
 
