@@ -23,6 +23,15 @@ from mmedc.words import TextBatch, folded_batch
 TWELVE = ("en", "zh", "ja", "fr", "ru", "es", "ar", "de", "hi", "it", "ko", "pt")
 
 
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\r\n", " \n"])
+def test_the_prefilter_keeps_spaced_out_lines(end: str) -> None:
+    """Joined with the line before, a Korean word would not begin at a border."""
+    policy = read_policy("balanced", ("ko", "en"))
+    page = end.join(map(" ".join, ["고혈압에서", "당뇨병으로", "심근경색을", "대상포진이"]))
+    assert matcher(policy.languages["ko"], "boundary")(in_the_end(page)).terms == 4
+    assert source_bound(policy)(page.encode())
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [

@@ -97,12 +97,19 @@ class ByteFolder:
     def fold_late(self, source: bytes, has_late: bool) -> bytes | None:
         """Return a folded source with the characters in `late` folded and no spaces between single CJK characters.
 
-        Returns None for a source that has neither, which is nearly always the case.
+        Returns None for a source that has neither, which is nearly always the case. A source of several lines that has
+        such spaces is returned twice, first with its lines joined and then line by line.
         """
-        if not has_late and not (any(first in source for first in self._spaced) and _is_spaced_out(source)):
+        spaced = any(first in source for first in self._spaced) and _is_spaced_out(source)
+        if not (has_late or spaced):
             return None
-        text = " ".join(source.decode("utf-8", "replace").replace("&nbsp;", " ").split())
-        return (folded(text) if has_late else close_up(text)).encode("utf-8", "replace")
+        new = folded if has_late else close_up
+        text = source.decode("utf-8", "replace").replace("&nbsp;", " ")
+        seen = new(" ".join(text.split()))
+        # A line break is a border of words in text, and a space in HTML: a term may need either.
+        if spaced and len(lines := text.splitlines()) > 1:
+            seen += "\n" + new("\n".join(" ".join(line.split()) for line in lines))
+        return seen.encode("utf-8", "replace")
 
     def _without_entities(self, source: bytes) -> bytes:
         new = {entity: text for entity in set(ENTITY.findall(source)) if (text := self._resolved(entity)) is not None}
