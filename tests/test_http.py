@@ -55,10 +55,21 @@ def test_a_body_that_is_cut_is_truncated(coding: str, pack: Any) -> None:
         assert reason(read(packed[:size], Content_Encoding=coding)) == "truncated" or coding == "br"
 
 
-@pytest.mark.parametrize("junk", [b"\r\n", b"\0" * 9, b"\n<!-- cached -->", b"\x1f\x8b"])
-def test_what_follows_a_gzip_body_is_ignored(junk: bytes) -> None:
+@pytest.mark.parametrize("junk", [b"\r\n", b"\0" * 9, b"\n<!-- cached -->\n"])
+def test_blanks_and_comments_behind_a_gzip_body_are_ignored(junk: bytes) -> None:
     assert read(gzip.compress(BODY) + junk, Content_Encoding="gzip")["payload"] == BODY
     assert read(gzip.compress(BODY[:50]) + gzip.compress(BODY[50:]) + junk, Content_Encoding="gzip")["payload"] == BODY
+    assert read(gzip.compress(BODY[:50]) + junk + gzip.compress(BODY[50:]), Content_Encoding="gzip")["payload"] == BODY
+    assert read(zlib.compress(BODY) + junk, Content_Encoding="deflate")["payload"] == BODY
+
+
+@pytest.mark.parametrize(("coding", "pack"), [case for case in CASES if case[0] != "br"])
+def test_half_a_packed_body_is_no_page(coding: str, pack: Any) -> None:
+    first, second = pack(BODY[:300]), pack(BODY[300:])
+    assert read(first + second, Content_Encoding=coding)["payload"] == BODY
+    assert reason(read(first + second[:-1], Content_Encoding=coding)) == "truncated"
+    for rest in (BODY[300:], b"\xff" + second[1:], b"\x1f\x8b"):
+        assert reason(read(first + rest, Content_Encoding=coding)) in ("truncated", "bad_encoding")
 
 
 UNDONE = [
@@ -117,6 +128,19 @@ def test_chunks_that_are_missing_make_a_page_truncated() -> None:
     assert read(BODY, Transfer_Encoding="chunked", Content_Length="9999")["payload"] == BODY
     assert read(b"2024\r\n<p>a page that begins with a number, and was joined already</p>" + b" " * 9000,
                 Transfer_Encoding="chunked")["payload"].startswith(b"2024")  # fmt: skip
+
+
+def test_a_page_that_continues_after_its_last_chunk_is_truncated() -> None:
+    zeroed = chunked(BODY).replace(b"46\r\n", b"00\r\n").replace(b"00\r\n", b"46\r\n", 2)
+    for body in (zeroed, chunked(BODY[:99]) + chunked(BODY[99:]), chunked(BODY) + b"<p>more"):
+        assert reason(read(body, Transfer_Encoding="chunked")) == "truncated"
+    assert read(chunked(BODY) + b"\0\0\r\n", Transfer_Encoding="chunked")["payload"] == BODY
+
+
+@pytest.mark.parametrize("line", [b"0\n", b"0\r\n", b"000;\n", b"2024\n", b"5\n"])
+@pytest.mark.parametrize("text", [b"Patients were seen.", b"Age: 50\n"])
+def test_a_joined_text_that_begins_with_a_hexadecimal_line_is_whole(line: bytes, text: bytes) -> None:
+    assert read(line + text, "text/plain", Transfer_Encoding="chunked")["payload"] == line + text
 
 
 def test_a_body_that_is_shorter_than_its_length_is_truncated() -> None:

@@ -18,6 +18,9 @@ from mmedc.unpack import Damage, Unpacked
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 UNSURE_TYPES = ("", "application/octet-stream", "application/xml", "text/xml", "unk")
 CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
+TRAILERS = re.compile(rb"(?:[\w!#$%&'*+.^`|~-]+:[^\n]*(?:\n|\Z))*[\s\0]*")
+IGNORED = re.compile(rb"(?:[\s\0]|<!--(?:(?!-->).)*-->)*", re.DOTALL)
+"""What may follow a packed page without being a part of it: blanks, NULs, and comments that servers append."""
 LINE_BREAK = re.compile(rb"\r?\n")
 MAGIC = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 MEMBERS = (b"\x1f\x8b\x08", MAGIC["zstd"])
@@ -27,6 +30,7 @@ PRINTED = bytes(range(32, 127)) + b"\t\r\n"
 HEADERS_BYTES = 8 << 10  # enough for most headers
 HEAD_BYTES = 1024  # of a body that are searched to find out what it is
 MAX_LAYERS = 4
+MAX_STREAMS = 64  # of deflate data, one after the other
 
 
 class TooLarge(Exception):
@@ -113,15 +117,22 @@ def body_of(body: bytes, fields: dict[bytes, str], limit: int) -> bytes:
 def dechunk(body: bytes) -> bytes:
     """Return `body` without chunked coding (RFC 9112, 7.1), or unchanged if that was already undone.
 
-    Raises: Truncated if chunks are missing.
+    Raises: Truncated if chunks are missing, or if anything but trailers follows the last one.
     """
     parts: list[bytes] = []
     at = 0
     while head := CHUNK.match(body, at):
         size, begin = int(head.group(1), 16), head.end()
         if size == 0:
+            rest = body[begin:]
+            if not parts and rest.strip(b"\0 \t\r\n"):
+                return body  # its first line happened to be a zero
+            if not TRAILERS.fullmatch(rest):
+                raise Truncated(f"{len(rest):,} bytes follow what should be the last chunk")
             return b"".join(parts)
         if begin + size > len(body):
+            if not parts and not head.group().endswith(b"\r\n") and not body[begin:].startswith((b"<", *MEMBERS)):
+                return body  # a chunk's line ends at CR LF, so this is a line of text
             raise Truncated(f"{len(body) - begin:,} of {size:,} bytes of a chunk")
         after = LINE_BREAK.match(body, begin + size)
         if after is None and begin + size < len(body):
@@ -179,14 +190,17 @@ def looks_like_text(body: bytes, strictly: bool = True) -> bool:
 
 
 def _members(body: bytes, limit: int) -> bytes:
-    """Return the content of the gzip members or zstd frames of `body`; like browsers, ignore what follows them."""
+    """Return the content of the gzip members or zstd frames of `body`.
+
+    Raises: Truncated, TooLarge; ValueError for damaged data, and for bytes that are neither packed nor IGNORED.
+    """
     parts: list[bytes] = []
     left = limit
     codec = "zstd" if body.startswith(MAGIC["zstd"]) else "gzip"
     for event in Unpacked(io.BytesIO(body), hold=True, codec=codec):
         if isinstance(event, Damage):
-            if event.fault == "foreign" and parts:
-                break
+            if event.fault == "foreign" and parts and IGNORED.fullmatch(body, event.at, event.end):
+                continue
             if event.fault == "cut":
                 raise Truncated(event.what)
             raise ValueError(event.what)
@@ -201,17 +215,36 @@ def _inflate(body: bytes, limit: int) -> bytes:
     """Undo `deflate`, under which name servers send zlib data as well as raw data."""
     cut: Truncated | None = None
     for window in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
-        inflate = zlib.decompressobj(window)
         try:
-            out = inflate.decompress(body, limit + 1)
+            return _streams(body, window, limit)
         except zlib.error:
             continue
-        if len(out) > limit:
+        except Truncated as problem:
+            cut = cut or problem
+    raise cut or ValueError("not deflate data, or not to its end")
+
+
+def _streams(body: bytes, window: int, limit: int) -> bytes:
+    """Return the content of the deflate streams of `body`. Raises: Truncated, TooLarge; zlib.error, also at its end."""
+    parts: list[bytes] = []
+    left, rest = limit, body
+    for _ in range(MAX_STREAMS):  # each copies the rest
+        inflate = zlib.decompressobj(window)
+        try:
+            parts.append(inflate.decompress(rest, left + 1))
+        except zlib.error:
+            if limit - left > len(body) - len(rest) and looks_like_text(parts[0]):  # so this is deflate data
+                raise Truncated(f"{len(rest):,} bytes follow the deflate data") from None
+            raise
+        left -= len(parts[-1])
+        if left < 0:
             raise TooLarge
-        if inflate.eof:
-            return out
-        cut = cut or Truncated(f"deflate data of {len(body):,} bytes ends early")
-    raise cut or ValueError("not deflate data")
+        if not inflate.eof:
+            raise Truncated(f"deflate data of {len(body):,} bytes ends early")
+        rest = inflate.unused_data
+        if IGNORED.fullmatch(rest):
+            return b"".join(parts)
+    raise zlib.error(f"over {MAX_STREAMS} streams")
 
 
 def _unbrotli(body: bytes, limit: int) -> bytes:

@@ -26,7 +26,7 @@ class WarcReader:
     `empty_file`.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
