@@ -120,9 +120,15 @@ def test_record_numbers_follow_abbreviations_in_brackets(code: str, before: str)
 
 
 @pytest.mark.parametrize(
-    "text", ["The National Health Service (NHS) 2019 report", "Social security (SSN) 2010-2015", "NHS (England) 1990"]
+    "text",
+    [
+        "The National Health Service (NHS) 2019 report",
+        "Social security (SSN) 2010-2015",
+        "NHS (England) 1990",
+        "social security (SS) 65000 people",
+    ],
 )
-def test_years_after_brackets_stay(text: str) -> None:
+def test_years_and_counts_after_brackets_stay(text: str) -> None:
     assert replacer(read_language("en").privacy)(text) == (text, 0)
 
 

@@ -51,7 +51,7 @@ class Prefilter:
 
     policy: Policy
     name: ClassVar[str] = "prefilter"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""

@@ -67,7 +67,7 @@ _RECORD = re.compile(
     r"(?: \d{3,4}(?!\d)){0,3}(?![0-9A-Za-z]|[./-]\d)"
 )
 # The end of "(MRN)" where it comes before a number; a year or a small count after it is no record number.
-_CLOSED = r"\)(?= ?[:=#№]|[^\d\n]{0,8}\d{5})"
+_CLOSED = r"\)(?= ?[:=#№]|[^\d\n]{0,8}\d{6})"
 _ABBREVIATION = rf"(?-i:\( ?[A-ZÀ-ÖØ-ÞА-ЯЁ][A-ZÀ-ÖØ-ÞА-ЯЁa-z.]{{0,6}} ?){_CLOSED}"
 _GROUPED = re.compile(r"(?:[A-Za-z]{1,4}[-/ ]?)?\d(?:[ ./-]?[0-9A-Za-z]?\d){5,17}[A-Za-z]?(?![0-9A-Za-z]|[./-]\d)")
 
@@ -93,7 +93,7 @@ class Private:
 
     policy: Policy
     name: ClassVar[str] = "privacy"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def open(self) -> Transform:
         """Return the transform."""
