@@ -34,6 +34,11 @@ HEAD_BYTES = 256  # of a file, by which text is told from packed bytes
 MAX_SKIPPED = 64 << 20  # bytes of a skippable frame; more is taken for damage to its length
 
 
+def packed_suffixes(*suffixes: str) -> tuple[str, ...]:
+    """Return each suffix alone, and followed by the suffix of each kind of compression."""
+    return tuple(suffix + packed for suffix in suffixes for packed in ("", *SUFFIXES))
+
+
 @dataclass(frozen=True)
 class MemberPart:
     """Unpacked bytes of one member, in order."""

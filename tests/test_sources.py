@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import lz4.frame
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -324,6 +325,25 @@ def test_folders_of_files(tmp_path: Path) -> None:
     assert reasons(rows) == ["ok", "empty_file", "ok"]
     rows = read({"files": str(tmp_path / "*")})
     assert reasons(rows) == ["ok", "not_text", "empty_file"]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bgz", ".zst", ".zstd", ".lz4"])
+@pytest.mark.parametrize(
+    ("key", "names", "data"),
+    [
+        ("warc", ["x.warc", "x.wet", "x.warc.wet"], GOOD),
+        ("jsonl", ["x.jsonl", "x.json", "x.ndjson"], b'{"text": "a"}\n'),
+        ("files", ["x.html", "x.htm", "x.xhtml", "x.txt", "x.md"], b"<p>a</p>"),
+    ],
+)
+def test_a_folder_has_each_file_that_is_read_when_it_is_named(
+    tmp_path: Path, key: str, names: list[str], data: bytes, suffix: str
+) -> None:
+    pack = {"": bytes, ".gz": gzip.compress, ".bgz": gzip.compress, ".lz4": lz4.frame.compress}
+    for name in names:
+        (tmp_path / (name + suffix)).write_bytes(pack.get(suffix, zstandard.compress)(data))
+    assert reasons(read({key: [str(tmp_path / (name + suffix)) for name in names]})) == ["ok"] * len(names)
+    assert reasons(read({key: str(tmp_path)})) == ["ok"] * len(names)
 
 
 def test_globs_and_doubles(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pyarrow as pa
 from mmedc.engine import slot
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.storage import Input
-from mmedc.unpack import Damage, Unpacked
+from mmedc.unpack import Damage, Unpacked, packed_suffixes
 
-HTML_SUFFIXES = (".html", ".htm", ".xhtml")
-TEXT_SUFFIXES = (".txt", ".md")
+HTML_SUFFIXES = packed_suffixes(".html", ".htm", ".xhtml")
+TEXT_SUFFIXES = packed_suffixes(".txt", ".md")
 SUFFIXES = HTML_SUFFIXES + TEXT_SUFFIXES
 HEAD_BYTES = 1024
 PER_UNIT = 256
@@ -29,7 +29,7 @@ class FilesReader:
     `unreadable` (a link that leads to itself).
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
@@ -74,7 +74,6 @@ def kind_of(name: str, payload: bytes) -> str | None:
         return None
     if head.startswith(HTML) or (head.startswith((b"<?xml", b"<!--")) and b"<html" in head):
         return "text/html"
-    stem = name.lower().removesuffix(".gz").removesuffix(".zst").removesuffix(".lz4")
-    if stem.endswith(HTML_SUFFIXES):
+    if name.lower().endswith(HTML_SUFFIXES):
         return "text/html"
-    return "text/plain" if stem.endswith(TEXT_SUFFIXES) else None
+    return "text/plain" if name.lower().endswith(TEXT_SUFFIXES) else None

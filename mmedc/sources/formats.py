@@ -111,7 +111,7 @@ FORMATS = (
     Format(
         "files",
         "a page or text",
-        "Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), one document per file.",
+        "Saved pages and plain text (.html, .htm, .xhtml, .txt, .md), also compressed, one document per file.",
         files.SUFFIXES,
         None,
         files.FilesReader(),

@@ -13,10 +13,10 @@ from mmedc.recipe import SourceConfig
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.storage import Input
-from mmedc.unpack import Damage, Events, Unpacked
+from mmedc.unpack import Damage, Events, Unpacked, packed_suffixes
 from mmedc.yamlfile import nearest
 
-SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst", ".lz4"))
+SUFFIXES = packed_suffixes(".jsonl", ".json", ".ndjson")
 FIRST_LINE = 16 << 20  # bytes of the first line that are checked when a build is planned
 BOMB_BYTES = 64 << 20  # to which every compressed file may unpack, whatever its size
 

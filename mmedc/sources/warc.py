@@ -11,9 +11,9 @@ from mmedc.jsonlines import whole_characters
 from mmedc.sources.archive import Archive, Junk, Record
 from mmedc.sources.http import page_of, typed
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
-from mmedc.unpack import Unpacked
+from mmedc.unpack import Unpacked, packed_suffixes
 
-SUFFIXES = tuple(f".{kind}{packed}" for kind in ("warc", "wet", "warc.wet") for packed in ("", ".gz", ".zst", ".lz4"))
+SUFFIXES = packed_suffixes(".warc", ".wet")
 MAX_HTTP_HEADERS = 64 << 10
 
 
