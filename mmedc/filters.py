@@ -6,6 +6,7 @@ ones. That rule is applied here and nowhere else.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,8 +16,17 @@ from mmedc.document import MEASURES
 from mmedc.errors import ModelMissing, PolicyError
 from mmedc.lexicon import problems_of, read_lexicon, read_lines
 from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
-from mmedc.national_ids import is_known
-from mmedc.policy import SCRIPTS, LanguagePolicy, Limit, LimitsByLanguage, PartialLimit, Policy, Privacy, Term
+from mmedc.policy import (
+    NO_PRIVACY,
+    SCRIPTS,
+    LanguagePolicy,
+    Limit,
+    LimitsByLanguage,
+    PartialLimit,
+    Policy,
+    Privacy,
+    Term,
+)
 from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
 from mmedc.yamlfile import YamlFile, nearest, read_yaml
@@ -28,12 +38,6 @@ ALL = "all"
 def _script(name: str) -> str:
     if name not in SCRIPTS:
         raise ValueError(f'unknown script "{name}"{nearest(name, SCRIPTS)}')
-    return name
-
-
-def _number_format(name: str) -> str:
-    if not is_known(name):
-        raise ValueError(f"python-stdnum has no {name}")
     return name
 
 
@@ -69,22 +73,6 @@ class LanguageFile(Part):
     def letters(self) -> str:
         """The letters of its scripts, as ranges inside a regular expression."""
         return "".join(SCRIPTS[script] for script in self.scripts)
-
-
-class PrivacyFile(Part):
-    """`privacy.yaml`; see `Privacy`."""
-
-    regions: tuple[str, ...] = ()
-    ids: tuple[Annotated[str, AfterValidator(_number_format)], ...] = ()
-    id_words: tuple[str, ...] = ()
-    record_words: tuple[str, ...] = ()
-    phone_words: tuple[str, ...] = ()
-    address_words: tuple[str, ...] = ()
-    other_words: tuple[str, ...] = ()
-    linking_words: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
-    name_words: tuple[str, ...] = ()
-    not_names: tuple[str, ...] = ()
 
 
 class PolicyFile(Part):
@@ -256,11 +244,17 @@ class Filters:
 
     def _privacy(self, code: str) -> Privacy:
         """Return what `privacy.yaml` of a language asks for; without that file nothing of a language is looked for."""
-        files = [file for name in (code, ALL) if (file := self.find(f"{name}/privacy.yaml"))]
-        if not files or files[0].parent.name == ALL:
-            return Privacy()
-        read = [_read(PrivacyFile, read_yaml(file, PolicyError)).model_dump() for file in files]
-        return Privacy(**{key: tuple(value for part in read for value in part[key]) for key in read[0]})
+        file = self.find(f"{code}/privacy.yaml")
+        if file is None:
+            return NO_PRIVACY
+        own, shared = _read(Privacy, read_yaml(file, PolicyError)), self._shared_privacy
+        return Privacy(**{key: getattr(own, key) + getattr(shared, key) for key in Privacy.model_fields})
+
+    @cached_property
+    def _shared_privacy(self) -> Privacy:
+        """What `privacy.yaml` of all languages asks for."""
+        file = self.find(f"{ALL}/privacy.yaml")
+        return _read(Privacy, read_yaml(file, PolicyError)) if file else NO_PRIVACY
 
 
 def open_filters(overlay: str | None = None) -> Filters:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from mmedc.national_ids import is_known
 from mmedc.settings import Part
 
 CATEGORIES = ("symptoms", "diseases", "anatomy", "drugs", "procedures", "specialities", "care")
@@ -94,13 +95,18 @@ LimitsByLanguage = Mapping[str, Mapping[str, PartialLimit]]
 """Language code, or `all`, → measure → bounds."""
 
 
-@dataclass(frozen=True)
-class Privacy:
-    """What identifies people in a language; see `mmedc.steps.privacy`."""
+def _number_format(name: str) -> str:
+    if not is_known(name):
+        raise ValueError(f"python-stdnum has no {name}")
+    return name
+
+
+class Privacy(Part):
+    """`privacy.yaml`: what identifies people in a language; see `mmedc.steps.privacy`."""
 
     regions: tuple[str, ...] = ()
     """Countries whose telephone numbers its speakers write: ISO 3166 codes, tried in order."""
-    ids: tuple[str, ...] = ()
+    ids: tuple[Annotated[str, AfterValidator(_number_format)], ...] = ()
     """National identity numbers with check digits, by the names of `mmedc.national_ids`: `fr.nir`."""
     id_words: tuple[str, ...] = ()
     """Words that introduce a national number."""
@@ -127,6 +133,10 @@ class Privacy:
         return self.record_words + self.name_words
 
 
+NO_PRIVACY = Privacy()
+"""Looks for nothing of a language."""
+
+
 @dataclass(frozen=True)
 class LanguagePolicy:
     """Everything the project knows about one language."""
@@ -141,7 +151,7 @@ class LanguagePolicy:
     lexicon: tuple[Term, ...]
     stopwords: tuple[str, ...]
     limits: dict[str, Limit]
-    privacy: Privacy = Privacy()
+    privacy: Privacy = NO_PRIVACY
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,7 @@ class Policy:
     def for_limits(self) -> "Policy":
         """Return what decisions on columns may depend on: the limits, without the words."""
         languages = {
-            code: replace(language, lexicon=(), stopwords=(), privacy=Privacy())
+            code: replace(language, lexicon=(), stopwords=(), privacy=NO_PRIVACY)
             for code, language in self.languages.items()
         }
         return replace(self, languages=languages)

@@ -12,7 +12,8 @@ from docs import generate
 from docs.given import declared, given, given_by
 from mmedc import reasons
 from mmedc.document import DOCUMENT, MEASURES
-from mmedc.filters import LanguageFile, Limit, PolicyFile, PrivacyFile
+from mmedc.filters import LanguageFile, Limit, PolicyFile
+from mmedc.policy import Privacy
 from mmedc.report.schema import schema
 from mmedc.shipped import shipped
 from mmedc.yamlfile import parse_yaml, read_yaml
@@ -141,7 +142,7 @@ def test_every_shipped_recipe_and_policy_is_listed() -> None:
 
 def test_every_key_of_the_files_of_a_language_and_of_a_policy_is_in_the_readme_of_filters() -> None:
     text = read("filters/README.md")
-    keys = [*LanguageFile.model_fields, *PrivacyFile.model_fields, *PolicyFile.model_fields, *Limit.model_fields]
+    keys = [*LanguageFile.model_fields, *Privacy.model_fields, *PolicyFile.model_fields, *Limit.model_fields]
     assert not [key for key in keys if f"`{key}`" not in text]
     assert generate.measures() in text, (
         "the table of measures in filters/README.md is stale: docs/_generated/measures.md"
