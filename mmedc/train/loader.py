@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +89,12 @@ class Loader:
     ) -> None:
         self._made: queue.Queue[Any] = queue.Queue(AHEAD)
         self._over = threading.Event()
-        arguments = (stream, first, last, batch, micro_batch, rank, ranks, pin)
-        self._thread = threading.Thread(target=self._make, args=arguments, daemon=True)
+
+        def make(step: int) -> list[Batch]:
+            numbers = numbers_of_step(step, batch, micro_batch, rank, ranks)
+            return [make_batch(stream, micro, pin) for micro in numbers]
+
+        self._thread = threading.Thread(target=self._run, args=(range(first, last), make), daemon=True)
 
     def __enter__(self) -> "Loader":
         self._thread.start()
@@ -99,21 +103,10 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self._over.set()
 
-    def _make(
-        self,
-        stream: TrainingStream,
-        first: int,
-        last: int,
-        batch: int,
-        micro_batch: int,
-        rank: int,
-        ranks: int,
-        pin: bool,
-    ) -> None:
+    def _run(self, steps: range, make: Callable[[int], list[Batch]]) -> None:
         try:
-            for step in range(first, last):
-                numbers = numbers_of_step(step, batch, micro_batch, rank, ranks)
-                self._put([make_batch(stream, micro, pin) for micro in numbers])
+            for step in steps:
+                self._put(make(step))
         except BaseException as problem:
             self._put(problem)
 
