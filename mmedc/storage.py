@@ -13,6 +13,7 @@ StorageError.
 import contextlib
 import errno
 import functools
+import hashlib
 import io
 import os
 import re
@@ -35,6 +36,7 @@ from mmedc.redact import first_line
 S = TypeVar("S")
 T = TypeVar("T")
 
+HASHED_BYTES = 8 << 20  # at a time
 PART_BYTES = 16 << 20  # of a multipart upload
 AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is processed
 TRIES = 4  # attempts at an operation, within each of which the client itself retries for RETRY_S
@@ -152,6 +154,15 @@ class Store:
         """Delete `name`, if it exists. Raises: StorageError."""
         with contextlib.suppress(FileNotFoundError):
             self._try(name, lambda: self._there.delete(name))
+
+    def sha256(self, name: str) -> tuple[str, int]:
+        """Return the SHA-256 of `name` in hex digits, and its bytes. Raises: FileNotFoundError, OSError."""
+        digest, size = hashlib.sha256(), 0
+        with self.open_input(name) as file:
+            while block := file.read(HASHED_BYTES):
+                digest.update(block)
+                size += len(block)
+        return digest.hexdigest(), size
 
     def open_input(self, name: str) -> Any:
         """Open `name` as a pyarrow random-access file."""

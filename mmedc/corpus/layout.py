@@ -1,6 +1,5 @@
 """Placement of files in the corpus; tasks do it, so that no byte of a file passes through the driver."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -55,9 +54,7 @@ class Place:
         """
         if not is_local(store.url):
             return
-        with open(f"{store.url}/{file.path}", "rb") as handle:
-            found = hashlib.file_digest(handle, "sha256").hexdigest()
-        if found != file.sha256:
+        if store.sha256(file.path)[0] != file.sha256:
             folder = f"{store.url}/{file.path.split('/')[0]}"
             raise WorkError(
                 f"{store.url}/{file.path}: was changed after it was written; delete {folder} and give the same command "
@@ -66,8 +63,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Joined:
-    """The result of `Join`."""
+class Table:
+    """The result of a work that makes one table of many files."""
 
     file: DataFile
 
@@ -81,12 +78,12 @@ class Join:
     """The columns that are left out."""
     version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Joined:
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Table:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         with out.store.open_input(unit.spec[0].path) as handle:
             schema = pq.read_schema(handle)
         schema = pa.schema([field for field in schema if field.name not in self.drop])
-        return Joined(out.write("rows", Stream(schema, self._tables(unit.spec, out.store, schema))))
+        return Table(out.write("rows", Stream(schema, self._tables(unit.spec, out.store, schema))))
 
     def _tables(self, files: tuple[DataFile, ...], store: Store, schema: pa.Schema) -> Iterator[pa.Table]:
         left = self.rows

@@ -1,6 +1,5 @@
 """Verification that a corpus matches its manifest."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,6 @@ from mmedc.document import DOCUMENT
 from mmedc.engine.chain import check_funnel
 from mmedc.errors import AccountingError, VerifyError
 from mmedc.storage import Store
-
-CHUNK = 8 << 20
 
 
 def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manifest:
@@ -52,16 +49,12 @@ def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manif
 
 def _check_hash(store: Store, file: File) -> None:
     where = f"{store.url}/{file.path}"
-    digest, size = hashlib.sha256(), 0
     try:
-        with store.open_input(file.path) as handle:
-            while block := handle.read(CHUNK):
-                digest.update(block)
-                size += len(block)
+        digest, size = store.sha256(file.path)
     except FileNotFoundError:
         raise VerifyError(f"{where}: missing, but the manifest names it") from None
     _equal(f"{where}: bytes", size, file.bytes)
-    _equal(f"{where}: SHA-256", digest.hexdigest(), file.sha256)
+    _equal(f"{where}: SHA-256", digest, file.sha256)
 
 
 def _check_shard(store: Store, shard: Shard, columns: tuple[str, ...]) -> npt.NDArray[np.uint64]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from mmedc.corpus.layout import Table
 from mmedc.dedup.groups import SAMPLES
 from mmedc.engine.commit import read_rows, read_table
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
@@ -29,13 +30,6 @@ SHOWN = pa.schema(
 
 
 @dataclass(frozen=True)
-class ClusterTable:
-    """The result of `ShowClusters`."""
-
-    file: DataFile
-
-
-@dataclass(frozen=True)
 class ShowClusters:
     """Writes the worst clusters as SHOWN rows. Unit spec: the files of clusters of all ranges."""
 
@@ -43,9 +37,9 @@ class ShowClusters:
     """The documents of every ingest unit."""
     version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> ClusterTable:
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Table:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        return ClusterTable(out.write("clusters", worst_clusters(out.store, self.documents, unit.spec)))
+        return Table(out.write("clusters", worst_clusters(out.store, self.documents, unit.spec)))
 
 
 def worst_clusters(work: Store, documents: tuple[DataFile, ...], clusters: tuple[DataFile, ...]) -> pa.Table:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from mmedc.corpus.layout import Table
 from mmedc.dedup.lines import COMMON, RANGE_BYTES, Repeats, Sight, Trim, TrimCounts, Trimmed, groups_of
 from mmedc.engine.commit import read_table
 from mmedc.engine.selection import Selection
@@ -61,13 +62,6 @@ def trimmed(selections: list[Selection], groups: list[Trimmed]) -> list[Selectio
 
 
 @dataclass(frozen=True)
-class LineTable:
-    """The result of `ShowLines`."""
-
-    file: DataFile
-
-
-@dataclass(frozen=True)
 class ShowLines:
     """Writes the COUNT lines that were removed from the most documents, in that order, as COMMON rows without `at`.
 
@@ -77,10 +71,10 @@ class ShowLines:
 
     version: ClassVar[int] = 1
 
-    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> LineTable:
+    def run(self, unit: Unit[tuple[DataFile, ...]], out: UnitFiles) -> Table:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         rows = commonest(read_table(out.store, file) for file in unit.spec)
-        return LineTable(out.write("lines", pa.Table.from_pylist(rows, COMMON).drop_columns(["at"])))
+        return Table(out.write("lines", pa.Table.from_pylist(rows, COMMON).drop_columns(["at"])))
 
 
 def commonest(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from mmedc import __version__
 from mmedc.corpus.card import card
 from mmedc.corpus.keys import LAYOUT
-from mmedc.corpus.layout import PER_TASK, Join, Place, Placement
+from mmedc.corpus.layout import PER_TASK, Join, Place, Placement, Table
 from mmedc.corpus.manifest import (
     FORMAT,
     NAME,
@@ -37,7 +37,7 @@ from mmedc.dedup.questions import Questions
 from mmedc.dedup.signature import Sign, bands_for
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.run import Runner, Watcher, run_pass
-from mmedc.engine.unit import Accounted, DataFile, Pass, Unit
+from mmedc.engine.unit import Accounted, DataFile, Pass, Unit, Work
 from mmedc.pipeline.clusters import ShowClusters
 from mmedc.pipeline.dedup import Counts, Run
 from mmedc.pipeline.lines import ShowLines, total
@@ -72,25 +72,27 @@ def merge_rejects(run: Run, accounts: Iterable[Sequence[Accounted]], retries: in
 
 def show_clusters(run: Run, documents: list[DataFile], clusters: tuple[DataFile, ...], retries: int) -> list[Placement]:
     """Write the worst clusters of duplicates, with the beginnings of their texts."""
-    unit = Unit.of(clusters, "clusters", sum(file.bytes for file in clusters))
-    (left,) = run(Pass("clusters", ShowClusters(tuple(documents)), (unit,), retries))
-    return [Placement(left.file, "rejects/clusters.parquet")]
+    return _one_table(run, "clusters", ShowClusters(tuple(documents)), clusters, "clusters", retries)
 
 
 def show_lines(run: Run, trimmed: list[Trimmed], retries: int) -> list[Placement]:
     """Write the lines that were removed from most documents."""
-    files = tuple(left.common for left in trimmed)
-    unit = Unit.of(files, "lines", sum(file.bytes for file in files))
-    (left,) = run(Pass("commonest", ShowLines(), (unit,), retries))
-    return [Placement(left.file, "rejects/lines.parquet")]
+    return _one_table(run, "commonest", ShowLines(), tuple(left.common for left in trimmed), "lines", retries)
 
 
 def show_contamination(run: Run, decontaminated: list[Decontaminated], retries: int) -> list[Placement]:
     """Write the questions that were found in documents, in the order of the documents, at most HITS."""
     files = tuple(left.found for left in decontaminated)
-    unit = Unit.of(files, "questions", sum(file.bytes for file in files))
-    (left,) = run(Pass("contamination", Join(HITS, ("row",)), (unit,), retries))
-    return [Placement(left.file, "rejects/contamination.parquet")]
+    return _one_table(run, "contamination", Join(HITS, ("row",)), files, "contamination", retries)
+
+
+def _one_table(
+    run: Run, name: str, work: Work[tuple[DataFile, ...], Table], files: tuple[DataFile, ...], table: str, retries: int
+) -> list[Placement]:
+    """Run the pass `name`, whose one unit makes `rejects/<table>.parquet` of `files`."""
+    unit = Unit.of(files, table, sum(file.bytes for file in files))
+    (left,) = run(Pass(name, work, (unit,), retries))
+    return [Placement(left.file, f"rejects/{table}.parquet")]
 
 
 def describe(
