@@ -209,7 +209,7 @@ def measure(millions: float, cpus: int, folder: Path) -> dict:
     return {
         "documents": documents, "wall": wall, "cpu": sum(meter.cpu.values()),
         "peaks": meter.peak, "peak": max(meter.peak.values()),
-        "bytes": sum(file.bytes for file in files), "tasks": tasks, "passes": len(running.passes), "gone": gone,
+        "bytes": sum(file.bytes for file in files), "tasks": tasks, "passes": len(notes.seconds), "gone": gone,
         "parts": parts,
     }  # fmt: skip
 

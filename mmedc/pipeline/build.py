@@ -85,18 +85,16 @@ class Built:
 
 @dataclass
 class Running:
-    """Runs passes one after another, and records them for the digest."""
+    """Runs passes one after another, and digests what they left."""
 
     runner: Runner
     store: Store
     watcher: Watcher
-    passes: list[AnyPass] = field(default_factory=list)
     _digests: list[str] = field(default_factory=list)
 
     def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
         """Run a pass; see `mmedc.pipeline.dedup.Run`."""
         left = [commit.left for commit in run_pass(current, self.runner, self.store, self.watcher)]
-        self.passes.append(current)
         self._digests.append(digest_of(current.folder, list(files_of(tuple(left)))))
         return left
 
