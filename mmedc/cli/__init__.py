@@ -1,0 +1,75 @@
+"""The command `mmedc`. Thin: parse, call, show. Nothing heavy is imported before a command needs it.
+
+Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted (resumable).
+"""
+
+import os
+import signal
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from mmedc.bench.commands import app as items_app
+from mmedc.cli import building, corpora, starting, training
+from mmedc.errors import MmedcError
+from mmedc.fit.commands import app as fit_app
+from mmedc.redact import redact
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Build multilingual medical corpora for language-model pretraining; train and score models on them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for group in (starting, building, corpora, training):
+    app.add_typer(group.app)
+app.add_typer(starting.models_app, name="models")
+app.add_typer(starting.filters_app, name="filters")
+app.add_typer(fit_app, name="fit")
+app.add_typer(items_app, name="items")
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    _State.debug = debug
+
+
+class _State:
+    debug = False
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    # Not by way of SIGINT, which is ignored in what a shell runs in the background.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of loading and saving, below our own
+    try:
+        code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except MmedcError as problem:
+        if _State.debug:
+            raise
+        typer.echo(f"error: {redact(str(problem))}", err=True)
+        code = problem.exit_code
+    except Exception as problem:
+        if _State.debug:
+            raise
+        show = getattr(problem, "show", None)  # click's own errors of usage know how they look
+        if show is not None:
+            show()
+            code = getattr(problem, "exit_code", 2)
+        else:
+            typer.echo(
+                f"error: {type(problem).__name__}: {redact(str(problem))}\nThis is a defect; --debug shows where.",
+                err=True,
+            )
+            code = 1
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this
+        typer.echo("interrupted; committed units are kept: give the same command again to resume", err=True)
+    sys.exit(code)

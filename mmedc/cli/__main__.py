@@ -1,0 +1,5 @@
+"""`python -m mmedc.cli`."""
+
+from mmedc.cli import main
+
+main()

@@ -1,0 +1,106 @@
+"""The commands that look at a corpus: `stats`, `verify`, `explain`, `contamination` and `duplicates`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmedc.cli.options import CorpusArgument, JsonOption, SetOption, open_console
+
+if TYPE_CHECKING:
+    from mmedc.corpus.manifest import Manifest
+
+app = typer.Typer()
+
+
+@app.command()
+def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+    """Show what a corpus contains, and its funnel: what each step kept and dropped, and why."""
+    from mmedc.api import open_corpus
+
+    show_stats(corpus, open_corpus(corpus).manifest, as_json)
+
+
+def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) -> None:
+    """Print what a corpus contains; `more` are further keys of the JSON."""
+    from mmedc.corpus.manifest import stats as stats_of
+    from mmedc.corpus.tokens import counts_by_tokenizer
+
+    found, tokenizers = stats_of(manifest), counts_by_tokenizer(corpus)
+    if as_json:
+        typer.echo(json.dumps(found.model_dump(mode="json") | {"tokenizers": tokenizers} | more))
+    else:
+        from mmedc.report.tables import stats_tables
+
+        open_console().print(stats_tables(corpus, found, tokenizers))
+
+
+@app.command()
+def verify(corpus: CorpusArgument) -> None:
+    """Hash every file and check every count against the manifest. Fails at the first difference."""
+    from mmedc.api import Corpus
+
+    manifest = Corpus(corpus).verify()
+    typer.echo(f"{corpus}: {len(manifest.shards)} shards, {manifest.documents:,} documents, all as the manifest says")
+    typer.echo(manifest.digest)
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(help="The file of a page or text, or the URL of a document in the sources.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="The recipe with the sources, steps and policy.")
+    ] = "quickstart",
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send one document through every step; show what each step saw, and why the document is kept or removed."""
+    from dataclasses import asdict
+
+    from mmedc.recipe import read_recipe
+    from mmedc.report.explain import explain as explain_document
+
+    found = explain_document(read_recipe(recipe, sets), target)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        return
+    from mmedc.report.tables import explanation
+
+    open_console().print(explanation(found))
+
+
+@app.command()
+def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+    """Show the benchmark questions that were found in documents, with both sides."""
+    from mmedc.corpus.manifest import read_reject
+
+    rows = read_reject(corpus, "contamination", "name the questions in the recipe's `decontaminate`")
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    from mmedc.report.duplicates import contamination_tables
+
+    open_console().print(contamination_tables(rows))
+
+
+@app.command()
+def duplicates(
+    corpus: CorpusArgument,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Show the lines that were removed from most documents instead.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the largest clusters of duplicates and the least similar ones: what was kept, what was removed."""
+    from mmedc.corpus.manifest import read_reject
+
+    name, hint = "clusters", "it was built by an older version; build it again"
+    if lines:
+        name, hint = "lines", "put `lines: true` under the recipe's `dedup`"
+    rows = read_reject(corpus, name, hint)
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    from mmedc.report.duplicates import cluster_tables, line_table
+
+    open_console().print(line_table(rows) if lines else cluster_tables(rows))

@@ -1,0 +1,24 @@
+"""Options that several commands have, and the console on which they show."""
+
+from typing import Annotated, Any
+
+import typer
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as quickstart or web.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a value of the recipe, as key.sub=value. Repeatable.")
+]
+OutOption = Annotated[str | None, typer.Option("--out", help="Where to write the corpus: a folder or an s3:// URL.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+CorpusArgument = Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")]
+
+
+def open_console(stderr: bool = False) -> Any:
+    """Return a console; a table in a file or a pipe is not cut at 80 columns."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=180)

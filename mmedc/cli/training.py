@@ -1,0 +1,124 @@
+"""The commands about models: `train`, `export` and `bench`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmedc.cli.options import JsonOption, QuietOption, SetOption, open_console
+from mmedc.errors import RequestError
+
+if TYPE_CHECKING:
+    from mmedc.train.accuracy import MultipleChoice
+    from mmedc.train.config import Watch
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe with a `train` part, or a file of training settings.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder of the run, for checkpoints and metrics.")
+    ] = None,
+    sets: SetOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="The address of a Ray cluster on which to run the workers of Ray Train.")
+    ] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="Run the token pass in this process, without Ray.")] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model on published corpora. Run the same command again to resume from the last checkpoint."""
+    from mmedc.api import runner
+    from mmedc.errors import RecipeError
+    from mmedc.report.progress import Bars
+    from mmedc.report.training import Table, plot
+    from mmedc.train.config import read_train
+    from mmedc.train.launch import tokenised, train_on_ray
+    from mmedc.train.launch import train as train_here
+
+    settings = read_train(recipe, sets)
+    folder = str(out or settings.out)
+    if not folder:
+        raise RecipeError(f"{recipe}: no `out` in the training, and no --out")
+    questions = _questions(settings.watch) if settings.watch.questions else ()
+    console = open_console(stderr=True)
+    bars = Bars(console, quiet or as_json)
+    try:
+        with runner(inline, address) as running:
+            job = tokenised(settings, folder, running, bars, questions)
+    finally:
+        bars.close()
+    with Table(console, job.settings.steps, quiet or as_json) as table:
+        last = train_on_ray(job, address, table.report) if address else train_here(job, table.report)
+    plot(Path(folder))
+    typer.echo(
+        json.dumps(last) if as_json else f"{folder}: {job.settings.steps:,} steps; curves in {folder}/curves.svg"
+    )
+
+
+def _questions(watch: "Watch") -> tuple["MultipleChoice", ...]:
+    from mmedc.bench.config import Bench
+    from mmedc.bench.scoring import comparisons
+    from mmedc.train.accuracy import MultipleChoice
+
+    asked = comparisons(Bench(model="", items=watch.questions, limit=watch.questions_limit))
+    return tuple(MultipleChoice(*one) for one in asked)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="The folder of a run (for its newest checkpoint), or of one checkpoint.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="The Hugging Face folder to write. It must not exist.")],
+) -> None:
+    """Export a trained model as a Hugging Face folder: safetensors, configuration, tokenizer and card."""
+    from mmedc.train.exporting import export as export_model
+
+    typer.echo(str(export_model(checkpoint, folder)))
+
+
+@app.command()
+def bench(
+    recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a file of benchmark settings.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The folder for items.jsonl and scores.json.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="The --out folder of an earlier run on the same items, to compare with.")
+    ] = None,
+    harness: Annotated[
+        Path | None, typer.Option(help="Write tasks for lm-evaluation-harness to this folder, and score nothing.")
+    ] = None,
+    sets: SetOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a model on multiple-choice questions: accuracy by language, with confidence intervals."""
+    from mmedc.bench.config import read_bench
+    from mmedc.bench.progress import Counting
+    from mmedc.bench.scoring import compare, score, selected
+    from mmedc.report.scores import plot, report
+
+    if against and not out:
+        raise RequestError("--against needs --out, so that there are two scorings to compare")
+    settings = read_bench(recipe, [*(sets or []), *([f"out={out}"] if out else [])])
+    if harness is not None:
+        from mmedc.bench.harness import export as export_tasks
+
+        items, examples = selected(settings)
+        names = export_tasks(items, examples, settings, harness)
+        chat = " --apply_chat_template" if settings.chat else ""
+        command = f"lm_eval --model_args pretrained={settings.model} --include_path {harness} --tasks mmedc{chat}"
+        typer.echo(f"{harness}: {len(names)} tasks; {command}")
+        return
+    with Counting(open_console(stderr=True), quiet or as_json) as counting:
+        found = score(settings, counting.update)
+    compared = compare(Path(settings.out), against) if against else {}
+    if settings.out:
+        plot(found, Path(settings.out))
+    if as_json:
+        typer.echo(json.dumps(found | ({"compared": compared} if compared else {})))
+    else:
+        open_console().print(report(found, compared))
