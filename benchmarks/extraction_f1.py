@@ -18,7 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 import trafilatura
 
-from mmedc.steps.extract import Extract, resiliparse_text
+from mmedc.steps.extract import Extract
+from mmedc.steps.extract.engines import resiliparse_text
 from mmedc.steps.normalise import Normalise
 
 WORDS = re.compile(r"\w+")

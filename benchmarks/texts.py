@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from mixes import pages
 
 from mmedc.steps.decode import decode_page
-from mmedc.steps.extract import resiliparse_text
+from mmedc.steps.extract.engines import resiliparse_text
 
 
 def main() -> None:

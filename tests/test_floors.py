@@ -10,9 +10,10 @@ FLOORS = {"__main__": 8, "cli": 7, "__init__": 7, "api": 6, "report": 5, "intero
           "fit": 4, "pipeline": 3, "sources": 2, "steps": 2, "dedup": 2, "corpus": 2, "engine": 1}  # fmt: skip
 HEAVY = {
     "ray": {"engine/runner.py", "train/launch.py", "bench/fleet.py"},
-    "trafilatura": {"steps/extract.py"},
+    "trafilatura": {"steps/extract/engines.py"},
     "fasttext": {"steps/language.py", "steps/score.py"},
-    "resiliparse": {"steps/extract.py", "steps/decode.py", "steps/preview.py"},
+    "resiliparse": {"steps/extract/engines.py", "steps/decode.py", "steps/preview.py"},
+    "selectolax": {"steps/extract/tree.py"},
     "isal": {"unpack.py"},
     "lz4": {"frames.py"},
     "brotli": {"sources/http.py"},

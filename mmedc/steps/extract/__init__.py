@@ -1,43 +1,22 @@
-"""Extraction of text, title and date from pages: trafilatura is the reference for quality, resiliparse is faster."""
+"""Extraction of text, title and date from pages, by our own extractor or by trafilatura or resiliparse.
 
-import functools
-import re
+`tree` parses a page and walks over it once; `blocks` makes blocks of what the walk found; `features` describes them by
+numbers; `model` decides which are the page's main content; `render` writes texts; `engines` calls other extractors.
+"""
+
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
 from mmedc.document import set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
-
-ONE_CELL = re.compile(r"^\|[ ]?([^|\n]*?)[ ]?\|$", re.MULTILINE)
-"""A table row with one cell, as trafilatura writes it; old pages use such tables for their layout."""
+from mmedc.steps.extract import blocks, engines, model, tree
 
 NO_LATER = "2100-01-01"
-
-
-def resiliparse_text(html: str) -> str:
-    """Return the main text that resiliparse finds, ten times as fast as trafilatura.
-
-    Its four optional extras are turned off, which raises F1 by .02 to .04.
-    """
-    from resiliparse.extract.html2text import extract_plain_text
-
-    return str(
-        extract_plain_text(
-            html, main_content=True, alt_texts=False, comments=False, post_meta=False, list_bullets=False
-        )
-    )
-
-
-@functools.cache
-def _options() -> Any:
-    """Return trafilatura's options; making them for every page would take a tenth of the time of extraction."""
-    from trafilatura.settings import Extractor
-
-    return Extractor(fast=True, comments=False)
+Engine = Literal["trafilatura", "resiliparse", "mmedc"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +27,13 @@ class Extract:
     later than that date, so that the result does not depend on the day of the build.
     """
 
-    engine: Literal["trafilatura", "resiliparse"] = "trafilatura"
+    engine: Engine = "trafilatura"
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 2
 
     def open(self) -> Transform:
         """Return the transform."""
-        _silence()
+        engines.silence()
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals = batch.column("ordinal").to_pylist()
@@ -89,30 +68,21 @@ class Page(NamedTuple):
 
 
 def read_page(html: str, engine: str, latest: str) -> Page:
-    """Return the main text, the title and the day of publication, at most `latest` (ISO 8601), of a page.
-
-    The page is parsed once. The date is read from the markup and the address only: guessing it from the text takes
-    ten times as long and often finds the year in a footer.
-    """
-    from htmldate import find_date
-    from trafilatura import extract, load_html
-    from trafilatura.metadata import examine_meta, extract_title
-
-    tree = load_html(html)
-    if engine == "resiliparse":
-        text = resiliparse_text(html)
+    """Return the main text, the title and the day of publication, at most `latest` (ISO 8601), of a page."""
+    if engine == "mmedc":
+        text, parsed = main_text(html), engines.load(html)
     else:
-        text = ONE_CELL.sub(r"\1", extract(tree, options=_options()) or "") if tree is not None else ""
-    if tree is None or not text:
+        parsed = engines.load(html)
+        text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(parsed)
+    if parsed is None or not text:
         return Page(text)
-    title = examine_meta(tree).title or extract_title(tree) or ""
-    date = find_date(tree, extensive_search=False, original_date=True, max_date=latest)
-    return Page(text, title.strip() or None, date)
+    return Page(text, *engines.title_and_date(parsed, latest))
 
 
-def _silence() -> None:
-    """Silence the extractors, which log every odd page; failures are counted in the funnel."""
-    import logging
-
-    for name in ("trafilatura", "htmldate", "justext"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+def main_text(html: str | bytes) -> str:
+    """Return the main text of a page by our own extractor."""
+    parsed = tree.parse(html)
+    if parsed is None:
+        return ""
+    found = blocks.blocks_of(tree.walk(parsed))
+    return blocks.text_of(found, model.kept(found))
