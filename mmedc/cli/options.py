@@ -1,5 +1,6 @@
 """Options that several commands have, and the console on which they show."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -16,9 +17,14 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 CorpusArgument = Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")]
 
 
+WIDTH = 180
+"""Columns of a table in a file or a pipe, where the environment variable COLUMNS does not say another number."""
+
+
 def open_console(stderr: bool = False) -> Any:
-    """Return a console; a table in a file or a pipe is not cut at 80 columns."""
+    """Return a console as wide as the terminal, or as COLUMNS says, or of WIDTH columns."""
     from rich.console import Console
 
     found = Console(stderr=stderr)
-    return found if found.is_terminal else Console(stderr=stderr, width=180)
+    stated = os.environ.get("COLUMNS", "").isdigit()
+    return found if found.is_terminal or stated else Console(stderr=stderr, width=WIDTH)

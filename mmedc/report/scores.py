@@ -5,48 +5,79 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from mmedc.report.published import ENGLISH, LANGUAGES, PUBLISHED, SHOWN
+from mmedc.report.grid import Cell, Column, Grid, number
+from mmedc.report.published import ENGLISH, ITEMS, LANGUAGES, PUBLISHED, SHOWN
+
+Row = dict[str, Any]
 
 
-def scores_table(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Table:
-    """Return a table of accuracy with its 95% interval by language, the published rows, and a comparison if any."""
+def same_questions(found: Row) -> tuple[str, ...]:
+    """Return the languages in which as many questions were scored as MMedBench has, so that its figures compare."""
+    return tuple(lang for lang in LANGUAGES if found["languages"].get(lang, {}).get("items") == ITEMS[lang])
+
+
+def scores_table(found: Row, compared: dict[str, dict[str, float]]) -> Grid:
+    """Return a row for each language: accuracy, its 95% interval, a comparison if any, the published accuracies.
+
+    Published accuracies stand only beside the same questions.
+    """
     languages = [*(lang for lang in LANGUAGES if lang in found["languages"])]
     languages += [lang for lang in found["languages"] if lang not in languages]
-    shots = f"{found['shots']} shots, " if found["shots"] else ""
-    table = Table(
-        title=f"{found['model']}: {shots}{found['protocol']}, {found['normal']}", box=None, title_justify="left"
-    )
-    table.add_column("")
-    for lang in (*languages, "mean"):
-        table.add_column(lang, justify="right")
     rows = [*(found["languages"][lang] for lang in languages), found["average"]]
-    table.add_row("accuracy %", *(f"{100 * row['accuracy']:.2f}" for row in rows))
-    table.add_row("95% interval", *(f"{100 * row['interval'][0]:.1f}-{100 * row['interval'][1]:.1f}" for row in rows))
-    table.add_row("items", *(f"{row['items']:,}" for row in rows[:-1]), f"{sum(row['items'] for row in rows[:-1]):,}")
+    columns: list[tuple[Column, list[str]]] = [
+        (Column("language"), [*languages, "mean"]),
+        (number("accuracy %"), [_percent(row["accuracy"]) for row in rows]),
+        (number("95% interval"), [f"{100 * row['interval'][0]:.1f}–{100 * row['interval'][1]:.1f}" for row in rows]),
+        (number("items"), [f"{row['items']:,}" for row in rows[:-1]] + [f"{sum(row['items'] for row in rows[:-1]):,}"]),
+    ]
     if any(row["unparsed"] for row in rows[:-1]):
-        table.add_row("without a choice", *(f"{row['unparsed']:,}" for row in rows[:-1]), "")
+        columns.append((number("no choice"), [f"{row['unparsed']:,}" for row in rows[:-1]]))
     if any(row["hamming"] != row["accuracy"] for row in rows[:-1]):
-        table.add_row("letters in common %", *(f"{100 * row['hamming']:.2f}" for row in rows[:-1]), "")
+        columns.append((number("letters %"), [_percent(row["hamming"]) for row in rows[:-1]]))
     if clean := found.get("contamination", {}).get("without"):
         left = [clean["languages"].get(lang) for lang in languages]
-        shown = [f"{100 * row['accuracy']:.2f} of {row['items']:,}" if row else "" for row in left]
-        table.add_row("… without hits", *shown, f"{100 * clean['average']['accuracy']:.2f}")
+        shown = [f"{_percent(row['accuracy'])} of {row['items']:,}" if row else "" for row in left]
+        columns.append((number("without hits"), [*shown, _percent(clean["average"]["accuracy"])]))
     if compared:
-        table.add_row("difference", *(f"{100 * compared[lang]['difference']:+.2f}" for lang in languages), "")
-        table.add_row("p (McNemar, Holm)", *(f"{compared[lang]['p']:.3f}" for lang in languages), "")
-        if "hamming_p" in compared[languages[0]]:
-            apart = [f"{100 * compared[lang]['hamming_difference']:+.2f}" for lang in languages]
-            table.add_row("difference, letters in common", *apart, "")
-            table.add_row("p (sign flips, Holm)", *(f"{compared[lang]['hamming_p']:.3f}" for lang in languages), "")
-    for name in SHOWN:
+        columns += _comparison(compared, languages)
+    columns += _published(found, languages)
+    every = [[*values, *[""] * (len(rows) - len(values))] for _, values in columns]
+    shots = f"{found['shots']} shots, " if found["shots"] else ""
+    title = f"{found['model']}: {shots}{found['protocol']}, {found['normal']}"
+    return Grid([column for column, _ in columns], list[list[Cell]](map(list, zip(*every, strict=True))), title)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _comparison(compared: dict[str, dict[str, float]], languages: list[str]) -> list[tuple[Column, list[str]]]:
+    found = [compared[lang] for lang in languages]
+    columns = [
+        (number("difference"), [f"{100 * row['difference']:+.2f}" for row in found]),
+        (number("p (McNemar, Holm)"), [f"{row['p']:.3f}" for row in found]),
+    ]
+    if "hamming_p" in found[0]:
+        columns += [
+            (number("letters' difference", rank=1), [f"{100 * row['hamming_difference']:+.2f}" for row in found]),
+            (number("p (sign flips, Holm)", rank=1), [f"{row['hamming_p']:.3f}" for row in found]),
+        ]
+    return columns
+
+
+def _published(found: Row, languages: list[str]) -> list[tuple[Column, list[str]]]:
+    """Return a column for each published model that is shown; only languages of the same questions have a figure."""
+    same = same_questions(found)
+    whole = set(same) == set(LANGUAGES) == set(languages)
+    columns = []
+    for rank, name in enumerate(SHOWN if same else (), 2):
         *values, mean = PUBLISHED[name]
         figures = dict(zip(LANGUAGES, values, strict=True))
-        row = [f"{figures[lang]:.2f}" if lang in figures else "" for lang in languages]
-        table.add_row(f"published: {name}", *row, f"{mean:.2f}" if set(LANGUAGES) <= set(languages) else "")
-    return table
+        shown = [f"{figures[lang]:.2f}" if lang in same else "" for lang in languages]
+        columns.append((number(name, rank=rank), [*shown, f"{mean:.2f}" if whole else ""]))
+    return columns
 
 
 def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Group:
@@ -54,6 +85,8 @@ def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Grou
     about = found.get("contamination", {})
     parts: list[Any] = [Text(f"warning: {warning}", style="bold red") for warning in about.get("warnings", ())]
     parts.append(scores_table(found, compared))
+    if same_questions(found):
+        parts.append(Text("The named models: accuracy % on the same questions of MMedBench, as published.", "dim"))
     if found.get("rationales"):
         parts.append(_by_language("rationales beside the items' own", found["rationales"], 100, "{:.2f}"))
     if found.get("texts"):
@@ -66,20 +99,20 @@ def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Grou
     return Group(*parts)
 
 
-def _by_language(title: str, rows: dict[str, dict[str, float]], times: float, form: str) -> Table:
+def _by_language(title: str, rows: dict[str, dict[str, float]], times: float, form: str) -> Grid:
     names = [name for name in next(iter(rows.values())) if isinstance(name, str)]
-    table = Table(title=title, box=None, title_justify="left")
-    table.add_column("")
-    for lang in rows:
-        table.add_column(lang, justify="right")
-    for name in names:
-        counted = isinstance(next(iter(rows.values()))[name], int)
-        table.add_row(name, *(f"{row[name]:,}" if counted else form.format(times * row[name]) for row in rows.values()))
-    return table
+    counted = {name: isinstance(next(iter(rows.values()))[name], int) for name in names}
+    cells = [
+        [lang, *(f"{row[name]:,}" if counted[name] else form.format(times * row[name]) for name in names)]
+        for lang, row in rows.items()
+    ]
+    return Grid([Column("language"), *map(number, names)], cells, title)
 
 
 def plot(found: dict[str, Any], folder: Path) -> Path | None:
-    """Plot accuracy by language with its interval, beside the published rows, to `scores.svg`; write those as JSON.
+    """Plot accuracy by language with its interval to `scores.svg`, beside published accuracies on the same questions.
+
+    All published accuracies are written to `published.json`.
 
     Returns the file, or None where matplotlib is not installed.
     """
@@ -99,9 +132,9 @@ def plot(found: dict[str, Any], folder: Path) -> Path | None:
         [max(0.0, 100 * (row["interval"][1] - row["accuracy"])) for row in rows],
     ]
     axis.bar(languages, values, yerr=spread, capsize=4, color="#7aa6c2", label=Path(found["model"]).name)
-    for name, mark in zip(SHOWN, "ov^sD", strict=True):
+    shown = [lang for lang in languages if lang in same_questions(found)]
+    for name, mark in zip(SHOWN if shown else (), "ov^sD", strict=bool(shown)):
         figures = dict(zip(LANGUAGES, PUBLISHED[name][:-1], strict=True))
-        shown = [lang for lang in languages if lang in figures]
         axis.plot(shown, [figures[lang] for lang in shown], mark, ms=5, label=f"published: {name}")
     axis.set_ylabel("accuracy, %, and 95% interval")
     axis.set_ylim(0, 100)
