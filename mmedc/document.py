@@ -1,6 +1,8 @@
 """The one row type of mmedc: a document, as an Arrow schema, and the measures it carries."""
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +28,24 @@ MEASURES: dict[str, str] = {
 }
 """Every measure, with its unit. A column of float32; null where it could not be computed."""
 
-SCHEMA_VERSION = 3
-SECTION = pa.struct([("offset", pa.int32()), ("title", pa.string())])
+SCHEMA_VERSION = 4
+SECTION = pa.struct([("offset", pa.int32()), ("title", pa.string()), ("level", pa.int8())])
+"""A section of a text: its first character, its heading, and the depth of the heading, from 1 for the highest."""
+
+STRUCTURE = (
+    pa.field("authors", pa.list_(pa.string())),  # as the source names them, in its order
+    pa.field("identifiers", pa.list_(pa.string())),  # `doi:10.…`, `isbn:…`, `pmid:…`, `url:…` for a canonical URL
+    pa.field("licence_evidence", pa.string()),  # where the licence was found: `source`, `page`, `jats`, `epub`, …
+    pa.field("sections", pa.list_(SECTION)),  # in order, each at the beginning of its heading
+    pa.field("pages", pa.list_(pa.int32())),  # the offset of each page of a book, in characters
+)
+"""The columns for what a source or a page knows about a document beside its text; null where nothing is known."""
+
+UNKNOWN = "unknown"
+"""The licence of a document for which none is stated."""
+
+OFFSETS = ("sections", "pages")
+"""The columns that hold offsets in characters of `text`. A step that changes `text` changes them too."""
 
 DOCUMENT = pa.schema(
     [
@@ -41,7 +59,7 @@ DOCUMENT = pa.schema(
         pa.field("date", pa.string()),  # ISO 8601, as precise as the source has it
         pa.field("licence", pa.string(), nullable=False),  # SPDX or `unknown`
         pa.field("tokens", pa.int32()),  # by the tokenizer that the manifest names
-        pa.field("sections", pa.list_(SECTION)),  # where the source has them; offsets in characters
+        *STRUCTURE,
         pa.field("provenance", pa.string(), nullable=False),  # input file and record: `part-0.warc.gz#17`
         pa.field("removed_chars", pa.int32()),  # of lines that were removed because other documents have them
         pa.field("bucket", pa.string()),  # of perplexity: head, middle, tail; null without a model
@@ -62,6 +80,9 @@ RAW = pa.schema(
         pa.field("text", pa.large_string()),
         pa.field("title", pa.string()),
         pa.field("date", pa.string()),
+        pa.field("kind", pa.string()),  # null: the kind of the source in the recipe
+        pa.field("licence", pa.string()),  # null: the licence of the source in the recipe
+        *STRUCTURE,
         pa.field("dropped_by", pa.string()),  # reason; null = kept
         pa.field("rejected_by", pa.string()),  # reason, then what was seen; null = sound
     ]
@@ -89,6 +110,11 @@ def set_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordB
     return batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)
 
 
+def offset_columns(batch: pa.RecordBatch) -> list[str]:
+    """Return which of the OFFSETS columns `batch` has."""
+    return [name for name in OFFSETS if name in batch.schema.names]
+
+
 def views(column: pa.Array) -> list[memoryview | None]:
     """Return a view of the bytes of each text or binary value, or None if the value is null.
 
@@ -102,7 +128,7 @@ def views(column: pa.Array) -> list[memoryview | None]:
     return [seen[a:b] if sound else None for a, b, sound in zip(ends[:-1], ends[1:], valid, strict=True)]
 
 
-def edited_text(text: str, spans: list[tuple[int, int, str]]) -> str:
+def edited_text(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
     """Return `text` with the characters from start to stop replaced by `by`, for each (start, stop, by) of `spans`.
 
     The spans are sorted and do not overlap.
@@ -112,3 +138,23 @@ def edited_text(text: str, spans: list[tuple[int, int, str]]) -> str:
         pieces += [text[end:start], by]
         end = stop
     return "".join([*pieces, text[end:]])
+
+
+def edited_offsets(row: dict[str, Any], spans: Sequence[tuple[int, int, str]]) -> dict[str, Any]:
+    """Return `row`, the OFFSETS columns of a document, as they are after `edited_text` with the same spans.
+
+    An offset inside a span becomes the place at which what replaces the span begins.
+    """
+
+    def at(offset: int) -> int:
+        shift = 0
+        for start, stop, by in spans:
+            if stop > offset:
+                return min(start, offset) + shift
+            shift += len(by) - (stop - start)
+        return offset + shift
+
+    def moved(value: Any) -> Any:
+        return {**value, "offset": at(value["offset"])} if isinstance(value, dict) else at(value)
+
+    return {name: values and [moved(value) for value in values] for name, values in row.items()}

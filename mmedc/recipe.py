@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from mmedc.document import UNKNOWN
 from mmedc.errors import RecipeError
 from mmedc.filters import open_filters
 from mmedc.policy import PartialLimit, Policy
@@ -63,7 +64,7 @@ class SourceConfig(Part):
 
     kind: Kind = "web"
     """The kind of document; it becomes a column of the corpus."""
-    licence: str = "unknown"
+    licence: str = UNKNOWN
     """The SPDX identifier of the licence, for documents that state none."""
     text: str = "text"
     """The column (Parquet) or key (JSON Lines) of the text."""

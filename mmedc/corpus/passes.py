@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmedc.corpus.tokens import TokenCounter
-from mmedc.document import edited_text
+from mmedc.document import OFFSETS, edited_offsets, edited_text
 from mmedc.engine.chain import HEAD_CHARS, REMOVED, SAMPLES, Count
 from mmedc.engine.commit import read_groups, read_table
 from mmedc.engine.selection import KEEP, Selection, Sizes, sizes_by_language
@@ -196,8 +196,8 @@ class WriteShard:
 def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.Table:
     """Return the documents `rows` with parts of their texts replaced, and `chars` as they are then.
 
-    `edits` says (row, start, stop, by), sorted. What goes without anything in its place is counted in `removed_chars`.
-    Other measures stay as they were taken, sections are forgotten.
+    `edits` has (row, start, stop, by), sorted. What is removed without a replacement is counted in `removed_chars`.
+    The other measures stay as they were taken.
     """
     mine = np.isin(rows, edits["row"].to_numpy())
     if not mine.any():
@@ -205,13 +205,15 @@ def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.
     spans: dict[int, list[tuple[int, int, str]]] = {}
     for edit in edits.to_pylist():
         spans.setdefault(edit["row"], []).append((edit["start"], edit["stop"], edit["by"]))
-    names = ("text", "chars", "sections", "removed_chars")
+    names = ("text", "chars", "removed_chars", *OFFSETS)
     columns = {name: table[name].to_pylist() for name in names}
     for at in np.flatnonzero(mine).tolist():
         parts = spans[int(rows[at])]
         text = edited_text(columns["text"][at], parts)
         removed = sum(stop - start for start, stop, by in parts if not by)
-        for name, value in zip(names, (text, float(len(text)), None, removed), strict=True):
+        offsets = edited_offsets({name: columns[name][at] for name in OFFSETS}, parts)
+        changed = {"text": text, "chars": float(len(text)), "removed_chars": removed, **offsets}
+        for name, value in changed.items():
             columns[name][at] = value
     for name, values in columns.items():
         field = table.schema.field(name)

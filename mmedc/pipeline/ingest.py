@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
-from mmedc.document import DOCUMENT, MEASURES, SCHEMA_VERSION, SECTION, document_id, document_schema
+from mmedc.document import DOCUMENT, MEASURES, RAW, SCHEMA_VERSION, UNKNOWN, document_id, document_schema
 from mmedc.engine.chain import Funnel, Step
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
 from mmedc.filters import open_filters
@@ -101,24 +102,27 @@ class FinishIngest:
             # Steps may widen a type or add a column; all batches have the same columns.
             table = pa.Table.from_batches(batches).sort_by([("lang", "ascending"), ("ordinal", "ascending")])
         else:
-            table = pa.table({"ordinal": pa.array([], pa.int64())})
+            table = RAW.empty_table()
         rows = table.num_rows
         locators = table["locator"].to_pylist() if rows else []
         given: dict[str, Any] = {
             "id": [document_id(split.source, locator) for locator in locators],
             "source": [split.source] * rows,
-            "kind": [split.config.kind] * rows,
-            "licence": [split.config.licence] * rows,
             "removed_chars": [0] * rows,
         }
-        empty: dict[str, Any] = {"tokens": pa.int32(), "sections": pa.list_(SECTION)}
+        default = {
+            "kind": split.config.kind,
+            "licence": split.config.licence,
+            "licence_evidence": "source" if split.config.licence != UNKNOWN else None,
+        }
 
         def column(field: pa.Field) -> pa.Array:
             if field.name in given:
                 return pa.array(given[field.name], field.type)
             if field.name in table.schema.names:
-                return table[field.name].cast(field.type)
-            return pa.nulls(rows, empty.get(field.name, field.type))
+                found = table[field.name].cast(field.type)
+                return pc.fill_null(found, default[field.name]) if default.get(field.name) else found
+            return pa.nulls(rows, field.type)
 
         own = [field for field in self.schema if field.name not in DOCUMENT.names]
         documents = pa.table([column(field) for field in self.schema], schema=self.schema)

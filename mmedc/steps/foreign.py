@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.document import MEASURES, set_column
+from mmedc.document import MEASURES, offset_columns, set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.engine.identity import NO_EFFECT
@@ -257,6 +257,9 @@ def _marked(batch: pa.RecordBatch, verdicts: list[Verdict]) -> pa.RecordBatch:
             if changed[index] and not text.strip():
                 dropped[index] = f"{DATATROVE}empty"
         batch = set_column(batch, "text", texts)
+        for name in offset_columns(batch):  # where they are in the new text is not known
+            column = batch.column(name)
+            batch = set_column(batch, name, pc.if_else(pa.array(changed), pa.scalar(None, column.type), column))
     batch = set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
     return set_column(batch, "rejected_by", pa.array([verdict.rejected for verdict in verdicts], pa.string()))
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
 from mmedc.folding import INVISIBLE, SHAPED, unshaped
+from mmedc.steps.offsets import with_marks, without_marks
 
 # `mmedc.folding.INVISIBLE` in the syntax of RE2.
 _INVISIBLE = re.sub("[^\\x20-\\x7e]", lambda char: rf"\x{{{ord(char[0]):x}}}", INVISIBLE.pattern)
@@ -57,10 +58,11 @@ class Normalise:
         """Return the transform."""
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            texts = normalise(pc.fill_null(batch.column("text"), ""))
+            marked, given = with_marks(batch)
+            batch = without_marks(set_column(marked, "text", normalise(marked.column("text"))), given)
+            texts = batch.column("text")
             chars = pc.utf8_length(texts)
             empty = pc.if_else(pc.equal(chars, 0), "empty", pa.scalar(None, pa.string()))
-            batch = set_column(batch, "text", texts)
             batch = set_column(batch, "chars", chars.cast(pa.float32()))
             return set_column(batch, "dropped_by", empty)
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.document import set_column
+from mmedc.document import edited_offsets, edited_text, offset_columns, set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.national_ids import NationalId, national_id
@@ -97,21 +97,27 @@ class Private:
 
     def open(self) -> Transform:
         """Return the transform."""
-        replace = {code: replacer(language.privacy) for code, language in self.policy.languages.items()}
+        find = {code: finder(language.privacy) for code, language in self.policy.languages.items()}
         mention = ahocorasick_rs.AhoCorasick(_mentions(language.privacy for language in self.policy.languages.values()))
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals, langs = batch.column("ordinal").to_pylist(), batch.column("lang").to_pylist()
             texts = batch.column("text").to_pylist()
             items = np.zeros(batch.num_rows, np.float32)
+            offsets = {name: batch.column(name).to_pylist() for name in offset_columns(batch)}
             likely = pc.match_substring_regex(batch.column("text"), _LIKELY).to_pylist()
             for row, text in enumerate(texts):
                 mentioned = bool(mention.find_matches_as_indexes(f"\n{text.lower()}"))
                 if likely[row] or mentioned:
                     slot.mark(ordinals[row])
-                    texts[row], items[row] = replace[langs[row]](text, likely[row], mentioned)
+                    spans = find[langs[row]](text, likely[row], mentioned)
+                    texts[row], items[row] = edited_text(text, spans), len(spans)
+                    edited = edited_offsets({name: values[row] for name, values in offsets.items()}, spans)
+                    for name, values in offsets.items():
+                        values[row] = edited[name]
             if items.any():
-                batch = set_column(batch, "text", pa.array(texts, batch.column("text").type))
+                for name, values in {"text": texts, **offsets}.items():
+                    batch = set_column(batch, name, pa.array(values, batch.schema.field(name).type))
             return set_column(batch, "private_items", pa.array(items))
 
         return transform
@@ -136,11 +142,7 @@ def replacer(privacy: Privacy) -> Replace:
 
     def replace(text: str, by_shape: bool = True, by_words: bool = True) -> tuple[str, int]:
         spans = find(text, by_shape, by_words)
-        parts, at = [], 0
-        for start, stop, placeholder in spans:
-            parts += [text[at:start], placeholder]
-            at = stop
-        return "".join((*parts, text[at:])), len(spans)
+        return edited_text(text, spans), len(spans)
 
     return replace
 
