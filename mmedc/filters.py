@@ -4,11 +4,11 @@ A recipe's `filters` names an overlay: a folder of the same shape whose files ar
 ones. That rule is applied here and nowhere else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, ValidationError
 
@@ -29,7 +29,8 @@ from mmedc.policy import (
 )
 from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
-from mmedc.yamlfile import YamlFile, nearest, read_yaml
+from mmedc.wording import sentence
+from mmedc.yamlfile import YamlFile, dotted, nearest, read_yaml
 
 ALL = "all"
 """The key of limits for every language that has none of its own on a measure."""
@@ -157,10 +158,17 @@ class Filters:
         """Return the codes of the languages that have a folder."""
         return tuple(sorted({path.parent.name for folder in self.folders for path in folder.glob("*/language.yaml")}))
 
+    def require(self, code: str) -> None:
+        """Check that language `code` has a folder. Raises: PolicyError with the nearest code."""
+        if code not in self.languages():
+            raise PolicyError(
+                f'no language "{code}" in {self._places()}{nearest(code, self.languages())}; '
+                f"`mmedc filters new {code}` begins a language"
+            )
+
     def language(self, code: str) -> LanguagePolicy:
         """Return language `code`, each of its files from the first folder that has it; without limits."""
-        if code not in self.languages():
-            raise PolicyError(f'no language "{code}" in {self._places()}{nearest(code, self.languages())}')
+        self.require(code)
         file = self.facts(code)
         return LanguagePolicy(
             code=code,
@@ -209,11 +217,13 @@ class Filters:
         languages: Iterable[str],
         measures: Iterable[str] = (),
         limits: LimitsByLanguage | None = None,
+        subject: Callable[[tuple[str, ...]], str] = lambda keys: f"policy.{dotted(keys)}",
     ) -> Policy:
         """Return policy `name` for `languages`; see `policy_file` for the name.
 
         A limit may be on a measure of a document or on one of `measures`, which a recipe declares. `limits` are
-        bounds that replace those of the file, one by one (the recipe's `policy`).
+        bounds that replace those of the file, one by one (the recipe's `policy`); `subject` says where the limit of a
+        language and measure was given.
 
         Raises: PolicyError with file and line for what is missing, malformed or unknown.
         """
@@ -221,26 +231,30 @@ class Filters:
         yaml = read_yaml(file, PolicyError)
         content = _read(PolicyFile, yaml)
         known = {*MEASURES, *measures}
-        self._check_limits(content.limits, known, lambda *keys: f"{yaml.where(('limits', *keys))}: ")
+        self._check_limits(content.limits, known, lambda keys: yaml.subject(("limits", *keys)))
         bare = [code for code in codes if code not in content.limits and ALL not in content.limits]
         if content.limits and bare:
             raise PolicyError(
                 f"{file}: no limits for {', '.join(bare)}, so everything would be kept; it has "
                 f"{', '.join(content.limits)}: choose policy balanced, or add limits"
             )
-        self._check_limits(limits or {}, known, lambda *keys: f"policy.{'.'.join(keys)}: ")
-        merged = _merged(content.limits, limits or {})
+        self._check_limits(limits or {}, known, subject)
+        merged = _merged(content.limits, limits or {}, subject)
         own = {code: {**merged.get(ALL, {}), **merged.get(code, {})} for code in codes}
         return Policy(file.stem, content.rule, {code: replace(self.language(code), limits=own[code]) for code in codes})
 
-    def _check_limits(self, limits: LimitsByLanguage, measures: Iterable[str], where: Any) -> None:
+    def _check_limits(
+        self, limits: LimitsByLanguage, measures: Iterable[str], subject: Callable[[tuple[str, ...]], str]
+    ) -> None:
         languages = (ALL, *self.languages())
         for code, by_measure in limits.items():
             if code not in languages:
-                raise PolicyError(f'{where(code)}unknown language "{code}"{nearest(code, languages)}')
+                raise PolicyError(f'{subject((code,))}: unknown language "{code}"{nearest(code, languages)}')
             for measure in by_measure:
                 if measure not in measures:
-                    raise PolicyError(f'{where(code, measure)}unknown measure "{measure}"{nearest(measure, measures)}')
+                    raise PolicyError(
+                        f'{subject((code, measure))}: unknown measure "{measure}"{nearest(measure, measures)}'
+                    )
 
     def _privacy(self, code: str) -> Privacy:
         """Return what `privacy.yaml` of a language asks for; without that file nothing of a language is looked for."""
@@ -275,7 +289,9 @@ def _read(model: type[File], yaml: YamlFile) -> File:
     return checked(model, replace(yaml, data={}) if yaml.data is None else yaml, PolicyError)
 
 
-def _merged(limits: dict[str, dict[str, Limit]], over: LimitsByLanguage) -> dict[str, dict[str, Limit]]:
+def _merged(
+    limits: dict[str, dict[str, Limit]], over: LimitsByLanguage, subject: Callable[[tuple[str, ...]], str]
+) -> dict[str, dict[str, Limit]]:
     """Return `limits` with the bounds of `over` in place of theirs; a language begins from what `all` has."""
     merged = {code: dict(by_measure) for code, by_measure in limits.items()}
     for code in sorted(over, key=lambda code: code != ALL):
@@ -285,6 +301,5 @@ def _merged(limits: dict[str, dict[str, Limit]], over: LimitsByLanguage) -> dict
             try:
                 merged.setdefault(code, {})[measure] = Limit.model_validate(both)
             except ValidationError as problem:
-                message = problem.errors()[0]["msg"].removeprefix("Value error, ")
-                raise PolicyError(f"policy.{code}.{measure}: {message}") from None
+                raise PolicyError(f"{subject((code, measure))}: {sentence(problem.errors())}") from None
     return merged

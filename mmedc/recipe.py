@@ -4,17 +4,17 @@ Every path in a recipe is relative to the file that contains it, so that a recip
 paths given by `--set` and `--out` are relative to the current folder, and so are those of a shipped recipe.
 """
 
+import contextlib
 import functools
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mmedc.document import UNKNOWN
-from mmedc.errors import RecipeError
+from mmedc.errors import RecipeError, RequestError
 from mmedc.filters import open_filters
 from mmedc.policy import PartialLimit, Policy
 from mmedc.settings import (
@@ -26,12 +26,13 @@ from mmedc.settings import (
     Part,
     PolicyPath,
     Settings,
+    Shape,
     TokenizerPath,
     apply_setting,
     checked,
 )
 from mmedc.shipped import shipped
-from mmedc.yamlfile import YamlFile, nearest, read_yaml
+from mmedc.yamlfile import YamlFile, dotted, nearest, read_yaml
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
 ModelName = Literal["lid", "medical", "quality", "kenlm"]
@@ -41,16 +42,12 @@ def _switch(value: Any) -> Any:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
-def _safe_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
-        raise ValueError("use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
-    return value
-
-
 Files = Annotated[InputPaths, Field(min_length=1)]
 """One path, pattern or folder, or several."""
-Name = Annotated[str, AfterValidator(_safe_name)]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Name = Annotated[
+    str, Shape("[a-z0-9][a-z0-9_-]{0,62}", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
+]
+Language = Annotated[str, Shape("[a-z]{2,3}", "the code of a language, two or three small letters such as de")]
 
 
 class SourceConfig(Part):
@@ -217,7 +214,7 @@ class Limits(Part):
     """How often a failed unit is tried again."""
 
 
-ClassPath = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+ClassPath = Annotated[str, Shape(r"[\w.]+:\w+", "a class as package.module:Class")]
 """A class, as `package.module:Class`."""
 
 
@@ -251,9 +248,9 @@ class CustomStep(Part):
 class CustomMeasure(Part):
     """A measure of your own: a function from a text to a number."""
 
-    use: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    use: Annotated[str, Shape(r"[\w.]+:\w+", "a function as package.module:function")]
     """The function, as `package.module:function`."""
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    name: Annotated[str, Shape("[a-z][a-z0-9_]{0,62}", "1 to 63 of a-z, 0-9 and _, beginning with a letter")]
     """The name of the measure: a column of the corpus, and what a policy limits it by."""
     batch: bool = False
     """Whether the function takes a record batch and returns a column, instead of a text and a number."""
@@ -308,7 +305,38 @@ class Recipe(Part):
 
         Raises: PolicyError, also for a limit on a measure that nothing computes.
         """
-        return open_filters(self.filters).policy(self.medical.policy, self.languages, measures, limits=self.policy)
+        with self.at("filters"):
+            filters = open_filters(self.filters)
+        for number, code in enumerate(self.languages):
+            with self.at("languages", number):
+                filters.require(code)
+        with self.at("medical", "policy"):
+            filters.policy_file(self.medical.policy)
+        return filters.policy(
+            self.medical.policy,
+            self.languages,
+            measures,
+            limits=self.policy,
+            subject=lambda keys: self.places.subject(("policy", *keys)),
+        )
+
+    @functools.cached_property
+    def places(self) -> YamlFile:
+        """The file and the lines of the keys, as `read_recipe` puts them; not part of the value."""
+        return YamlFile("", None)
+
+    @contextlib.contextmanager
+    def at(self, *keys: str | int) -> Iterator[None]:
+        """Name the file, line and key in what is said to be wrong with the value of `keys`.
+
+        Raises: the RequestError of what is inside, with the place in front of its message.
+        """
+        try:
+            yield
+        except RequestError as problem:
+            text, subject = str(problem), self.places.subject(keys)
+            rest = text.removeprefix(dotted(keys))
+            raise type(problem)(f"{subject}: {text}" if rest == text else f"{subject}{rest}") from None
 
     def as_written(self) -> dict[str, Any]:
         """Return what differs from the defaults, as JSON values, with paths as the user wrote them."""
@@ -341,6 +369,7 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     for setting in sets or []:
         apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
     recipe = checked(Recipe, yaml, folder=_folder(file))
+    recipe.__dict__["places"] = YamlFile(yaml.path, None, yaml.lines, yaml.settings)
     for name, source in recipe.sources.items():
         source.__dict__["where"] = yaml.where(("sources", name, source.format))
     return recipe

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -24,18 +25,43 @@ from pydantic_core import CoreSchema, core_schema
 from mmedc.errors import RecipeError, RequestError
 from mmedc.redact import holds_secret
 from mmedc.shipped import SHIPPED, shipped_file
-from mmedc.yamlfile import YamlFile, nearest, parse_yaml
+from mmedc.wording import sentence
+from mmedc.yamlfile import Keys, YamlFile, dotted, nearest, parse_yaml
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def _size(value: Any) -> Any:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError("expected a size such as 256MB or 64MiB")
     if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)):
         number, unit = found.groups()
         if unit.upper() in _UNITS:
             return int(float(number) * _UNITS[unit.upper()])
-        raise ValueError(f"unknown unit {unit!r}; write for example 256MB or 64MiB")
+        raise ValueError(f'unknown unit "{unit}"; expected a size such as 256MB or 64MiB')
     return value
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Marks a text of settings that has a form: a regular expression for the whole text, and that form in words."""
+
+    pattern: str
+    words: str
+    """What an error says is expected: `a code of two or three letters, such as de`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check on validation."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of a string with the pattern."""
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise ValueError(f"expected {self.words}")
+        return value
 
 
 Bytes = Annotated[int, Field(gt=0), BeforeValidator(_size, json_schema_input_type=int | str)]
@@ -183,13 +209,13 @@ def checked(
     try:
         return model.model_validate(yaml.data, context={"folder": folder, "current_too": current_too})
     except ValidationError as problem:
-        raise error("\n".join(_explain(found, yaml, model) for found in problem.errors())) from None
+        raise error("\n".join(_complaints(problem.errors(), yaml, model))) from None
 
 
 def _refuse_secrets(yaml: YamlFile, value: Any, at: tuple[str | int, ...], error: type[RequestError]) -> None:
     if isinstance(value, str) and holds_secret(value):
         raise error(
-            f'{yaml.where(at)}: "{".".join(map(str, at))}" contains what looks like a secret; '
+            f"{yaml.subject(at)} contains what looks like a secret; "
             "credentials come from the environment or from the profile of the machine"
         )
     for key, part in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
@@ -228,19 +254,36 @@ def _from_command_line(value: Any) -> Any:
     return FromCommandLine(value) if isinstance(value, str) else value
 
 
-def _explain(problem: Any, yaml: YamlFile, model: type[BaseModel]) -> str:
-    """Return one line for one problem that pydantic found."""
-    location = tuple(problem["loc"])
-    place, dotted = yaml.where(location), ".".join(map(str, location))
+def _complaints(problems: Sequence[Any], yaml: YamlFile, model: type[BaseModel]) -> list[str]:
+    """Return a line for each value that is wrong; pydantic finds a problem for each type that it may have."""
+    by_value: dict[Keys, list[Any]] = {}
+    longer = {tuple(problem["loc"])[:-1] for problem in problems}  # pydantic counts values that are wrong as absent
+    for problem in problems:
+        if problem["type"] == "too_short" and problem["loc"] in longer:
+            continue
+        by_value.setdefault(_place(tuple(problem["loc"]), problem["type"], yaml.data), []).append(problem)
+    return [_complaint(at, found, yaml, model) for at, found in by_value.items()]
+
+
+def _complaint(at: Keys, problems: Sequence[Any], yaml: YamlFile, model: type[BaseModel]) -> str:
+    problem = problems[0]
     if problem["type"] == "extra_forbidden":
-        return f'{place}: unknown key "{dotted}"{nearest(str(location[-1]), _keys_at(model, location[:-1]))}'
+        known = "" if isinstance(problem["loc"][-1], int) else nearest(str(at[-1]), _keys_at(model, at[:-1]))
+        return f"{yaml.subject(at, 'unknown key')}{known}"
     if problem["type"] == "missing":
-        return f'{place}: the key "{dotted}" is missing'
-    message = problem["msg"].removeprefix("Value error, ")
-    value = problem.get("input")
-    found = f" (found {str(value)!r})" if isinstance(value, str) else f" (found {value!r})"
-    shown = found if isinstance(value, str | int | float) else ""
-    return f'{place}: "{dotted}": {message[0].lower()}{message[1:]}{shown}' if dotted else f"{place}: {message}"
+        return f'{yaml.where(at)}: the key "{dotted(at)}" is missing'
+    known = f"; known keys: {', '.join(_keys_at(model, at))}" if problem["type"] == "model_type" else ""
+    return f"{yaml.subject(at) if at else yaml.where(at)}: {sentence(problems)}{known}"
+
+
+def _place(location: Keys, kind: str, data: Any) -> Keys:
+    """Return the keys of the value that an error is about; pydantic appends the types that it tried, or `[key]`."""
+    for number, part in enumerate(location):
+        inside = (isinstance(data, dict) and part in data) or (isinstance(data, list) and part in range(len(data)))
+        if not inside:
+            return location[: number + 1] if kind == "missing" else location[:number]
+        data = data[part]
+    return location
 
 
 def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -23,6 +23,11 @@ MAX_NODES = 200_000  # 271 bytes of aliases can stand for 43 million leaves
 Keys = tuple[str | int, ...]
 
 
+def dotted(keys: Iterable[str | int]) -> str:
+    """Return keys as `key.sub.0`."""
+    return ".".join(map(str, keys))
+
+
 @dataclass
 class YamlFile:
     """A YAML document as plain Python values, with the 1-based line of every key."""
@@ -39,9 +44,24 @@ class YamlFile:
         while at and at not in self.lines and at not in self.settings:
             at = at[:-1]
         if at in self.settings:
-            return f"--set {'.'.join(map(str, at))}"
+            return f"--set {dotted(at)}"
         line = self.lines.get(at)
         return f"{self.path}:{line}" if line else self.path
+
+    def subject(self, keys: Iterable[str | int], word: str = "") -> str:
+        """Return what a message is about: `file:line: WORD "key"`; for a key of the command line `--set KEY`."""
+        at = tuple(keys)
+        given = next((at[:size] for size in range(len(at), 0, -1) if at[:size] in self.settings), None)
+        below = next((known for known in sorted(self.settings, key=str) if known[: len(at)] == at), None)
+        if given is None and below is not None and at not in self.lines:
+            given = at = below
+        if given is not None:
+            rest = () if all(isinstance(part, int) for part in at[len(given) :]) else at[len(given) :]
+            said = " ".join(filter(None, (word, f'"{dotted(rest)}"' if rest else "")))
+            return f"--set {dotted(given)}" + f": {said}" * bool(said)
+        place = f"{self.where(at)}: " if self.path else ""
+        with_set = f" (with --set {dotted(below)})" if below else ""
+        return f'{place}{word}{" " * bool(word)}"{dotted(at)}"{with_set}'
 
     def part(self, key: str) -> "YamlFile":
         """Return the value of `key` as a document of its own, with the lines of its keys."""

@@ -138,15 +138,15 @@ def test_what_is_wrong_with_a_custom_part_is_said_before_work_begins(module: str
         Build.prepare(recipe_of(tmp_path, **keys), str(tmp_path / "out"))
 
     one = f"{{use: '{module}:brackets', name: brackets}}"
-    with pytest.raises(PolicyError, match=r'policy\.all\.brackets: unknown measure "brackets"'):
+    with pytest.raises(PolicyError, match=r'policy\.all\.brackets\.max: unknown measure "brackets"'):
         prepare(**{"policy.all.brackets.max": 3})
     with pytest.raises(PolicyError, match=r'unknown measure "bracket"; did you mean "brackets"'):
         prepare(measures=f"[{one}]", **{"policy.all.bracket.max": 3})
     with pytest.raises(RecipeError, match=rf"{module}:nothing can't be imported"):
         prepare(measures=f"[{{use: '{module}:nothing', name: n}}]")
-    with pytest.raises(RecipeError, match=r'column "quality" of a custom step or measure exists already'):
+    with pytest.raises(RecipeError, match=r'column "quality" exists already'):
         prepare(measures=f"[{{use: '{module}:brackets', name: quality}}]")
-    with pytest.raises(RecipeError, match=r'column "brackets" of a custom step or measure exists already'):
+    with pytest.raises(RecipeError, match=r'column "brackets" exists already'):
         prepare(measures=f"[{one}, {one}]")
     with pytest.raises(RecipeError, match=r'"normalize".*did you mean "normalise"'):
         prepare(steps=f"[{{use: '{module}:Lines', after: normalize}}]")

@@ -74,6 +74,7 @@ def test_the_schema_of_a_recipe_takes_what_reading_takes_and_marks_typing_mistak
     }
     assert check.is_valid(short)
     assert not check.is_valid({**short, "sourcs": {}})
+    assert not check.is_valid({**short, "sources": {"Pages": {"warc": "a/*.warc.gz"}}})
     assert not check.is_valid({**short, "dedup": {"jacard": 0.7}})
     assert not check.is_valid({**short, "train": {"model": {"pth": "m"}}})
     assert check.is_valid({**short, "policy": {"all": {"chars": {"min": 100}}}})

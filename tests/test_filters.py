@@ -89,9 +89,12 @@ def test_there_must_be_a_lexicon_to_edit(tmp_path: Path) -> None:
     [
         (
             "limits:\n  all:\n    medical_modle: {min: 0.5}\n",
-            r'mine\.yaml:3: unknown measure "medical_modle"; did you mean "medical_model"',
+            r'mine\.yaml:3: "limits\.all\.medical_modle": unknown measure .*; did you mean "medical_model"',
         ),
-        ("limits:\n  al: {chars: {min: 1}}\n", r'mine\.yaml:2: unknown language "al"; did you mean "all"'),
+        (
+            "limits:\n  al: {chars: {min: 1}}\n",
+            r'mine\.yaml:2: "limits\.al": unknown language "al"; did you mean "all"',
+        ),
         ("limits: {all: {chars: {mni: 1}}}\n", r'mine\.yaml:1: unknown key "limits.all.chars.mni"; did you mean "min"'),
         ("limits: {all: {chars: {}}}\n", r"mine\.yaml:1: .*expected bounds such as"),
         ("limits: {all: {chars: {min: much}}}\n", r"limits\.all\.chars\.min.*number"),

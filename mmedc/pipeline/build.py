@@ -151,15 +151,18 @@ class Build:
         """
         columns = own_columns(recipe)
         policy = recipe.read_policy(measures_among(columns))
-        count = token_counter(recipe.publish.tokenizer)
+        with recipe.at("publish", "tokenizer"):
+            count = token_counter(recipe.publish.tokenizer)
         if out in recipe.dedup.against:
             raise CorpusError(
                 f"{out}: the recipe's dedup.against names the folder that it builds; choose another --out"
             )
         known = published_keys(recipe.dedup.against, keys_made_by(recipe))
         clean = recipe.decontaminate
-        questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
-        checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
+        with recipe.at("decontaminate", "questions"):
+            questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
+        with recipe.at("classify", "checkpoint"):
+            checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
         ingest = ingest_pass(recipe, policy, list_units(recipe), columns)
         return cls(recipe, policy, Store(out), ingest, questions, checkpoint, columns, known, count)
 

@@ -28,8 +28,7 @@ class Custom:
             self.step: Step = getattr(importlib.import_module(module), name)(**settings.arguments)
         except (ImportError, AttributeError, TypeError) as problem:
             raise RecipeError(
-                f"steps: {settings.target} can't be made ({problem}); its module must be importable, for example by "
-                "PYTHONPATH"
+                f"{settings.target} can't be made ({problem}); its module must be importable, for example by PYTHONPATH"
             ) from None
 
     @property
@@ -64,18 +63,25 @@ def with_custom(steps: list[Step], recipe: Recipe, policy: Policy) -> tuple[Step
     Raises: RecipeError for a step or measure that can't be made, or that is to follow a step that does not exist.
     """
     measures = [Measure(settings.use, settings.name, settings.batch, policy) for settings in recipe.measures]
-    for measure in measures:
-        measure.identity()  # imports the function, so that a wrong name is found before work begins
+    for number, measure in enumerate(measures):
+        with recipe.at("measures", number):
+            measure.identity()  # imports the function, so that a wrong name is found before work begins
     chain: list[Step] = [*steps[:-1], *measures, steps[-1]]
-    for settings in recipe.steps:
-        names = ["read", *(step.name for step in chain)]
-        if settings.after not in names:
-            raise RecipeError(
-                f'steps: {settings.target} comes after "{settings.after}"{nearest(settings.after, names)}'
-            )
-        at = names.index(settings.after)
-        chain.insert(at, _of_datatrove(settings, recipe, chain, at) if settings.datatrove else Custom(settings))
+    for number, settings in enumerate(recipe.steps):
+        with recipe.at("steps", number):
+            _insert(settings, recipe, chain)
     return tuple(chain)
+
+
+def _insert(settings: CustomStep, recipe: Recipe, chain: list[Step]) -> None:
+    """Insert a custom step into the chain, after the step that it names. Raises: RecipeError."""
+    names = ["read", *(step.name for step in chain)]
+    if settings.after not in names:
+        raise RecipeError(
+            f'{settings.target} comes after "{settings.after}", which is no step{nearest(settings.after, names)}'
+        )
+    at = names.index(settings.after)
+    chain.insert(at, _of_datatrove(settings, recipe, chain, at) if settings.datatrove else Custom(settings))
 
 
 def _of_datatrove(settings: CustomStep, recipe: Recipe, chain: list[Step], at: int) -> Step:
@@ -84,7 +90,7 @@ def _of_datatrove(settings: CustomStep, recipe: Recipe, chain: list[Step], at: i
     step = datatrove_step(settings.target, settings.arguments, recipe.languages, names)
     if step.languages and not any(isinstance(earlier, Language) for earlier in chain[:at]):
         raise RecipeError(
-            f"steps: {settings.target} depends on the language, which is not known after {settings.after}: "
+            f"{settings.target} depends on the language, which is not known after {settings.after}: "
             "put it after language or a later step, or give arguments.language"
         )
     return step
@@ -95,16 +101,21 @@ def own_columns(recipe: Recipe) -> tuple[pa.Field, ...]:
 
     Raises: RecipeError for a column that documents already have, or that is declared twice.
     """
-    declared = [field for settings in recipe.steps if settings.use for field in Custom(settings).columns]
-    declared += [pa.field(measure.name, pa.float32()) for measure in recipe.measures]
-    seen = set(DOCUMENT.names)
-    for field in declared:
-        if field.name in seen:
-            raise RecipeError(
-                f'the column "{field.name}" of a custom step or measure exists already; choose another name'
-            )
-        seen.add(field.name)
-    return tuple(declared)
+    declared: dict[str, pa.Field] = {}
+    for number, settings in enumerate(recipe.steps):
+        with recipe.at("steps", number):
+            for field in Custom(settings).columns if settings.use else ():
+                _declare(declared, field)
+    for number, measure in enumerate(recipe.measures):
+        with recipe.at("measures", number):
+            _declare(declared, pa.field(measure.name, pa.float32()))
+    return tuple(declared.values())
+
+
+def _declare(declared: dict[str, pa.Field], field: pa.Field) -> None:
+    if field.name in declared or field.name in DOCUMENT.names:
+        raise RecipeError(f'the column "{field.name}" exists already; choose another name')
+    declared[field.name] = field
 
 
 def measures_among(columns: Iterable[pa.Field]) -> tuple[str, ...]:

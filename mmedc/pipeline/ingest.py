@@ -72,7 +72,11 @@ def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
 
 
 def _model(name: ModelName, recipe: Recipe) -> Model:
-    return open_filters(recipe.filters).model(name, recipe.models.get(name))
+    filters = open_filters(recipe.filters)
+    if name not in recipe.models:
+        return filters.model(name)
+    with recipe.at("models", name):
+        return filters.model(name, recipe.models[name])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ def schema(name: str) -> dict[str, Any]:
     if name == "recipe":
         _name_measures(found["properties"]["policy"])
         _name_formats(found["$defs"]["SourceConfig"])
+        found["properties"]["sources"]["additionalProperties"] = False  # names of another form are errors
         # A path or a list of paths stands for a mapping with `questions`.
         questions = found["properties"]["decontaminate"]
         paths = found["$defs"]["DecontaminateConfig"]["properties"]["questions"]

@@ -92,13 +92,12 @@ def datatrove_step(
 
     Raises: RecipeError when datatrove, the class or a package that it needs is missing, or for wrong arguments.
     """
-    where = "steps: " + use
     try:
         made_by = f"datatrove {metadata.version('datatrove')}"
     except metadata.PackageNotFoundError:
-        raise RecipeError(f"{where} needs datatrove, which is not installed: {INSTALL}") from None
+        raise RecipeError(f"{use} needs datatrove, which is not installed: {INSTALL}") from None
     if "exclusion_writer" in arguments:
-        raise RecipeError(f"{where}: leave exclusion_writer out; every dropped document is in the rejects")
+        raise RecipeError(f"{use}: leave exclusion_writer out; every dropped document is in the rejects")
     try:
         made = _class(use)
         takes_language = "language" in inspect.signature(made).parameters
@@ -108,9 +107,9 @@ def datatrove_step(
         for code in chosen:
             _tokenizer(made, code)
     except ImportError as problem:
-        raise RecipeError(f"{where}: {problem} ({INSTALL} has what most filters need)") from None
+        raise RecipeError(f"{use}: {problem} ({INSTALL} has what most filters need)") from None
     except (AttributeError, TypeError, ValueError) as problem:
-        raise RecipeError(f"{where} can't be made ({problem})") from None
+        raise RecipeError(f"{use} can't be made ({problem})") from None
     if hasattr(made, "version"):
         made_by += f", version {made.version}"
     name = use.rpartition(":")[2]
