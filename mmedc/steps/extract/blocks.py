@@ -1,20 +1,106 @@
-"""The blocks of a page in the order of the document, and the text of those that are kept."""
+"""The blocks of a page in the order of the document, and the text of those that are kept.
 
-from typing import NamedTuple
+A block is a run of the walk, or a table of data as a whole.
+"""
 
+from dataclasses import dataclass
+
+from mmedc.steps.extract import render
 from mmedc.steps.extract.tree import Walk
 
+LONG_CELL_CHARS = 600
+"""A table with a longer cell lays out a page and holds no data; its cells are containers like any other."""
+MEAN_CELL_CHARS = 120
+LAYOUT = frozenset(("table", "form", "article", "section", "main", "nav", "aside", "blockquote", "pre"))
+"""Elements that no table of data holds."""
 
-class Blocks(NamedTuple):
-    """The runs of a walk, each with the block element that it belongs to."""
+
+@dataclass(slots=True)
+class Blocks:
+    """Parallel lists, one entry for each block, in the order of the document."""
 
     walk: Walk
     texts: list[str]
+    owners: list[int]
+    """The block element of each: of a table of data the table."""
+    linked: list[int]
+    links: list[int]
+    images: list[int]
+    runs: list[int]
+    """The number of the first run of each block."""
+    rows: list[int]
+    """The number of rows of a table of data, 0 for any other block."""
 
 
 def blocks_of(walk: Walk) -> Blocks:
     """Return the blocks of a page."""
-    return Blocks(walk, walk.texts)
+    found = Blocks(walk, walk.texts, walk.owners, walk.linked, walk.links, walk.images, [], [])
+    tables = [(number, rows) for number in _tables(walk) if (rows := _rows(walk, number))]
+    if not tables:
+        found.runs = list(range(len(walk.texts)))
+        found.rows = [0] * len(walk.texts)
+        return found
+    return _with_tables(walk, tables)
+
+
+def _tables(walk: Walk) -> list[int]:
+    """Return the tables that hold no other table and enough runs to be data."""
+    return [
+        number
+        for number, tag in enumerate(walk.tags)
+        if tag == "table"
+        and walk.ends[number] - walk.starts[number] >= 4
+        and LAYOUT.isdisjoint(walk.tags[number + 1 : walk.lasts[number]])
+    ]
+
+
+def _rows(walk: Walk, number: int) -> list[list[str]] | None:
+    """Return the cells of a table of data by rows, or None for a table that lays out a page."""
+    rows: list[list[str]] = []
+    start, end = walk.starts[number], walk.ends[number]
+    lengths = [len(text) for text in walk.texts[start:end]]
+    if max(lengths) > LONG_CELL_CHARS or sum(lengths) > MEAN_CELL_CHARS * len(lengths):
+        return None
+    for inside in range(number + 1, walk.lasts[number]):
+        tag = walk.tags[inside]
+        if tag == "tr":
+            rows.append([])
+        elif tag in ("td", "th", "caption"):
+            text = " ".join(walk.texts[walk.starts[inside] : walk.ends[inside]]).replace("\n", " ")
+            if tag == "caption" or not rows:
+                rows.append([])
+            rows[-1].append(text)
+    rows = [row for row in rows if any(row)]
+    return rows if len(rows) > 1 and max(map(len, rows)) > 1 else None
+
+
+def _with_tables(walk: Walk, tables: list[tuple[int, list[list[str]]]]) -> Blocks:
+    """Return the blocks with each table of data as one."""
+    found = Blocks(walk, [], [], [], [], [], [], [])
+
+    def take(start: int, end: int) -> None:
+        found.texts += walk.texts[start:end]
+        found.owners += walk.owners[start:end]
+        found.linked += walk.linked[start:end]
+        found.links += walk.links[start:end]
+        found.images += walk.images[start:end]
+        found.runs += range(start, end)
+        found.rows += [0] * (end - start)
+
+    at = 0
+    for number, rows in tables:
+        start, end = walk.starts[number], walk.ends[number]
+        take(at, start)
+        found.texts.append(render.table(rows))
+        found.owners.append(number)
+        found.linked.append(sum(walk.linked[start:end]))
+        found.links.append(sum(walk.links[start:end]))
+        found.images.append(sum(walk.images[start:end]))
+        found.runs.append(start)
+        found.rows.append(len(rows))
+        at = end
+    take(at, len(walk.texts))
+    return found
 
 
 def text_of(found: Blocks, kept: list[bool]) -> str:

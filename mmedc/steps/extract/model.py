@@ -11,5 +11,5 @@ def kept(found: Blocks) -> list[bool]:
     lengths = [len(text) for text in found.texts]
     return [
         length >= SHORT_CHARS and linked <= LINKED * length
-        for length, linked in zip(lengths, found.walk.linked, strict=True)
+        for length, linked in zip(lengths, found.linked, strict=True)
     ]

@@ -4,6 +4,7 @@ The parser is Lexbor (through selectolax), which builds the tree of the WHATWG s
 loop, so that the depth of a page costs no stack; `mmedc.steps.nesting` bounds depth and size before.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,53 +12,66 @@ from mmedc.steps.extract import render
 
 _SKIPPED = (
     "applet area audio base canvas col colgroup datalist embed frame frameset head iframe input link map meta meter "
-    "noembed noframes noscript object optgroup option param progress script select source style svg "
-    "template textarea title track video"
+    "noembed noframes object optgroup option param progress script select source style svg template textarea "
+    "title track video"
 )
 _CONTAINERS = (
     "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 header hgroup html legend li main menu nav ol p pre search section summary "
-    "table tbody td tfoot th thead tr ul"
+    "figure footer form h1 h2 h3 h4 h5 h6 header hgroup html legend li main menu nav noscript ol p pre search section "
+    "summary table tbody td tfoot th thead tr ul"
 )
 SKIPPED = frozenset(_SKIPPED.split())
 """Elements that show no text of the page."""
-
 CONTAINERS = frozenset(_CONTAINERS.split())
 """Elements that begin and end a run of text. A custom element (its name has a hyphen) does too."""
+PLAIN = frozenset(("b", "em", "i", "strong", "u", "font", "sup", "sub", "code", "big", "tt", "s", "mark", "wbr"))
+"""Inline elements whose attributes say nothing about the text."""
 
-HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+_STRIPPED = ["script", "style", "svg", "template", "iframe", "select", "textarea", "canvas", "object"]
+_KNOWN_TAGS = 256  # tags that Lexbor does not know have numbers of the document, which are far larger
+_TEXT, _SKIP, _BREAK, _WHOLE, _IMAGE, _CONTAINER, _INLINE, _PLAIN, _LINK = range(9)
 
-_STRIPPED = ["script", "style", "svg", "template", "noscript", "iframe", "select", "textarea", "canvas", "object"]
-_TEXT = "-text"
-_SKIP, _CONTAINER, _INLINE, _BREAK, _WHOLE = range(5)
-NAMED = ("class", "id", "role", "itemprop", "itemtype", "rel")
-"""Attributes that are taken over for the features."""
+Names = tuple[str, str, str, str, str]
+"""The attributes class, id, role, itemprop and itemtype of an element, empty where it has none."""
+NAMELESS: Names = ("", "", "", "", "")
 
 
 @dataclass(slots=True)
 class Walk:
     """What the walk found, as parallel lists: of block elements, in the order of their start tags, and of runs.
 
-    Element 0 is `body`. A run is what a reader sees as one paragraph: text between two borders of block elements.
+    Element 0 is `body`. A run is what a reader sees as one paragraph: text between two borders of block elements, or
+    between two line breaks in a row.
     """
 
     tags: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
-    names: list[tuple[str, ...]] = field(default_factory=list)
-    """The values of `NAMED` for each element, empty where it has none."""
+    """The number of the block element around each; -1 for `body`."""
+    names: list[Names] = field(default_factory=list)
+    hidden: list[bool] = field(default_factory=list)
+    """Whether the element itself says that it is not shown."""
     nodes: list[Any] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    """The number of runs at the end of each element; those of an element are `starts[i]:ends[i]`."""
+    starts: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     """The innermost block element of each run."""
+    lasts: list[int] = field(default_factory=list)
+    """The number of block elements at the end of each element: those within it are `i + 1:lasts[i]`."""
+    structured: str = ""
+    """The JSON-LD of the page."""
     linked: list[int] = field(default_factory=list)
     """The number of characters of each run that are within links."""
     links: list[int] = field(default_factory=list)
-    inner: list[tuple[tuple[str, ...], ...]] = field(default_factory=list)
-    """The values of `NAMED` of the inline elements of each run."""
+    images: list[int] = field(default_factory=list)
+    """The number of images in each run or since the one before it."""
+    inner: list[tuple[Names, ...]] = field(default_factory=list)
+    """The names of the inline elements of each run."""
 
 
 def parse(page: str | bytes) -> Any | None:
-    """Return the tree of a page (a `LexborHTMLParser`), or None for a page without elements."""
+    """Return the tree of a page (a `LexborHTMLParser`), or None for a page without a body."""
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(page)
@@ -66,113 +80,125 @@ def parse(page: str | bytes) -> Any | None:
 
 def walk(tree: Any) -> Walk:
     """Return the block elements and the runs of text of a tree; `script` and the like are cut out of it."""
-    tree.strip_tags(_STRIPPED)
+    known = _known_kinds()
     found = Walk()
-    _Walker(found).run(tree.body)
-    return found
+    found.structured = "\n".join([node.text() for node in tree.css('script[type="application/ld+json"]')])
+    tree.strip_tags(_STRIPPED)
+    tags, parents, texts, nodes, names = found.tags, found.parents, found.texts, found.nodes, found.names
+    hidden, starts, ends, lasts = found.hidden, found.starts, found.ends, found.lasts
+    pieces: list[str] = []
+    inner: list[Names] = []
+    linked = links = images = in_link = breaks = 0
+    owner = -1
 
+    def flush() -> None:
+        nonlocal pieces, inner, linked, links, images, breaks
+        if text := render.preformatted(pieces) if tags[owner] == "pre" else render.text(pieces):
+            texts.append(text)
+            found.owners.append(owner)
+            found.linked.append(linked)
+            found.links.append(links)
+            found.images.append(images)
+            found.inner.append(tuple(inner))
+            images = 0
+        pieces, inner, linked, links, breaks = [], [], 0, 0, 0
 
-class _Walker:
-    """The state of one walk."""
-
-    def __init__(self, found: Walk) -> None:
-        self.found = found
-        self.pieces: list[str] = []
-        self.inner: list[tuple[str, ...]] = []
-        self.linked = self.links = self.in_link = 0
-        self.owner = -1
-
-    def run(self, body: Any) -> None:
-        """Walk from `body` in the order of the document."""
-        stack: list[tuple[Any, int]] = []
-        node, kind = body, self.enter(body)
-        while True:
-            child = node.first_child if kind in (_CONTAINER, _INLINE) else None
+    node = tree.body
+    stack: list[tuple[Any, int]] = []
+    while True:
+        number = node.tag_id
+        kind = known[number] if number < _KNOWN_TAGS else _unknown_kind(node.tag)
+        child = None
+        if kind == _TEXT:
+            text = node.text_content
+            if not text.isspace():
+                if breaks > 1:
+                    flush()
+                breaks = 0
+                pieces.append(text)
+                if in_link:
+                    linked += len(text.strip())
+            elif pieces:
+                pieces.append(text)
+        elif kind >= _CONTAINER:
+            attributes = node.attributes if kind != _PLAIN else None
+            if kind == _CONTAINER:
+                if pieces:
+                    flush()
+                tags.append(node.tag)
+                parents.append(owner)
+                names.append(_names(attributes) if attributes else NAMELESS)
+                hidden.append(render.hidden(attributes) if attributes else False)
+                nodes.append(node)
+                starts.append(len(texts))
+                ends.append(0)
+                lasts.append(0)
+                owner = len(tags) - 1
+            else:
+                if attributes:
+                    inner.append(_names(attributes))
+                if kind == _LINK:
+                    links += 1
+                    in_link += 1
+            child = node.first_child
             if child is not None:
                 stack.append((node, kind))
                 node = child
-            else:
-                self.leave(node, kind)
-                while not stack or (after := node.next) is None:
-                    if not stack:
-                        return
-                    node, kind = stack.pop()
-                    self.leave(node, kind)
-                node = after
-            kind = self.enter(node)
-
-    def enter(self, node: Any) -> int:
-        """Take in a node and return its kind."""
-        name = node.tag
-        if name == _TEXT:
-            text = node.text_content
-            self.pieces.append(text)
-            if self.in_link:
-                self.linked += len(text.strip())
-            return _SKIP
-        kind = KINDS.get(name)
-        if kind is None:
-            kind = _CONTAINER if "-" in name[1:] else _SKIP if name[0] in "-!" else _INLINE
-        if kind == _INLINE:
-            self.enter_inline(node, name)
-        elif kind == _CONTAINER:
-            self.flush()
-            found = self.found
-            found.tags.append(name)
-            found.parents.append(self.owner)
-            found.names.append(names_of(node))
-            found.nodes.append(node)
-            self.owner = len(found.tags) - 1
+                continue
         elif kind == _BREAK:
-            self.pieces.append("\n")
+            if pieces:
+                pieces.append(render.BREAK)
+                breaks += 1
         elif kind == _WHOLE:
-            self.pieces.append(render.INLINE[name](node))
-        return kind
-
-    def enter_inline(self, node: Any, name: str) -> None:
-        """Take in an inline element."""
-        if name == "a":
-            self.links += 1
-            self.in_link += 1
-        names = names_of(node)
-        if names != NAMELESS:
-            self.inner.append(names)
-
-    def leave(self, node: Any, kind: int) -> None:
-        """Take in the end of an element."""
-        if kind == _CONTAINER:
-            self.flush()
-            self.owner = self.found.parents[self.owner]
-        elif kind == _INLINE and node.tag == "a":
-            self.in_link -= 1
-
-    def flush(self) -> None:
-        """End the run."""
-        if self.pieces:
-            text = render.text(self.pieces)
-            if text:
-                found = self.found
-                found.texts.append(text)
-                found.owners.append(self.owner)
-                found.linked.append(self.linked)
-                found.links.append(self.links)
-                found.inner.append(tuple(self.inner))
-            self.pieces = []
-        self.inner = []
-        self.linked = self.links = 0
+            pieces.append(render.INLINE[node.tag](node))
+        elif kind == _IMAGE:
+            images += 1
+        while True:  # on to the next node, past the ends of the elements that end here
+            if kind == _CONTAINER:
+                if pieces:
+                    flush()
+                ends[owner] = len(texts)
+                lasts[owner] = len(tags)
+                owner = parents[owner]
+            elif kind == _LINK:
+                in_link -= 1
+            if not stack:
+                return found
+            following = node.next
+            if following is not None:
+                node = following
+                break
+            node, kind = stack.pop()
 
 
-NAMELESS = ("",) * len(NAMED)
-KINDS = {
-    **dict.fromkeys(SKIPPED, _SKIP),
-    **dict.fromkeys(CONTAINERS, _CONTAINER),
-    **dict.fromkeys(render.INLINE, _WHOLE),
-    "br": _BREAK,
-    "hr": _BREAK,
-}
+@functools.cache
+def _known_kinds() -> list[int]:
+    """Return what the walk does with an element, by the number that Lexbor has for its tag."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser("<p>")
+    kinds = [_INLINE] * _KNOWN_TAGS
+    for names, kind in (
+        (PLAIN, _PLAIN),
+        (SKIPPED, _SKIP),
+        (CONTAINERS, _CONTAINER),
+        (("a",), _LINK),
+        (("br", "hr"), _BREAK),
+        (("img",), _IMAGE),
+        (render.INLINE, _WHOLE),
+    ):
+        for name in names:
+            kinds[tree.create_node(name).tag_id] = kind
+    page: Any = LexborHTMLParser("<body>text<!-- comment -->").body
+    kinds[page.first_child.tag_id] = _TEXT
+    kinds[page.last_child.tag_id] = _SKIP
+    return kinds
 
 
-def names_of(node: Any) -> tuple[str, ...]:
-    """Return the values of `NAMED` of an element, empty where it has none."""
-    attributes = node.attributes
-    return tuple([attributes.get(name) or "" for name in NAMED]) if attributes else NAMELESS
+def _unknown_kind(name: str) -> int:
+    return _CONTAINER if "-" in name else _INLINE
+
+
+def _names(attributes: dict[str, str | None]) -> Names:
+    get = attributes.get
+    return (get("class") or "", get("id") or "", get("role") or "", get("itemprop") or "", get("itemtype") or "")
