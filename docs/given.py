@@ -17,7 +17,8 @@ _DETAILED = re.compile(r"([a-z]+(?:_[a-z]+)*): ")
 
 def given() -> set[str]:
     """Return the names of all reasons that modules of ROOMS give."""
-    return {reason for room in ROOMS for path in (PACKAGE / room).glob("*.py") for reason in given_by(path)}
+    steps = [path for room in ROOMS for form in ("*.py", "*/__init__.py") for path in (PACKAGE / room).glob(form)]
+    return {reason for path in steps for reason in given_by(path)}
 
 
 def given_by(path: Path) -> Iterator[str]:

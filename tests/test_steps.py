@@ -14,7 +14,7 @@ from mmedc.folding import folded_texts
 from mmedc.limits import reasons
 from mmedc.policy import Policy
 from mmedc.steps.decode import decode_page
-from mmedc.steps.extract import NO_LATER, read_page
+from mmedc.steps.extract import read_page
 from mmedc.steps.language import identifier
 from mmedc.steps.normalise import normalise
 from mmedc.steps.rules import measure
@@ -85,7 +85,7 @@ def test_normal_form() -> None:
 @pytest.mark.parametrize("engine", ["trafilatura", "resiliparse"])
 def test_extraction_leaves_the_menu_out(engine: str) -> None:
     body = ["Asthma is a chronic disease of the airways that makes breathing difficult. " * 3] * 3
-    text = read_page(html("Asthma", body), engine, NO_LATER).text
+    text = read_page(html("Asthma", body), engine).text
     assert "chronic disease" in text
     assert "Privacy" not in text and "Contact" not in text
 

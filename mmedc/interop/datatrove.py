@@ -21,7 +21,7 @@ from mmedc.pipeline.ingest import text_steps
 from mmedc.recipe import Recipe
 from mmedc.settings import checked
 from mmedc.steps.decode import decode_page
-from mmedc.steps.extract import NO_LATER, read_page
+from mmedc.steps.extract import read_page
 from mmedc.steps.nesting import Nesting, overgrown
 from mmedc.steps.normalise import normalise
 from mmedc.yamlfile import parse_yaml
@@ -180,7 +180,7 @@ class MedicalExtractor(BaseExtractor):  # type: ignore[misc]
 
     def extract(self, text: str) -> str:
         """Return the main text of a page, or an empty text."""
-        found = read_page(text, self.engine, NO_LATER).text
+        found = read_page(text, self.engine).text
         return str(normalise(pa.array([found], pa.large_string()))[0])
 
     def run(self, data: Documents, rank: int = 0, world_size: int = 1) -> Iterator[Document]:

@@ -1,19 +1,22 @@
-"""Extraction of text, title and date from pages, by our own extractor or by trafilatura or resiliparse.
+"""Extraction of pages: the main text, by our own extractor or by trafilatura or resiliparse, and what they state.
 
 `tree` parses a page and walks over it once; `blocks` makes blocks of what the walk found; `features` describes them by
 numbers; `model` decides which are the page's main content; `render` writes texts; `engines` calls other extractors.
+`metadata` reads what the page says about itself (with `jsonld`, `titles`, `dated`, `dates`, `licences`, `addresses`),
+and `kinds` finds questions with their answers.
 """
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
-from mmedc.document import set_column, views
+from mmedc.document import RAW, set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
-from mmedc.steps.extract import blocks, engines, model, tree
+from mmedc.steps.extract import blocks, engines, kinds, model, tree
+from mmedc.steps.extract.metadata import Found, read_metadata
 
 NO_LATER = "2100-01-01"
 Engine = Literal["trafilatura", "resiliparse", "mmedc"]
@@ -21,23 +24,23 @@ Engine = Literal["trafilatura", "resiliparse", "mmedc"]
 
 @dataclass(frozen=True)
 class Extract:
-    """Fills `text`, `title` and `date` from `html`; rows without `html` pass through. Dropped: `no_main_text`.
+    """Fills `text` and what a page says about itself from `html`; rows without `html` pass through.
 
-    A title given by the source is kept. A date stated by the page replaces the date of its crawl and is never
-    later than that date, so that the result does not depend on the day of the build.
+    Dropped: `no_main_text`. What the source states of a record is kept, except the date of its crawl: a date stated by
+    the page replaces it and is never later, so that the result does not depend on the day of the build.
     """
 
     engine: Engine = "trafilatura"
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         """Return the transform."""
         engines.silence()
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            ordinals = batch.column("ordinal").to_pylist()
-            texts, titles, dates = (batch.column(name).to_pylist() for name in ("text", "title", "date"))
+            ordinals, locators = batch.column("ordinal").to_pylist(), _values(batch, "locator")
+            columns = {name: _values(batch, name) for name in FILLED}
             dropped: list[str | None] = [None] * len(ordinals)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -45,44 +48,70 @@ class Extract:
                     if seen is None:
                         continue
                     slot.mark(ordinal)
-                    page = read_page(str(seen, "utf-8"), self.engine, (dates[index] or NO_LATER)[:10])
-                    texts[index] = page.text
-                    titles[index] = titles[index] or page.title
-                    dates[index] = page.date or dates[index]
+                    latest = (columns["date"][index] or NO_LATER)[:10]
+                    page = read_page(str(seen, "utf-8"), self.engine, latest, locators[index] or "")
+                    stated = columns["licence"][index] is not None
+                    for name, value in page._asdict().items():
+                        if name in REPLACED or not (columns[name][index] or (stated and name == "licence_evidence")):
+                            columns[name][index] = value or columns[name][index]
+                    columns["text"][index] = page.text
                     if not page.text.strip():
                         dropped[index] = "no_main_text"
-            batch = set_column(batch, "text", pa.array(texts, pa.large_string()))
-            batch = set_column(batch, "title", pa.array(titles, pa.string()))
-            batch = set_column(batch, "date", pa.array(dates, pa.string()))
+            for name, values in columns.items():
+                batch = set_column(batch, name, pa.array(values, RAW.field(name).type))
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
         return transform
 
 
 class Page(NamedTuple):
-    """The main text of a page, its title and its date."""
+    """The main text of a page and what it says about itself, by the names of the columns."""
 
     text: str
     title: str | None = None
     date: str | None = None
+    kind: str | None = None
+    licence: str | None = None
+    licence_evidence: str | None = None
+    authors: list[str] | None = None
+    identifiers: list[str] | None = None
 
 
-def read_page(html: str, engine: str, latest: str) -> Page:
-    """Return the main text, the title and the day of publication, at most `latest` (ISO 8601), of a page."""
-    if engine == "mmedc":
-        text, parsed = main_text(html), engines.load(html)
-    else:
-        parsed = engines.load(html)
-        text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(parsed)
-    if parsed is None or not text:
-        return Page(text)
-    return Page(text, *engines.title_and_date(parsed, latest))
+FILLED = Page._fields
+REPLACED = ("text", "date")
+"""The columns in which the page is believed more than the source."""
 
 
-def main_text(html: str | bytes) -> str:
-    """Return the main text of a page by our own extractor."""
+def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
+    return list(batch.column(name).to_pylist()) if name in batch.schema.names else [None] * batch.num_rows
+
+
+def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "") -> Page:
+    """Return the main text of the page at `url` and what it says about itself; its date is at most `latest`."""
     parsed = tree.parse(html)
     if parsed is None:
-        return ""
-    found = blocks.blocks_of(tree.walk(parsed))
+        return Page("")
+    found = Found(parsed)
+    said = read_metadata(found, url, latest)
+    walked = tree.walk(parsed)
+    kind = kinds.kind_of(found.things, walked, kinds.roles_of(walked))
+    if engine == "mmedc":
+        text = main_text(walked)
+    else:
+        text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(html)
+    return Page(
+        text,
+        title=said.title,
+        date=said.date,
+        kind=kind,
+        licence=said.licence and said.licence.spdx,
+        licence_evidence=said.licence and f"page:{said.licence.stated_by}",
+        authors=list(said.authors) or None,
+        identifiers=list(said.identifiers) or None,
+    )
+
+
+def main_text(walked: tree.Walk) -> str:
+    """Return the main text of a page by our own extractor."""
+    found = blocks.blocks_of(walked)
     return blocks.text_of(found, model.kept(found))
