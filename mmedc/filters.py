@@ -4,6 +4,7 @@ A recipe's `filters` names an overlay: a folder of the same shape whose files ar
 ones. That rule is applied here and nowhere else.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, ValidationError
 
 from mmedc.document import MEASURES
 from mmedc.errors import ModelMissing, PolicyError
-from mmedc.lexicon import problems_of, read_lexicon, read_lines
+from mmedc.lexicon import LEAST_STOPWORDS, LEAST_TERMS, problems_of, read_lexicon, read_lines
 from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
 from mmedc.policy import (
     NO_PRIVACY,
@@ -67,6 +68,8 @@ class LanguageFile(Part):
     """Whether spaces separate words."""
     folds: tuple[str, ...] = ()
     """Codes of the identification model that mean this language."""
+    limits: dict[str, Limit] = {}
+    """Limits by measure, in place of what a policy has for all languages. What it has for this language comes first."""
     fit: Fitting = Fitting()
     questions: QuestionWords = QuestionWords()
 
@@ -195,8 +198,39 @@ class Filters:
         return _read(LanguageFile, read_yaml(file, PolicyError)) if file else LanguageFile()
 
     def check(self, code: str) -> list[str]:
-        """Return what is wrong with the words of language `code`, a line each: `file:line: what`."""
-        return problems_of(self.language(code))
+        """Return what is wrong with the files of language `code`, or missing, a line each: `file:line: what`."""
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            try:
+                language = self.language(code)
+            except PolicyError as problem:
+                return str(problem).splitlines()
+        facts, problems = self.find(f"{code}/language.yaml"), [str(warning.message) for warning in warned]
+        if not self.facts(code).name:
+            problems.append(f"{facts}: no name; expected the English name of the language, such as `name: Dutch`")
+        problems += self._unknown_limits(code, MEASURES)
+        if len(language.lexicon) < LEAST_TERMS:
+            problems.append(
+                f"{self.find(f'{code}/lexicon.txt')}: {len(language.lexicon)} terms; expected at least {LEAST_TERMS}, "
+                "and 400 to find nearly every medical page"
+            )
+        if len(language.stopwords) < LEAST_STOPWORDS:
+            problems.append(
+                f"{self.find(f'{code}/stopwords.txt')}: {len(language.stopwords)} words; expected at least "
+                f"{LEAST_STOPWORDS} of the most common words"
+            )
+        return problems + problems_of(language)
+
+    def _unknown_limits(self, code: str, known: Iterable[str]) -> list[str]:
+        """Return what is wrong with the measures that `language.yaml` limits."""
+        where = f"{self.find(f'{code}/language.yaml')}: limits"
+        unknown = [measure for measure in self.facts(code).limits if measure not in known]
+        return [f'{where}: unknown measure "{measure}"{nearest(measure, known)}' for measure in unknown]
+
+    def own_limits(self, policy: str, code: str) -> dict[str, Limit]:
+        """Return the limits that `policy` or `language.yaml` has for language `code` alone."""
+        content = _read(PolicyFile, read_yaml(self.policy_file(policy), PolicyError))
+        return {**self.facts(code).limits, **content.limits.get(code, {})}
 
     def policies(self) -> tuple[str, ...]:
         """Return the names of the policies."""
@@ -239,9 +273,19 @@ class Filters:
                 f"{', '.join(content.limits)}: choose policy balanced, or add limits"
             )
         self._check_limits(limits or {}, known, subject)
-        merged = _merged(content.limits, limits or {}, subject)
+        if wrong := [problem for code in codes for problem in self._unknown_limits(code, known)]:
+            raise PolicyError("\n".join(wrong))
+        stated = content.limits | {code: self.facts(code).limits | content.limits.get(code, {}) for code in codes}
+        merged = _merged(stated, limits or {}, subject)
         own = {code: {**merged.get(ALL, {}), **merged.get(code, {})} for code in codes}
-        return Policy(file.stem, content.rule, {code: replace(self.language(code), limits=own[code]) for code in codes})
+        found = {code: replace(self.language(code), limits=own[code]) for code in codes}
+        for code, language in found.items():
+            if not language.lexicon and language.limits.get("medical_terms", PartialLimit()).min:
+                raise PolicyError(
+                    f"{self.find(f'{code}/lexicon.txt')}: has no terms, so every document would be dropped; "
+                    f"`mmedc filters check {code} --filters FOLDER` says what the language needs"
+                )
+        return Policy(file.stem, content.rule, found)
 
     def _check_limits(
         self, limits: LimitsByLanguage, measures: Iterable[str], subject: Callable[[tuple[str, ...]], str]

@@ -5,6 +5,7 @@ Plain UTF-8 text, one entry a line; `#` begins a comment.
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,10 @@ from pathlib import Path
 from mmedc.errors import PolicyError
 from mmedc.policy import CATEGORIES, SCRIPTS, LanguagePolicy, Term, is_acronym
 from mmedc.yamlfile import nearest
+
+LEAST_TERMS, LEAST_STOPWORDS = 100, 20
+"""Fewest terms and stop words of a language. With 100 terms drawn at random from a shipped lexicon, three of them are
+in 28 to 76% of the medical pages of the sample, by language; with 200 in 63 to 99%, with 400 in 98 to 100%."""
 
 Line = tuple[int, str]
 """Line number from 1, and the text without its comment."""
@@ -37,14 +42,15 @@ def read_lines(path: Path) -> list[Line]:
 def read_lexicon(path: Path, below: Path | None = None) -> tuple[Term, ...]:
     """Return the terms of a lexicon: one term a line, its other forms after commas, `[category]` lines.
 
-    A file whose lines all begin with `+` or `-` edits the lexicon `below` it; any other file replaces that.
+    A file whose lines all begin with `+` or `-`, or that has no lines, edits the lexicon `below` it; any other file
+    replaces that. A `-` line that finds nothing is a warning, because a later version may have removed the term.
 
-    Raises: PolicyError with file and line for an unknown category, an empty form, or an edit that can't be applied.
+    Raises: PolicyError with file and line for an unknown category, an empty form, or edits of nothing.
     """
     lines = read_lines(path)
     entries = [line for _, line in lines if not line.startswith("[")]
     edits = sum(line[0] in "+-" for line in entries)
-    if not edits:
+    if not edits and (entries or below is None):
         return tuple(_terms(path, lines))
     if edits < len(entries):
         number = next(number for number, line in lines if line[0] not in "+-[")
@@ -97,10 +103,16 @@ def _remove(terms: dict[str, Term], edit: Term) -> None:
             forms -= set(term.forms)
     for form in sorted(forms):
         known = [form for term in terms.values() for form in term.forms]
-        raise PolicyError(
-            f"{edit.file}:{edit.line}: -{form}: the lexicon below has no such term{nearest(form, known)}; "
-            "delete this line if the term is gone"
+        warnings.warn(
+            f"{edit.file}:{edit.line}: -{form}: the shipped lexicon has no such term{_close(form, known)}; "
+            "delete the line if a later version removed the term",
+            stacklevel=2,
         )
+
+
+def _close(form: str, known: Iterable[str]) -> str:
+    close = nearest(form, known)
+    return close if "did you mean" in close else ""
 
 
 def problems_of(language: LanguagePolicy) -> list[str]:

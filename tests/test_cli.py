@@ -1,7 +1,6 @@
 """The command line: instant help, one message per error, exit codes that scripts can use."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from mmedc import __version__
-from mmedc.shipped import shipped
 
 HEAVY = ("ray", "pyarrow", "numpy", "trafilatura", "fasttext", "torch", "obstore", "pydantic")
 
 
 def mmedc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "180"}
-    return subprocess.run([sys.executable, "-m", "mmedc", *arguments], capture_output=True, text=True, env=environment)
+    return subprocess.run([sys.executable, "-m", "mmedc", *arguments], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +69,6 @@ def test_plan_touches_nothing(tmp_path: Path) -> None:
     mmedc("run", "quickstart", "--out", str(out), "--inline", "--quiet")
     rows = {row["pass"]: row for row in json.loads(mmedc("plan", "quickstart", "--out", str(out), "--json").stdout)}
     assert all(row["done"] == row["units"] > 0 and row["bytes"] == 0 for row in rows.values())
-
-
-def test_init_makes_a_recipe_that_reads(tmp_path: Path) -> None:
-    assert mmedc("init", str(tmp_path / "mine")).returncode == 0
-    recipe = tmp_path / "mine" / "recipe.yaml"
-    assert "filters: filters" in recipe.read_text()
-    (tmp_path / "mine" / "data").mkdir()
-    source = shipped("pipelines") / "quickstart" / "pages.warc.gz"
-    (tmp_path / "mine" / "data" / "x.warc.gz").write_bytes(source.read_bytes())
-    assert mmedc("plan", str(recipe), "--out", str(tmp_path / "out")).returncode == 0
-    again = mmedc("init", str(tmp_path / "mine"))
-    assert again.returncode == 2 and "exists already" in again.stderr
 
 
 def explain(*arguments: str) -> dict[str, object]:

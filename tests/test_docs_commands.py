@@ -22,6 +22,7 @@ from typer.main import get_command
 
 from docs.generate import walk
 from mmedc.cli import app
+from mmedc.policy import read_language
 from mmedc.shipped import shipped
 from tests.build_sample import read_pages
 from tests.conftest import LANGUAGES
@@ -144,11 +145,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory, quickstart: Path) -> Path:
         for number, page in enumerate(read_pages(lang))
         for text in page["text"].split("\n\n")
     ]
-    # The Spanish texts stand for a language that is not there yet.
-    seeds = [{**row, "lang": "pt"} for row in labelled if row["lang"] == "es"]
+    # The Spanish texts stand for a language that is not there yet; four times, because a term must be in three texts.
+    seeds = 4 * [{**row, "lang": "pt"} for row in labelled if row["lang"] == "es"]
     for name, rows in (("labelled", labelled), ("seeds", seeds)):
         with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    terms = [", ".join(term.forms) for term in read_language("de").lexicon]
+    (folder / "terms.txt").write_text("\n".join(terms), encoding="utf-8")
     options = {"A": "Liver", "B": "Pancreas"}
     item = {"id": "1", "lang": "en", "question": "Which organ produces insulin?", "options": options, "answer": "B"}
     (folder / "filed.jsonl").write_text(json.dumps({**item, "rationale": "Islets of the pancreas do. B"}) + "\n")

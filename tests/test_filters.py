@@ -67,7 +67,6 @@ def test_a_removed_line_may_name_all_its_forms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("-asthmaa\n", r'lexicon\.txt:1: -asthmaa: .*did you mean "asthma"'),
         ("+a term\nanother\n", r"lexicon\.txt:2: this line begins with neither \+ nor -"),
         ("[diseses]\n+a\n", r'lexicon\.txt:1: unknown category "diseses"; did you mean "diseases"'),
         ("+a, ,b\n", r"lexicon\.txt:1: an empty form"),
@@ -76,6 +75,40 @@ def test_a_removed_line_may_name_all_its_forms(tmp_path: Path) -> None:
 def test_an_edit_that_cannot_be_applied_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         open_filters(overlay(tmp_path, en_lexicon=text)).language("en")
+
+
+def test_a_term_that_upstream_no_longer_has_is_a_warning_and_fails_the_check(tmp_path: Path) -> None:
+    filters = open_filters(overlay(tmp_path, en_lexicon="[diseases]\n-asthmaa\n+kennel cough\n"))
+    with pytest.warns(UserWarning, match=r'lexicon\.txt:2: -asthmaa: .*did you mean "asthma"'):
+        language = filters.language("en")
+    assert "kennel cough" in {form for term in language.lexicon for form in term.forms}
+    assert any("lexicon.txt:2: -asthmaa" in problem for problem in filters.check("en"))
+
+
+def test_edits_that_are_all_comments_leave_the_shipped_terms(tmp_path: Path) -> None:
+    filters = open_filters(overlay(tmp_path, en_lexicon="# nothing yet\n"))
+    assert filters.language("en").lexicon == open_filters().language("en").lexicon
+
+
+def test_a_language_has_limits_of_its_own(tmp_path: Path) -> None:
+    words = "".join(f"term{number}x\n" for number in range(3))
+    limits_of = "limits: {chars: {min: 7}, medical_terms: {min: 2, floor: 2}}"
+    folder = overlay(
+        tmp_path, nl_language=f"name: Dutch\n{limits_of}", nl_stopwords="de\n", nl_lexicon=f"[diseases]\n{words}",
+        policies_mine="limits: {all: {chars: {min: 9}}, nl: {medical_terms: {min: 4}}}",
+    )  # fmt: skip
+    filters = open_filters(folder)
+    assert limits(filters.policy("balanced", ("nl",)), "nl", "chars") == (7.0, None)
+    assert limits(filters.policy("mine", ("nl",)), "nl", "medical_terms") == (4.0, None)  # the policy's own come first
+    (tmp_path / "nl" / "language.yaml").write_text("name: Dutch\nlimits: {charz: {min: 1}}\n")
+    with pytest.raises(PolicyError, match=r'language\.yaml: limits: unknown measure "charz"; did you mean "chars"'):
+        filters.policy("balanced", ("nl",))
+
+
+def test_a_language_without_terms_is_refused(tmp_path: Path) -> None:
+    folder = overlay(tmp_path, nl_language="name: Dutch\n", nl_stopwords="de\n", nl_lexicon="# none\n")
+    with pytest.raises(PolicyError, match=r"nl/lexicon\.txt: has no terms"):
+        open_filters(folder).policy("balanced", ("nl",))
 
 
 def test_there_must_be_a_lexicon_to_edit(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from mmedc.bench.backends import Backend
-    from mmedc.bench.progress import Counting
+    from mmedc.counting import Counting
 
 app = typer.Typer(help="Convert, explain, review and classify benchmark questions.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def _backend(model: str, endpoint: str, at_once: int) -> "Backend":
 def _progress(what: str) -> "Counting":
     from rich.console import Console
 
-    from mmedc.bench.progress import Counting
+    from mmedc.counting import Counting
 
     return Counting(Console(stderr=True), what=what)
 

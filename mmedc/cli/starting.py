@@ -10,31 +10,23 @@ from mmedc.errors import RequestError
 
 app = typer.Typer()
 models_app = typer.Typer(help="Manage the model files that steps need.", no_args_is_help=True)
-filters_app = typer.Typer(help="Check the terms and limits in filters/.", no_args_is_help=True)
+filters_app = typer.Typer(
+    help="Begin, copy and check what means medical and good: the folder filters/.", no_args_is_help=True
+)
 
 
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to write to. It is created if needed.")] = Path("."),
 ) -> None:
-    """Copy a starter recipe and the policies into a folder, for you to edit."""
-    from mmedc.shipped import shipped
+    """Write a recipe that runs at once on a small sample, with files for your own terms, for you to edit."""
+    from mmedc.starter import write_first_recipe
 
-    policies = shipped("filters") / "policies"
-    files = {folder / "recipe.yaml": shipped("pipelines") / "web.yaml"}
-    files[folder / "recipe.schema.json"] = shipped("pipelines") / "recipe.schema.json"  # its first line names it
-    files[folder / "filters" / "policy.schema.json"] = policies.parent / "policy.schema.json"
-    files |= {folder / "filters" / "policies" / path.name: path for path in sorted(policies.glob("*.yaml"))}
-    taken = [target for target in files if target.exists()]
-    if taken:
-        raise RequestError(f"{taken[0]}: exists already; choose another folder")
-    for target, path in files.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text(encoding="utf-8")
-        if target.name == "recipe.yaml":
-            text = text.replace("# filters: filters", "filters: filters")
-        target.write_text(text, encoding="utf-8")
-        typer.echo(str(target))
+    for path in write_first_recipe(folder):
+        typer.echo(str(path))
+    recipe = folder / "recipe.yaml"
+    typer.echo(f"\nThis builds {folder / 'corpus'} from the sample:  mmedc run {recipe}")
+    typer.echo(f"Comments in {recipe} explain the next three edits.")
 
 
 @models_app.command("get")
@@ -52,21 +44,67 @@ def filters_check(
         Path | None, typer.Option("--filters", help="A folder whose files override the shipped ones.")
     ] = None,
 ) -> None:
-    """Check lexicons and stop words for duplicate terms, wrong scripts, and terms too short or too general."""
+    """Check the files of languages: what is missing, duplicate terms, wrong scripts, terms too short or too general."""
     from mmedc.filters import open_filters
-    from mmedc.lexicon import problems_of
+    from mmedc.steps.language import unidentified
 
     filters = open_filters(str(folder) if folder else None)
     problems = []
     for code in languages or filters.languages():
-        language = filters.language(code)
-        problems += problems_of(language)
-        forms = sum(len(term.forms) for term in language.lexicon)
-        typer.echo(f"{code}: {len(language.lexicon)} terms, {forms} forms, {len(language.stopwords)} stop words")
+        found = [*filters.check(code), *unidentified(filters, code)]
+        if not found:
+            language = filters.language(code)
+            forms = sum(len(term.forms) for term in language.lexicon)
+            typer.echo(f"{code}: {len(language.lexicon)} terms, {forms} forms, {len(language.stopwords)} stop words")
+        problems += found
     for problem in problems:
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
+
+
+@filters_app.command("new")
+def filters_new(
+    code: Annotated[str, typer.Argument(help="The code of the language, ISO 639-1, such as nl.")],
+    model: Annotated[
+        str,
+        typer.Option("--from", help="The shipped language that is most like it: its words are shown for translation."),
+    ] = "en",
+    name: Annotated[str, typer.Option(help="The English name of the language.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to, for a recipe's `filters`.")] = Path(
+        "filters"
+    ),
+) -> None:
+    """Begin a language: write its files for you to fill in, with the words of a similar language as comments."""
+    from mmedc.lexicon import LEAST_STOPWORDS, LEAST_TERMS
+    from mmedc.starter import write_language
+
+    for path in write_language(code, name, model, out):
+        typer.echo(str(path))
+    typer.echo(
+        f"""
+Fill in, in this order:
+  language.yaml  {"check" if name else "the name; check"} the script, and the limit on the length of words
+  stopwords.txt  {LEAST_STOPWORDS} or more of the most common words
+  lexicon.txt    {LEAST_TERMS} or more medical terms with their forms; 400 find nearly every page
+  privacy.yaml   words before telephone numbers and names; lists may stay empty
+Then: mmedc filters check {code} --filters {out}
+In a recipe: `filters: {out}` and `languages: [{code}]`"""
+    )
+
+
+@filters_app.command("copy")
+def filters_copy(
+    names: Annotated[list[str], typer.Argument(help="Files of filters/, such as policies/balanced.yaml or README.md.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to, for a recipe's `filters`.")] = Path(
+        "filters"
+    ),
+) -> None:
+    """Copy files that ship with mmedc, for you to edit: those in a recipe's `filters` are used instead."""
+    from mmedc.starter import copy_shipped
+
+    for path in copy_shipped(names, out):
+        typer.echo(str(path))
 
 
 @app.command()

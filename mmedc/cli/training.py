@@ -97,8 +97,8 @@ def bench(
 ) -> None:
     """Score a model on multiple-choice questions: accuracy by language, with confidence intervals."""
     from mmedc.bench.config import read_bench
-    from mmedc.bench.progress import Counting
     from mmedc.bench.scoring import compare, score, selected
+    from mmedc.counting import Counting
     from mmedc.report.scores import plot, report
 
     if against and not out:

@@ -65,17 +65,22 @@ def model(
     positive: Annotated[str, typer.Option(help="The label that means yes. `true` always does.")] = "medical",
     languages: LanguagesOption = None,
     filters: OverlayOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Train a small linear model, and evaluate it on origins that it did not see.
 
     Texts without a label are labelled by the lexicon where it is certain.
     """
+    from rich.console import Console
+
+    from mmedc.counting import Counting
     from mmedc.errors import RequestError
     from mmedc.fit.model import fit_model
 
     if name not in ("medical", "quality"):
         raise RequestError(f"--name {name}: expected medical or quality")
-    card = fit_model(labelled, out, name, positive, tuple(languages or ()), filters)
+    with Counting(Console(stderr=True), quiet, "models tried on origins held out") as counting:
+        card = fit_model(labelled, out, name, positive, tuple(languages or ()), filters, counting.update)
     typer.echo(card)
 
 
@@ -150,8 +155,17 @@ def kenlm(
 @app.command()
 def language(
     code: Annotated[str, typer.Argument(help="The code of the language, ISO 639-1.")],
-    labelled: LabelledArgument,
     out: FolderOption,
+    labelled: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Seed texts: JSON Lines (text, lang, label, source), plain or .gz; 30 or more of each label."
+        ),
+    ] = None,
+    terms: Annotated[
+        Path | None,
+        typer.Option(help="A list of terms, one a line with its forms after commas, beside or instead of texts."),
+    ] = None,
     name: Annotated[str, typer.Option(help="The English name of the language.")] = "",
     script: Annotated[
         list[str] | None, typer.Option(help="A script of the language. Repeatable. Default: Latin.")
@@ -160,11 +174,17 @@ def language(
         bool, typer.Option("--unspaced", help="The language does not separate words with spaces.")
     ] = False,
 ) -> None:
-    """Begin a language from labelled seed texts: write its folder of filters/ and judge it on held-out sources."""
+    """Begin a language from labelled seed texts or a list of terms: write its folder; judge it on held-out sources."""
     from mmedc.fit.language import fit_language
 
-    found = fit_language(labelled, code, name or code, script or ["Latin"], not unspaced, out)
-    typer.echo(
-        f"{out / code}: balanced on {found.positives} medical and {found.negatives} other texts of sources held out: "
-        f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}"
-    )
+    begun = fit_language(labelled or [], code, name or code, script or ["Latin"], not unspaced, out, terms)
+    typer.echo(f"{begun.folder}: {begun.terms} terms, {begun.stop_words} stop words")
+    if begun.quality:
+        found = begun.quality
+        typer.echo(
+            f"balanced on {found.positives} medical and {found.negatives} other texts of sources held out: "
+            f"precision {found.precision:.3f}, recall {found.recall:.3f}, F1 {found.f1:.3f}"
+        )
+    else:
+        typer.echo("without seed texts there is nothing to judge it by, and the stop words are for you to fill in")
+    typer.echo(f"next: sort the terms under their categories; mmedc filters check {code} --filters {out}")

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,18 @@ SLICE = 500
 """Texts that are turned into features at a time."""
 
 
+def unwatched(done: int, total: int) -> None:
+    """Show nothing of how an evaluation goes."""
+
+
 def fit_model(
-    patterns: list[str], folder: Path, name: str, positive: str, languages: tuple[str, ...], overlay: str | None
+    patterns: list[str],
+    folder: Path,
+    name: str,
+    positive: str,
+    languages: tuple[str, ...],
+    overlay: str | None,
+    watch: Callable[[int, int], None] = unwatched,
 ) -> str:
     """Train model `name` (medical or quality) on labelled texts into `folder`, and return its card.
 
@@ -64,7 +74,7 @@ def fit_model(
         )
     terms = words_as_texts(policy) if name == "medical" else None
     measure = {"medical": "medical_model"}.get(name, name)
-    words = held_out(table, extra, terms)
+    words = held_out(table, extra, terms, watch=watch)
     chances = held_out_mix(table, words) if name == "medical" else words
     scored = table.append_column(measure, pa.array(chances))
     path = folder / "models" / f"{name}.npz"
@@ -239,19 +249,27 @@ def folds(origins: Iterable[str], count: int = FOLDS) -> Iterator[npt.NDArray[np
 
 
 def held_out(
-    table: pa.Table, extra: pa.Table | None = None, terms: pa.Table | None = None, count: int = FOLDS
+    table: pa.Table,
+    extra: pa.Table | None = None,
+    terms: pa.Table | None = None,
+    count: int = FOLDS,
+    watch: Callable[[int, int], None] = unwatched,
 ) -> npt.NDArray[np.float32]:
     """Return for each row the score of a model that saw no text of its origin, (D,).
 
-    `extra` and `terms` are added to the training of every model, and never held out.
+    `extra` and `terms` are added to the training of every model, and never held out. `watch` is told how many of the
+    models are trained, and of how many.
     """
     scores = np.zeros(table.num_rows, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.npz"
-        for mask in folds(table["origin"].to_pylist(), count):
+        masks = list(folds(table["origin"].to_pylist(), count))
+        for number, mask in enumerate(masks):
+            watch(number, len(masks))
             rest = table.filter(pa.array(~mask))
             train(pa.concat_tables([rest, extra]) if extra else rest, path, terms)
             scores[mask] = scorer(str(path))(table["text"].filter(pa.array(mask)).combine_chunks(), None)
+        watch(len(masks), len(masks))
     return scores
 
 

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from mmedc.document import set_column
 from mmedc.engine.chain import Transform
+from mmedc.errors import RequestError
+from mmedc.filters import Filters
 from mmedc.folding import plain
 from mmedc.limits import drop_below_floor
 from mmedc.models import Model
@@ -35,6 +37,9 @@ CANDIDATES = 3
 KANA_SHARE = 0.05
 CJK_SHARE = 0.3  # share of the letters from which on the script decides
 
+
+LABEL = "__label__"
+"""What stands before a code in the names that the model gives."""
 
 CAPITAL = re.compile("[A-ZÀ-ÖØ-ÞА-ЯЁ]")
 CAPITALS = 0.4  # share of capitals above which a text counts as written in capitals
@@ -65,15 +70,37 @@ class Language:
         return transform
 
 
+def unidentified(filters: Filters, code: str) -> list[str]:
+    """Return, as a line, that the identification model knows neither language `code` nor its `folds`, so none is found.
+
+    Nothing where the model is not on this machine, or where the language has no folder.
+    """
+    try:
+        codes = {code, *filters.facts(code).folds}
+        known = _load(filters.model("lid").path).get_labels()
+    except RequestError:
+        return []
+    if codes & {label.removeprefix(LABEL) for label in known}:
+        return []
+    return [
+        f"{filters.find(f'{code}/language.yaml')}: the identification model knows no language "
+        f"{' or '.join(sorted(codes))}, so no document will have it; name its codes for such texts in `folds`"
+    ]
+
+
+def _load(model: str) -> Any:
+    import fasttext
+
+    fasttext.FastText.eprint = lambda *_: None  # its loader prints a warning that warns of nothing
+    return fasttext.load_model(model)
+
+
 def identifier(model: str, policy: Policy) -> Any:
     """Return a function from an Arrow array of texts to their (languages, probabilities).
 
     Languages that the policy folds into another are counted as that one.
     """
-    import fasttext
-
-    fasttext.FastText.eprint = lambda *_: None  # its loader prints a warning that warns of nothing
-    loaded = fasttext.load_model(model)
+    loaded = _load(model)
     folds = {fold: code for code, language in policy.languages.items() for fold in language.folds}
 
     def judge(texts: list[str]) -> tuple[list[str], list[float]]:
@@ -83,7 +110,7 @@ def identifier(model: str, policy: Policy) -> Any:
         for names, numbers in zip(labels, probabilities, strict=True):
             total: dict[str, float] = {}
             for name, number in zip(names, numbers, strict=True):
-                code = name.removeprefix("__label__")
+                code = name.removeprefix(LABEL)
                 code = folds.get(code, code)
                 total[code] = total.get(code, 0.0) + float(number)
             best = max(total, key=lambda code: total[code]) if total else "und"

@@ -1,11 +1,11 @@
-"""Shows the progress of a scoring."""
+"""Shows on a terminal how far a count has come: answers of a scoring, folds of an evaluation."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Counting:
-    """Shows how many answers have arrived, and the time that remains. Use it as a context manager."""
+    """Shows how many of `what` are done, and the time that remains. Use it as a context manager."""
 
     def __init__(self, console: Console, quiet: bool = False, what: str = "answers") -> None:
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -20,5 +20,5 @@ class Counting:
         self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Show that `done` of `total` answers have arrived."""
+        """Show that `done` of `total` are done."""
         self._bar.update(self._task, completed=done, total=total)
