@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 from mmedc import recipe as recipes
 from mmedc.corpus.manifest import Manifest, Shard, Stats, read_manifest
 from mmedc.corpus.manifest import stats as stats_of
+from mmedc.corpus.outcome import problems_of, summary
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import AnyPass, Inline, Progress, Runner, Watcher
-from mmedc.errors import CorpusError, RecipeError
+from mmedc.errors import CorpusError, OutcomeError, RecipeError
 from mmedc.recipe import Recipe
 from mmedc.settings import resolved
 from mmedc.storage import Store
@@ -144,11 +145,14 @@ def build(
     Ray is started on this machine with `cpus` CPUs, or joined at `address`; with `inline` the build runs in this
     process. `watcher` sees how it goes.
 
-    Raises: RequestError of some kind before work begins; UnitsFailed when units could not be done.
+    Raises: RequestError of some kind before work begins; UnitsFailed when units could not be done; OutcomeError when
+    the corpus is written, but is empty, or a source could not be read or has too many rejects (`fail_above`).
     """
     ready = prepare(recipe, out)
     with runner(inline, address, cpus) as running:
-        ready.run(running, watcher or Unwatched())
+        manifest = ready.run(running, watcher or Unwatched())
+    if problems := problems_of(manifest):
+        raise OutcomeError(summary(ready.store.url, problems))
     return Corpus(ready.store.url)
 
 

@@ -3,7 +3,7 @@
 ::
 
     MmedcError
-    ├── RequestError        the request was wrong; nothing was done (exit code 2)
+    ├── RequestError        the request was wrong; nothing was done (exit code 2: do not try again)
     │   ├── RecipeError     a recipe or `--set`: file, line, key, nearest valid name
     │   ├── PolicyError     a file under `filters/`: file, line, what is wrong
     │   ├── CorpusError     a folder that is not a corpus, or belongs to another recipe
@@ -12,6 +12,7 @@
         ├── StorageError    a disk or an object store fails or is full: where, and what to do
         ├── ClusterLost     the Ray cluster is lost; committed units are kept
         ├── UnitsFailed     some units failed: which, why, and how to resume
+        ├── OutcomeError    a corpus was built, but is not what was asked for: empty, or a source failed
         ├── AccountingError read ≠ kept + dropped + rejected: a bug, which is never ignored
         └── VerifyError     a corpus does not match its manifest
 
@@ -61,6 +62,10 @@ class ClusterLost(WorkError):
 
 class UnitsFailed(WorkError):
     """Some units of a pass failed."""
+
+
+class OutcomeError(WorkError):
+    """A corpus was built, but it is not what its recipe asks for."""
 
 
 class AccountingError(WorkError):

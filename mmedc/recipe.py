@@ -6,6 +6,7 @@ paths given by `--set` and `--out` are relative to the current folder, and so ar
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -42,8 +43,18 @@ def _switch(value: Any) -> Any:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
+def _share(value: Any) -> Any:
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
+        return float(found[1]) / 100
+    if isinstance(value, int) and not isinstance(value, bool) and value == 1:
+        raise ValueError("1 may mean 1% or 100%; write the sign")
+    return value
+
+
 Files = Annotated[InputPaths, Field(min_length=1)]
 """One path, pattern or folder, or several."""
+Percentage = Annotated[float, Field(ge=0, le=1), BeforeValidator(_share, json_schema_input_type=float | str)]
+"""A part of 1; text such as `1%` is accepted."""
 Name = Annotated[
     str, Shape("[a-z0-9][a-z0-9_-]{0,62}", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
 ]
@@ -295,6 +306,9 @@ class Recipe(Part):
     """The shape of the corpus on disk."""
     limits: Limits = Limits()
     """How much one document or unit may cost."""
+    fail_above: Percentage | None = None
+    """Fail the run when more of the records of a source are rejected than this, such as `1%`. Without it, when more
+    than 1% and more than ten records are."""
     train: dict[str, Any] | None = None
     """The settings of `mmedc train`."""
     bench: dict[str, Any] | None = None

@@ -1,13 +1,27 @@
 """The commands that build a corpus: `plan` and `run`."""
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmedc.cli.corpora import show_stats
 from mmedc.cli.options import JsonOption, OutOption, QuietOption, RecipeArgument, SetOption, open_console
-from mmedc.errors import RequestError
+from mmedc.errors import OutcomeError, RequestError
+
+FailAboveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-above", help="Fail when more of the records of a source are rejected than this; see `fail_above`."
+    ),
+]
+AddressOption = Annotated[
+    str | None, typer.Option(help="The address of a Ray cluster to join, instead of starting Ray on this machine.")
+]
+CpusOption = Annotated[int | None, typer.Option(min=1, help="The number of CPUs to use. Default: all.")]
+InlineOption = Annotated[bool, typer.Option("--inline", help="Run in this process, without Ray.")]
+LogOption = Annotated[str | None, typer.Option("--log", help="Append events to this file, as JSON Lines.")]
 
 if TYPE_CHECKING:
     from mmedc.pipeline.build import Build
@@ -43,35 +57,56 @@ def run(
     recipe: RecipeArgument,
     out: OutOption = None,
     sets: SetOption = None,
-    address: Annotated[
-        str | None, typer.Option(help="The address of a Ray cluster to join, instead of starting Ray on this machine.")
-    ] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="The number of CPUs to use. Default: all.")] = None,
-    inline: Annotated[bool, typer.Option("--inline", help="Run in this process, without Ray.")] = False,
+    fail_above: FailAboveOption = None,
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    inline: InlineOption = False,
     quiet: QuietOption = False,
-    log: Annotated[str | None, typer.Option("--log", help="Append events to this file, as JSON Lines.")] = None,
+    log: LogOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build a corpus. Run the same command again to resume an interrupted build."""
+    """Build a corpus. Run the same command again to resume an interrupted build.
+
+    Exit codes: 0, done. 1, the corpus is not complete, or it is not what was asked for: it is empty, a source could
+    not be read, or too many of its records were rejected; a table says what failed. 2, the recipe or the command is
+    wrong, and nothing was done: correct it. 130, interrupted: give the same command again.
+    """
+    sets = [*(sets or []), *([f"fail_above={fail_above}"] if fail_above else [])]
+    _run(_prepare(recipe, out, sets), Way(inline, address, cpus, quiet, log, as_json))
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a build is run and shown."""
+
+    inline: bool
+    address: str | None
+    cpus: int | None
+    quiet: bool
+    log: str | None
+    as_json: bool
+
+
+def _run(build: "Build", way: Way) -> None:
+    """Run a build and show what it left. Raises: OutcomeError when that is not what was asked for."""
     from mmedc.api import runner
+    from mmedc.corpus.outcome import problems_of, summary
     from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
-    if inline and address:
+    if way.inline and way.address:
         raise RequestError("--inline runs in this process and --address on a cluster: give one of them")
-    build = _prepare(recipe, out, sets)
-    console = open_console(stderr=True)
-    bars = Bars(console, quiet or as_json)
-    watcher = Watchers(bars, *([Log(log)] if log else []))
+    bars = Bars(open_console(stderr=True), way.quiet or way.as_json)
+    watcher = Watchers(bars, *([Log(way.log)] if way.log else []))
     try:
-        with runner(inline, address, cpus) as running:
+        with runner(way.inline, way.address, way.cpus) as running:
             manifest = build.run(running, watcher)
     finally:
         bars.close()
-    show_stats(build.store.url, manifest, as_json, seconds=bars.seconds)
+    show_stats(build.store.url, manifest, way.as_json, seconds=bars.seconds)
+    if problems := problems_of(manifest):
+        raise OutcomeError(summary(build.store.url, problems))
     if not manifest.documents:
-        typer.echo(
-            f"warning: {build.store.url}: no document was kept; `mmedc stats` shows which step removed them and why, "
-            "rejects/quarantine.parquet has what broke a step",
-            err=True,
-        )
+        typer.echo(f"warning: {build.store.url}: no document was kept; `mmedc stats` shows why", err=True)
+    elif not way.as_json:
+        typer.echo(f"done: {manifest.documents:,} documents in {build.store.url}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmedc.cli.options import CorpusArgument, JsonOption, SetOption, open_console
+from mmedc.errors import CorpusError, RequestError
 
 if TYPE_CHECKING:
     from mmedc.corpus.manifest import Manifest
@@ -14,25 +15,59 @@ app = typer.Typer()
 
 
 @app.command()
-def stats(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
+def stats(
+    corpus: CorpusArgument,
+    by: Annotated[
+        str, typer.Option("--by", help="Show what became of the records by `source` or by `language` instead.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
     """Show what a corpus contains, and its funnel: what each step kept and dropped, and why."""
     from mmedc.api import open_corpus
 
-    show_stats(corpus, open_corpus(corpus).manifest, as_json)
+    manifest = open_corpus(corpus).manifest
+    if by:
+        _show_shares(corpus, manifest, by, as_json)
+    else:
+        show_stats(corpus, manifest, as_json)
 
 
 def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) -> None:
-    """Print what a corpus contains; `more` are further keys of the JSON."""
+    """Print what a corpus contains, and why it is not what was asked for; `more` are further keys of the JSON."""
+    from dataclasses import asdict
+
     from mmedc.corpus.manifest import stats as stats_of
+    from mmedc.corpus.outcome import problems_of
     from mmedc.corpus.tokens import counts_by_tokenizer
 
-    found, tokenizers = stats_of(manifest), counts_by_tokenizer(corpus)
+    found, tokenizers, problems = stats_of(manifest), counts_by_tokenizer(corpus), problems_of(manifest)
     if as_json:
-        typer.echo(json.dumps(found.model_dump(mode="json") | {"tokenizers": tokenizers} | more))
-    else:
-        from mmedc.report.tables import stats_tables
+        more |= {"tokenizers": tokenizers, "problems": [asdict(problem) for problem in problems]}
+        typer.echo(json.dumps(found.model_dump(mode="json") | more))
+        return
+    from mmedc.report.shares import problems_table, shares_table
+    from mmedc.report.tables import stats_tables
 
-        open_console().print(stats_tables(corpus, found, tokenizers))
+    console = open_console()
+    console.print(stats_tables(corpus, found, tokenizers))
+    if len(manifest.by_source) > 1:
+        console.print("", shares_table(manifest.by_source, "source"), sep="\n")
+    if problems:
+        console.print("", problems_table(problems), sep="\n")
+
+
+def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> None:
+    shares = {"source": manifest.by_source, "language": manifest.by_language}
+    if by not in shares:
+        raise RequestError(f"--by {by}: expected source or language")
+    if not shares[by]:
+        raise CorpusError(f"{corpus}: it was built by an older version, without these counts; run its recipe again")
+    if as_json:
+        typer.echo(json.dumps([share.model_dump(mode="json") | {"read": share.read} for share in shares[by]]))
+        return
+    from mmedc.report.shares import shares_table
+
+    open_console().print(shares_table(shares[by], by))
 
 
 @app.command()

@@ -72,6 +72,44 @@ class FunnelRow(Described):
     """The seconds of one core over all documents; for `read`, the time in which the input was read."""
 
 
+class Share(Described):
+    """What became of a part of the records: read = kept + sum(dropped) + sum(rejected)."""
+
+    name: str
+    """The name of the part."""
+    kept: int = 0
+    """The number of documents in the corpus."""
+    dropped: dict[str, int] = {}
+    """The number of records that were dropped, by reason."""
+    rejected: dict[str, int] = {}
+    """The number of records that were rejected, by reason."""
+
+    @property
+    def read(self) -> int:
+        """The number of records that were read."""
+        return self.kept + sum(self.dropped.values()) + sum(self.rejected.values())
+
+
+class SourceShare(Share):
+    """What became of the records of a source."""
+
+    name: str
+    """The name of the source in the recipe."""
+    files: int
+    """The number of its files."""
+    cut: int = 0
+    """The number of these files that end early, or whose rest could not be read."""
+    cut_files: tuple[str, ...] = ()
+    """The names of the first of them."""
+
+
+class LanguageShare(Share):
+    """What became of the records of a language."""
+
+    name: str
+    """The language; empty for the records that were removed before their language was known."""
+
+
 class PairCounts(Described):
     """What deduplication compared."""
 
@@ -149,6 +187,10 @@ class Manifest(Described):
     """The versions of mmedc and of the packages that the result depends on."""
     funnel: tuple[FunnelRow, ...]
     """What each step read, kept, dropped and rejected, in order."""
+    by_source: tuple[SourceShare, ...] = ()
+    """What became of the records of each source; empty in a corpus of an older version."""
+    by_language: tuple[LanguageShare, ...] = ()
+    """What became of the records of each language; empty in a corpus of an older version."""
     dedup: PairCounts
     """What deduplication compared."""
     shards: tuple[Shard, ...]

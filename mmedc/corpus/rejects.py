@@ -4,6 +4,7 @@ Each pass that removes rows writes a ledger for each unit. Tasks merge the ledge
 results, until one table is left. The number of rows per reason is bounded in every table.
 """
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from mmedc.engine.chain import REMOVED, SAMPLES
 from mmedc.engine.commit import read_table
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
+from mmedc.frames import EARLY
 
 FAN_IN = 64
 """The number of ledgers that one task merges."""
@@ -52,6 +54,51 @@ class MergeRejects:
                 dropped = read_table(out.store, part.samples, SAMPLE.names, filters=chosen)
                 samples = firsts(pa.concat_tables([samples, dropped]), SAMPLES)
         return Merged(out.write("quarantine", quarantine), out.write("samples", samples))
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """What `Tally` counted."""
+
+    counts: dict[str, dict[str, dict[str, int]]]
+    """The numbers of removed records by language (empty where it was not known), fate and reason."""
+    cut: dict[str, list[str]]
+    """By source, the files whose rest could not be read."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts the rows of ledgers by language, and finds the files that end early. Unit spec: (source, ledger) pairs."""
+
+    version: ClassVar[int] = 1
+
+    def run(self, unit: Unit[tuple[tuple[str, DataFile], ...]], out: UnitFiles) -> Tallied:
+        """Compute the unit; see `mmedc.engine.unit.Work`."""
+        names, found = ["lang", "fate", "reason"], Tallied({}, {})
+        for source, file in unit.spec:
+            if not file.rows:
+                continue
+            table = read_table(out.store, file, [*names, "step", "detail", "provenance"])
+            rows = table.group_by(names).aggregate([([], "count_all")])
+            for row in rows.sort_by([(name, "ascending") for name in names]).to_pylist():
+                add_tally(found, row["lang"] or "", row["fate"], row["reason"], row["count_all"])
+            chosen = pc.and_(pc.equal(table["step"], "read"), pc.equal(table["fate"], "rejected"))
+            for row in table.filter(chosen).to_pylist():
+                if row["reason"] in UNREAD or CUT.search(f"{row['reason']}: {row['detail']}"):
+                    found.cut.setdefault(source, []).append(row["provenance"].partition("#")[0])
+        return found
+
+
+UNREAD = ("bomb", "rest_unread")
+"""Reasons of rejects that represent the unread rest of a file."""
+CUT = re.compile(rf"{EARLY}; [\d,]+ bytes at offset|^truncated: [\d,]+ of [\d,]+ bytes$")
+"""What the ledger says of a compressed file, or of a record of a plain WARC, at which the file ends early."""
+
+
+def add_tally(total: Tallied, lang: str, fate: str, reason: str, number: int) -> None:
+    """Add a number of removed records to `total`."""
+    reasons = total.counts.setdefault(lang, {}).setdefault(fate, {})
+    reasons[reason] = reasons.get(reason, 0) + number
 
 
 def firsts(table: pa.Table, most: int, most_bytes: int | None = None) -> pa.Table:

@@ -44,6 +44,7 @@ from mmedc.pipeline.publish import (
     show_contamination,
     show_lines,
 )
+from mmedc.pipeline.shares import Shares, shares_of
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.settings import as_written
@@ -75,6 +76,7 @@ class Built:
     shards: list[tuple[ShardPlan, WrittenShard]]
     keys: list[Placement]
     rejects: list[Placement]
+    shares: Shares
 
     @property
     def placements(self) -> list[Placement]:
@@ -198,6 +200,7 @@ class Build:
             running.digest,
             built.shards,
             built.accounts,
+            built.shares,
             built.counts,
             built.rejects,
             built.keys,
@@ -249,9 +252,9 @@ class Build:
                 for old, new in zip(selections, decontaminated, strict=True)
             ]
         trims: list[Trimmed] = []
+        untrimmed = selections
         if recipe.dedup.lines is not None:
             trims = trim_lines(run, policy, sources, recipe.dedup.lines, selections, retries)
-            accounts.append(trims)
             selections = trimmed(selections, trims)
 
         kept = counted([left.keys for left in tables], selections)
@@ -262,6 +265,8 @@ class Build:
         plans = self._shards(ingested, selections)
         units_of_shards = tuple(Unit.of(plan, plan.path, int(plan.high - plan.low)) for plan in plans)
         shards = run(Pass("publish", WriteShard(self.count, schema), units_of_shards, retries))
+        shares = shares_of(run, self.ingest.units, accounts, trims, untrimmed, selections, retries)
+        accounts += [trims] if trims else []
         rejects = [
             *merge_rejects(run, accounts, retries),
             *show_clusters(run, [left.documents for left in tables], duplicates.clusters, retries),
@@ -276,6 +281,7 @@ class Build:
             shards=_without_empty(list(zip(plans, shards, strict=True))),
             keys=[Placement(left.keys, f"keys/{number:06d}.parquet") for number, left in enumerate(keys)],
             rejects=rejects,
+            shares=shares,
         )
 
     def _candidates(

@@ -38,9 +38,11 @@ from mmedc.dedup.signature import Sign, bands_for
 from mmedc.engine.chain import Funnel, add_funnel, check_funnel
 from mmedc.engine.run import Runner, Watcher, run_pass
 from mmedc.engine.unit import Accounted, DataFile, Pass, Unit, Work
+from mmedc.errors import AccountingError
 from mmedc.pipeline.clusters import ShowClusters
 from mmedc.pipeline.dedup import Counts, Run
 from mmedc.pipeline.lines import ShowLines, total
+from mmedc.pipeline.shares import Shares
 from mmedc.recipe import Recipe
 from mmedc.settings import as_written
 from mmedc.storage import Store
@@ -102,6 +104,7 @@ def describe(
     build: str,
     shards: Iterable[tuple[ShardPlan, WrittenShard]],
     accounts: Iterable[Sequence[Accounted]],
+    shares: Shares,
     counts: Counts,
     rejects: Iterable[Placement],
     keys: Iterable[Placement],
@@ -119,6 +122,10 @@ def describe(
             add_funnel(part, left.funnel)
         funnel |= part
     check_funnel(funnel, "the corpus")
+    read = next(iter(funnel.values())).read if funnel else 0
+    for by, each in (("source", shares.by_source), ("language", shares.by_language)):
+        if (found := sum(share.read for share in each)) != read:
+            raise AccountingError(f"the corpus: {read} records were read, but by {by} there are {found}")
     described = tuple(
         Shard(
             path=plan.path,
@@ -144,6 +151,8 @@ def describe(
         recipe=recipe.as_written(),
         versions={"mmedc": __version__, **{name: metadata.version(name) for name in PACKAGES}},
         funnel=funnel_rows(funnel),
+        by_source=shares.by_source,
+        by_language=shares.by_language,
         dedup=PairCounts(**asdict(counts)),
         shards=described,
         columns=columns,
