@@ -289,6 +289,7 @@ COLUMNS = {
     "licence_evidence": "Where the licence was found: `source` (the recipe), `page:link`, `jats`, `epub`, `pdf`, ….",
     "sections": "The sections: offset of the heading in characters, its text, and its level, from 1 for the highest.",
     "pages": "For a book: the offset of each of its pages, in characters.",
+    "left_out": "For a book: the parts that are not in the text (`part`, `title`, `chars`); see `books.parts`.",
     "provenance": "The input file and the place in it: `part-0.warc.gz#offset=17`.",
     "removed_chars": "The number of characters removed from the text because other documents have these lines.",
     "bucket": "`head`, `middle` or `tail` by perplexity, where the recipe names KenLM models; else null.",

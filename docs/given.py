@@ -18,7 +18,17 @@ _DETAILED = re.compile(r"([a-z]+(?:_[a-z]+)*): ")
 def given() -> set[str]:
     """Return the names of all reasons that modules of ROOMS give."""
     steps = [path for room in ROOMS for form in ("*.py", "*/__init__.py") for path in (PACKAGE / room).glob(form)]
-    return {reason for path in steps for reason in given_by(path)}
+    found = {reason for path in steps for reason in given_by(path)}
+    return found | {reason for path in (PACKAGE / "books").rglob("*.py") for reason in raised_by(path)}
+
+
+def raised_by(path: Path) -> Iterator[str]:
+    """Yield the reasons with which a module of `books` raises `Unreadable`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Unreadable":
+            said = node.args[0].values[0] if isinstance(node.args[0], ast.JoinedStr) else node.args[0]
+            if isinstance(said, ast.Constant) and (found := _DETAILED.match(str(said.value))):
+                yield found[1]
 
 
 def given_by(path: Path) -> Iterator[str]:

@@ -28,9 +28,12 @@ MEASURES: dict[str, str] = {
 }
 """Every measure, with its unit. A column of float32; null where it could not be computed."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 SECTION = pa.struct([("offset", pa.int32()), ("title", pa.string()), ("level", pa.int8())])
 """A section of a text: its first character, its heading, and the depth of the heading, from 1 for the highest."""
+
+LEFT_OUT = pa.struct([("part", pa.string()), ("title", pa.string()), ("chars", pa.int32())])
+"""A part of a book that was left out: what it was taken for, its heading, and its length in characters."""
 
 STRUCTURE = (
     pa.field("authors", pa.list_(pa.string())),  # as the source names them, in its order
@@ -38,6 +41,9 @@ STRUCTURE = (
     pa.field("licence_evidence", pa.string()),  # where the licence was found: `source`, `page`, `jats`, `epub`, …
     pa.field("sections", pa.list_(SECTION)),  # in order, each at the beginning of its heading
     pa.field("pages", pa.list_(pa.int32())),  # the offset of each page of a book, in characters
+    pa.field(
+        "left_out", pa.list_(LEFT_OUT)
+    ),  # the parts of a book that are not in the text: `books.parts` of the recipe
 )
 """The columns for what a source or a page knows about a document beside its text; null where nothing is known."""
 

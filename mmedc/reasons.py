@@ -10,7 +10,8 @@ from mmedc.document import MEASURES
 DROPPED: dict[str, dict[str, str]] = {
     "read": {
         "http_status": "The server did not answer with status 200.",
-        "not_text": "The content type, or the suffix of the file, is not that of a page or of plain text.",
+        "not_text": "The content type, or the suffix of the file, is not that of a page, of plain text or of a book.",
+        "reserved": "The publisher of the book reserves text and data mining; `books: {reserved: keep}` reads it.",
     },
     "block": {
         "blocked_host": "The host, or a parent domain of it, is on a list that the recipe names in `block`.",
@@ -42,12 +43,16 @@ REJECTED: dict[str, dict[str, str]] = {
         "bad_http": "The record does not begin with an HTTP status line.",
         "bad_json": "The line is not a JSON object.",
         "bomb": "The compressed file unpacks to more than `limits.ratio` times its size; the rest of it is not read.",
+        "encrypted": "The book has a copy protection or a password.",
+        "no_chapters": "None of the chapters that the book names can be read.",
+        "pdf_engine_missing": "This version does not read PDF.",
         "damaged": "The bytes cannot be read as the format of the file; how many are lost is reported.",
         "empty_file": "The file has no bytes, or unpacks to none.",
         "no_column": "The file lacks a column that the recipe names.",
-        "no_text": "The value of the text column or key is null, or is not text.",
+        "no_text": "The value of the text column or key is null, or is not text; a book is all left-out parts.",
         "rest_unread": "The reader fails at this record even when it skips it; nothing after it in the unit is read.",
         "too_large": "The payload is larger than `limits.document` after decompression.",
+        "too_deep": "The elements of the XML nest deeper than a parser reads.",
         "truncated": "The record or the page ends before its headers say, or says itself that it was cut off.",
         "unreadable": "The name leads to no file: a link to itself, or a device.",
     },

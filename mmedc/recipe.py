@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from mmedc.bookparts import BookPart, Fate
 from mmedc.document import UNKNOWN
 from mmedc.errors import RecipeError, RequestError
 from mmedc.filters import open_filters
@@ -191,6 +192,15 @@ class ClassifyConfig(Part):
     """GPUs per task, on a cluster that has GPUs; 0.25 lets four tasks share one."""
 
 
+class Books(Part):
+    """How books and articles are read: sources `books`, and the books in sources `warc`."""
+
+    parts: dict[BookPart, Fate] = {}
+    """Which parts of a book are kept or dropped where that is not the default: `{index: keep}`. See the how-to."""
+    reserved: Fate = "drop"
+    """Whether to keep books whose publisher reserves text and data mining (`tdm:reservation`)."""
+
+
 class Publish(Part):
     """The shape of the corpus on disk."""
 
@@ -198,6 +208,10 @@ class Publish(Part):
     """The target size of a Parquet file."""
     tokenizer: TokenizerPath = "qwen"
     """The tokenizer that counts tokens: `qwen` (Qwen 2.5, ships with mmedc), or the path of a `tokenizer.json`."""
+    split: Literal["section"] | None = None
+    """`section` splits books of more than `tokens` at their sections, before they are judged; null does not."""
+    tokens: Annotated[int, Field(ge=256)] = 8_192
+    """The number of tokens that a piece of a book has at most, with the headings above it."""
 
 
 class Limits(Part):
@@ -302,6 +316,8 @@ class Recipe(Part):
     """How similar two documents must be for one of them to be removed."""
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     """Benchmark questions that must not occur in the corpus: a path, a list of paths, or a mapping."""
+    books: Books = Books()
+    """How books and articles are read."""
     publish: Publish = Publish()
     """The shape of the corpus on disk."""
     limits: Limits = Limits()

@@ -15,6 +15,7 @@ from mmedc.engine.run import Inline
 from mmedc.pipeline.build import Build
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.shipped import shipped
+from tests import bookfiles
 from tests.conftest import Notes
 from tests.test_custom import MODULE, TEXT
 
@@ -26,6 +27,8 @@ block: [hosts.txt]
 sources:
   notes: {files: "pages/*.txt"}
   rows: {jsonl: "rows.jsonl", url: url}
+  books: {books: article.xml}
+publish: {split: section}
 measures: [{use: "MODULE:brackets", name: brackets}]
 steps: [{use: "MODULE:Mark", after: read, arguments: {word: a}}]
 decontaminate: {questions: questions.jsonl}
@@ -71,6 +74,10 @@ KEYS: dict[str, tuple[Any, str | None]] = {
     "limits.memory": ("2GiB", NEVER),
     "limits.retries": ("7", NEVER),
     "limits.unit": ("1MiB", NEVER),  # of Parquet that is larger
+    "books.parts": ("{index: keep}", FIRST),
+    "books.reserved": ("keep", FIRST),
+    "publish.split": ("null", FIRST),
+    "publish.tokens": ("4096", FIRST),
     "publish.shard": ("64MB", NEVER),  # as long as it changes no shard
     "train": ("{steps: 3}", NEVER),
     "bench": ("{model: m}", NEVER),
@@ -107,6 +114,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(2):
         (folder / "pages" / f"{number}.txt").write_text(f"Case {number}. {TEXT}", encoding="utf-8")
     (folder / "rows.jsonl").write_text(f'{{"url": "u", "other": "v", "text": "{TEXT}"}}\n', encoding="utf-8")
+    (folder / "article.xml").write_bytes(bookfiles.jats(f"<p>{TEXT}</p>"))
     (folder / "questions.jsonl").write_text(QUESTION, encoding="utf-8")
     (folder / "hosts.txt").write_text("bad.example\n", encoding="utf-8")
     shutil.copytree(shipped("filters") / "en", folder / "own" / "en")
@@ -202,7 +210,7 @@ def test_a_new_input_costs_its_own_unit(built: Built) -> None:
 def test_the_folder_does_not_matter(built: Built, tmp_path: Path) -> None:
     for name in ("pages", "own"):
         shutil.copytree(built.folder / name, tmp_path / name)
-    for name in ("rows.jsonl", "questions.jsonl", "hosts.txt", "recipe.yaml"):
+    for name in ("rows.jsonl", "article.xml", "questions.jsonl", "hosts.txt", "recipe.yaml"):
         shutil.copy2(built.folder / name, tmp_path / name)
     here, there = (
         Build.prepare(read_recipe(str(one / "recipe.yaml")), str(one / "out")) for one in (built.folder, tmp_path)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from mmedc.licences import spdx
 from mmedc.steps.extract import kinds, read_page, tree
 from mmedc.steps.extract.addresses import canonical
 from mmedc.steps.extract.dates import read_date
 from mmedc.steps.extract.jsonld import MAX_THINGS, main_thing, read_things
-from mmedc.steps.extract.licences import spdx
 from mmedc.steps.extract.metadata import Found, Metadata, read_metadata
 from mmedc.steps.extract.titles import choose_title
 

@@ -8,14 +8,14 @@ from typing import Protocol
 import pyarrow as pa
 
 from mmedc.errors import RecipeError
-from mmedc.recipe import Limits, SourceConfig
-from mmedc.sources import files, jsonl, parquet, warc
+from mmedc.recipe import Recipe, SourceConfig
+from mmedc.sources import books, files, jsonl, parquet, warc
 from mmedc.sources.raw import InputSplit, open_whole
 from mmedc.storage import Input, read_each
 from mmedc.unpack import MemberPart, Unpacked
 from mmedc.yamlfile import nearest
 
-Cut = Callable[[str, SourceConfig, tuple[Input, ...], Limits], Iterator[InputSplit]]
+Cut = Callable[[str, SourceConfig, tuple[Input, ...], Recipe], Iterator[InputSplit]]
 
 
 class FormatReader(Protocol):
@@ -50,30 +50,32 @@ class Format:
     """Bytes on disk that ingest reads per second and core."""
 
 
-def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
+def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
     for input_file in inputs:
-        yield InputSplit(name, config, (input_file,), None, limits.document, limits.ratio)
+        yield InputSplit(name, config, (input_file,), None, recipe.limits.document, recipe.limits.ratio)
 
 
-def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
+def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
     jsonl.check_lines(name, inputs[0], config)
-    yield from _whole_files(name, config, inputs, limits)
+    yield from _whole_files(name, config, inputs, recipe)
 
 
-def _row_groups(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
+def _row_groups(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
     def ranges(input_file: Input) -> list[tuple[int, int] | None]:
-        if input_file is inputs[0] or input_file.bytes > limits.unit:
-            return parquet.row_group_ranges(name, input_file, config, limits.unit)
+        if input_file is inputs[0] or input_file.bytes > recipe.limits.unit:
+            return parquet.row_group_ranges(name, input_file, config, recipe.limits.unit)
         return [None]
 
     for input_file, chosen in zip(inputs, read_each(ranges, inputs), strict=True):
         for groups in chosen:
-            yield InputSplit(name, config, (input_file,), groups, limits.document, limits.ratio)
+            yield InputSplit(name, config, (input_file,), groups, recipe.limits.document, recipe.limits.ratio)
 
 
-def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], limits: Limits) -> Iterator[InputSplit]:
+def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
     for at in range(0, len(inputs), files.PER_UNIT):
-        yield InputSplit(name, config, inputs[at : at + files.PER_UNIT], None, limits.document, limits.ratio)
+        yield InputSplit(
+            name, config, inputs[at : at + files.PER_UNIT], None, recipe.limits.document, recipe.limits.ratio
+        )
 
 
 # Speeds were measured on a mixed crawl (4.5 MB of gzip hold 23 MB of pages) and on texts made from it, AMD EPYC.
@@ -117,6 +119,16 @@ FORMATS = (
         files.FilesReader(),
         _many_files,
         2e7,
+    ),
+    Format(
+        "books",
+        "a book or an article",
+        "Books and articles, told apart by their content: EPUB, JATS and BITS; also compressed, and in tar archives.",
+        books.SUFFIXES,
+        None,
+        books.BooksReader(),
+        books.cut,
+        5e6,
     ),
 )
 """All formats."""

@@ -45,7 +45,7 @@ def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
         known = format_of(config)
         for inputs in _inputs(name, config, known.suffixes):
             check_content(name, known, inputs[0])
-            for split in known.cut(name, config, inputs, recipe.limits):
+            for split in known.cut(name, config, inputs, recipe):
                 units.append(_unit(split, known.reader.version))
     return units
 

@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from mmedc.books.rules import BookRules
 from mmedc.document import RAW
 from mmedc.jsonlines import whole_characters
 from mmedc.recipe import SourceConfig
@@ -28,13 +29,16 @@ class InputSplit:
     """The size in bytes above which a payload is rejected."""
     ratio: float = 200.0
     """Reading of a compressed file of lines stops when it has unpacked to more than this many times its size."""
+    books: BookRules | None = None
+    """How books are read; None for formats that have none."""
 
     def identity(self) -> list[object]:
         """Return what is read and how; files count by name, size and modification time, not by their folder."""
         files = [[file.name, file.bytes, file.version] for file in self.inputs]
         settings = self.config.model_dump(mode="json", exclude={self.config.format})
         rows = list(self.row_groups or ())
-        return [self.source, self.config.format, settings, files, rows, self.document_bytes, self.ratio]
+        books = [] if self.books is None else [self.books.identity(), "kind" in self.config.model_fields_set]
+        return [self.source, self.config.format, settings, files, rows, self.document_bytes, self.ratio, *books]
 
 
 @dataclass

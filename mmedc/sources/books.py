@@ -1,0 +1,176 @@
+"""Books and articles: every file of a folder that is one, told apart by its content; see `mmedc.books`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from mmedc.bookparts import PARTS
+from mmedc.books.book import BOOK, Book, Unreadable
+from mmedc.books.documents import PACKED, documents
+from mmedc.books.rules import NAMED, BookRules
+from mmedc.books.sniff import HEAD_BYTES, format_of
+from mmedc.engine import slot
+from mmedc.filters import open_filters
+from mmedc.recipe import Recipe, SourceConfig
+from mmedc.sources.containers import members
+from mmedc.sources.content import Stream, parts_of
+from mmedc.sources.raw import InputSplit, Records
+from mmedc.storage import Input
+from mmedc.tokenizer import check_tokenizer, encoding_digest
+
+SUFFIXES = ("",)
+"""Every file of a folder is looked at."""
+PER_UNIT = 64
+UNIT_BYTES = 64 << 20
+MAX_FILE = 512 << 20
+"""The bytes of the largest file that is held in memory; pictures and fonts count."""
+
+
+class Part(NamedTuple):
+    """What is read as one record: a file, or an article in it."""
+
+    place: str
+    """After `#` in the locator; empty for a whole file."""
+    parse: Callable[[], list[Book]]
+    """Returns its documents; none where it is not a book. Raises: Unreadable."""
+
+
+@dataclass(frozen=True)
+class BooksReader:
+    """Reads each file as a book, or as the articles that it contains.
+
+    Dropped here: `not_text` (a picture, a style sheet), `reserved`. Rejected here: `damaged`, `encrypted`, `bomb`,
+    `too_large`, `too_deep`, `no_chapters`, `no_text`, `empty_file`, `unreadable`, `pdf_engine_missing`.
+    """
+
+    version: ClassVar[int] = 1
+
+    def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
+        records, rules = Records(start, skip), split.books or BookRules()
+        default = kind_unless_stated(split.config)
+        for file in split.inputs:
+            try:
+                for part in _parts(file, split, rules):
+                    yield from add_part(records, part, file.name, file.name, rules, default)
+            except Unreadable as problem:  # behind what was sound, or of the file as a whole
+                yield from records.reject(f"{file.name}#rest", file.name, str(problem))
+        yield from records.flush()
+
+
+def cut(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
+    """Yield the units of a source: a large file alone, small files together."""
+    rules, limits = book_rules(recipe), recipe.limits
+    group: list[Input] = []
+    for file in inputs:
+        size = sum(one.bytes for one in group) + file.bytes
+        if group and (size > UNIT_BYTES or len(group) >= PER_UNIT):
+            yield InputSplit(name, config, tuple(group), None, limits.document, limits.ratio, rules)
+            group = []
+        group.append(file)
+    if group:
+        yield InputSplit(name, config, tuple(group), None, limits.document, limits.ratio, rules)
+
+
+def book_rules(recipe: Recipe) -> BookRules:
+    """Return the rules by which a recipe reads books. Raises: RecipeError for a tokenizer that is not here."""
+    filters, chosen, publish = open_filters(recipe.filters), recipe.books, recipe.publish
+    fates = {part: chosen.parts.get(part, fate) for part, (fate, _) in PARTS.items()}
+    splits = publish.split is not None
+    if splits:
+        check_tokenizer(publish.tokenizer, "publish.tokenizer")
+    return BookRules(
+        dropped=tuple(part for part, fate in fates.items() if fate == "drop"),
+        headings=tuple((heading, part) for part in NAMED for heading in filters.words(f"books/{part}.txt")),
+        chapter_words=filters.words("books/chapter.txt"),
+        textbook_words=filters.words("books/textbook.txt"),
+        keep_reserved=chosen.reserved == "keep",
+        split_tokens=publish.tokens if splits else None,
+        tokenizer=publish.tokenizer if splits else "",
+        tokenizer_digest=encoding_digest(publish.tokenizer) if splits else "",
+    )
+
+
+def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
+    """Yield what is in a file. Raises: Unreadable."""
+    stream, limit = Stream(parts_of(file, split.ratio), MAX_FILE), split.document_bytes
+    try:
+        head = stream.head(HEAD_BYTES)
+    except Unreadable as problem:
+        yield Part("", _failing(str(problem)))
+        return
+    if format_of(head, file.name) == "tar":
+        for item in members(stream, MAX_FILE):
+            yield Part(item.place, _parser(item.data, item.name, rules, limit, item.problem))
+    else:
+        yield Part("", lambda: _whole(file, stream, rules, limit))
+
+
+def _whole(file: Input, stream: Stream, rules: BookRules, limit: int) -> list[Book]:
+    """Return the documents of a file that is one book. Raises: Unreadable."""
+    if not stream.held:
+        raise Unreadable(f"empty_file: {file.bytes:,} bytes")
+    if format_of(stream.held, file.name) not in PACKED:
+        stream.most = limit
+    return documents(stream.read(), file.name, rules, limit)
+
+
+def _parser(data: bytes, name: str, rules: BookRules, limit: int, problem: str) -> Callable[[], list[Book]]:
+    return _failing(problem) if problem else lambda: documents(data, name, rules, limit)
+
+
+def _failing(problem: str) -> Callable[[], list[Book]]:
+    def parse() -> list[Book]:
+        raise Unreadable(problem)
+
+    return parse
+
+
+def add_part(
+    records: Records, part: Part, locator: str, provenance: str, rules: BookRules, kind: str, begun: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Add the documents of `part`, or the record that says why there is none.
+
+    `kind` is that of documents that do not state theirs. `begun`: the first record has been begun already.
+    """
+    here = records.ordinal >= records.start if begun else records.next()
+    slot.mark(records.ordinal)
+    place = f"#{part.place}" if part.place else ""
+    if records.skipped:
+        yield from records.add(f"{locator}{place}", f"{provenance}{place}")
+        return
+    try:
+        books = part.parse()  # even where the records are not wanted, because their number is
+    except Unreadable as problem:
+        if here:
+            yield from records.add(f"{locator}{place}", f"{provenance}{place}", rejected_by=str(problem))
+        return
+    if not books and here:
+        yield from records.add(f"{locator}{place}", f"{provenance}{place}", dropped_by="not_text")
+    for number, book in enumerate(books):
+        here = records.next() if number else here
+        if here:
+            own = "&".join(filter(None, (part.place, book.place)))
+            own = f"#{own}" if own else ""
+            values = {} if records.skipped else {**book.columns(), "kind": book.kind or kind, **_fate(book, rules)}
+            yield from records.add(book.locator or f"{locator}{own}", f"{provenance}{own}", **values)
+
+
+def kind_unless_stated(config: SourceConfig) -> str:
+    """Return the kind of documents that state none: that of the recipe, or else `book`."""
+    return config.kind if "kind" in config.model_fields_set else BOOK
+
+
+def _fate(book: Book, rules: BookRules) -> dict[str, str | None]:
+    """Return why a document is not wanted, if so."""
+    if book.reserved and not rules.keep_reserved:
+        return {"text": None, "dropped_by": f"reserved: tdm:reservation {book.reserved}"}
+    if not book.text:
+        parts = ", ".join(sorted({left.part for left in book.left_out}))
+        return {
+            "text": None,
+            "rejected_by": f"no_text: all of it is left out ({parts})" if parts else "no_text: it has no text",
+        }
+    return {}

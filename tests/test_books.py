@@ -1,0 +1,161 @@
+"""Books and articles as their parsers read them: text, sections, what is known of them, and what is left out."""
+
+import pytest
+
+from mmedc.books.book import Book, Unreadable
+from mmedc.books.documents import documents
+from mmedc.books.rules import BookRules
+from mmedc.recipe import Recipe
+from mmedc.sources.books import book_rules
+from tests import bookfiles
+
+LIMIT = 16 << 20
+
+
+@pytest.fixture(scope="module")
+def rules() -> BookRules:
+    recipe = {"name": "books", "sources": {"books": {"books": "nowhere"}}}
+    return book_rules(Recipe.model_validate(recipe))
+
+
+def one(data: bytes, rules: BookRules, name: str = "file") -> Book:
+    (book,) = documents(data, name, rules, LIMIT)
+    for section in book.sections:
+        assert book.text.startswith(section.title, section.offset)
+    return book
+
+
+def headings(book: Book) -> list[tuple[int, str]]:
+    return [(section.level, section.title) for section in book.sections]
+
+
+def test_article_with_everything(rules: BookRules) -> None:
+    meta = """
+      <article-id pub-id-type="doi">10.9999/x.1</article-id><article-id pub-id-type="pmid">42</article-id>
+      <title-group><article-title>Iron<xref ref-type="fn" rid="t">*</xref> in <italic>H. pylori</italic></article-title></title-group>
+      <contrib-group><contrib contrib-type="author"><name><surname>Doe</surname><given-names>A. B.</given-names></name></contrib>
+      </contrib-group><pub-date pub-type="ppub"><year>2020</year></pub-date>
+      <pub-date pub-type="epub"><day>3</day><month>2</month><year>2021</year></pub-date>
+      <permissions><license><ali:license_ref>https://creativecommons.org/licenses/by-nc/4.0/</ali:license_ref></license></permissions>
+      <abstract><p>Short.</p></abstract><trans-abstract xml:lang="fr"><title>Résumé</title><p>Bref.</p></trans-abstract>"""
+    body = """<sec><title>Methods</title><p>Counts of 10<sup>9</sup>/L and H<sub>2</sub>O<sup><xref ref-type="bibr" rid="r">1</xref></sup>
+      were taken.<xref ref-type="fn" rid="f1"><sup>a</sup></xref></p><sec><label>1.1</label><title>Cells</title>
+      <p>See <xref ref-type="table" rid="t1">Table 1</xref>.</p>
+      <table-wrap id="t1"><label>Table 1</label><caption><p>Values</p></caption><table><tr><th rowspan="2">A</th><th>B</th></tr>
+      <tr><td>2|3</td></tr></table></table-wrap><fig><label>Figure 1</label><caption><p>A cell.</p></caption></fig></sec></sec>
+      <sec><title>Results</title><p><inline-formula><mml:math><mml:mfrac><mml:mi>a</mml:mi><mml:mn>2</mml:mn></mml:mfrac></mml:math>
+      </inline-formula> holds.</p></sec>"""
+    back = """<ack><title>Thanks</title><p>We thank all.</p></ack><fn-group><fn id="f1"><label>a</label><p>By hand.</p></fn></fn-group>
+      <ref-list><title>References</title><ref><mixed-citation>Smith 1999.</mixed-citation></ref></ref-list>"""
+    book = one(bookfiles.jats(body, meta, back), rules)
+    assert book.kind == "article" and book.title == "Iron in H. pylori" and book.date == "2021-02-03"
+    assert book.authors == ["A. B. Doe"] and book.identifiers == ["doi:10.9999/x.1", "pmid:42"]
+    assert (book.licence, book.licence_evidence) == ("CC-BY-NC-4.0", "jats")
+    assert book.text == (
+        "Iron in H. pylori\n\nShort.\n\nMethods\n\nCounts of 10⁹/L and H₂O[1] were taken.[a]\n\n[a] By hand.\n\n"
+        "1.1 Cells\n\nSee Table 1.\n\nTable 1. Values\n\n| A | B |\n| --- | --- |\n|  | 2\\|3 |\n\nFigure 1. A cell.\n\n"
+        "Results\n\n$\\frac{a}{2}$ holds."
+    )
+    assert headings(book) == [(1, "Iron in H. pylori"), (2, "Methods"), (3, "1.1 Cells"), (2, "Results")]
+    assert {(left.part, left.title) for left in book.left_out} == {
+        ("translations", "Résumé"),
+        ("acknowledgements", "Thanks"),
+        ("bibliography", "References"),
+    }
+
+
+def test_translation_of_an_article_is_a_document(rules: BookRules) -> None:
+    stub = "<front-stub><title-group><article-title>Le titre</article-title></title-group></front-stub>"
+    after = f'<sub-article article-type="translation" xml:lang="fr">{stub}<body><p>Le texte.</p></body></sub-article>'
+    after += '<sub-article article-type="reviewer-report"><body><p>Good.</p></body></sub-article>'
+    meta = "<title-group><article-title>The title</article-title></title-group><permissions><license><license-p>Ask us."
+    meta += "</license-p></license></permissions>"
+    english, french = documents(bookfiles.jats("<p>The text.</p>", meta, after=after), "a.xml", rules, LIMIT)
+    assert (english.place, english.text) == ("", "The title\n\nThe text.")
+    assert (french.place, french.text) == ("translation=fr", "Le titre\n\nLe texte.")
+    assert english.licence is None and french.licence_evidence == "jats: Ask us."
+    assert [left.part for left in english.left_out] == ["reviews"]
+
+
+def test_parts_that_the_recipe_keeps_stay() -> None:
+    recipe = {
+        "name": "b",
+        "sources": {"b": {"books": "x"}},
+        "books": {"parts": {"bibliography": "keep", "tables": "drop"}},
+    }
+    rules = book_rules(Recipe.model_validate(recipe))
+    data = bookfiles.jats(
+        "<table-wrap><table><tr><td>1</td><td>2</td></tr></table></table-wrap><p>Text.</p>",
+        back="<ref-list><title>References</title><ref><mixed-citation>Smith.</mixed-citation></ref></ref-list>",
+    )
+    book = one(data, rules)
+    assert book.text == "Text.\n\nReferences\n\nSmith."
+    assert [left.part for left in book.left_out] == ["tables"]
+
+
+def test_book_of_bits(rules: BookRules) -> None:
+    data = b"""<book xmlns:xlink="x"><book-meta><book-title-group><book-title>Renal care</book-title></book-title-group>
+      <isbn>978-0-00-000000-2</isbn><subj-group><subject>Textbook</subject></subj-group></book-meta><book-body>
+      <book-part><book-part-meta><title-group><label>1</label><title>Kidney</title></title-group></book-part-meta>
+      <body><sec><title>Stones</title><p>Text.</p></sec></body></book-part></book-body></book>"""
+    book = one(data, rules)
+    assert book.kind == "textbook" and book.identifiers == ["isbn:9780000000002"]
+    assert headings(book) == [(1, "Renal care"), (2, "1 Kidney"), (3, "Stones")]
+
+
+METADATA = (
+    '<dc:title>Anatomy</dc:title><dc:creator id="a">A. Writer</dc:creator><dc:creator opf:role="trl">T. Other</dc:creator>'
+    "<dc:identifier>urn:isbn:9780000000002</dc:identifier><dc:date>2019-05</dc:date><dc:subject>Anatomy textbooks</dc:subject>"
+    '<dc:rights>CC BY-SA 3.0</dc:rights><meta property="role" refines="#a">aut</meta>'
+)
+
+
+def test_epub_in_the_order_of_its_spine(rules: BookRules) -> None:
+    chapters = {
+        "cover.xhtml": bookfiles.page('<body epub:type="cover"><p>ANATOMY</p></body>'),
+        "imprint.xhtml": bookfiles.page("<p>© 2019 The House. ISBN 9780000000002.</p>"),
+        "two.xhtml": bookfiles.page(
+            '<h1>Bones</h1><p>The hip<a href="notes.xhtml#n1" epub:type="noteref">1</a> bears.</p><p>More.'
+            '<span epub:type="pagebreak" id="p2"/> Next page.</p><h2 id="joint">Joints</h2><ul><li>Knee</li><li>Hip</li></ul>'
+        ),
+        "one.xhtml": bookfiles.page("<p>The <ruby>骨<rt>ほね</rt></ruby> is hard.</p><h2>Index</h2><p>hip, 3</p>"),
+        "notes.xhtml": bookfiles.page('<aside epub:type="footnote" id="n1"><p>Or coxa.</p></aside>'),
+    }
+    nav = '<li><a href="two.xhtml">Bones</a><ol><li><a href="two.xhtml#joint">Joints</a></li></ol></li><li><a href="one.xhtml">Tissue</a></li>'
+    book = one(bookfiles.epub(chapters, metadata=METADATA, nav=nav), rules)
+    assert book.text == (
+        "Bones\n\nThe hip[1] bears.\n\n[1] Or coxa.\n\nMore. Next page.\n\nJoints\n\n- Knee\n- Hip\n\nTissue\n\nThe 骨 is hard."
+    )
+    assert headings(book) == [(1, "Bones"), (2, "Joints"), (1, "Tissue")]
+    assert [book.text[page:][:9] for page in book.pages] == [" Next pag"]
+    assert (book.kind, book.authors, book.date) == ("textbook", ["A. Writer"], "2019-05")
+    assert (book.identifiers, book.licence, book.licence_evidence) == (["isbn:9780000000002"], "CC-BY-SA-3.0", "epub")
+    assert [left.part for left in book.left_out] == ["front_matter", "front_matter", "index"]
+
+
+def test_epub_2_takes_titles_from_its_ncx(rules: BookRules) -> None:
+    ncx = '<navPoint><navLabel><text>First</text></navLabel><content src="a.xhtml"/></navPoint>'
+    guide = '<guide><reference type="copyright-page" href="b.xhtml"/></guide>'
+    chapters = {"a.xhtml": bookfiles.page("<p>Text.</p>"), "b.xhtml": bookfiles.page("<p>All ours.</p>")}
+    book = one(bookfiles.epub(chapters, metadata="<dc:title>T</dc:title>", ncx=ncx, guide=guide), rules)
+    assert book.text == "First\n\nText." and book.kind is None
+    assert [left.part for left in book.left_out] == ["front_matter"]
+
+
+def test_notes_are_found_by_links_in_both_directions(rules: BookRules) -> None:
+    body = '<p>Text<a id="r1" href="#n1">[1]</a> on.</p><p>End.</p><p id="n1"><a href="#r1">[1]</a> The note.</p>'
+    book = one(bookfiles.epub({"a.xhtml": bookfiles.page(body)}), rules)
+    assert book.text == "Text[1] on.\n\n[1] The note.\n\nEnd."
+
+
+def test_reserved_and_encrypted_books(rules: BookRules) -> None:
+    metadata = '<dc:title>T</dc:title><meta property="tdm:reservation">1</meta><meta property="tdm:policy">https://p.example</meta>'
+    book = one(bookfiles.epub({"a.xhtml": bookfiles.page("<p>Text.</p>")}, metadata=metadata), rules)
+    assert book.reserved == "1 https://p.example" and "tdm:reservation 1" in (book.licence_evidence or "")
+    members = bookfiles.epub_members({"a.xhtml": bookfiles.page("<p>Text.</p>")}, metadata="<dc:title>T</dc:title>")
+    encryption = '<encryption><EncryptedData><EncryptionMethod Algorithm="{}"/><CipherReference URI="{}"/></EncryptedData></encryption>'
+    font = encryption.format("http://www.idpf.org/2008/embedding", "OEBPS/font.otf")
+    assert one(bookfiles.zipped(members | {"META-INF/encryption.xml": font}), rules).text == "Text."
+    page = encryption.format("http://www.w3.org/2001/04/xmlenc#aes128-cbc", "OEBPS/a.xhtml")
+    with pytest.raises(Unreadable, match="encrypted"):
+        documents(bookfiles.zipped(members | {"META-INF/encryption.xml": page}), "b.epub", rules, LIMIT)
