@@ -15,7 +15,7 @@ import pyarrow as pa
 from mmedc.document import RAW, set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
-from mmedc.steps.extract import blocks, engines, kinds, model, tree
+from mmedc.steps.extract import blocks, engines, kinds, model, render, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 NO_LATER = "2100-01-01"
@@ -75,10 +75,11 @@ class Page(NamedTuple):
     licence_evidence: str | None = None
     authors: list[str] | None = None
     identifiers: list[str] | None = None
+    sections: list[dict[str, Any]] | None = None
 
 
 FILLED = Page._fields
-REPLACED = ("text", "date")
+REPLACED = ("text", "date", "sections")
 """The columns in which the page is believed more than the source."""
 
 
@@ -95,8 +96,9 @@ def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "") -> 
     said = read_metadata(found, url, latest)
     walked = tree.walk(parsed)
     kind = kinds.kind_of(found.things, walked, kinds.roles_of(walked))
+    sections: list[render.Section] = []
     if engine == "mmedc":
-        text = main_text(walked)
+        text, sections = main_text(walked)
     else:
         text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(html)
     return Page(
@@ -108,10 +110,11 @@ def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "") -> 
         licence_evidence=said.licence and f"page:{said.licence.stated_by}",
         authors=list(said.authors) or None,
         identifiers=list(said.identifiers) or None,
+        sections=[section._asdict() for section in sections] or None,
     )
 
 
-def main_text(walked: tree.Walk) -> str:
-    """Return the main text of a page by our own extractor."""
+def main_text(walked: tree.Walk) -> tuple[str, list[render.Section]]:
+    """Return the main text of a page by our own extractor, and its sections."""
     found = blocks.blocks_of(walked)
-    return blocks.text_of(found, model.kept(found))
+    return render.page(found, model.kept(found))

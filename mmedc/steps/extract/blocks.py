@@ -5,7 +5,7 @@ A block is a run of the walk, or a table of data as a whole.
 
 from dataclasses import dataclass
 
-from mmedc.steps.extract import render
+from mmedc.steps.extract.tables import Table
 from mmedc.steps.extract.tree import Walk
 
 LONG_CELL_CHARS = 600
@@ -35,7 +35,7 @@ class Blocks:
 def blocks_of(walk: Walk) -> Blocks:
     """Return the blocks of a page."""
     found = Blocks(walk, walk.texts, walk.owners, walk.linked, walk.links, walk.images, [], [])
-    tables = [(number, rows) for number in _tables(walk) if (rows := _rows(walk, number))]
+    tables = [(number, table) for number in _tables(walk) if (table := _data(walk, number))]
     if not tables:
         found.runs = list(range(len(walk.texts)))
         found.rows = [0] * len(walk.texts)
@@ -49,32 +49,23 @@ def _tables(walk: Walk) -> list[int]:
         number
         for number, tag in enumerate(walk.tags)
         if tag == "table"
+        and walk.names[number][2] not in ("presentation", "none")
         and walk.ends[number] - walk.starts[number] >= 4
         and LAYOUT.isdisjoint(walk.tags[number + 1 : walk.lasts[number]])
     ]
 
 
-def _rows(walk: Walk, number: int) -> list[list[str]] | None:
-    """Return the cells of a table of data by rows, or None for a table that lays out a page."""
-    rows: list[list[str]] = []
+def _data(walk: Walk, number: int) -> Table | None:
+    """Return a table of data, or None for a table that lays out a page."""
     start, end = walk.starts[number], walk.ends[number]
     lengths = [len(text) for text in walk.texts[start:end]]
     if max(lengths) > LONG_CELL_CHARS or sum(lengths) > MEAN_CELL_CHARS * len(lengths):
         return None
-    for inside in range(number + 1, walk.lasts[number]):
-        tag = walk.tags[inside]
-        if tag == "tr":
-            rows.append([])
-        elif tag in ("td", "th", "caption"):
-            text = " ".join(walk.texts[walk.starts[inside] : walk.ends[inside]]).replace("\n", " ")
-            if tag == "caption" or not rows:
-                rows.append([])
-            rows[-1].append(text)
-    rows = [row for row in rows if any(row)]
-    return rows if len(rows) > 1 and max(map(len, rows)) > 1 else None
+    table = Table(walk, number)
+    return table if len(table.rows) > 1 and len(table.rows[0]) > 1 else None
 
 
-def _with_tables(walk: Walk, tables: list[tuple[int, list[list[str]]]]) -> Blocks:
+def _with_tables(walk: Walk, tables: list[tuple[int, Table]]) -> Blocks:
     """Return the blocks with each table of data as one."""
     found = Blocks(walk, [], [], [], [], [], [], [])
 
@@ -88,21 +79,16 @@ def _with_tables(walk: Walk, tables: list[tuple[int, list[list[str]]]]) -> Block
         found.rows += [0] * (end - start)
 
     at = 0
-    for number, rows in tables:
+    for number, table in tables:
         start, end = walk.starts[number], walk.ends[number]
         take(at, start)
-        found.texts.append(render.table(rows))
+        found.texts.append(str(table))
         found.owners.append(number)
         found.linked.append(sum(walk.linked[start:end]))
         found.links.append(sum(walk.links[start:end]))
         found.images.append(sum(walk.images[start:end]))
         found.runs.append(start)
-        found.rows.append(len(rows))
+        found.rows.append(len(table.rows))
         at = end
     take(at, len(walk.texts))
     return found
-
-
-def text_of(found: Blocks, kept: list[bool]) -> str:
-    """Return the text of the blocks that are kept, a line each."""
-    return "\n".join([text for text, stays in zip(found.texts, kept, strict=True) if stays])

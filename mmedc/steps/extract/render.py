@@ -1,21 +1,45 @@
-"""The text of what a page shows: of a run of inline pieces, of elements that are written as a whole, of the page."""
+"""The text of what a page shows: of a run of inline pieces, and of the page as a whole, with its sections."""
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-INLINE: dict[str, Callable[[Any], str]] = {}
-"""Inline elements that are written as a whole, by name: a function from the node to its text."""
+from mmedc.steps.extract.formulas import formula
+from mmedc.steps.extract.marks import subscript, superscript
+
+if TYPE_CHECKING:
+    from mmedc.steps.extract.blocks import Blocks
+
+INLINE: dict[str, Callable[[Any, str], str]] = {"sup": superscript, "sub": subscript, "math": formula}
+"""Inline elements that are written as a whole: from the node and the character before it to its text."""
 
 BREAK = "\0"
 """A line break of the page among the pieces of a run. No parsed page contains this character."""
 
 _BREAKS = re.compile(f" ?(?:{BREAK} ?)+")
+_UNSPACED = "\u2e80-\u303f\u3041-\u3096\u30a1-\u30ff\u3105-\u312f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
+WRAPPED = re.compile(rf"(?<=[{_UNSPACED}])[ \t]*[\r\n]\s*(?=[{_UNSPACED}])")
+"""A line end of the source between characters of scripts without spaces, which is no space (CSS Text 3, 4.1.2)."""
+
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+MAX_CLIMB = 4
+"""How many elements may lie between a heading and its text."""
+
+
+class Section(NamedTuple):
+    """A section: the offset of its heading in characters, the heading, and its level, from 1 for the highest."""
+
+    offset: int
+    title: str
+    level: int
 
 
 def text(pieces: list[str]) -> str:
     """Return the text of a run: white space as one space, as browsers show it, and breaks as line feeds."""
-    joined = " ".join("".join(pieces).split())
+    joined = "".join(pieces)
+    if "\n" in joined and not joined.isascii():
+        joined = WRAPPED.sub("", joined)
+    joined = " ".join(joined.split())
     return _BREAKS.sub("\n", joined).strip() if BREAK in joined else joined
 
 
@@ -24,13 +48,37 @@ def preformatted(pieces: list[str]) -> str:
     return "".join(pieces).replace(BREAK, "\n").strip("\n").rstrip()
 
 
-def table(rows: list[list[str]]) -> str:
-    """Return a table of data as lines of Markdown; a cell of several runs is one line."""
-    return "\n".join(["| " + " | ".join(row) + " |" for row in rows])
+def page(found: "Blocks", kept: list[bool]) -> tuple[str, list[Section]]:
+    """Return the text of the blocks that are kept, a line each, and its sections; a heading is one line."""
+    walk = found.walk
+    lines: list[str] = []
+    headings: list[tuple[int, int]] = []  # the line and the level of each
+    last = -1
+    for block, owner, stays in zip(found.texts, found.owners, kept, strict=True):
+        if not stays:
+            continue
+        heading = _heading(walk, owner)
+        if heading >= 0:
+            block = block.replace("\n", " ")
+            if heading == last:
+                lines[-1] += " " + block
+                continue
+            headings.append((len(lines), HEADINGS[walk.tags[heading]]))
+        last = heading
+        lines.append(block)
+    ranks = {level: rank for rank, level in enumerate(sorted({level for _, level in headings}), start=1)}
+    sections, offset, at = [], 0, 0
+    for line, level in headings:
+        offset += sum(map(len, lines[at:line])) + line - at
+        sections.append(Section(offset, lines[line], ranks[level]))
+        at = line
+    return "\n".join(lines), sections
 
 
-def hidden(attributes: dict[str, str | None]) -> bool:
-    """Return whether an element with these attributes says that it is not shown."""
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
-        return True
-    return "display:none" in (attributes.get("style") or "").replace(" ", "")
+def _heading(walk: Any, owner: int) -> int:
+    """Return the heading that element `owner` is or lies in, or -1."""
+    for _ in range(MAX_CLIMB):
+        if owner < 0 or walk.tags[owner] in HEADINGS:
+            return owner
+        owner = walk.parents[owner]
+    return -1

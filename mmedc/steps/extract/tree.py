@@ -8,12 +8,13 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmedc.steps.extract import render
+from mmedc.steps.extract import render, shown
+from mmedc.steps.extract.formulas import image_text
 
 _SKIPPED = (
     "applet area audio base canvas col colgroup datalist embed frame frameset head iframe input link map meta meter "
-    "noembed noframes object optgroup option param progress script select source style svg template textarea "
-    "title track video"
+    "noembed noframes object optgroup option param progress rp rt rtc script select source style svg template "
+    "textarea title track video"
 )
 _CONTAINERS = (
     "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset figcaption "
@@ -24,12 +25,12 @@ SKIPPED = frozenset(_SKIPPED.split())
 """Elements that show no text of the page."""
 CONTAINERS = frozenset(_CONTAINERS.split())
 """Elements that begin and end a run of text. A custom element (its name has a hyphen) does too."""
-PLAIN = frozenset(("b", "em", "i", "strong", "u", "font", "sup", "sub", "code", "big", "tt", "s", "mark", "wbr"))
+PLAIN = frozenset(("b", "em", "strong", "u", "font", "code", "big", "tt", "s", "mark", "wbr", "ruby", "rb"))
 """Inline elements whose attributes say nothing about the text."""
 
 _STRIPPED = ["script", "style", "svg", "template", "iframe", "select", "textarea", "canvas", "object"]
 _KNOWN_TAGS = 256  # tags that Lexbor does not know have numbers of the document, which are far larger
-_TEXT, _SKIP, _BREAK, _WHOLE, _IMAGE, _CONTAINER, _INLINE, _PLAIN, _LINK = range(9)
+_TEXT, _SKIP, _BREAK, _WHOLE, _IMAGE, _CONTAINER, _INLINE, _PLAIN, _LINK, _APART = range(10)
 
 Names = tuple[str, str, str, str, str]
 """The attributes class, id, role, itemprop and itemtype of an element, empty where it has none."""
@@ -128,7 +129,10 @@ def walk(tree: Any) -> Walk:
                 tags.append(node.tag)
                 parents.append(owner)
                 names.append(_names(attributes) if attributes else NAMELESS)
-                hidden.append(render.hidden(attributes) if attributes else False)
+                if attributes and not shown.TELLING.isdisjoint(attributes):
+                    hidden.append(shown.is_hidden(attributes))
+                else:
+                    hidden.append(tags[-1] in shown.NEVER_SHOWN and "open" not in (attributes or ()))
                 nodes.append(node)
                 starts.append(len(texts))
                 ends.append(0)
@@ -136,11 +140,19 @@ def walk(tree: Any) -> Walk:
                 owner = len(tags) - 1
             else:
                 if attributes:
-                    inner.append(_names(attributes))
+                    called = _names(attributes)
+                    inner.append(called)
+                    if not shown.TELLING.isdisjoint(attributes) or shown.ICON in called[0]:
+                        apart = shown.set_apart(attributes)
+                        if apart == shown.HIDDEN:
+                            kind = _SKIP
+                        elif apart and kind == _INLINE:
+                            kind = _APART
+                            pieces.append(" ")
                 if kind == _LINK:
                     links += 1
                     in_link += 1
-            child = node.first_child
+            child = node.first_child if kind != _SKIP else None
             if child is not None:
                 stack.append((node, kind))
                 node = child
@@ -150,9 +162,11 @@ def walk(tree: Any) -> Walk:
                 pieces.append(render.BREAK)
                 breaks += 1
         elif kind == _WHOLE:
-            pieces.append(render.INLINE[node.tag](node))
+            pieces.append(render.INLINE[node.tag](node, pieces[-1][-1:] if pieces else ""))
         elif kind == _IMAGE:
             images += 1
+            if stands_for := image_text(node.attributes):
+                pieces.append(stands_for)
         while True:  # on to the next node, past the ends of the elements that end here
             if kind == _CONTAINER:
                 if pieces:
@@ -162,7 +176,10 @@ def walk(tree: Any) -> Walk:
                 owner = parents[owner]
             elif kind == _LINK:
                 in_link -= 1
+            elif kind == _APART:
+                pieces.append(" ")
             if not stack:
+                shown.without_hidden(found)
                 return found
             following = node.next
             if following is not None:

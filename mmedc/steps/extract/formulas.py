@@ -1,0 +1,105 @@
+"""Formulas as text: the LaTeX that comes with them, or a linear form of MathML; images that stand for characters."""
+
+import re
+from typing import Any
+
+from mmedc.steps.extract.marks import lowered, raised
+
+MAX_CHARS = 2_000
+FORMULA_IMAGE = re.compile(r"math|tex\b|latex|formula|equation|eqn", re.IGNORECASE)
+FORMULA_SOURCE = re.compile(r"latex|/math/|mathtex|mimetex|codecogs|tex\?|render/svg", re.IGNORECASE)
+MAX_SOURCE = 300
+"""Characters of the address of an image that are looked at; some hold the image itself."""
+
+EMOJI = re.compile(r"emoji|smil", re.IGNORECASE)
+EMOJI_CHARS = 8
+STYLE = re.compile(r"^\{\\(?:displaystyle|textstyle)\s*(.*)\}$", re.DOTALL)
+FENCES = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$"))
+RELATIONS = frozenset("=<>≤≥≈≠±×+−→⇒∈·∼")
+SILENT = frozenset(("annotation", "annotation-xml", "mphantom", "none", "mspace", "maligngroup", "malignmark"))
+
+
+def image_text(attributes: dict[str, str | None]) -> str:
+    """Return what an image with these attributes stands for: a formula as LaTeX, an emoji, or nothing."""
+    alt = attributes.get("alt")
+    if not alt:
+        return ""
+    named = attributes.get("class") or ""
+    if FORMULA_IMAGE.search(named) or FORMULA_SOURCE.search((attributes.get("src") or "")[:MAX_SOURCE]):
+        return latex(alt)
+    if len(alt) <= EMOJI_CHARS and EMOJI.search(named) and not alt.isascii():
+        return alt
+    return ""
+
+
+def latex(source: str) -> str:
+    """Return LaTeX between dollar signs, without the command for its size; empty for none or one beyond `MAX_CHARS`."""
+    text = " ".join(source.split())
+    for opening, closing in FENCES:
+        if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
+            text = text[len(opening) : -len(closing)].strip()
+            break
+    if found := STYLE.match(text):
+        text = found[1].strip()
+    return f"${text}$" if text and len(text) <= MAX_CHARS else ""
+
+
+def formula(node: Any, before: str) -> str:
+    """Return the text of a `math` element: its LaTeX where it has one, else a linear form."""
+    for annotation in node.css("annotation"):
+        if "tex" in (annotation.attributes.get("encoding") or "").lower() and (found := latex(annotation.text())):
+            return found
+    if found := latex(node.attributes.get("alttext") or ""):
+        return found
+    return " ".join(_linear(node).split())
+
+
+def _linear(math: Any) -> str:
+    """Return a formula on one line: fractions as a/b, roots as √(a), exponents and indices raised and lowered."""
+    done: list[list[str]] = [[]]
+    node: Any = math.first_child
+    stack: list[Any] = []
+    while node is not None or stack:
+        if node is None:
+            node = stack.pop()
+            parts = done.pop()
+            done[-1].append(_joined(node.tag, parts))
+        elif node.tag == "-text":
+            done[-1].append(node.text_content.strip())
+        elif node.tag not in SILENT and not node.tag.startswith("-"):
+            stack.append(node)
+            done.append([])
+            node = node.first_child
+            continue
+        node = node.next
+    return "".join(done[0])
+
+
+def _joined(tag: str, parts: list[str]) -> str:
+    """Return the text of an element of MathML from those of its children."""
+    whole = "".join(parts)
+    first, second, third = (*parts, "", "", "")[:3]
+    if tag == "mo":
+        return f" {whole} " if whole in RELATIONS else whole
+    if tag == "mtext":
+        return f" {whole} "
+    if tag == "mfrac":
+        return f"{_grouped(first)}/{_grouped(second)}"
+    if tag in ("msup", "mover"):
+        return first + raised(second.replace(" ", ""), first[-1:])
+    if tag in ("msub", "munder"):
+        return first + lowered(second.replace(" ", ""), first[-1:])
+    if tag in ("msubsup", "munderover"):
+        return first + lowered(second.replace(" ", ""), first[-1:]) + raised(third.replace(" ", ""), first[-1:])
+    if tag == "msqrt":
+        return f"√({whole})"
+    if tag == "mroot":
+        return f"{raised(second, 'x')}√({first})"
+    if tag == "mtr":
+        return f"{' '.join(parts)}; "
+    return f"({', '.join(parts)})" if tag == "mfenced" else whole
+
+
+def _grouped(part: str) -> str:
+    part = part.strip()
+    return part if part.isalnum() else f"({part})"
