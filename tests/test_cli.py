@@ -1,6 +1,7 @@
 """The command line: instant help, one message per error, exit codes that scripts can use."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ HEAVY = ("ray", "pyarrow", "numpy", "trafilatura", "fasttext", "torch", "obstore
 
 
 def mmedc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "mmedc", *arguments], capture_output=True, text=True)
+    environment = {**os.environ, "COLUMNS": "180"}
+    return subprocess.run([sys.executable, "-m", "mmedc", *arguments], capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from mmedc.errors import CorpusError, RequestError
 
 if TYPE_CHECKING:
     from mmedc.corpus.manifest import Manifest
+    from mmedc.report.explain import Explanation
 
 app = typer.Typer()
 
@@ -82,26 +83,48 @@ def verify(corpus: CorpusArgument) -> None:
 
 @app.command()
 def explain(
-    target: Annotated[str, typer.Argument(help="The file of a page or text, or the URL of a document in the sources.")],
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            help="The file of a page or text; a record of a file: FILE#line=3; or the URL, locator or id of a document."
+        ),
+    ],
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", "-c", help="Say what happened to the documents in the build of this corpus."),
+    ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="The recipe with the sources, steps and policy.")
-    ] = "quickstart",
+        str | None, typer.Option("--recipe", "-r", help="The recipe with the sources, steps and policy. [quickstart]")
+    ] = None,
     sets: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send one document through every step; show what each step saw, and why the document is kept or removed."""
+    """Show what each step saw in a document, and why the document is kept or removed.
+
+    Without --corpus, ingest and the limits are applied. Deduplication, decontamination and the removal of lines compare
+    documents with others; with --corpus, the command says what they did in a build. JSON: one object a line.
+    """
     from dataclasses import asdict
 
-    from mmedc.recipe import read_recipe
-    from mmedc.report.explain import explain as explain_document
+    from mmedc.report.explained import explanation, fate
+    from mmedc.report.fate import Fate, fates
 
-    found = explain_document(read_recipe(recipe, sets), target)
-    if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
-        return
-    from mmedc.report.tables import explanation
+    if corpus and (recipe or sets):
+        raise RequestError("--corpus tells of a build with the recipe that it had: leave --recipe and --set out")
+    found: list[Explanation | Fate] = []
+    if corpus:
+        found += [one for target in targets for one in fates(corpus, target)]
+    else:
+        from mmedc.recipe import read_recipe
+        from mmedc.report.explain import explain as explain_document
 
-    open_console().print(explanation(found))
+        settings = read_recipe(recipe or "quickstart", sets)
+        found += [explain_document(settings, target) for target in targets]
+    for number, one in enumerate(found):
+        if as_json:
+            typer.echo(json.dumps(asdict(one), ensure_ascii=False))
+        else:
+            open_console().print(*([""] if number else []), fate(one) if isinstance(one, Fate) else explanation(one))
 
 
 @app.command()

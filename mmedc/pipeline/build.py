@@ -17,6 +17,7 @@ from mmedc.corpus.keys import KnownKeys, WriteKeys, counted, published_keys
 from mmedc.corpus.layout import Placement
 from mmedc.corpus.manifest import NAME, Manifest, read_manifest
 from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
+from mmedc.corpus.record import PassRecord, begin, end, keep
 from mmedc.corpus.tokens import TokenCounter, token_counter
 from mmedc.dedup.clean import Decontaminate, Decontaminated
 from mmedc.dedup.groups import GroupOfUnits, SortDrops
@@ -92,12 +93,14 @@ class Running:
     runner: Runner
     store: Store
     watcher: Watcher
+    passes: list[PassRecord] = field(default_factory=list)
     _digests: list[str] = field(default_factory=list)
 
     def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
         """Run a pass; see `mmedc.pipeline.dedup.Run`."""
         left = [commit.left for commit in run_pass(current, self.runner, self.store, self.watcher)]
         self._digests.append(digest_of(current.folder, list(files_of(tuple(left)))))
+        self.passes.append(PassRecord.of(current))
         return left
 
     @property
@@ -191,6 +194,7 @@ class Build:
         Raises: UnitsFailed when units could not be done; the same call resumes where it stopped.
         """
         self.claim()
+        begin(self.store, self.recipe.name)
         running = Running(runner, self.store, watcher)
         built = self.compose(running)
         manifest = describe(
@@ -207,7 +211,10 @@ class Build:
             contamination_of(self.questions, built.decontaminated) if self.questions else None,
             built.trimmed,
         )
+        sources = [unit.spec.source for unit in self.ingest.units]
+        keep(self.store, running.digest, self.recipe.model_dump(mode="json"), self.policy, sources, running.passes)
         lay_out(self.store, manifest, built.placements, runner, watcher)
+        end(self.store)
         return read_manifest(self.store.url)
 
     def done(self) -> list[tuple[AnyPass, dict[str, Commit[Any]]]]:

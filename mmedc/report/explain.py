@@ -1,29 +1,38 @@
 """The explanation of a document: what each step saw, changed and scored, and why it is kept or removed."""
 
-import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mmedc.document import MEASURES
-from mmedc.errors import RequestError
+from mmedc.filters import open_filters
 from mmedc.folding import plain
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.ingest import ingest_steps
-from mmedc.policy import Policy
-from mmedc.recipe import Recipe, SourceConfig
-from mmedc.sources import InputSplit, Reader, list_units
+from mmedc.policy import LanguagePolicy, Limit, Policy
+from mmedc.recipe import Recipe
+from mmedc.report.record import find_record
+from mmedc.steps.language import identifier
 from mmedc.steps.medical import term_finder
-from mmedc.storage import Input, is_local
+from mmedc.steps.prefilter import floor_of, shown_bytes
+from mmedc.steps.preview import LOOSE
 
 SHOWN = ("lang", "title", "date", "content_type", "charset", *MEASURES)
 TEXTS = ("html", "text")
 SENTENCE = re.compile(r"[^.!?。！？।\n]+(?:[.!?](?!\s)[^.!?。！？।\n]*)*[.!?。！？।]*")
 """A sentence: up to a full stop before white space, a Chinese, Japanese or Hindi one, or the end of the line."""
+LOOKED = ("ingest", "limits")
+NOT_LOOKED = ("dedup", "decontaminate", "lines")
+SHORT = ("prefilter", "few_terms", "medical_terms_low")
+"""The reasons for which a document is dropped because it has too few terms."""
+SHORT_AT = {"preview": LOOSE}
+"""The steps that ask for a share of the floor."""
 
 
 @dataclass
@@ -33,6 +42,20 @@ class Stage:
     step: str
     changes: dict[str, Any] = field(default_factory=dict)
     verdict: str = "kept"
+
+
+@dataclass
+class Shortage:
+    """The terms of a document that was dropped for too few, and how many it needed."""
+
+    lang: str
+    """The language of the source; of those of the recipe, that of most terms where it has another."""
+    terms: list[str]
+    """The lexicon terms in the source, without its tags, as `term ×n`."""
+    needed: float
+    """The fewest distinct terms with which the document goes on."""
+    others: dict[str, int]
+    """The number of distinct terms of each other language of the recipe that has any."""
 
 
 @dataclass
@@ -50,16 +73,26 @@ class Explanation:
     """Every sentence with a term; the terms are in «»."""
     verdict: str
     text: str
+    shortage: Shortage | None
+    """Where a step dropped the document because it cannot have enough terms."""
+    looked: tuple[str, ...] = LOOKED
+    """The passes that were applied."""
+    not_looked: tuple[str, ...] = NOT_LOOKED
+    """The passes that compare documents with others, which only a build can tell."""
 
 
 def explain(recipe: Recipe, target: str) -> Explanation:
-    """Explain `target`: a file on this machine, or the locator of a document in the recipe's sources.
+    """Explain `target`: a file, a record of a file, or the locator or id of a document in the recipe's sources.
 
-    Raises: RequestError if there is no such document.
+    Raises: RequestError if there is no such document, or if the file has several and none is named.
     """
+    return explain_record(recipe, find_record(recipe, target))
+
+
+def explain_record(recipe: Recipe, batch: pa.RecordBatch) -> Explanation:
+    """Send a raw record, a batch of one row, through every step."""
     columns = own_columns(recipe)
     policy, names = recipe.read_policy(measures_among(columns)), tuple(column.name for column in columns)
-    batch = _find(recipe, target)
     row = batch.to_pylist()[0]
     stages = [Stage("read", _seen({}, row, names), _verdict(row))]
     for step in ingest_steps(recipe, policy):
@@ -69,7 +102,8 @@ def explain(recipe: Recipe, target: str) -> Explanation:
         batch = step.open()(batch)
         row = batch.to_pylist()[0]
         stages.append(Stage(step.name, _seen(before, row, names), _verdict(row)))
-    limits = _limits(policy, row)
+    language = policy.languages.get(row.get("lang") or "")
+    limits = limits_of(language.limits if language else {}, row)
     verdict = stages[-1].verdict
     missed = [limit["measure"] for limit in limits if not limit["met"]]
     if verdict == "kept" and missed:
@@ -78,25 +112,8 @@ def explain(recipe: Recipe, target: str) -> Explanation:
         verdict = f"{verdict.replace(':', ' at ' + stages[-1].step + ':', 1)}"
     text = row.get("text") or ""
     terms, sentences = _terms(policy, row)
-    return Explanation(row["locator"], row["provenance"], stages, limits, terms, sentences, verdict, text)
-
-
-def _find(recipe: Recipe, target: str) -> pa.RecordBatch:
-    reader = Reader()
-    if is_local(target) and os.path.isfile(target):
-        config = SourceConfig.model_validate({"files": target})
-        file = Input(target, os.path.basename(target), os.path.getsize(target), "")
-        split = InputSplit("explain", config, (file,), None, recipe.limits.document)
-        return next(reader.read(split, 0, frozenset()))
-    for unit in list_units(recipe):
-        for batch in reader.read(unit.spec, 0, frozenset()):
-            for index, locator in enumerate(batch.column("locator").to_pylist()):
-                if locator == target:
-                    return batch.slice(index, 1)
-    raise RequestError(
-        f"{target}: neither a file here nor a document of the recipe's sources "
-        f"({', '.join(recipe.sources)}); name another recipe with --recipe"
-    )
+    short = _shortage(recipe, policy, row, stages[-1].step) if row.get("dropped_by") in SHORT else None
+    return Explanation(row["locator"], row["provenance"], stages, limits, terms, sentences, verdict, text, short)
 
 
 def _seen(before: dict[str, Any], row: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
@@ -119,14 +136,21 @@ def _verdict(row: dict[str, Any]) -> str:
     return f"dropped: {row['dropped_by']}" if row.get("dropped_by") else "kept"
 
 
-def _limits(policy: Policy, row: dict[str, Any]) -> list[dict[str, Any]]:
-    language = policy.languages.get(row.get("lang") or "")
+def limits_of(limits: Mapping[str, Limit], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the limits of a language, with the value of each measure in `row`; of those that `row` has not, none.
+
+    A measure that is there but null meets no limit.
+    """
     out = []
-    for name, limit in language.limits.items() if language else ():
-        value = row.get(name)
-        if value is not None:
-            met = (limit.min is None or value >= limit.min) and (limit.max is None or value <= limit.max)
-            out.append({"measure": name, "value": round(value, 4), "min": limit.min, "max": limit.max, "met": met})
+    for name, limit in limits.items():
+        if name in row:
+            value = row[name]
+            met = value is not None and all(
+                bound is None or keeps(np.float32(value), np.float32(bound))
+                for bound, keeps in ((limit.min, np.greater_equal), (limit.max, np.less_equal))
+            )
+            shown = None if value is None else round(value, 4)
+            out.append({"measure": name, "value": shown, "min": limit.min, "max": limit.max, "met": bool(met)})
     return out
 
 
@@ -136,8 +160,6 @@ def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
     if not language or not row.get("text"):
         return [], []
     spans, length = term_finder([term.forms for term in language.lexicon])(row["text"])
-    times = Counter(number for number, _, _ in spans)
-    terms = [f"{language.lexicon[number].forms[0]} ×{many}" for number, many in times.most_common()]
     text = plain(row["text"])
     if len(text) != length:  # a few capitals become longer in lower case, to which the positions refer
         text = text.lower()
@@ -150,4 +172,26 @@ def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
             pieces = [text[a:b] for a, b in pairwise(bounds)]
             marked = (f"«{piece}»" if index % 2 else piece for index, piece in enumerate(pieces))
             sentences.append(" ".join("".join(marked).split()))
-    return terms, sentences
+    return _counted(language, spans), sentences
+
+
+def _counted(language: LanguagePolicy, spans: list[tuple[int, int, int]]) -> list[str]:
+    times = Counter(number for number, _, _ in spans)
+    return [f"{language.lexicon[number].forms[0]} ×{many}" for number, many in times.most_common()]
+
+
+def _shortage(recipe: Recipe, policy: Policy, row: dict[str, Any], step: str) -> Shortage:
+    """Return the terms in the source of a document that `step` dropped for too few of them."""
+    page = row.get("html")
+    text = shown_bytes(page.encode("utf-8", "replace")).decode("utf-8", "replace") if page else row["text"]
+    found = {}
+    for code, language in policy.languages.items():
+        spans, _ = term_finder([term.forms for term in language.lexicon])(text)
+        found[code] = _counted(language, spans)
+    model = open_filters(recipe.filters).model("lid", recipe.models.get("lid"))
+    lang = row.get("lang") or identifier(model.path, policy)(pa.array([text], pa.large_string()))[0][0].as_py()
+    if lang not in found:
+        lang = max(found, key=lambda code: len(found[code]))
+    needed = floor_of(policy.languages[lang].limits, "medical_terms") * SHORT_AT.get(step, 1.0)
+    others = {code: len(terms) for code, terms in found.items() if code != lang and terms}
+    return Shortage(lang, found[lang], needed, others)

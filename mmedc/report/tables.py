@@ -1,19 +1,13 @@
 """Tables of a corpus and of a plan, for a terminal."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group
 from rich.text import Text
 
 from mmedc.corpus.manifest import FunnelRow, Stats
 from mmedc.report.grid import Column, Grid, number
-
-if TYPE_CHECKING:
-    from mmedc.report.explain import Explanation
-
-COUNTS = ("medical_terms", "private_items", "chars", "words")
-"""The measures that are numbers of something."""
 
 
 def human_bytes(number: float) -> str:
@@ -86,47 +80,3 @@ def _plan_row(row: dict[str, Any]) -> tuple[str, ...]:
         "" if row["bytes"] is None else human_bytes(row["bytes"]),
         "" if seconds is None else f"{seconds / 60:,.1f} min" if seconds > 90 else f"{seconds:.0f} s",
     )
-
-
-def explanation(found: "Explanation") -> Group:
-    """Return the path of a document through the steps."""
-    columns = [Column("step"), Column("what it saw or changed", wrap=True), Column("verdict", wrap=True)]
-    steps = Grid(columns, [(stage.step, _changes(stage.changes), _verdict(stage.verdict)) for stage in found.stages])
-    parts: list[Any] = [Text.assemble((found.locator, "bold"), f"  {found.provenance}"), steps, ""]
-    if found.limits:
-        parts += [limits_table(found.limits), ""]
-    if found.terms:
-        parts += [Text(f"lexicon terms: {', '.join(found.terms)}")]
-        parts += [*(Text(f"  {sentence}") for sentence in found.sentences), ""]
-    if found.text:
-        parts += [Text(found.text[:300] + ("…" if len(found.text) > 300 else "")), ""]
-    parts.append(Text(found.verdict, "bold green" if found.verdict == "kept" else "bold red"))
-    return Group(*parts)
-
-
-def _changes(changes: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {measured(name, value)}" for name, value in changes.items())
-
-
-def _verdict(verdict: str) -> Text:
-    return Text(verdict, "green" if verdict == "kept" else "red")
-
-
-def measured(name: str, value: Any) -> str:
-    """Return the value of a measure for people: counts as integers."""
-    if isinstance(value, int) or (isinstance(value, float) and name in COUNTS):
-        return f"{int(value):,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def limits_table(limits: list[dict[str, Any]]) -> Grid:
-    """Return the limits of a document; see `mmedc.report.explain.Explanation.limits`."""
-    columns = [Column("measure"), *map(number, ("value", "min", "max")), Column("")]
-    return Grid(columns, map(_limit_row, limits))
-
-
-def _limit_row(limit: dict[str, Any]) -> tuple[str | Text, ...]:
-    low, high = ("" if limit[key] is None else measured(limit["measure"], float(limit[key])) for key in ("min", "max"))
-    value = "not measured" if limit["value"] is None else measured(limit["measure"], float(limit["value"]))
-    met = Text("met", "green") if limit["met"] else Text("missed", "red")
-    return limit["measure"], value, low, high, met

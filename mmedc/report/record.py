@@ -1,0 +1,125 @@
+"""The raw record that a user names: by a file, by a place in a file, or by the locator or id of a source's document."""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+
+import pyarrow as pa
+
+from mmedc.document import document_id
+from mmedc.errors import RequestError
+from mmedc.recipe import Recipe, SourceConfig
+from mmedc.report.grid import shortened, visible
+from mmedc.sources import FORMATS, InputSplit, Reader, format_of, list_units
+from mmedc.storage import Input, is_local, list_inputs
+
+LISTED = 10  # records of a file that are named where the user names none
+HEAD_CHARS = 60
+
+
+def find_record(recipe: Recipe, target: str) -> pa.RecordBatch:
+    """Return the record of `target` as a batch of one row.
+
+    `target` is a file; a record of a file (`FILE#line=3`, as its locators are written); or the locator, the provenance
+    or the id of a document in the recipe's sources.
+
+    Raises: RequestError if there is none, or if the file has several and none is named.
+    """
+    path, _, place = target.rpartition("#")
+    if is_local(target) and os.path.isfile(target):
+        return _only_record(target, _splits_of_file(recipe, target))
+    if place and is_local(path) and os.path.isfile(path):
+        found = _matching(_splits_of_file(recipe, path), {f"{os.path.basename(path)}#{place}", target}, place)
+        if found is None:
+            raise RequestError(f"{target}: {path} has no record {place}; `mmedc explain {path}` names some")
+        return found
+    found = _matching((unit.spec for unit in list_units(recipe)), {target})
+    if found is None:
+        raise RequestError(
+            f"{target}: neither a file here nor a document of the recipe's sources "
+            f"({', '.join(recipe.sources)}); name another recipe with --recipe, or a corpus with --corpus"
+        )
+    return found
+
+
+def _splits_of_file(recipe: Recipe, path: str) -> Iterator[InputSplit]:
+    """Yield the splits of a file, read as the recipe's source that has it, or else as its name says."""
+    whole = os.path.abspath(path)
+    for name, config in recipe.sources.items():
+        known = format_of(config)
+        patterns = filter(is_local, config.paths)
+        if any(each.url == whole for pattern in patterns for each in list_inputs(pattern, known.suffixes)):
+            yield from known.cut(name, config, (_input(whole),), recipe.limits)
+            return
+    config = SourceConfig.model_validate({_key_of(path): path})
+    yield from format_of(config).cut("explain", config, (_input(path),), recipe.limits)
+
+
+def _input(path: str) -> Input:
+    return Input(path, os.path.basename(path), os.path.getsize(path), "")
+
+
+def _key_of(path: str) -> str:
+    """Return the key of the format that a file's suffix says; `files` for any other name."""
+    return next((known.key for known in FORMATS if path.lower().endswith(known.suffixes)), "files")
+
+
+def _only_record(path: str, splits: Iterator[InputSplit]) -> pa.RecordBatch:
+    """Return the record of a file that has one. Raises: RequestError, naming some, where it has several or none."""
+    first = list(islice(_records(splits), LISTED + 1))
+    if len(first) == 1:
+        return first[0]
+    if not first:
+        raise RequestError(f"{path}: there is no record in it")
+    rows = [batch.select(["locator", "text", "payload"]).to_pylist()[0] for batch in first[:LISTED]]
+    lines = [f"  {visible(_named(path, row['locator']))}  {_head(row['text'])}".rstrip() for row in rows]
+    more = "\n  …" if len(first) > LISTED else ""
+    raise RequestError(
+        f"{path}: has several records; name one, for example mmedc explain '{_named(path, rows[0]['locator'])}'\n"
+        + "\n".join(lines)
+        + more
+    )
+
+
+def _named(path: str, locator: str) -> str:
+    """Return how the user names a record of a file."""
+    name = os.path.basename(path)
+    return path + locator.removeprefix(name) if locator.startswith(f"{name}#") else locator
+
+
+def _head(text: str | None) -> str:
+    return visible(shortened(" ".join((text or "")[:400].split()), HEAD_CHARS))
+
+
+def _records(splits: Iterator[InputSplit]) -> Iterator[pa.RecordBatch]:
+    for split in splits:
+        for batch in Reader().read(split, 0, frozenset()):
+            for index in range(batch.num_rows):
+                yield batch.slice(index, 1)
+
+
+def _matching(splits: Iterator[InputSplit], names: set[str], place: str = "") -> pa.RecordBatch | None:
+    """Return the first record whose locator, provenance or id is one of `names`.
+
+    A record of a file with an address of its own is known by its `place`, which its provenance has after the `#`.
+    """
+    for split in splits:
+        for batch in Reader().read(split, 0, frozenset()):
+            locators, places = batch.column("locator").to_pylist(), batch.column("provenance").to_pylist()
+            for index, (locator, provenance) in enumerate(zip(locators, places, strict=True)):
+                ids = {locator, provenance, document_id(split.source, locator)}
+                if ids & names or (place and provenance.rpartition("#")[2] == place):
+                    return batch.slice(index, 1)
+    return None
+
+
+def read_again(recipe: Recipe, unit: str, ordinal: int) -> pa.RecordBatch | None:
+    """Return the record with number `ordinal` of a unit of ingest, or None where its source is not as it was.
+
+    Raises: RequestError when a source can't be read.
+    """
+    split = next((each.spec for each in list_units(recipe) if each.id == unit), None)
+    if split is None:
+        return None
+    first = next(Reader().read(split, ordinal, frozenset()), None)
+    return first.slice(0, 1) if first is not None and first.column("ordinal")[0].as_py() == ordinal else None
