@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mmedc.bench.commands import app as items_app
-from mmedc.cli import building, corpora, starting, training
+from mmedc.cli import building, corpora, looking, starting, training
 from mmedc.errors import MmedcError
 from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
@@ -22,10 +22,9 @@ INTERRUPTED = 130
 app = typer.Typer(
     help="Build multilingual medical corpora for language-model pretraining; train and score models on them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (starting, building, corpora, training):
+for group in (starting, building, corpora, looking, training):
     app.add_typer(group.app)
 app.add_typer(starting.models_app, name="models")
 app.add_typer(starting.filters_app, name="filters")
@@ -33,8 +32,21 @@ app.add_typer(fit_app, name="fit")
 app.add_typer(items_app, name="items")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mmedc import __version__
+
+        typer.echo(f"mmedc {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     _State.debug = debug
 
 

@@ -72,11 +72,21 @@ def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> N
 
 
 @app.command()
-def verify(corpus: CorpusArgument) -> None:
+def verify(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     """Hash every file and check every count against the manifest. Fails at the first difference."""
     from mmedc.api import Corpus
+    from mmedc.errors import VerifyError
 
-    manifest = Corpus(corpus).verify()
+    try:
+        manifest = Corpus(corpus).verify()
+    except VerifyError as problem:
+        if as_json:
+            typer.echo(json.dumps({"corpus": corpus, "sound": False, "problem": str(problem)}))
+        raise
+    if as_json:
+        counts = {"shards": len(manifest.shards), "files": len(manifest.files), "documents": manifest.documents}
+        typer.echo(json.dumps({"corpus": corpus, "sound": True, **counts, "digest": manifest.digest}))
+        return
     typer.echo(f"{corpus}: {len(manifest.shards)} shards, {manifest.documents:,} documents, all as the manifest says")
     typer.echo(manifest.digest)
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from mmedc.report.explain import Explanation, Shortage
 from mmedc.report.fate import Fate
-from mmedc.report.grid import Column, Grid, number, shortened, visible
+from mmedc.report.grid import Column, Grid, Passage, number, shortened, visible
 
 COUNTS = ("medical_terms", "private_items", "chars", "words")
 """The measures that are numbers of something."""
@@ -43,10 +43,10 @@ def _path(found: Explanation) -> list[Any]:
         parts += [*_shortage(found.shortage), ""]
     elif found.terms:
         more = f" and {len(found.terms) - TERMS} more" if len(found.terms) > TERMS else ""
-        parts += [Text(f"{len(found.terms)} lexicon terms: {', '.join(found.terms[:TERMS])}{more}")]
-        parts += [*(Text(visible(f"  {sentence}")) for sentence in found.sentences[:SENTENCES])]
+        parts += [Passage(f"{len(found.terms)} lexicon terms: {', '.join(found.terms[:TERMS])}{more}")]
+        parts += [*(Passage(sentence, 2) for sentence in found.sentences[:SENTENCES])]
         left = len(found.sentences) - SENTENCES
-        parts += [*([Text(f"  … and {left} more sentences with terms; --json has all")] if left > 0 else []), ""]
+        parts += [*([Passage(f"… and {left} more sentences with terms; --json has all", 2)] if left > 0 else []), ""]
     return parts
 
 

@@ -128,6 +128,18 @@ class Grid:
             yield line
 
 
+class Passage:
+    """A text over the width of the console, with `indent` spaces before each line."""
+
+    def __init__(self, text: str, indent: int = 0, style: str = "") -> None:
+        self.text, self.indent, self.style = visible(text), indent, style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines of the text."""
+        for line in wrapped(self.text, max(options.max_width - self.indent, 1)):
+            yield Text(" " * self.indent + line, self.style)
+
+
 def visible(text: str) -> str:
     """Return a text with control and invisible characters as pictures or code points, so that none does harm."""
     return HIDDEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text.translate(CONTROLS_SHOWN))

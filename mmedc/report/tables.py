@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
+from mmedc.corpus.leftovers import Leftover
 from mmedc.corpus.manifest import FunnelRow, Stats
 from mmedc.report.grid import Column, Grid, number
 
@@ -80,3 +81,9 @@ def _plan_row(row: dict[str, Any]) -> tuple[str, ...]:
         "" if row["bytes"] is None else human_bytes(row["bytes"]),
         "" if seconds is None else f"{seconds / 60:,.1f} min" if seconds > 90 else f"{seconds:.0f} s",
     )
+
+
+def leftovers_table(found: list[Leftover]) -> Grid:
+    """Return what is left over of each pass."""
+    rows = [(each.folder, f"{len(each.files):,}", human_bytes(each.freed)) for each in found]
+    return Grid([Column("pass"), number("files"), number("freed")], rows)

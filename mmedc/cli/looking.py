@@ -1,0 +1,63 @@
+"""The commands that ask about a build: `rejects`, `clean`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from mmedc.cli.options import CorpusArgument, JsonOption, open_console
+
+app = typer.Typer()
+
+
+@app.command()
+def rejects(
+    corpus: CorpusArgument,
+    reason: Annotated[str | None, typer.Option("--reason", help="Show only what was removed for this reason.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Show only documents of this source.")] = None,
+    language: Annotated[str | None, typer.Option("--lang", "-l", help="Show only documents in this language.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The number of samples of each reason.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Show why documents were removed: the reasons with their counts, then samples of each."""
+    from mmedc.report.rejected import rejected, rejects_tables
+
+    found = rejected(corpus, reason, source, language, limit)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        open_console().print(rejects_tables(found))
+
+
+@app.command()
+def clean(
+    corpus: CorpusArgument,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Delete. Without it, only say what would be deleted.")
+    ] = False,
+    abandoned: Annotated[
+        bool, typer.Option("--abandoned", help="Delete also what an unfinished build left that will not be resumed.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete what earlier builds left in .work/ and the published corpus does not need.
+
+    The corpus is not touched, and its build can be continued as before. While a build runs, nothing is deleted.
+    """
+    from mmedc.corpus.leftovers import leftovers, remove
+    from mmedc.report.tables import human_bytes, leftovers_table
+
+    found = leftovers(corpus, abandoned)
+    if yes:
+        remove(corpus, found, abandoned)
+    freed, files = sum(each.freed for each in found), sum(len(each.files) for each in found)
+    if as_json:
+        passes = [{"folder": each.folder, "files": len(each.files), "freed": each.freed} for each in found]
+        typer.echo(json.dumps({"deleted": yes, "files": files, "freed": freed, "passes": passes}))
+        return
+    if not found:
+        typer.echo(f"{corpus}: nothing to delete; the corpus needs all that is in .work/")
+        return
+    open_console().print(leftovers_table(found))
+    done = "deleted" if yes else "would be deleted; --yes deletes them"
+    typer.echo(f"{files:,} files, {human_bytes(freed)} {'freed' if yes else 'to be freed'}: {done}")
