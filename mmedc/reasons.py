@@ -11,6 +11,7 @@ DROPPED: dict[str, dict[str, str]] = {
     "read": {
         "http_status": "The server did not answer with status 200.",
         "not_text": "The content type, or the suffix of the file, is not that of a page, of plain text or of a book.",
+        "not_article": "The page of a dump is a redirect, or no article: a discussion, a template, a category.",
         "reserved": "The publisher of the book reserves text and data mining; `books: {reserved: keep}` reads it.",
     },
     "block": {

@@ -1,5 +1,6 @@
 """Books and articles for tests, made from a few values: EPUB, JATS, DOCX, dumps of MediaWiki."""
 
+import html
 import io
 import zipfile
 from collections.abc import Mapping
@@ -72,3 +73,20 @@ def jats(
         f'xmlns:ali="http://www.niso.org/schemas/ali/1.0/" article-type="{kind}" xml:lang="{lang}"><front><article-meta>'
         f"{meta}</article-meta></front><body>{body}</body><back>{back}</back>{after}</article>"
     ).encode()
+
+
+def wiki_page(title: str, text: str, space: int = 0, more: str = "") -> bytes:
+    """Return a page of a dump of MediaWiki."""
+    return (
+        f"  <page><title>{title}</title><ns>{space}</ns><id>1</id>{more}<revision><timestamp>2026-01-01T00:00:00Z</timestamp>"
+        f"<model>wikitext</model><text>{html.escape(text, quote=False)}</text></revision></page>\n"
+    ).encode()
+
+
+def wiki_dump(*pages: bytes) -> bytes:
+    """Return a dump of MediaWiki."""
+    head = (
+        '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en"><siteinfo>'
+        "<base>https://en.wiki.example/wiki/Main_Page</base></siteinfo>\n"
+    )
+    return head.encode() + b"".join(pages) + b"</mediawiki>\n"

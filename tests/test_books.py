@@ -2,6 +2,7 @@
 
 import pytest
 
+from mmedc.books import pubmed, wiki
 from mmedc.books.book import Book, Unreadable
 from mmedc.books.documents import documents
 from mmedc.books.rules import BookRules
@@ -53,8 +54,8 @@ def test_article_with_everything(rules: BookRules) -> None:
     assert (book.licence, book.licence_evidence) == ("CC-BY-NC-4.0", "jats")
     assert book.text == (
         "Iron in H. pylori\n\nShort.\n\nMethods\n\nCounts of 10⁹/L and H₂O[1] were taken.[a]\n\n[a] By hand.\n\n"
-        "1.1 Cells\n\nSee Table 1.\n\nTable 1. Values\n\n| A | B |\n| --- | --- |\n|  | 2\\|3 |\n\nFigure 1. A cell.\n\n"
-        "Results\n\n$\\frac{a}{2}$ holds."
+        "1.1 Cells\n\nSee Table 1.\n\nTable 1. Values\n\n| A | B |\n| A | 2\\|3 |\n\nFigure 1. A cell.\n\n"
+        "Results\n\na/2 holds."
     )
     assert headings(book) == [(1, "Iron in H. pylori"), (2, "Methods"), (3, "1.1 Cells"), (2, "Results")]
     assert {(left.part, left.title) for left in book.left_out} == {
@@ -159,3 +160,54 @@ def test_reserved_and_encrypted_books(rules: BookRules) -> None:
     page = encryption.format("http://www.w3.org/2001/04/xmlenc#aes128-cbc", "OEBPS/a.xhtml")
     with pytest.raises(Unreadable, match="encrypted"):
         documents(bookfiles.zipped(members | {"META-INF/encryption.xml": page}), "b.epub", rules, LIMIT)
+
+
+ARTICLE = """{{Infobox|name=Asthma}}
+'''Asthma''' affects [[airway|the airways]].<ref>Doe 2014</ref> Counts of 10<sup>9</sup>/L; {{lang|fr|toux}}; <math>x^2</math>.
+[[File:A.jpg|thumb|200px|The ''airways''.]]
+
+== Signs ==
+* [[cough]]ing
+* wheeze
+# one
+# two
+{| class="wikitable"
+|+ Degrees
+! Degree !! Days
+|-
+| mild || 2
+|}
+=== See also ===
+* [[Bronchitis]]
+[[Category:Asthma]]
+[[fr:Asthme]]"""
+
+
+def test_wikitext(rules: BookRules) -> None:
+    book = wiki.render(ARTICLE, rules)
+    assert book.text == (
+        "Asthma affects the airways. Counts of 10⁹/L; toux; $x^2$.\n\nThe airways.\n\nSigns\n\n- coughing\n- wheeze\n1. one\n2. two\n\n"
+        "Degrees\n\n| Degree | Days |\n| mild | 2 |"
+    )
+    assert headings(book) == [(1, "Signs")] and book.kind == "encyclopedia"
+    assert [(left.part, left.title) for left in book.left_out] == [("bibliography", "See also")]
+
+
+def test_pages_of_a_dump(rules: BookRules) -> None:
+    base = "https://en.wiki.example/wiki/"
+    (book,) = wiki.article(bookfiles.wiki_page("Hay fever", "Text.", 0), base)
+    assert (book.locator, book.date, book.markup) == (f"{base}Hay_fever", "2026-01-01T00:00:00Z", wiki.MARKUP)
+    assert wiki.article(bookfiles.wiki_page("Talk:A", "Text.", 1), base)[0].unwanted.startswith("not_article: ")
+    assert wiki.article(bookfiles.wiki_page("B", "#REDIRECT [[A]]", 0, "<redirect title='A'/>"), base)[0].unwanted
+    assert wiki.base_of(bookfiles.wiki_dump()) == base
+
+
+def test_citation_of_pubmed(rules: BookRules) -> None:
+    data = b"""<PubmedArticle><MedlineCitation><PMID>7</PMID><Article><Journal><JournalIssue><PubDate><Year>2018</Year><Month>May</Month>
+      </PubDate></JournalIssue></Journal><ArticleTitle>Iron.</ArticleTitle><Abstract><AbstractText Label="METHODS">We did.</AbstractText>
+      <AbstractText Label="RESULTS">It did.</AbstractText></Abstract><AuthorList><Author><LastName>Doe</LastName><ForeName>A</ForeName>
+      </Author></AuthorList></Article></MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType="doi">10.9/x</ArticleId>
+      </ArticleIdList></PubmedData></PubmedArticle>"""
+    (book,) = pubmed.citation(data, rules)
+    assert book.text == "Iron.\n\nMethods\n\nWe did.\n\nResults\n\nIt did."
+    assert (book.date, book.authors, book.identifiers) == ("2018-05", ["A Doe"], ["pmid:7", "doi:10.9/x"])

@@ -14,6 +14,7 @@ HEAVY = {
     "fasttext": {"steps/language.py", "steps/score.py"},
     "resiliparse": {"steps/extract/engines.py", "steps/decode.py", "steps/preview.py"},
     "selectolax": {"steps/extract/tree.py"},
+    "mwparserfromhell": {"books/wiki.py"},
     "lxml": {"books/xmlfile.py"},
     "isal": {"unpack.py"},
     "lz4": {"frames.py"},

@@ -73,6 +73,7 @@ KEYS: dict[str, tuple[Any, str | None]] = {
     "limits.unit_seconds": ("100", NEVER),
     "limits.memory": ("2GiB", NEVER),
     "limits.retries": ("7", NEVER),
+    "fail_above": ("3%", NEVER),
     "limits.unit": ("1MiB", NEVER),  # of Parquet that is larger
     "books.parts": ("{index: keep}", FIRST),
     "books.reserved": ("keep", FIRST),

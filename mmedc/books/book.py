@@ -54,6 +54,10 @@ class Book:
     left_out: list[LeftOut] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
     """What the file says that it is about, or of which genre."""
+    markup: str | None = None
+    """The media type of `text` where a step is to turn it into text, so that most of it is dropped unparsed."""
+    unwanted: str = ""
+    """The reason to drop it; empty for a document that is wanted."""
     reserved: str = ""
     """How the file reserves text and data mining; empty where it does not."""
 
@@ -61,6 +65,7 @@ class Book:
         """Return the columns of `mmedc.document.RAW` that the document fills."""
         return {
             "text": whole_characters(self.text),
+            "content_type": self.markup,
             "title": _or_none(self.title),
             "date": self.date,
             "kind": self.kind,

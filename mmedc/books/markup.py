@@ -10,15 +10,17 @@ from typing import Any, ClassVar
 
 from mmedc.books.manuscript import Manuscript
 from mmedc.books.mathml import mathml
-from mmedc.books.scripts import subscript, superscript
 from mmedc.books.xmlfile import local
+from mmedc.raised import lowered, raised
 
 _SPACE = re.compile(r"[ \t\r\f\v\n]+")
 _BREAKS = re.compile(r" *\n *")
 BREAK = "\x1e"
 """Stands for a line break inside a run, until white space has been folded."""
 MAX_SPAN = 100
-"""A cell spans at most so many columns or rows."""
+"""A cell spans at most so many columns or rows, and is not repeated beyond this column."""
+REPEATED_CHARS = 2_000
+"""Cells that span others are repeated until the table has so many more characters than twice its own."""
 
 
 def folded(text: str) -> str:
@@ -117,13 +119,17 @@ class Walker:
         """Take in a line break."""
         self.run.append(BREAK)
 
+    def before(self) -> str:
+        """Return the last character of the run; "" at its beginning."""
+        return next((piece[-1] for piece in reversed(self.run) if piece), "")
+
     def superscript(self, node: Any) -> None:
         """Take in a superscript."""
-        self.run.append(superscript(self.inline(node)))
+        self.run.append(raised(" ".join(self.inline(node).split()), self.before()))
 
     def subscript(self, node: Any) -> None:
         """Take in a subscript."""
-        self.run.append(subscript(self.inline(node)))
+        self.run.append(lowered(" ".join(self.inline(node).split()), self.before()))
 
     def inline(self, node: Any) -> str:
         """Return the inline content of an element, with its white space."""
@@ -160,19 +166,31 @@ class Walker:
         if rows:
             with self.out.part("tables"):
                 width = max(map(len, rows))
-                lines = [row + [""] * (width - len(row)) for row in rows]
                 if width == 1:
-                    for (cell,) in lines:
+                    for (cell,) in rows:
                         self.write(cell)
                 else:
-                    written = [f"| {' | '.join(row)} |" for row in lines]
-                    written.insert(1, f"|{' --- |' * width}")
-                    self.write("\n".join(written))
+                    rows = [row + [""] * (width - len(row)) for row in rows]
+                    self.write("\n".join(f"| {' | '.join(row)} |" for row in rows))
 
     def rows(self, table: Any) -> list[list[str]]:
-        """Return the cells of a table by row; a cell that spans several leaves the others empty."""
+        """Return the cells of a table by row; a cell that spans others is repeated: columns keep their place."""
         rows: list[list[str]] = []
-        spans: dict[int, int] = {}  # column → rows that a cell above still takes
+        spans: dict[int, tuple[str, int]] = {}  # column → the text of a cell above, and the rows that it still takes
+        left = REPEATED_CHARS + len("".join(table.itertext()))
+
+        def again(text: str) -> str:
+            nonlocal left
+            left -= len(text) + 1
+            return text if left > 0 else ""
+
+        def pass_spans(row: list[str]) -> None:
+            while (at := len(row)) in spans:
+                text, tall = spans.pop(at)
+                if tall > 1:
+                    spans[at] = text, tall - 1
+                row.append(again(text))
+
         for node in table.iter():
             if local(node) != "tr" or _inner(node, table):
                 continue
@@ -180,17 +198,14 @@ class Walker:
             for cell in node:
                 if local(cell) not in ("td", "th"):
                     continue
-                while spans.get(len(row), 0):
-                    spans[len(row)] -= 1
-                    row.append("")
+                pass_spans(row)
                 text = "; ".join(self.capture(cell)).replace("\n", " ").replace("|", "\\|")
                 tall, wide = _span(cell, "rowspan"), _span(cell, "colspan")
-                for column in range(len(row), len(row) + wide):
-                    spans[column] = tall - 1
-                row += [text, *[""] * (wide - 1)]
-            while spans.get(len(row), 0):
-                spans[len(row)] -= 1
-                row.append("")
+                for column in range(max(1, min(wide, MAX_SPAN - len(row)))):
+                    if tall > 1:
+                        spans[len(row)] = text, tall - 1
+                    row.append(again(text) if column else text)
+            pass_spans(row)
             if any(row):
                 rows.append(row)
         return rows

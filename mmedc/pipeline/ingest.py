@@ -16,6 +16,7 @@ from mmedc.pipeline.custom import measures_among, with_custom
 from mmedc.policy import Policy
 from mmedc.recipe import ModelName, Recipe
 from mmedc.sources import InputSplit, Reader
+from mmedc.sources.books import book_rules
 from mmedc.steps.block import Block
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract
@@ -29,6 +30,7 @@ from mmedc.steps.preview import Preview
 from mmedc.steps.privacy import Private
 from mmedc.steps.rules import Rules
 from mmedc.steps.score import Score
+from mmedc.steps.wikitext import Wikitext
 
 
 def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
@@ -36,6 +38,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     model = _model("lid", recipe)
     on_texts = text_steps(recipe, policy)
     policy = policy.for_ingest()
+    has_books = any(source.format == "books" for source in recipe.sources.values())
     steps: list[Step] = [
         Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
         Decode(),
@@ -43,6 +46,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
         Preview(model, policy),
         Extract(recipe.extract),
+        *([Wikitext(book_rules(recipe))] if has_books else []),
         *on_texts,
         *([Private(policy)] if recipe.privacy else []),
         Sign(recipe.dedup.jaccard),

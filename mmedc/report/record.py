@@ -49,10 +49,10 @@ def _splits_of_file(recipe: Recipe, path: str) -> Iterator[InputSplit]:
         known = format_of(config)
         patterns = filter(is_local, config.paths)
         if any(each.url == whole for pattern in patterns for each in list_inputs(pattern, known.suffixes)):
-            yield from known.cut(name, config, (_input(whole),), recipe.limits)
+            yield from known.cut(name, config, (_input(whole),), recipe)
             return
     config = SourceConfig.model_validate({_key_of(path): path})
-    yield from format_of(config).cut("explain", config, (_input(path),), recipe.limits)
+    yield from format_of(config).cut("explain", config, (_input(path),), recipe)
 
 
 def _input(path: str) -> Input:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
 from mmedc.bookparts import PARTS
+from mmedc.books import pubmed, wiki
 from mmedc.books.book import BOOK, Book, Unreadable
 from mmedc.books.documents import PACKED, documents
 from mmedc.books.rules import NAMED, BookRules
@@ -14,7 +16,7 @@ from mmedc.books.sniff import HEAD_BYTES, format_of
 from mmedc.engine import slot
 from mmedc.filters import open_filters
 from mmedc.recipe import Recipe, SourceConfig
-from mmedc.sources.containers import members
+from mmedc.sources.containers import elements, members
 from mmedc.sources.content import Stream, parts_of
 from mmedc.sources.raw import InputSplit, Records
 from mmedc.storage import Input
@@ -101,18 +103,28 @@ def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
     except Unreadable as problem:
         yield Part("", _failing(str(problem)))
         return
-    if format_of(head, file.name) == "tar":
+    found = format_of(head, file.name)
+    if found == "tar":
         for item in members(stream, MAX_FILE):
             yield Part(item.place, _parser(item.data, item.name, rules, limit, item.problem))
+    elif found == "mediawiki":
+        base = wiki.base_of(head)
+        for item in elements(stream, "page", limit):
+            yield Part(item.place, _failing(item.problem) if item.problem else partial(wiki.article, item.data, base))
+    elif found == "pubmed":
+        for item in elements(stream, "PubmedArticle", limit):
+            yield Part(
+                item.place, _failing(item.problem) if item.problem else partial(pubmed.citation, item.data, rules)
+            )
     else:
-        yield Part("", lambda: _whole(file, stream, rules, limit))
+        yield Part("", lambda: _whole(file, stream, head, rules, limit))
 
 
-def _whole(file: Input, stream: Stream, rules: BookRules, limit: int) -> list[Book]:
+def _whole(file: Input, stream: Stream, head: bytes, rules: BookRules, limit: int) -> list[Book]:
     """Return the documents of a file that is one book. Raises: Unreadable."""
-    if not stream.held:
+    if not head:
         raise Unreadable(f"empty_file: {file.bytes:,} bytes")
-    if format_of(stream.held, file.name) not in PACKED:
+    if format_of(head, file.name) not in PACKED:
         stream.most = limit
     return documents(stream.read(), file.name, rules, limit)
 
@@ -165,6 +177,8 @@ def kind_unless_stated(config: SourceConfig) -> str:
 
 def _fate(book: Book, rules: BookRules) -> dict[str, str | None]:
     """Return why a document is not wanted, if so."""
+    if book.unwanted:
+        return {"text": None, "dropped_by": book.unwanted}
     if book.reserved and not rules.keep_reserved:
         return {"text": None, "dropped_by": f"reserved: tdm:reservation {book.reserved}"}
     if not book.text:

@@ -78,5 +78,12 @@ def members(stream: Stream, limit: int) -> Iterator[Item]:
                     continue
                 opened = archive.extractfile(member)
                 yield Item(place, member.name, opened.read() if opened else b"")
+        if stream.last.strip(b"\0"):
+            yield Item("rest", "", b"", "damaged: the tar archive ends early")
+        rest = 0
+        while part := stream.read(CHUNK_BYTES):
+            rest += len(part.strip(b"\0"))
+        if rest:
+            yield Item("rest", "", b"", f"damaged: {rest:,} bytes follow the end of the tar archive")
     except (tarfile.TarError, EOFError, ValueError, OSError, OverflowError) as problem:
         yield Item("rest", "", b"", f"damaged: the tar archive is broken ({problem}); the rest of it is not read")

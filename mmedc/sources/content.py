@@ -12,6 +12,8 @@ from mmedc.unpack import Damage, Unpacked
 FREE_BYTES = 64 << 20
 """A compressed file may unpack to so many bytes whatever its ratio."""
 BZIP2 = b"BZh"
+BLOCK_BYTES = 512
+"""A block of a tar archive."""
 
 
 def parts_of(file: Input, ratio: float) -> Iterator[bytes]:
@@ -80,6 +82,10 @@ class Stream:
     most: int
     """The bytes that are asked for at once at most; a container that asks for more lies about its sizes."""
     held: bytes = b""
+    """What was fetched last; the bytes before `at` are taken."""
+    at: int = 0
+    last: bytes = b""
+    """The last bytes that were taken."""
 
     def head(self, size: int) -> bytes:
         """Return the first `size` bytes without taking them."""
@@ -91,18 +97,19 @@ class Stream:
         """Return the next `size` bytes, fewer at the end. Raises: Unreadable when it is asked for too much."""
         if size > self.most:
             raise Unreadable(f"too_large: a member has {size:,} bytes, at most {self.most:,} are read")
-        pieces, got = [self.held], len(self.held)
+        pieces: list[bytes] = []
+        got = 0
         while size < 0 or got < size:
-            part = next(self.parts, b"")
-            if not part:
-                break
-            pieces.append(part)
-            got += len(part)
+            if self.at == len(self.held):
+                self.held, self.at = next(self.parts, b""), 0
+                if not self.held:
+                    break
+            stop = len(self.held) if size < 0 else min(self.at + size - got, len(self.held))
+            pieces.append(self.held[self.at : stop])
+            got += stop - self.at
+            self.at = stop
             if size < 0 and got > self.most:
                 raise Unreadable(f"too_large: over {self.most:,} bytes")
-        whole = b"".join(pieces)
-        if size < 0:
-            self.held = b""
-            return whole
-        self.held = whole[size:]
-        return whole[:size]
+        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.last = (self.last + whole[-BLOCK_BYTES:])[-BLOCK_BYTES:]
+        return whole

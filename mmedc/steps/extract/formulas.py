@@ -3,9 +3,8 @@
 import re
 from typing import Any
 
-from mmedc.steps.extract.marks import lowered, raised
+from mmedc.formulas import SILENT, joined, latex
 
-MAX_CHARS = 2_000
 FORMULA_IMAGE = re.compile(r"math|tex\b|latex|formula|equation|eqn", re.IGNORECASE)
 FORMULA_SOURCE = re.compile(r"latex|/math/|mathtex|mimetex|codecogs|tex\?|render/svg", re.IGNORECASE)
 MAX_SOURCE = 300
@@ -13,10 +12,6 @@ MAX_SOURCE = 300
 
 EMOJI = re.compile(r"emoji|smil", re.IGNORECASE)
 EMOJI_CHARS = 8
-STYLE = re.compile(r"^\{\\(?:displaystyle|textstyle)\s*(.*)\}$", re.DOTALL)
-FENCES = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$"))
-RELATIONS = frozenset("=<>≤≥≈≠±×+−→⇒∈·∼")
-SILENT = frozenset(("annotation", "annotation-xml", "mphantom", "none", "mspace", "maligngroup", "malignmark"))
 
 
 def image_text(attributes: dict[str, str | None]) -> str:
@@ -30,18 +25,6 @@ def image_text(attributes: dict[str, str | None]) -> str:
     if len(alt) <= EMOJI_CHARS and EMOJI.search(named) and not alt.isascii():
         return alt
     return ""
-
-
-def latex(source: str) -> str:
-    """Return LaTeX between dollar signs, without the command for its size; empty for none or one beyond `MAX_CHARS`."""
-    text = " ".join(source.split())
-    for opening, closing in FENCES:
-        if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
-            text = text[len(opening) : -len(closing)].strip()
-            break
-    if found := STYLE.match(text):
-        text = found[1].strip()
-    return f"${text}$" if text and len(text) <= MAX_CHARS else ""
 
 
 def formula(node: Any, before: str) -> str:
@@ -63,7 +46,7 @@ def _linear(math: Any) -> str:
         if node is None:
             node = stack.pop()
             parts = done.pop()
-            done[-1].append(_joined(node.tag, parts))
+            done[-1].append(joined(node.tag, parts))
         elif node.tag == "-text":
             done[-1].append(node.text_content.strip())
         elif node.tag not in SILENT and not node.tag.startswith("-"):
@@ -73,33 +56,3 @@ def _linear(math: Any) -> str:
             continue
         node = node.next
     return "".join(done[0])
-
-
-def _joined(tag: str, parts: list[str]) -> str:
-    """Return the text of an element of MathML from those of its children."""
-    whole = "".join(parts)
-    first, second, third = (*parts, "", "", "")[:3]
-    if tag == "mo":
-        return f" {whole} " if whole in RELATIONS else whole
-    if tag == "mtext":
-        return f" {whole} "
-    if tag == "mfrac":
-        return f"{_grouped(first)}/{_grouped(second)}"
-    if tag in ("msup", "mover"):
-        return first + raised(second.replace(" ", ""), first[-1:])
-    if tag in ("msub", "munder"):
-        return first + lowered(second.replace(" ", ""), first[-1:])
-    if tag in ("msubsup", "munderover"):
-        return first + lowered(second.replace(" ", ""), first[-1:]) + raised(third.replace(" ", ""), first[-1:])
-    if tag == "msqrt":
-        return f"√({whole})"
-    if tag == "mroot":
-        return f"{raised(second, 'x')}√({first})"
-    if tag == "mtr":
-        return f"{' '.join(parts)}; "
-    return f"({', '.join(parts)})" if tag == "mfenced" else whole
-
-
-def _grouped(part: str) -> str:
-    part = part.strip()
-    return part if part.isalnum() else f"({part})"

@@ -1,0 +1,166 @@
+"""Sources `books`: files of a folder told apart by their content, containers of many articles, and hostile files."""
+
+import bz2
+import gzip
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from mmedc.recipe import Recipe
+from mmedc.sources import Reader, list_units
+from tests import bookfiles
+
+TEXT = bookfiles.page("<p>Text.</p>")
+EPUB = bookfiles.epub({"a.xhtml": TEXT}, metadata="<dc:title>T</dc:title>")
+
+
+def read(
+    folder: Path, files: dict[str, bytes], start: int = 0, skip: frozenset[int] = frozenset(), **settings: Any
+) -> list[dict[str, Any]]:
+    """Return the records of a folder with these files."""
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    source = {"books": str(folder), **settings.pop("source", {})}
+    recipe = Recipe.model_validate({"name": "books", "sources": {"books": source}, **settings})
+    rows = []
+    for unit in list_units(recipe):
+        for batch in Reader().read(unit.spec, start, skip):
+            rows += batch.to_pylist()
+    assert [row["ordinal"] for row in rows] == list(range(start, start + len(rows)))
+    return rows
+
+
+def said(row: dict[str, Any]) -> str:
+    return (row["rejected_by"] or row["dropped_by"] or "").partition(":")[0]
+
+
+def tar(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def test_the_content_says_what_a_file_is(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path / "shelf",
+        {
+            "a.jpg": EPUB,
+            "b.epub": bookfiles.jats("<p>An article.</p>"),
+            "c.xml.gz": gzip.compress(bookfiles.jats("<p>Packed.</p>")),
+            "d.css": b"p { margin: 0 }" + bytes(8),
+            "e.png": b"\x89PNG\r\n\x1a\n",
+        },
+    )
+    assert [(row["locator"], row["kind"], row["text"], said(row)) for row in rows] == [
+        ("a.jpg", "book", "Text.", ""),
+        ("b.epub", "article", "An article.", ""),
+        ("c.xml.gz", "article", "Packed.", ""),
+        ("d.css", None, None, "not_text"),
+        ("e.png", None, None, "not_text"),
+    ]
+    assert [row["kind"] for row in read(tmp_path / "shelf", {}, source={"kind": "textbook"})][:2] == [
+        "textbook",
+        "article",
+    ]
+
+
+def test_a_dump_has_a_record_for_each_page(tmp_path: Path) -> None:
+    pages = [bookfiles.wiki_page(f"Page {n}", f"Text {n}.", n % 2) for n in range(4)]
+    half = len(pages[0]) * 2 + 300
+    dump = bookfiles.wiki_dump(*pages)
+    rows = read(
+        tmp_path / "one", {"dump.xml.bz2": bz2.compress(dump[:half]) + bz2.compress(dump[half:])}
+    )  # multistream
+    assert [said(row) for row in rows] == ["", "not_article", "", "not_article"]
+    assert rows[2]["locator"] == "https://en.wiki.example/wiki/Page_2" and rows[2]["text"] == "Text 2."
+    again = read(tmp_path / "one", {}, start=1, skip=frozenset([2]))
+    assert [(row["ordinal"], row["text"]) for row in again] == [(1, None), (2, None), (3, None)]
+    cut = read(tmp_path / "cut", {"dump.xml": dump[: -len(pages[3]) - 5]})
+    assert [said(row) for row in cut] == ["", "not_article", "", "damaged"]
+    big = bookfiles.wiki_dump(pages[0], bookfiles.wiki_page("Big", "x" * 3_000_000), pages[2])
+    rows = read(tmp_path / "big", {"dump.xml": big}, limits={"document": "1MiB"})
+    assert [said(row) for row in rows] == ["", "too_large", ""]
+
+
+def test_an_archive_has_a_record_for_each_member(tmp_path: Path) -> None:
+    members = {
+        "PMC1/a.nxml": bookfiles.jats("<p>A.</p>"),
+        "../../b.nxml": bookfiles.jats("<p>B.</p>"),
+        "c.gif": b"GIF89a",
+    }
+    rows = read(tmp_path / "tar", {"pmc.tar.gz": gzip.compress(tar(members))})
+    assert [(row["locator"], row["text"], said(row)) for row in rows] == [
+        ("pmc.tar.gz#member=PMC1/a.nxml", "A.", ""),
+        ("pmc.tar.gz#member=../../b.nxml", "B.", ""),
+        ("pmc.tar.gz#member=c.gif", None, "not_text"),
+    ]
+    rows = read(tmp_path / "cut", {"pmc.tar": tar(members)[:1300]})
+    assert [said(row) for row in rows] == ["", "damaged"]
+
+
+def test_records_are_numbered_alike_from_any_start(tmp_path: Path) -> None:
+    stub = "<front-stub/><body><p>Le texte.</p></body>"
+    after = f'<sub-article article-type="translation" xml:lang="fr">{stub}</sub-article>'
+    files = {
+        "a.xml": bookfiles.jats("<p>A.</p>", after=after),
+        "b.xml": b"<article",
+        "c.xml": bookfiles.jats("<p>C.</p>", after=after),
+    }
+    whole = read(tmp_path / "all", files)
+    assert [(row["locator"], said(row)) for row in whole] == [
+        ("a.xml", ""),
+        ("a.xml#translation=fr", ""),
+        ("b.xml", "damaged"),
+        ("c.xml", ""),
+        ("c.xml#translation=fr", ""),
+    ]
+    for start in range(1, 5):
+        assert read(tmp_path / "all", {}, start=start) == whole[start:]
+    broken = read(tmp_path / "all", {}, skip=frozenset([3]))
+    assert [(row["locator"], row["text"]) for row in broken[3:]] == [("c.xml", None)]
+
+
+def test_reserved_books_are_dropped_unless_the_recipe_keeps_them(tmp_path: Path) -> None:
+    data = bookfiles.epub(
+        {"a.xhtml": TEXT}, metadata='<dc:title>T</dc:title><meta name="tdm:reservation" content="1"/>'
+    )
+    (row,) = read(tmp_path / "one", {"a.epub": data})
+    assert said(row) == "reserved" and row["text"] is None
+    (row,) = read(tmp_path / "one", {}, books={"reserved": "keep"})
+    assert row["text"] == "Text." and row["licence_evidence"] == "epub; tdm:reservation 1"
+
+
+def test_a_long_book_is_split_at_its_sections(tmp_path: Path) -> None:
+    words = "The knee joint bends and the hip joint turns, as all joints of the leg do. "
+    chapters = {
+        f"{n}.xhtml": bookfiles.page(
+            f"<h1>Chapter {n}</h1><p>{words * 4}</p><h2>Part {n}a</h2><p>{words * 9}</p><h2>Part {n}b</h2><p>{words * 9}</p>"
+        )
+        for n in (1, 2)
+    }
+    chapters["3.xhtml"] = bookfiles.page(f"<h1>Last</h1><p>{words}</p>" + f"<p>{words * 3}</p>" * 10)
+    data = bookfiles.epub(chapters, metadata="<dc:title>T</dc:title>")
+    rows = read(tmp_path / "one", {"a.epub": data}, publish={"split": "section", "tokens": 256})
+    from mmedc.tokenizer import plain_encoder
+
+    assert max(len(ids) for ids in plain_encoder("qwen")([row["text"] for row in rows])) <= 256
+    assert len({row["locator"] for row in rows}) == len(rows)
+    assert [row["locator"].partition("#")[2] for row in rows][:3] == ["section=1-1.1", "section=1.2", "section=2-2.1"]
+    assert rows[1]["text"].startswith("Chapter 1\n\nPart 1b\n\nThe knee")
+    assert [(section["offset"], section["title"]) for section in rows[1]["sections"]] == [
+        (0, "Chapter 1"),
+        (11, "Part 1b"),
+    ]
+    assert rows[-1]["locator"].startswith("a.epub#section=3&piece=")
+    (whole,) = read(tmp_path / "one", {})
+    kept = "".join("".join(row["text"].split()).removeprefix("Chapter1").removeprefix("Chapter2") for row in rows)
+    assert kept.replace("Last", "") == "".join(whole["text"].split()).replace("Chapter1", "").replace(
+        "Chapter2", ""
+    ).replace("Last", "")
