@@ -59,7 +59,7 @@ REJECTED: dict[str, dict[str, str]] = {
     },
     "decode": {
         "binary": "Too many NUL bytes: the payload is not text.",
-        "undecodable": "Too many characters cannot be decoded in any charset that was tried.",
+        "undecodable": "Too many characters mean nothing in the best charset, or browsers refuse to read the charset.",
     },
     "nesting": {
         "too_deep": "The elements of the page nest deeper than `limits.html_depth`.",
