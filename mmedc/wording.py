@@ -102,7 +102,7 @@ def _advice(problem: Any) -> str:
         close = nearest(value, _choices(problem["ctx"]))
         return close if "did you mean" in close else ""
     if problem["type"] == "string_type" and isinstance(value, bool | int | float):
-        return f'; put it in quotes to make it text: "{found(value)}"'
+        return "; put it in quotes to make it text"
     return ""
 
 

@@ -14,6 +14,7 @@ import typer
 from mmedc.bench.commands import app as items_app
 from mmedc.cli import building, corpora, looking, starting, training
 from mmedc.errors import MmedcError
+from mmedc.extras import how_to_install
 from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
 
@@ -72,10 +73,14 @@ def main() -> None:
     except Exception as problem:
         if _State.debug:
             raise
+        install = how_to_install(problem) if isinstance(problem, ModuleNotFoundError) else None
         show = getattr(problem, "show", None)  # click's own errors of usage know how they look
         if show is not None:
             show()
             code = getattr(problem, "exit_code", 2)
+        elif install is not None:
+            typer.echo(f"error: {install}", err=True)
+            code = 2
         else:
             typer.echo(
                 f"error: {type(problem).__name__}: {redact(str(problem))}\nThis is a defect; --debug shows where.",
