@@ -5,9 +5,10 @@ paths given by `--set` and `--out` are relative to the current folder, and so ar
 """
 
 import contextlib
+import copy
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -402,6 +403,19 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     recipe.__dict__["places"] = YamlFile(yaml.path, None, yaml.lines, yaml.settings)
     for name, source in recipe.sources.items():
         source.__dict__["where"] = yaml.where(("sources", name, source.format))
+    return recipe
+
+
+def recipe_of(values: Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:
+    """Return the recipe of stored `values`, whose paths are absolute; `sets` are as for `read_recipe`.
+
+    Raises: RecipeError.
+    """
+    yaml = YamlFile("recipe", copy.deepcopy(dict(values)))
+    for setting in sets:
+        apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
+    recipe = checked(Recipe, yaml)
+    recipe.__dict__["places"] = YamlFile(yaml.path, None, yaml.lines, yaml.settings)
     return recipe
 
 

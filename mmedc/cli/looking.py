@@ -1,4 +1,4 @@
-"""The commands that ask about a build: `rejects`, `clean`."""
+"""The commands that ask about a build: `rejects`, `what-if`, `clean`."""
 
 import json
 from typing import Annotated
@@ -27,6 +27,28 @@ def rejects(
         typer.echo(json.dumps(found, ensure_ascii=False))
     else:
         open_console().print(rejects_tables(found))
+
+
+@app.command("what-if")
+def what_if(
+    corpus: CorpusArgument,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", help="A limit, as policy.all.medical_model.min=0.8, or medical.policy=NAME. Repeatable."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how many documents other limits would keep, from the stored scores. Builds and changes nothing."""
+    from mmedc.report.what_if import what_if as answer
+    from mmedc.report.what_if import what_if_tables
+
+    found = answer(corpus, sets or ())
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        open_console().print(what_if_tables(found))
 
 
 @app.command()

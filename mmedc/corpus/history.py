@@ -6,9 +6,11 @@ does not grow with documents: tables are read one unit at a time, and of them on
 
 import json
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mmedc.corpus.manifest import Manifest, read_manifest
@@ -39,6 +41,7 @@ class History:
         self.record: Record = found
         self.store = store.below(WORK)
 
+    @lru_cache(maxsize=8)  # noqa: B019 (a history lives as long as a command)
     def left(self, name: str) -> list[dict[str, Any]]:
         """Return the results of the units of a pass, in their order; none where the build had no such pass.
 
@@ -72,6 +75,15 @@ class History:
             for number, left in enumerate(self.left(name)):
                 if left["removed"]["rows"]:
                     yield name, number, DataFile(**left["removed"])
+
+    def published_rows(self, unit: int) -> npt.NDArray[np.int64]:
+        """Return the rows of a unit of ingest that are published, sorted."""
+        for left in self.left("trim"):
+            for part in left["units"]:
+                if part["number"] == unit:
+                    return self.read(DataFile(**part["keep"]), ["row"])["row"].to_numpy()  # type: ignore[no-any-return]
+        last = self.left("decontaminate") or self.left("select")
+        return self.read(DataFile(**last[unit]["keep"]), ["row"])["row"].to_numpy()  # type: ignore[no-any-return]
 
     def drops(self) -> Iterator[pa.Table]:
         """Yield what deduplication dropped: tables of `mmedc.dedup.records.DROP`, sorted by place."""

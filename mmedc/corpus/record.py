@@ -16,6 +16,7 @@ from mmedc.corpus.manifest import Manifest
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import Pass
 from mmedc.policy import Limit, Policy
+from mmedc.recipe import Recipe, recipe_of
 from mmedc.storage import Store
 
 BUILD, RUNNING = f"{WORK}/build.json", f"{WORK}/running.json"
@@ -46,12 +47,16 @@ class Record(Recorded):
     build: str
     """The digest of the passes, as in the manifest."""
     recipe: dict[str, JsonValue]
-    """The recipe, with absolute paths."""
+    """The recipe, with absolute paths and without defaults."""
     sources: tuple[str, ...]
     """The source of each unit of ingest."""
     limits: dict[str, dict[str, Limit]]
     """The limits of the policy, by language and measure."""
     passes: tuple[PassRecord, ...]
+
+    def settings(self, sets: Iterable[str] = ()) -> Recipe:
+        """Return the recipe, with `key.sub=value` settings in place. Raises: RecipeError."""
+        return recipe_of(self.recipe, sets)
 
     def units(self, name: str) -> tuple[str, ...]:
         """Return the units of a pass; none where the build has no such pass."""

@@ -212,7 +212,14 @@ class Build:
             built.trimmed,
         )
         sources = [unit.spec.source for unit in self.ingest.units]
-        keep(self.store, running.digest, self.recipe.model_dump(mode="json"), self.policy, sources, running.passes)
+        keep(
+            self.store,
+            running.digest,
+            self.recipe.model_dump(mode="json", exclude_unset=True),
+            self.policy,
+            sources,
+            running.passes,
+        )
         lay_out(self.store, manifest, built.placements, runner, watcher)
         end(self.store)
         return read_manifest(self.store.url)

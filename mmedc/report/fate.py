@@ -135,7 +135,7 @@ def _removed_by_ingest(history: History, target: str) -> list[Fate]:
 
 def _again(history: History, unit: str, ordinal: int) -> tuple[Explanation | None, str]:
     """Return what the steps say of a record now, or why that is not known."""
-    recipe = Recipe.model_validate(history.record.recipe)
+    recipe = history.record.settings()
     try:
         batch = read_again(recipe, unit, ordinal)
         return (explain_record(recipe, batch), "") if batch is not None else (None, "its source has changed since")
@@ -186,7 +186,7 @@ class _Story:
             return Event("dedup", f"stays{many}", quotes=quotes)
         drop = next(found for table in drops for found in _places(table, "place", self.place).to_pylist())
         if row["reason"] == KNOWN:
-            known = _known(Recipe.model_validate(self.history.record.recipe), self._after_ingest(drop["survivor"]))
+            known = _known(self.history.record.settings(), self._after_ingest(drop["survivor"]))
             what = f"{row['reason']}: {known} (similarity {drop['jaccard']:.2f}, by signatures)"
             return Event("dedup", what, True)
         survivor = drop["survivor"]
@@ -225,8 +225,8 @@ class _Story:
         many = f"{len(hits)} question{'' if len(hits) == 1 else 's'} found"
         if row:
             return [Event("decontaminate", f"{row['reason']}: {many}", True, quotes)]
-        recipe: Any = self.history.record.recipe
-        done = "masked in the text" if recipe["decontaminate"]["hits"] == "mask" else "reported; the document stays"
+        hits_are = self.history.record.settings().decontaminate.hits
+        done = "masked in the text" if hits_are == "mask" else "reported; the document stays"
         return [Event("decontaminate", f"{many}, {done}" if hits else "no question found", quotes=quotes)]
 
     def _marked(self, hit: dict[str, Any]) -> str:
