@@ -56,13 +56,16 @@ def choose_title(headline: str, social: str, document: str, headings: Iterable[s
 
 
 def without_site(title: str, names: set[str]) -> str:
-    """Return a title without the parts at its ends that name the site; `names` are in the form of `form`."""
+    """Return a title without the parts at its ends that name the site; `names` are in the form of `form`.
+
+    The first part has to be a name of the site, the last one may be a piece of one or little more than one.
+    """
     cuts = list(SEPARATOR.finditer(title))
     start, stop = 0, len(title)
     while cuts:
         if _is_site(title[cuts[-1].end() : stop], names):
             stop = cuts.pop().start()
-        elif _is_site(title[start : cuts[0].start()], names):
+        elif form(title[start : cuts[0].start()]) in ("", *names):
             start = cuts.pop(0).end()
         else:
             break

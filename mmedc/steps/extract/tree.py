@@ -90,10 +90,11 @@ def walk(tree: Any) -> Walk:
     pieces: list[str] = []
     inner: list[Names] = []
     linked = links = images = in_link = breaks = 0
+    seam = -1  # the number of pieces at the end of the last inline element
     owner = -1
 
     def flush() -> None:
-        nonlocal pieces, inner, linked, links, images, breaks
+        nonlocal pieces, inner, linked, links, images, breaks, seam
         if text := render.preformatted(pieces) if tags[owner] == "pre" else render.text(pieces):
             texts.append(text)
             found.owners.append(owner)
@@ -102,7 +103,7 @@ def walk(tree: Any) -> Walk:
             found.images.append(images)
             found.inner.append(tuple(inner))
             images = 0
-        pieces, inner, linked, links, breaks = [], [], 0, 0, 0
+        pieces, inner, linked, links, breaks, seam = [], [], 0, 0, 0, -1
 
     node = tree.body
     stack: list[tuple[Any, int]] = []
@@ -152,6 +153,8 @@ def walk(tree: Any) -> Walk:
                 if kind == _LINK:
                     links += 1
                     in_link += 1
+                if seam == len(pieces) and kind != _PLAIN:
+                    pieces.append(render.SEAM)
             child = node.first_child if kind != _SKIP else None
             if child is not None:
                 stack.append((node, kind))
@@ -174,8 +177,11 @@ def walk(tree: Any) -> Walk:
                 ends[owner] = len(texts)
                 lasts[owner] = len(tags)
                 owner = parents[owner]
+            elif kind == _INLINE:
+                seam = len(pieces)
             elif kind == _LINK:
                 in_link -= 1
+                seam = len(pieces)
             elif kind == _APART:
                 pieces.append(" ")
             if not stack:
