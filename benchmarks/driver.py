@@ -159,6 +159,7 @@ def write_inputs(folder: Path, count: int) -> None:
 def measure_units(count: int, folder: Path, profile: bool) -> None:
     """Print a row of seconds and memory for each stage of a build of `count` units."""
     from mmedc.pipeline.build import Build, Running
+    from mmedc.pipeline.folder import claim
     from mmedc.pipeline.publish import describe, lay_out
     from mmedc.recipe import read_recipe
 
@@ -172,7 +173,7 @@ def measure_units(count: int, folder: Path, profile: bool) -> None:
         pass
     with Stage("plan", profile=profile):
         build = Build.prepare(recipe, str(folder / "out"))
-        build.claim()
+        claim(build.store, build.recipe)
     units = len(build.ingest.units)
     runner = Stub(commits=True)
     with Stage("compose", runner, profile):

@@ -10,6 +10,7 @@
     │   └── ModelMissing    a model file that is not on this machine, and how to get it
     └── WorkError           the work failed (exit code 1)
         ├── StorageError    a disk or an object store fails or is full: where, and what to do
+        ├── FolderBusy      another run is under way in the output folder: who, and since when
         ├── ClusterLost     the Ray cluster is lost; committed units are kept
         ├── UnitsFailed     some units failed: which, why, and how to resume
         ├── OutcomeError    a corpus was built, but is not what was asked for: empty, or a source failed
@@ -54,6 +55,10 @@ class WorkError(MmedcError):
 
 class StorageError(WorkError):
     """A disk or an object store failed, after retries."""
+
+
+class FolderBusy(WorkError):
+    """Another run is under way in the output folder."""
 
 
 class ClusterLost(WorkError):

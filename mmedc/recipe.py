@@ -7,6 +7,7 @@ paths given by `--set` and `--out` are relative to the current folder, and so ar
 import contextlib
 import copy
 import functools
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -356,6 +357,16 @@ class Recipe(Part):
         """The file and the lines of the keys, as `read_recipe` puts them; not part of the value."""
         return YamlFile("", None)
 
+    @functools.cached_property
+    def origin(self) -> tuple[str, tuple[str, ...]]:
+        """The file or shipped name, and the `sets`, as `read_recipe` was given them; not part of the value."""
+        return "", ()
+
+    @functools.cached_property
+    def folder(self) -> str:
+        """The folder that its paths are relative to, in which its modules may be; `read_recipe` puts it."""
+        return ""
+
     @contextlib.contextmanager
     def at(self, *keys: str | int) -> Iterator[None]:
         """Name the file, line and key in what is said to be wrong with the value of `keys`.
@@ -400,6 +411,8 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     for setting in sets or []:
         apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
     recipe = checked(Recipe, yaml, folder=_folder(file))
+    recipe.__dict__["folder"] = os.path.abspath(_folder(file) or ".")
+    recipe.__dict__["origin"] = path if _folder(file) == "" else os.path.abspath(file), tuple(sets or ())
     recipe.__dict__["places"] = YamlFile(yaml.path, None, yaml.lines, yaml.settings)
     for name, source in recipe.sources.items():
         source.__dict__["where"] = yaml.where(("sources", name, source.format))

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import ray
+from ray import cloudpickle
 from ray.cluster_utils import Cluster
 
 from mmedc.engine import runner
@@ -123,7 +124,9 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     store = Store(str(folder / "c"))
     one = Pass("test", Straggler(str(folder / "marks")), UNITS[:1])
     reader = runner._ProgressReader()
-    tasks = [runner._run.remote(one.work, one.folder, UNITS[0], store, reader.actor) for _ in range(2)]
+    tasks = [
+        runner._run.remote((), cloudpickle.dumps(one.work), one.folder, UNITS[0], store, reader.actor) for _ in range(2)
+    ]
     first, second = (json.loads(data) for data in ray.get(tasks))
     return {
         "equal": first == second,

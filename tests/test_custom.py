@@ -1,11 +1,16 @@
 """Steps and measures of a user's own: their columns, their limits, and what is refused."""
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as pads
 import pytest
 
+import mmedc
 from mmedc.corpus.manifest import Manifest
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import Inline
@@ -142,7 +147,9 @@ def test_what_is_wrong_with_a_custom_part_is_said_before_work_begins(module: str
         prepare(**{"policy.all.brackets.max": 3})
     with pytest.raises(PolicyError, match=r'unknown measure "bracket"; did you mean "brackets"'):
         prepare(measures=f"[{one}]", **{"policy.all.bracket.max": 3})
-    with pytest.raises(RecipeError, match=rf"{module}:nothing can't be imported"):
+    with pytest.raises(
+        RecipeError, match=rf'{module}:nothing: there is no "nothing" in .*{module}.py; known: .*brackets'
+    ):
         prepare(measures=f"[{{use: '{module}:nothing', name: n}}]")
     with pytest.raises(RecipeError, match=r'column "quality" exists already'):
         prepare(measures=f"[{{use: '{module}:brackets', name: quality}}]")
@@ -166,3 +173,55 @@ def test_explain_shows_custom_columns(module: str, tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, measures=f"[{{use: '{module}:brackets', name: brackets}}]")
     found = explain(recipe, str(tmp_path / "pages" / "2.txt"))
     assert {stage.step: stage.changes for stage in found.stages}["brackets"]["brackets"] > 0
+
+
+def own_recipe(
+    folder: Path, use: str, text: str = "def length(text):\n    return len(text)\n"
+) -> subprocess.CompletedProcess[str]:
+    """Run a recipe with a measure of a module beside it, from another folder."""
+    folder.mkdir()
+    (folder / "measure_of_mine.py").write_text(text)
+    (folder / "a.txt").write_text(MEDICAL)
+    recipe = {"name": "own", "languages": ["en"], "sources": {"a": {"files": "a.txt"}}}
+    recipe["measures"] = [{"use": use, "name": "mine"}]
+    (folder / "recipe.yaml").write_text(json.dumps(recipe, indent=1))
+    command = [sys.executable, "-P", "-m", "mmedc", "run", str(folder / "recipe.yaml"), "--out", str(folder / "out")]
+    return subprocess.run([*command, "--inline", "--quiet"], capture_output=True, text=True, cwd="/")
+
+
+MEDICAL = (
+    "Asthma is a chronic disease of the airways. Patients suffer from cough, wheezing and dyspnoea. The diagnosis "
+    "needs spirometry; therapy is an inhaled corticosteroid, and severe attacks are treated in hospital. " * 3
+)
+
+
+def test_a_module_beside_the_recipe_is_found(tmp_path: Path) -> None:
+    done = own_recipe(tmp_path / "a", "measure_of_mine:length")
+    assert done.returncode == 0, done.stderr
+    (batch,) = mmedc.open_corpus(tmp_path / "a" / "out").documents(columns=["text", "mine"])
+    assert batch.to_pylist()[0]["mine"] == len(batch.to_pylist()[0]["text"])
+
+
+MISSING = (
+    'no module "measure_of_mind" beside the recipe, in .*/a, and none is installed; did you mean "measure_of_mine"'
+)
+
+
+@pytest.mark.parametrize(
+    ("use", "text", "said"),
+    [
+        ("measure_of_mind:length", "", rf"recipe.yaml:\d+: .*{MISSING}"),
+        (
+            "measure_of_mine:lenght",
+            "def length(text): ...\n",
+            r'recipe.yaml:\d+: .*no "lenght" in .*did you mean "length"',
+        ),
+        ("measure_of_mine:length", "import nowhere\n", r"measure_of_mine.py:1: ModuleNotFoundError: .*nowhere"),
+        ("measure_of_mine:length", "def length(text:\n", r"measure_of_mine.py:1: "),
+        ("measure_of_mine:length", "LIMIT = 1 / 0\n", r"measure_of_mine.py:1: ZeroDivisionError"),
+    ],
+)
+def test_what_is_wrong_with_a_module_is_said_with_its_place(tmp_path: Path, use: str, text: str, said: str) -> None:
+    done = own_recipe(tmp_path / "a", use, text)
+    assert done.returncode == 2 and re.search(said, done.stderr), done.stderr
+    assert "pip" not in done.stderr and "PYTHONPATH" not in done.stderr

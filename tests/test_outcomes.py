@@ -97,3 +97,42 @@ def test_the_front_door_raises_what_the_command_says(tmp_path: Path) -> None:
     with pytest.raises(OutcomeError, match="no document was kept"):
         mmedc.build(tmp_path / "recipe.yaml", out=tmp_path / "out", inline=True)
     assert mmedc.open_corpus(tmp_path / "out").stats().documents == 0
+
+
+SOMETIMES = """
+from pathlib import Path
+
+
+def sometimes(text: str) -> float:
+    if Path(FLAG).exists() and "disease 21 " in text:
+        raise ValueError("the disk is not there")
+    return 1.0
+"""
+
+
+def test_redo_reads_again_what_was_rejected_and_ends_like_a_fresh_build(tmp_path: Path) -> None:
+    for name in "abc":
+        lines(tmp_path / f"{name}.jsonl", 6)
+    (tmp_path / "own.py").write_text(SOMETIMES.replace("FLAG", repr(str(tmp_path / "flag"))))
+    keys = {"measures": [{"use": "own:sometimes", "name": "mine"}], "dedup": {"jaccard": 0.99}}
+    sources = {"a": {"jsonl": ["a.jsonl", "b.jsonl"], "url": "url"}, "c": {"jsonl": "c.jsonl", "url": "url"}}
+    (tmp_path / "flag").touch()
+    assert run(tmp_path, sources, **keys).returncode == 0
+    broken = read_manifest(str(tmp_path / "out"))
+    assert [share.rejected for share in broken.by_source] == [{"error": 2}, {"error": 1}]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/.work/ingest-*/units/*.json")}
+    (tmp_path / "flag").unlink()
+
+    def redo(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mmedc", "redo", str(tmp_path / "out"), *more]
+        return subprocess.run([*command, "--inline", "--quiet"], capture_output=True, text=True, cwd="/")
+
+    unknown = redo("--rejected", "eror")
+    assert unknown.returncode == 2 and 'did you mean "error"?' in unknown.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    done = redo("--rejected", "error")
+    assert done.returncode == 0, done.stderr
+    mended = read_manifest(str(tmp_path / "out"))
+    fresh = mmedc.build(tmp_path / "recipe.yaml", out=tmp_path / "fresh", inline=True).manifest
+    assert mended.digest == fresh.digest != broken.digest
+    assert [share.rejected for share in mended.by_source] == [{}, {}]

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmedc.cli.corpora import show_stats
-from mmedc.cli.options import JsonOption, OutOption, QuietOption, RecipeArgument, SetOption, open_console
+from mmedc.cli.options import (
+    CorpusArgument,
+    JsonOption,
+    OutOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    open_console,
+)
 from mmedc.errors import OutcomeError, RequestError
 
 FailAboveOption = Annotated[
@@ -87,7 +95,39 @@ class Way:
     as_json: bool
 
 
-def _run(build: "Build", way: Way) -> None:
+@app.command()
+def redo(
+    corpus: CorpusArgument,
+    rejected: Annotated[str, typer.Option("--rejected", help="A reason of rejects, as `mmedc stats` shows it.")],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="The recipe, where it is not where the last run found it.")
+    ] = None,
+    sets: SetOption = None,
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    inline: InlineOption = False,
+    quiet: QuietOption = False,
+    log: LogOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the units again that rejected records for a reason: a limit was raised, a disk or a step was mended.
+
+    All other units stay as they are. The corpus is then the same as if it were built anew. Settings of the last run
+    apply, and those of --set on top.
+    """
+    from contextlib import chdir
+
+    from mmedc.pipeline.folder import Origin, origin_of
+    from mmedc.settings import resolved
+
+    out = resolved(corpus)
+    origin = Origin(recipe, (), ".") if recipe else origin_of(out)
+    with chdir(origin.cwd):
+        build = _prepare(origin.recipe, out, [*origin.sets, *(sets or [])])
+    _run(build, Way(inline, address, cpus, quiet, log, as_json), rejected)
+
+
+def _run(build: "Build", way: Way, again: str = "") -> None:
     """Run a build and show what it left. Raises: OutcomeError when that is not what was asked for."""
     from mmedc.api import runner
     from mmedc.corpus.outcome import problems_of, summary
@@ -100,7 +140,7 @@ def _run(build: "Build", way: Way) -> None:
     watcher = Watchers(bars, *([Log(way.log)] if way.log else []))
     try:
         with runner(way.inline, way.address, way.cpus) as running:
-            manifest = build.run(running, watcher)
+            manifest = build.run(running, watcher, again)
     finally:
         bars.close()
     show_stats(build.store.url, manifest, way.as_json, seconds=bars.seconds)

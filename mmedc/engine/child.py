@@ -7,6 +7,7 @@ Messages to the parent: ("batch", Produced), ("broken", first, last), ("failed",
 import contextlib
 import mmap
 import os
+import pickle
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mmedc import modules
 from mmedc.engine import slot
 from mmedc.engine.chain import BrokenBatch, Chain, Fault
 from mmedc.engine.unit import Streamed, Unit
@@ -48,8 +50,10 @@ def main() -> None:
     opened: tuple[Any, Chain] | None = None
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
-            work, unit, start, faults, alone_until = pipe.recv()
+            folders, asked = pipe.recv()
             try:
+                modules.search_in(folders)  # before what may come from a module in them is unpickled
+                work, unit, start, faults, alone_until = pickle.loads(asked)
                 if opened is None or opened[0] != work:
                     opened = (work, Chain(work.steps))
                 for produced in stream(work, opened[1], unit, start, faults, alone_until):

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray import cloudpickle
 from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mmedc import modules
 from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
 from mmedc.engine.unit import Accounted, CommitFormat
 from mmedc.errors import ClusterLost, RequestError
@@ -107,7 +109,7 @@ class OnRay:
         if self._reader:
             self._reader.begin()
         reader = self._reader = self._reader or _ProgressReader()
-        work, form = ray.put(current.work), CommitFormat(current.work)
+        work, form = ray.put(cloudpickle.dumps(current.work)), CommitFormat(current.work)
         task: Any = _run.options(num_gpus=current.gpus) if current.gpus and ray.cluster_resources().get("GPU") else _run
         waiting, exclusive = deque(units), deque[AnyUnit]()
         running: dict[Any, AnyUnit] = {}
@@ -116,10 +118,10 @@ class OnRay:
                 nodes.check()
                 while waiting and len(running) < 2 * nodes.slots:
                     unit = waiting.popleft()
-                    running[task.remote(work, current.folder, unit, store, reader.actor)] = unit
+                    running[task.remote(modules.folders(), work, current.folder, unit, store, reader.actor)] = unit
                 if exclusive and not running:
                     unit = exclusive.popleft()
-                    running[task.remote(work, current.folder, unit, store, reader.actor)] = unit
+                    running[task.remote(modules.folders(), work, current.folder, unit, store, reader.actor)] = unit
                 ready, _ = ray.wait(list(running), timeout=REPORT_S) if running else ([], [])
                 meters.in_flight(len(running))
                 yield meters.count(reader.progress())
@@ -296,7 +298,11 @@ class _ProgressActor:
 
 
 @ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
-def _run(work: Any, folder: str, unit: AnyUnit, store: Store, progress_actor: Any) -> bytes:
+def _run(
+    folders: tuple[str, ...], packed: bytes, folder: str, unit: AnyUnit, store: Store, progress_actor: Any
+) -> bytes:
+    modules.search_in(folders)  # before what may come from a module in them is unpickled
+    work = cloudpickle.loads(packed)
     pending, reported = [0, 0], time.monotonic()
 
     def report(read: int, kept: int) -> None:

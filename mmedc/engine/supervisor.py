@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from mmedc import modules
 from mmedc.engine import slot
 from mmedc.engine.chain import Chain, Fault, Produced, given_up
 from mmedc.engine.child import stream
@@ -160,7 +162,7 @@ class _Child:
         slot_reset = slot.read(self._slot)
         os.truncate(self._errors.fileno(), 0)
         try:
-            self._pipe.send((work, unit, start, faults, alone_until))
+            self._pipe.send((modules.folders(), pickle.dumps((work, unit, start, faults, alone_until))))
             guard = _Guard(self, work, slot_reset)
             while True:
                 while not self._pipe.poll(POLL_S):

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mmedc.corpus.keys import KnownKeys, WriteKeys, counted, published_keys
 from mmedc.corpus.layout import Placement
-from mmedc.corpus.manifest import NAME, Manifest, read_manifest
+from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.passes import Candidates, Select, ShardPlan, WriteShard, WrittenShard
 from mmedc.corpus.record import PassRecord, begin, end, keep
 from mmedc.corpus.tokens import TokenCounter, token_counter
@@ -26,6 +26,7 @@ from mmedc.dedup.questions import Questions, find_questions
 from mmedc.document import document_schema
 from mmedc.engine.commit import commits
 from mmedc.engine.identity import digest_of
+from mmedc.engine.lock import Lock
 from mmedc.engine.run import WORK, AnyPass, Runner, Watcher, run_pass
 from mmedc.engine.selection import Selection
 from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Unit, files_of
@@ -33,6 +34,7 @@ from mmedc.errors import CorpusError
 from mmedc.pipeline.classify import checkpoint_digest, classify_pass
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.dedup import Counts, Dedup, Run
+from mmedc.pipeline.folder import OWNER, claim, forget_rejected, remember
 from mmedc.pipeline.ingest import Ingested, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
 from mmedc.pipeline.publish import (
@@ -51,8 +53,6 @@ from mmedc.recipe import Recipe
 from mmedc.settings import as_written
 from mmedc.sources import InputSplit, list_units
 from mmedc.storage import Store
-
-OWNER = ".work/recipe"
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,14 @@ class Running:
     runner: Runner
     store: Store
     watcher: Watcher
+    lock: Lock | None = None
     passes: list[PassRecord] = field(default_factory=list)
     _digests: list[str] = field(default_factory=list)
 
     def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
         """Run a pass; see `mmedc.pipeline.dedup.Run`."""
+        if self.lock:
+            self.lock.check()
         left = [commit.left for commit in run_pass(current, self.runner, self.store, self.watcher)]
         self._digests.append(digest_of(current.folder, list(files_of(tuple(left)))))
         self.passes.append(PassRecord.of(current))
@@ -171,32 +174,29 @@ class Build:
         ingest = ingest_pass(recipe, policy, list_units(recipe), columns)
         return cls(recipe, policy, Store(out), ingest, questions, checkpoint, columns, known, count)
 
-    def claim(self) -> None:
-        """Claim the output folder for this recipe.
-
-        Raises: CorpusError if it belongs to another recipe, or contains other files.
-        """
-        name = self.recipe.name.encode()
-        if not self.store.exists(OWNER) and self.store.names():
-            published = read_manifest(self.store.url).name if self.store.exists(NAME) else None  # `.work` was deleted
-            if published != self.recipe.name:
-                what = f'holds the corpus "{published}"' if published else "is not empty and holds no corpus"
-                raise CorpusError(f"{self.store.url}: the folder {what}; choose another with --out")
-        if not self.store.put_new(OWNER, name) and (owner := self.store.get(OWNER)) != name:
-            raise CorpusError(
-                f'{self.store.url}: belongs to the recipe "{owner.decode()}", this one is "{self.recipe.name}"; '
-                "choose another folder with --out, or delete it"
-            )
-
-    def run(self, runner: Runner, watcher: Watcher) -> Manifest:
+    def run(self, runner: Runner, watcher: Watcher, again: str = "") -> Manifest:
         """Build the corpus and return its manifest.
 
-        Raises: UnitsFailed when units could not be done; the same call resumes where it stopped.
+        `again` is a reason of rejects: the units that have such rejects are read once more.
+
+        Raises: UnitsFailed when units could not be done; the same call resumes where it stopped. FolderBusy when
+        another run is under way in the folder.
         """
-        self.claim()
-        begin(self.store, self.recipe.name)
-        running = Running(runner, self.store, watcher)
-        built = self.compose(running)
+        claim(self.store, self.recipe)
+        with Lock(self.store) as lock:
+            begin(self.store, self.recipe.name)
+            remember(self.store, self.recipe)
+            if again:
+                forget_rejected(self.store, self.ingest, again)
+            running = Running(runner, self.store, watcher, lock)
+            built = self.compose(running)
+            lock.check()
+            self._publish(running, built)
+            end(self.store)
+            return read_manifest(self.store.url)
+
+    def _publish(self, running: Running, built: Built) -> None:
+        """Turn the folder into the corpus of what the passes left."""
         manifest = describe(
             self.recipe,
             self.policy.name,
@@ -212,17 +212,9 @@ class Build:
             built.trimmed,
         )
         sources = [unit.spec.source for unit in self.ingest.units]
-        keep(
-            self.store,
-            running.digest,
-            self.recipe.model_dump(mode="json", exclude_unset=True),
-            self.policy,
-            sources,
-            running.passes,
-        )
-        lay_out(self.store, manifest, built.placements, runner, watcher)
-        end(self.store)
-        return read_manifest(self.store.url)
+        written = self.recipe.model_dump(mode="json", exclude_unset=True)
+        keep(self.store, running.digest, written, self.policy, sources, running.passes)
+        lay_out(self.store, manifest, built.placements, running.runner, running.watcher)
 
     def done(self) -> list[tuple[AnyPass, dict[str, Commit[Any]]]]:
         """Return the passes whose units are known, with the commits of each; touches nothing."""

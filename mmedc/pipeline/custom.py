@@ -1,6 +1,5 @@
 """Custom steps and measures, which a recipe adds to the chain, and the columns that they declare."""
 
-import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,26 +9,25 @@ from mmedc.document import DOCUMENT
 from mmedc.engine.chain import Step
 from mmedc.engine.identity import Json, identity_of
 from mmedc.errors import RecipeError
+from mmedc.modules import load
 from mmedc.policy import Policy
 from mmedc.recipe import CustomStep, Recipe
 from mmedc.steps.foreign import DatatroveStep, datatrove_step
 from mmedc.steps.language import Language
-from mmedc.steps.measure import Measure
+from mmedc.steps.measure import Measure, function_of
 from mmedc.yamlfile import nearest
 
 
 class Custom:
     """A custom step, identified by its class, its arguments, its version and its place in the chain."""
 
-    def __init__(self, settings: CustomStep) -> None:
+    def __init__(self, settings: CustomStep, folder: str = "") -> None:
         self.settings = settings
-        module, _, name = settings.target.partition(":")
+        made = load(settings.target, folder)
         try:
-            self.step: Step = getattr(importlib.import_module(module), name)(**settings.arguments)
-        except (ImportError, AttributeError, TypeError) as problem:
-            raise RecipeError(
-                f"{settings.target} can't be made ({problem}); its module must be importable, for example by PYTHONPATH"
-            ) from None
+            self.step: Step = made(**settings.arguments)
+        except TypeError as problem:
+            raise RecipeError(f"{settings.target} can't be made ({problem}); look at its `arguments`") from None
 
     @property
     def name(self) -> str:
@@ -65,7 +63,7 @@ def with_custom(steps: list[Step], recipe: Recipe, policy: Policy) -> tuple[Step
     measures = [Measure(settings.use, settings.name, settings.batch, policy) for settings in recipe.measures]
     for number, measure in enumerate(measures):
         with recipe.at("measures", number):
-            measure.identity()  # imports the function, so that a wrong name is found before work begins
+            function_of(measure.use, recipe.folder)  # so that a wrong name is found before work begins
     chain: list[Step] = [*steps[:-1], *measures, steps[-1]]
     for number, settings in enumerate(recipe.steps):
         with recipe.at("steps", number):
@@ -81,12 +79,16 @@ def _insert(settings: CustomStep, recipe: Recipe, chain: list[Step]) -> None:
             f'{settings.target} comes after "{settings.after}", which is no step{nearest(settings.after, names)}'
         )
     at = names.index(settings.after)
-    chain.insert(at, _of_datatrove(settings, recipe, chain, at) if settings.datatrove else Custom(settings))
+    chain.insert(
+        at, _of_datatrove(settings, recipe, chain, at) if settings.datatrove else Custom(settings, recipe.folder)
+    )
 
 
 def _of_datatrove(settings: CustomStep, recipe: Recipe, chain: list[Step], at: int) -> Step:
     """Return the datatrove step for position `at` of the chain."""
     names = [step.name for step in chain if isinstance(step, DatatroveStep)]
+    if not settings.target.startswith("datatrove."):
+        load(settings.target, recipe.folder)
     step = datatrove_step(settings.target, settings.arguments, recipe.languages, names)
     if step.languages and not any(isinstance(earlier, Language) for earlier in chain[:at]):
         raise RecipeError(
@@ -104,7 +106,7 @@ def own_columns(recipe: Recipe) -> tuple[pa.Field, ...]:
     declared: dict[str, pa.Field] = {}
     for number, settings in enumerate(recipe.steps):
         with recipe.at("steps", number):
-            for field in Custom(settings).columns if settings.use else ():
+            for field in Custom(settings, recipe.folder).columns if settings.use else ():
                 _declare(declared, field)
     for number, measure in enumerate(recipe.measures):
         with recipe.at("measures", number):

@@ -21,6 +21,7 @@ from mmedc.engine.chain import Transform
 from mmedc.engine.identity import Json, fields_of
 from mmedc.errors import RecipeError
 from mmedc.limits import drop_below_floor
+from mmedc.modules import load
 from mmedc.policy import Policy
 
 
@@ -76,15 +77,12 @@ def _column(values: Any) -> pa.Array:
     return array.cast(pa.float32())
 
 
-def function_of(use: str) -> Callable[[Any], Any]:
-    """Return the function `package.module:function`. Raises: RecipeError when it can't be imported or called."""
-    module, _, name = use.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as problem:
-        raise RecipeError(
-            f"{use} can't be imported ({problem}); its module must be importable, for example by PYTHONPATH"
-        ) from None
+def function_of(use: str, folder: str = "") -> Callable[[Any], Any]:
+    """Return the function `package.module:function`, of a module in `folder` or an installed one.
+
+    Raises: RecipeError when it can't be imported or called.
+    """
+    function = load(use, folder)
     if not callable(function):
         raise RecipeError(f"{use}, named in `measures`, is not a function but {type(function).__name__}")
     return function  # type: ignore[no-any-return]
