@@ -197,6 +197,8 @@ class ClassifyConfig(Part):
 class Books(Part):
     """How books and articles are read: sources `books`, and the books in sources `warc`."""
 
+    engine: Literal["permissive", "pymupdf"] = "permissive"
+    """What reads PDF: `permissive` (pdf-inspector and pdfium), or `pymupdf` (AGPL; `pip install 'mmedc[books]'`)."""
     parts: dict[BookPart, Fate] = {}
     """Which parts of a book are kept or dropped where that is not the default: `{index: keep}`. See the how-to."""
     reserved: Fate = "drop"

@@ -12,8 +12,9 @@ Parser = Callable[[bytes, BookRules, int], Iterator[Book]]
 
 
 def _pdf(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
-    raise Unreadable("pdf_engine_missing: this version of mmedc does not read PDF")
-    yield
+    from mmedc.books.pdf import whole  # Arrow and the libraries of PDF, which most units do not need
+
+    return whole.read(data, rules)
 
 
 def _jats(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:

@@ -31,6 +31,8 @@ class BookRules:
     """Words by which the subject or genre of a book says that it is a textbook, in lower case."""
     keep_reserved: bool = False
     """Whether books are read whose publisher reserves text and data mining."""
+    engine: str = "permissive"
+    """The engine that reads PDF: `permissive` or `pymupdf`."""
     split_tokens: int | None = None
     """Books of more tokens are split at sections; None leaves them whole."""
     tokenizer: str = "qwen"
@@ -48,6 +50,7 @@ class BookRules:
             split,
             list(self.textbook_words),
             self.keep_reserved,
+            self.engine,
         ]
 
     def is_textbook(self, subjects: list[str]) -> bool:

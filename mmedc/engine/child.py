@@ -30,6 +30,7 @@ def stream(
     """
     skip = frozenset(ordinal for ordinal, fault in faults.items() if fault.step == 0)
     slot.enter(0, start, 1)
+    slot.narrow(alone_until)
     begun = time.perf_counter()
     for batch in work.source.read(unit.spec, start, skip):
         seconds = time.perf_counter() - begun

@@ -12,6 +12,7 @@ SIZE = _LAYOUT.size
 
 _current: mmap.mmap | None = None
 _step = 0
+_singly_until = 0
 
 
 def attach(shared: mmap.mmap) -> None:
@@ -32,6 +33,17 @@ def mark(ordinal: int) -> None:
     """Record that the step of the last `enter` now works on this one record."""
     if _current is not None:
         _LAYOUT.pack_into(_current, 0, _step, ordinal, 1)
+
+
+def narrow(until: int) -> None:
+    """Record that the records before `until` are handled one at a time, to find the one that breaks the process."""
+    global _singly_until
+    _singly_until = until
+
+
+def narrowed(ordinal: int) -> bool:
+    """Return whether a source that reads several records at once is to read this one alone."""
+    return ordinal < _singly_until
 
 
 def read(shared: mmap.mmap) -> tuple[int, int, int]:

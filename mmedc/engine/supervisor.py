@@ -33,6 +33,7 @@ from mmedc.errors import WorkError
 POLL_S = 0.05
 STALLED = 10  # a record may take this many times its CPU limit in wall time
 STARTUP_S = 120.0  # for loading models and parsers before the first record
+READ_AT_ONCE = 4  # records' CPU limits that a source may take for records that it reads together
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # no parser causes these signals itself
 PATIENCE = {"killed": 5, "memory": 2}
 """Deaths at one record after which the record is blamed, for reasons that it need not have caused."""
@@ -231,8 +232,10 @@ class _Guard:
             if now - self.since > STARTUP_S:
                 raise self.child.died("timeout", f"did not start within {STARTUP_S:.0f} s")
         else:
-            # A step that processes a whole batch at once may take the time of all its records.
-            limit = limits.document_seconds * max(place[2], 1)
+            # A step that processes a whole batch at once may take the time of all its records; a source that reads
+            # many at once, of which each takes milliseconds, that of a few.
+            count = min(place[2], READ_AT_ONCE) if place[0] == 0 else place[2]
+            limit = limits.document_seconds * max(count, 1)
             if cpu - self.cpu > limit or now - self.since > STALLED * limit:
                 raise self.child.died("timeout", f"over {limits.document_seconds:g} CPU seconds")
             if place[2] == 1 and resident - self.resident > limits.document_memory:

@@ -37,6 +37,7 @@ from mmedc.pipeline.dedup import Counts, Dedup, Run
 from mmedc.pipeline.folder import OWNER, claim, forget_rejected, remember
 from mmedc.pipeline.ingest import Ingested, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
+from mmedc.pipeline.pages import with_pages
 from mmedc.pipeline.publish import (
     contamination_of,
     describe,
@@ -227,7 +228,7 @@ class Build:
         """Run the passes in their order, and return their results."""
         recipe, policy, retries = self.recipe, self.policy.for_limits(), self.recipe.limits.retries
         sources, schema = tuple(recipe.sources), document_schema(self.columns)
-        ingested = run(self.ingest)
+        ingested = run(with_pages(run, self.ingest, recipe, self.store.below(WORK)))
         tables = [Tables(left.documents, left.keys) for left in ingested]
         if recipe.classify is not None:
             classified = run(classify_pass(recipe, policy, self.checkpoint, ingested, schema))

@@ -15,6 +15,7 @@ def plan_rows(build: Build) -> list[dict[str, Any]]:
     Values that depend on the results of a pass that has not run yet are None.
     """
     found = {current.name: (current, done) for current, done in build.done()}
+    found.setdefault(build.ingest.name, (build.ingest, {}))  # while the passes before it are not done
     rows: list[dict[str, Any]] = []
     for name in [*found, *(name for name in NAMES if name not in found)]:
         if name not in found:

@@ -18,6 +18,7 @@ from mmedc.filters import open_filters
 from mmedc.recipe import Recipe, SourceConfig
 from mmedc.sources.containers import elements, members
 from mmedc.sources.content import Stream, parts_of
+from mmedc.sources.paged import PageTables, books_of
 from mmedc.sources.raw import InputSplit, Records
 from mmedc.storage import Input
 from mmedc.tokenizer import check_tokenizer, encoding_digest
@@ -44,7 +45,7 @@ class BooksReader:
     """Reads each file as a book, or as the articles that it contains.
 
     Dropped here: `not_text` (a picture, a style sheet), `reserved`. Rejected here: `damaged`, `encrypted`, `bomb`,
-    `too_large`, `too_deep`, `no_chapters`, `no_text`, `empty_file`, `unreadable`, `pdf_engine_missing`.
+    `too_large`, `too_deep`, `no_chapters`, `no_text`, `empty_file`, `unreadable`.
     """
 
     version: ClassVar[int] = 1
@@ -53,9 +54,10 @@ class BooksReader:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
         records, rules = Records(start, skip), split.books or BookRules()
         default = kind_unless_stated(split.config)
-        for file in split.inputs:
+        for at, file in enumerate(split.inputs):
+            tables = split.pages[at] if split.pages else None
             try:
-                for part in _parts(file, split, rules):
+                for part in _parts(file, split, rules) if tables is None else _paged(tables, rules):
                     yield from add_part(records, part, file.name, file.name, rules, default)
             except Unreadable as problem:  # behind what was sound, or of the file as a whole
                 yield from records.reject(f"{file.name}#rest", file.name, str(problem))
@@ -89,6 +91,7 @@ def book_rules(recipe: Recipe) -> BookRules:
         chapter_words=filters.words("books/chapter.txt"),
         textbook_words=filters.words("books/textbook.txt"),
         keep_reserved=chosen.reserved == "keep",
+        engine=chosen.engine,
         split_tokens=publish.tokens if splits else None,
         tokenizer=publish.tokenizer if splits else "",
         tokenizer_digest=encoding_digest(publish.tokenizer) if splits else "",
@@ -118,6 +121,11 @@ def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
             )
     else:
         yield Part("", lambda: _whole(file, stream, head, rules, limit))
+
+
+def _paged(tables: PageTables, rules: BookRules) -> Iterator[Part]:
+    """Yield the one part of a PDF whose pages have been read."""
+    yield Part("", lambda: books_of(tables, rules))
 
 
 def _whole(file: Input, stream: Stream, head: bytes, rules: BookRules, limit: int) -> list[Book]:

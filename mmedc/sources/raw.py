@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -11,6 +11,9 @@ from mmedc.document import RAW
 from mmedc.jsonlines import whole_characters
 from mmedc.recipe import SourceConfig
 from mmedc.storage import Input, open_binary
+
+if TYPE_CHECKING:
+    from mmedc.sources.paged import PageTables
 
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20
@@ -31,6 +34,8 @@ class InputSplit:
     """Reading of a compressed file of lines stops when it has unpacked to more than this many times its size."""
     books: BookRules | None = None
     """How books are read; None for formats that have none."""
+    pages: "tuple[PageTables | None, ...]" = ()
+    """For each file the pages that earlier passes have read of it, if it is a PDF; empty where they read none."""
 
     def identity(self) -> list[object]:
         """Return what is read and how; files count by name, size and modification time, not by their folder."""
@@ -38,7 +43,8 @@ class InputSplit:
         settings = self.config.model_dump(mode="json", exclude={self.config.format})
         rows = list(self.row_groups or ())
         books = [] if self.books is None else [self.books.identity(), "kind" in self.config.model_fields_set]
-        return [self.source, self.config.format, settings, files, rows, self.document_bytes, self.ratio, *books]
+        pages = [[table and table.identity() for table in self.pages]] if self.pages else []
+        return [self.source, self.config.format, settings, files, rows, self.document_bytes, self.ratio, *books, *pages]
 
 
 @dataclass

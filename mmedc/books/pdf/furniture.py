@@ -1,0 +1,92 @@
+"""Headers, footers and page numbers, learned over the whole book: what stands at one height on several pages."""
+
+import re
+from collections import Counter
+
+from mmedc.books.pdf.layout import Placed
+
+STEP = 4.0  # points: heights closer than this are one
+SHARE = 0.25  # of the pages that have furniture at a height, from which on other lines there are furniture too
+MAX_CHARS = 160
+MIN_LETTERS = 2
+NUMBER = re.compile(r"\d+")
+ALONE = re.compile(r"^[^\w%]*(\d{1,5}|[ivxlc]{1,7})[^\w%]*$", re.IGNORECASE)
+Slot = tuple[int, int]
+
+
+class Furniture:
+    """Counts the lines at the edges of pages, and then tells which are furniture."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self._keys: Counter[tuple[int, int, str]] = Counter()
+        self._offsets: Counter[tuple[int, int, int]] = Counter()
+        self._slots: Counter[Slot] = Counter()
+        self._sizes: dict[Slot, set[int]] = {}
+
+    def see(self, number: int, lines: list[Placed]) -> None:
+        """Count the edges of a page."""
+        self.pages += 1
+        for side, height, key, value, _ in set(_edges(lines)):
+            self._keys[side, height, key] += 1
+            if value is not None:
+                self._offsets[side, height, value - number] += 1
+
+    def settle(self) -> None:
+        """Find the heights at which furniture stands."""
+        for (side, height, key), count in self._keys.items():
+            if self._repeated(side, height, key):
+                self._slots[side, height] += count
+        for (side, height, _), count in self._offsets.items():
+            if count >= self._need:
+                self._slots[side, height] += count
+
+    @property
+    def _need(self) -> int:
+        return 2 if self.pages <= 5 else 3
+
+    def _repeated(self, side: int, height: int, key: str) -> bool:
+        if sum(char.isalpha() for char in key) < MIN_LETTERS:
+            return False
+        return sum(self._keys[side, height + step, key] for step in (-1, 0, 1)) >= self._need
+
+    def take(self, number: int, lines: list[Placed]) -> tuple[list[Placed], list[Placed]]:
+        """Return (the lines of a page that are text, those that are furniture)."""
+        text: list[Placed] = []
+        cut: list[Placed] = []
+        for line in lines:
+            (cut if line.kind == "turned" or (line.edge and self._is(number, line)) else text).append(line)
+        return text, cut
+
+    def _is(self, number: int, line: Placed) -> bool:
+        for side, height, key, value, chars in _edges([line]):
+            if value is not None:
+                if any(self._offsets[side, height + step, value - number] >= self._need for step in (-1, 0, 1)):
+                    return True
+                return abs(line.edge) == 2 and (self._slots[side, height] > 0 or self.pages == 1)
+            if self._repeated(side, height, key):
+                return True
+            share = max(self._slots[side, height + step] for step in (-1, 0, 1)) / max(self.pages, 1)
+            return abs(line.edge) == 2 and share >= SHARE and chars <= MAX_CHARS and self.pages > 3
+        return False
+
+
+def _edges(lines: list[Placed]) -> list[tuple[int, int, str, int | None, int]]:
+    """Return (side, height, text without its numbers, its number if it is one, characters) of lines at the edges."""
+    found = []
+    for line in lines:
+        if line.edge:
+            text = " ".join(line.text.split())
+            alone = ALONE.match(text)
+            value = _value(alone[1]) if alone else None
+            key = "#" if value is not None else NUMBER.sub("#", text).casefold()
+            found.append((1 if line.edge > 0 else -1, round(line.base / STEP), key, value, len(text)))
+    return found
+
+
+def _value(number: str) -> int | None:
+    if number.isdigit():
+        return int(number)
+    digits = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+    values = [digits[char] for char in number.lower()]
+    return sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))

@@ -1,0 +1,274 @@
+"""Pages read glyph by glyph through pdfium, where the order in which others read them can't be trusted.
+
+That is text from right to left, vertical text whose characters are drawn one by one, and text without spaces. The
+glyphs are put in order by their places.
+"""
+
+import ctypes
+import itertools
+import math
+import unicodedata
+from typing import Any
+
+from mmedc.books.book import Unreadable
+from mmedc.books.pdf.model import Heading, Line, PageText
+
+LINE_TOLERANCE = 0.4  # of the size, between baselines of one line
+SPACE = 0.2  # of the size: a wider gap between glyphs is a space
+SPLIT = 1.0  # of the size: a wider gap ends the run
+MAX_GLYPHS = 60_000  # of a page; more are a drawing
+MIRRORED = {"(": ")", ")": "(", "[": "]", "]": "[", "{": "}", "}": "{", "«": "»", "»": "«"}
+Glyph = tuple[str, float, float, float, float, float]
+"""Character, x0, x1 (the place that it takes, which may be more than its ink), baseline, top, size."""
+
+
+class Pdfium:
+    """An open file."""
+
+    def __init__(self, path: str) -> None:
+        import pypdfium2
+
+        try:
+            self._file = pypdfium2.PdfDocument(path)
+        except pypdfium2.PdfiumError as problem:
+            words = str(problem).lower()
+            reason = "encrypted: the file asks for a password" if "password" in words else f"damaged: {problem}"
+            raise Unreadable(reason) from None
+        self.pages = len(self._file)
+
+    repaired: str | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """Return the document information: `Title`, `Author`, `CreationDate`."""
+        return {name: value for name, value in self._file.get_metadata_dict().items() if value}
+
+    def outline(self) -> list[Heading]:
+        """Return the outline."""
+        found = []
+        for entry in self._file.get_toc(max_depth=6):
+            place = entry.get_dest()
+            page = place.get_index() if place else None
+            if page is not None:
+                found.append(Heading(entry.get_title(), entry.level + 1, page))
+        return found
+
+    def size(self, number: int) -> tuple[float, float]:
+        """Return width and height of a page in points; of A4 for a page that has none."""
+        try:
+            width, height = self._file.get_page_size(number)
+        except Exception:
+            return 595.0, 842.0
+        return (width, height) if width > 0 and height > 0 else (595.0, 842.0)
+
+    def has(self, number: int) -> bool:
+        """Return whether there is a page `number`; what it draws is not read."""
+        try:
+            self._file.get_page_size(number)
+        except Exception:
+            return False
+        return True
+
+    def read(self, number: int) -> PageText:
+        """Read page `number`, from 0."""
+        import pypdfium2.raw as pdfium
+
+        width, height = self.size(number)
+        page = self._file[number]
+        try:
+            text = page.get_textpage()
+            try:
+                glyphs, indic = _glyphs(pdfium, text.raw, height)
+            finally:
+                text.close()
+            area = sum(_area(thing) for thing in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3))
+        finally:
+            page.close()
+        lines = in_order(glyphs) if indic > 0.1 * len(glyphs) else lines_of(glyphs)
+        return PageText(width, height, lines, "glyphs", min(area / (width * height), 1.0))
+
+
+def _area(thing: Any) -> float:
+    left, bottom, right, top = thing.get_bounds()
+    return float(max(right - left, 0.0) * max(top - bottom, 0.0))
+
+
+def _glyphs(pdfium: Any, page: Any, height: float) -> tuple[list[Glyph], int]:
+    """Return (the glyphs in the order of the page; how many of them are of Indian scripts)."""
+    indic = 0
+    box, matrix, x, y = pdfium.FS_RECTF(), pdfium.FS_MATRIX(), ctypes.c_double(), ctypes.c_double()
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    scales: dict[float, float] = {}
+    glyphs: list[Glyph] = []
+    for index in range(min(pdfium.FPDFText_CountChars(page), MAX_GLYPHS)):
+        code = pdfium.FPDFText_GetUnicode(page, index)
+        if code <= 32 or code == 0xA0 or pdfium.FPDFText_IsGenerated(page, index) == 1:
+            continue
+        if 0x590 <= code < 0x900 or 0xFB1D <= code < 0xFEFD:  # joined letters reach over their places
+            pdfium.FPDFText_GetCharBox(page, index, left, right, bottom, top)
+            box.left, box.right, box.bottom, box.top = left.value, right.value, bottom.value, top.value
+        else:
+            pdfium.FPDFText_GetLooseCharBox(page, index, box)
+        pdfium.FPDFText_GetCharOrigin(page, index, x, y)
+        size = pdfium.FPDFText_GetFontSize(page, index)
+        if size not in scales or size < 2:
+            pdfium.FPDFText_GetMatrix(page, index, matrix)
+            scales[size] = math.hypot(matrix.c, matrix.d) or 1.0
+        indic += 0x900 <= code < 0xE00
+        char = "-" if code == 0xFFFE else chr(code) if not 0xD800 <= code < 0xE000 else "\ufffd"
+        glyphs.append((char, box.left, box.right, height - y.value, height - box.top, size * scales[size]))
+    return glyphs, indic
+
+
+def in_order(glyphs: list[Glyph]) -> list[Line]:
+    """Return lines in the order of the page: signs of Indian scripts stand before, above or below their letters."""
+    lines: list[Line] = []
+    run: list[Glyph] = []
+    for glyph in glyphs:
+        if run:
+            last, size = run[-1], max(glyph[5], run[-1][5])
+            back, gap = glyph[1] < last[1] - 2 * size, glyph[1] - last[2]
+            if abs(glyph[3] - run[0][3]) > 0.6 * size or back or gap > 1.5 * size:
+                lines.append(_ordered_run(run))
+                run = []
+        run.append(glyph)
+    return [*lines, _ordered_run(run)] if run else lines
+
+
+def _ordered_run(run: list[Glyph]) -> Line:
+    size = max(glyph[5] for glyph in run)
+    bases = sorted(glyph[3] for glyph in run)
+    pieces, end = [], run[0][2]
+    for glyph in run:
+        if glyph[1] - end > SPACE * size:
+            pieces.append(" ")
+        pieces.append(glyph[0])
+        end = max(end, glyph[2])
+    return Line(min(g[1] for g in run), end, bases[len(bases) // 2], size, "".join(pieces))
+
+
+def lines_of(glyphs: list[Glyph]) -> list[Line]:
+    """Return the lines of a page's glyphs, each in the order in which it is read."""
+    if _stands(glyphs):
+        return _standing(glyphs)
+    lines: list[Line] = []
+    rows: list[list[Glyph]] = []
+    for glyph in sorted(glyphs, key=lambda glyph: glyph[3]):
+        if rows and glyph[3] - rows[-1][0][3] <= LINE_TOLERANCE * max(rows[-1][0][5], glyph[5]):
+            rows[-1].append(glyph)
+        else:
+            rows.append([glyph])
+    for row in rows:
+        row.sort(key=lambda glyph: glyph[1] + glyph[2])
+        run = [row[0]]
+        for glyph in row[1:]:
+            if glyph[1] - run[-1][2] > SPLIT * max(glyph[5], run[-1][5]):
+                lines.append(_run(run))
+                run = []
+            run.append(glyph)
+        lines.append(_run(run))
+    return lines
+
+
+def _stands(glyphs: list[Glyph]) -> bool:
+    """Return whether most characters stand below the one before them: vertical text."""
+    below = sum(
+        abs(b[1] + b[2] - a[1] - a[2]) < 0.6 * a[5] and 0.4 * a[5] < b[4] - a[4] < 2.5 * a[5]
+        for a, b in itertools.pairwise(glyphs)
+    )
+    return len(glyphs) > 20 and below > 0.5 * len(glyphs)
+
+
+def _standing(glyphs: list[Glyph]) -> list[Line]:
+    """Return vertical lines, and those level lines that stand among them, as running titles do."""
+    columns: list[list[Glyph]] = []
+    for glyph in sorted(glyphs, key=lambda glyph: -(glyph[1] + glyph[2])):
+        middle = (glyph[1] + glyph[2]) / 2
+        if columns and abs(middle - sum(columns[-1][0][1:3]) / 2) <= 0.5 * glyph[5]:
+            columns[-1].append(glyph)
+        else:
+            columns.append([glyph])
+    lines: list[Line] = []
+    level: list[Glyph] = []
+    for column in columns:
+        column.sort(key=lambda glyph: glyph[4])
+        run = [column[0]]
+        for glyph in column[1:]:
+            if glyph[4] - run[-1][4] > 2.2 * glyph[5]:
+                _stand(run, lines, level)
+                run = []
+            run.append(glyph)
+        _stand(run, lines, level)
+    return lines + (lines_of(level) if level else [])
+
+
+def _stand(run: list[Glyph], lines: list[Line], level: list[Glyph]) -> None:
+    if len(run) < 3:
+        level += run
+        return
+    size = max(glyph[5] for glyph in run)
+    pieces = [run[0][0]]
+    for before, glyph in itertools.pairwise(run):
+        latin = before[0] < "\u2e80" and glyph[0] < "\u2e80"
+        if latin and glyph[4] - before[4] > 0.95 * size:
+            pieces.append(" ")
+        pieces.append(glyph[0])
+    x0, x1 = min(g[1] for g in run), max(g[2] for g in run)
+    lines.append(Line(x0, x1, run[0][4], size, "".join(pieces), end=run[-1][4] + size))
+
+
+def _run(run: list[Glyph]) -> Line:
+    size = max(glyph[5] for glyph in run)
+    bases = sorted(glyph[3] for glyph in run)
+    pieces = [run[0][0]]
+    for before, glyph in itertools.pairwise(run):
+        if glyph[1] - before[2] > SPACE * size and not _dense(before[0], glyph[0]):
+            pieces.append(" ")
+        pieces.append(glyph[0])
+    text = "".join(pieces)
+    return Line(run[0][1], max(g[2] for g in run), bases[len(bases) // 2], size, logical(text))
+
+
+def _dense(a: str, b: str) -> bool:
+    return a >= "\u2e80" and b >= "\u2e80" and not "\uac00" <= a <= "\ud7a3"
+
+
+def logical(visual: str) -> str:
+    """Return the characters of a line, given from left to right, in the order in which they are read."""
+    kinds = [unicodedata.bidirectional(char) for char in visual]
+    if not any(kind in ("R", "AL") for kind in kinds):
+        return visual
+    chars = list(visual)[::-1]
+    kinds = kinds[::-1]
+    out: list[str] = []
+    at = 0
+    while at < len(chars):
+        if kinds[at] in ("L", "EN", "AN"):
+            end = at + 1
+            last = end
+            while end < len(chars) and kinds[end] not in ("R", "AL", "NSM"):
+                end += 1
+                if kinds[end - 1] in ("L", "EN", "AN"):
+                    last = end
+            out += chars[at:last][::-1]
+            at = last
+        else:
+            out.append(chars[at])
+            at += 1
+    return _brackets("".join(out))
+
+
+def _brackets(text: str) -> str:
+    """Return a text from right to left whose brackets open before they close: drawn ones are mirrored or not."""
+    out: list[str] = []
+    opened: list[str] = []
+    for char in text:
+        if char in MIRRORED:
+            left = char if char in "([{«" else MIRRORED[char]
+            if opened and opened[-1] == left:
+                opened.pop()
+                char = MIRRORED[left]
+            else:
+                opened.append(left)
+                char = left
+        out.append(char)
+    return "".join(out)

@@ -1,0 +1,85 @@
+"""MuPDF through pymupdf (AGPL): MuPDF's own JSON of lines, which costs half of what pymupdf's `dict` does."""
+
+import json
+from typing import Any
+
+from mmedc.books.book import Unreadable
+from mmedc.books.pdf.model import Heading, Line, PageText
+
+SCALE = 100.0
+"""MuPDF writes whole numbers, so that it is asked for hundredths of a point."""
+
+
+class MuPdf:
+    """An open file."""
+
+    def __init__(self, path: str) -> None:
+        import pymupdf
+
+        pymupdf.TOOLS.mupdf_display_errors(False)
+        pymupdf.TOOLS.mupdf_display_warnings(False)
+        try:
+            self._file = pymupdf.open(path, filetype="pdf")
+        except Exception:  # the message names the path, which differs from machine to machine
+            raise Unreadable("damaged: MuPDF can't open the file") from None
+        if self._file.needs_pass:
+            raise Unreadable("encrypted: the file asks for a password")
+        self._flags = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_IMAGES
+        self.pages: int = self._file.page_count
+
+    @property
+    def repaired(self) -> str | None:
+        """What was wrong with the file, if MuPDF mended it."""
+        return "the table of objects is broken and was rebuilt" if self._file.is_repaired else None
+
+    def metadata(self) -> dict[str, str]:
+        """Return the document information: `Title`, `Author`, `CreationDate`."""
+        given = self._file.metadata or {}
+        names = {"title": "Title", "author": "Author", "creationDate": "CreationDate"}
+        return {name: given[key] for key, name in names.items() if given.get(key)}
+
+    def outline(self) -> list[Heading]:
+        """Return the outline."""
+        return [Heading(title, level, page - 1) for level, title, page, *_ in self._file.get_toc() if page > 0]
+
+    def has(self, number: int) -> bool:
+        """Return whether page `number` can be loaded."""
+        try:
+            self._file[number]
+        except Exception:
+            return False
+        return True
+
+    def read(self, number: int) -> PageText:
+        """Read page `number`, from 0."""
+        from pymupdf import mupdf
+
+        page = self._file[number]
+        rect = page.rect
+        text = page.get_textpage(flags=self._flags)
+        buffer = mupdf.fz_new_buffer(8192)
+        out = mupdf.FzOutput(buffer)
+        mupdf.fz_print_stext_page_as_json(out, text.this, SCALE)
+        out.fz_close_output()
+        data = json.loads(mupdf.fz_buffer_extract_copy(buffer).decode("utf-8", "replace"), strict=False)
+        lines = [_line(line) for block in data["blocks"] for line in block.get("lines", ())]
+        return PageText(rect.width, rect.height, lines, "mupdf", self._images(page, rect))
+
+    @staticmethod
+    def _images(page: Any, rect: Any) -> float:
+        area = 0.0
+        for image in page.get_image_info():
+            x0, y0, x1, y1 = image["bbox"]
+            area += max(min(x1, rect.x1) - max(x0, rect.x0), 0) * max(min(y1, rect.y1) - max(y0, rect.y0), 0)
+        return float(min(area / max(rect.width * rect.height, 1.0), 1.0))
+
+
+def _line(line: dict[str, Any]) -> Line:
+    box, font = line["bbox"], line["font"]
+    size, x0, width, height = font["size"] / SCALE, box["x"] / SCALE, box["w"] / SCALE, box["h"] / SCALE
+    text, bold = line["text"], font["weight"] == "bold"
+    if line["wmode"]:
+        top = box["y"] / SCALE
+        return Line(x0, x0 + width, top, size, text, bold, top + height)
+    turned = height > 1.9 * size and height > 2 * width and len(text) > 2
+    return Line(x0, x0 + width, line["y"] / SCALE, size, text, bold, turned=turned)

@@ -1,0 +1,45 @@
+"""A whole PDF read in one go, for files in archives and for explanations; books of a source are read by page ranges."""
+
+import tempfile
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from mmedc.books.book import Book, Unreadable
+from mmedc.books.pdf.book import Learned, assembled
+from mmedc.books.pdf.cover import cover_of
+from mmedc.books.pdf.engines import Opened
+from mmedc.books.pdf.tables import PageRows, sheets
+from mmedc.books.rules import BookRules
+
+STEP = 64
+"""Pages that are read at once."""
+
+
+def read(data: bytes, rules: BookRules) -> Iterator[Book]:
+    """Yield the book in the bytes of a PDF. Raises: Unreadable."""
+    with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
+        file.write(data)
+        file.flush()
+        yield book_of(file.name, rules)
+
+
+def book_of(path: str, rules: BookRules) -> Book:
+    """Return the book in a file. Raises: Unreadable."""
+    opened = Opened(path, rules.engine)
+    table = pages_of(opened, range(opened.pages))
+    return assembled(sheets(table), Learned.of(sheets(table)), rules, cover_of(opened))
+
+
+def pages_of(opened: Opened, numbers: range) -> pa.Table:
+    """Return some pages of a file as a PAGE table."""
+    rows = PageRows()
+    for begin in range(numbers.start, numbers.stop, STEP):
+        part = range(begin, min(begin + STEP, numbers.stop))
+        opened.prepare(part)
+        for number in part:
+            try:
+                rows.add(0, number, opened.page(number))
+            except Unreadable as problem:
+                rows.add_failed(0, number, str(problem))
+    return pa.table(rows.columns())

@@ -1,0 +1,200 @@
+"""PDF by its text layer: layout, books put together, page ranges, and files that hurt readers."""
+
+import textwrap
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+import mmedc
+from mmedc.books.book import Book, Unreadable
+from mmedc.books.pdf import whole
+from mmedc.books.pdf.glyphs import logical
+from mmedc.books.pdf.joining import count_words, joined
+from mmedc.books.pdf.quality import quality
+from mmedc.books.rules import BookRules
+from mmedc.engine.run import Inline, run_pass
+from mmedc.engine.unit import Pass
+from mmedc.pipeline import pages
+from mmedc.pipeline.build import Build
+from mmedc.recipe import Recipe
+from mmedc.sources.books import book_rules
+from mmedc.storage import Store
+from tests.conftest import Notes
+from tests.pdffiles import Pdf, book, line, lines, plain
+from tests.pdfhostile import FILES
+
+ENGINES = ("permissive", "pymupdf")
+SENTENCE = "The kidney filters the blood of the patient, and asthma is treated by a physician of the hospital."
+
+
+def read(data: bytes, engine: str = "permissive", dropped: tuple[str, ...] = ()) -> Book:
+    (found,) = whole.read(data, BookRules(dropped=dropped, engine=engine))
+    return found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_columns_are_read_one_after_another_without_headers_and_page_numbers(engine: str) -> None:
+    found = read(book(12), engine)
+    assert "Atlas of the lung" not in found.text and "- 3 -" not in found.text
+    places = [
+        found.text.index(f"air {page}.{column}.{row} ") for page in range(12) for column in (0, 1) for row in range(40)
+    ]
+    assert places == sorted(places)
+    assert [(section.level, section.title) for section in found.sections] == [
+        (1, "Chapter 1 Breathing"),
+        (1, "Chapter 2 Breathing"),
+    ]
+    assert len(found.pages) == 12
+    assert all(found.text.startswith(f"The lung fills with air {n}.0.0", found.pages[n]) for n in range(1, 10))
+    assert (found.title, found.authors, found.date) == ("Atlas of the lung", ["A. Writer"], "2024-01-15")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_paragraphs_go_on_over_lines_columns_and_pages(engine: str) -> None:
+    pdf = Pdf()
+    pdf.page(lines(["The patient has a fever and was treat-", "ed with a drug of the well-known"], 72, 700))
+    pdf.page(lines(["kind. She recovered soon.", "A treated patient is well-known to us."], 72, 700))
+    text = read(pdf.build(), engine).text
+    assert "was treated with a drug of the well-known kind. She recovered" in text
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_of_tables_and_footnotes(engine: str) -> None:
+    pdf = Pdf()
+    content = lines(
+        [SENTENCE[:80], "It is done twice.1 Then the next day follows with rest and water for all."], 72, 740
+    )
+    for row, cells in enumerate((("Drug", "Dose", "Days"), ("Iron", "5 mg", "12"), ("Zinc", "7 mg", "14"))):
+        for at, cell in enumerate(cells):
+            content += line(cell, 72 + 120 * at, 690 - 14 * row)
+    content += lines(["After the table the text goes on, and it ends here."] * 3, 72, 620)
+    content += line("1 A note about the dose.", 72, 100, 7)
+    pdf.page(content)
+    text = read(pdf.build(), engine).text
+    assert "| Drug | Dose | Days |\n| Iron | 5 mg | 12 |\n| Zinc | 7 mg | 14 |" in text
+    assert text.index("It is done twice") < text.index("1 A note about the dose.") < text.index("After the table")
+
+
+def test_parts_are_left_out_and_counted() -> None:
+    contents = [f"Chapter {n} ............ {n * 7}" for n in range(1, 10)]
+    pdf = Pdf()
+    pdf.page(lines(contents, 72, 740))
+    pdf.page(lines([SENTENCE] * 8, 72, 740))
+    pdf.page(line("References", 72, 760, 16) + lines(["Smith J. Lancet 1999.", "Doe A. BMJ 2001."], 72, 740))
+    rules = book_rules(Recipe.model_validate({"name": "x", "sources": {"a": {"books": "nowhere"}}}))
+    (found,) = whole.read(pdf.build(), rules)
+    assert {left.part for left in found.left_out} == {"contents", "bibliography"}
+    assert "Smith" not in found.text and "....." not in found.text and SENTENCE in found.text
+
+
+def test_licence_and_identifiers_of_the_first_pages() -> None:
+    found = read(plain([["https://creativecommons.org/licenses/by/4.0/ doi:10.9999/abc.1.", "ISBN 978-3-16-148410-0"]]))
+    assert (found.licence, found.licence_evidence) == ("CC-BY-4.0", "page")
+    assert found.identifiers == ["doi:10.9999/abc.1", "isbn:9783161484100"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "whole_text"),
+    [
+        ("the treat-", "ment of", "the treatment of"),
+        ("a well-", "known drug", "a well-known drug"),
+        ("Vor-", "und Nachteile", "Vor- und Nachteile"),
+        ("Nord-", "Süd-Gefälle", "Nord-Süd-Gefälle"),
+        ("1990-", "1999", "1990-1999"),
+        ("患者の", "治療", "患者の治療"),
+        ("the drug", "works", "the drug works"),
+        ("con\u00ad", "tent", "content"),
+    ],
+)
+def test_line_ends(before: str, after: str, whole_text: str) -> None:
+    words: Counter[str] = Counter()
+    count_words(words, ["well-known drugs", "the treatment"])
+    assert joined(before, after, words) == whole_text
+
+
+def test_order_of_text_from_right_to_left() -> None:
+    assert logical("31 هنس") == "سنه 31"
+    assert logical("plain text (1)") == "plain text (1)"
+
+
+def test_quality_of_texts() -> None:
+    assert quality(SENTENCE * 2) > 0.9
+    assert quality("".join(chr(ord(char) + 3) for char in SENTENCE * 2)) < 0.55
+    assert quality("患者的心脏不好，医生说要在医院治疗，这是他的病。" * 10) > 0.9
+    assert quality("".join(chr(0x4E00 + 37 * n % 20000) for n in range(300))) < 0.55
+
+
+def prepared(folder: Path, out: Path, engine: str = "permissive", **limits: object) -> Build:
+    recipe = {
+        "name": "pdf",
+        "languages": ["en"],
+        "sources": {"library": {"books": str(folder), "kind": "textbook"}},
+        "books": {"engine": engine},
+        "limits": limits,
+        "fail_above": 1.0,
+    }
+    return Build.prepare(Recipe.model_validate(recipe), str(out))
+
+
+def medical(count: int, skip: int = 0) -> bytes:
+    """Return a book of `count` pages with texts about asthma, vertigo and the like."""
+    sample = YAML(typ="safe").load(Path(__file__).with_name("sample") / "en.yaml")
+    texts = [row["text"] for row in sample if row["label"] == "medical"][skip:]
+    rows = [row for text in texts for part in text.split("\n") for row in textwrap.wrap(part, 85)]
+    return plain([rows[at * 30 : at * 30 + 30] for at in range(count)])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ranges_of_pages_make_the_same_book_as_the_whole_file(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.pdf").write_bytes(medical(9))
+    (tmp_path / "in" / "b.pdf").write_bytes(medical(2, skip=4))
+    monkeypatch.setattr(pages, "RANGE_PAGES", 4)
+    notes = Notes()
+    manifest = prepared(tmp_path / "in", tmp_path / "out", engine).run(Inline(), notes)
+    assert notes.done["pages"] == (0, 3) and notes.done["covers"] == (0, 1)
+    batches = mmedc.open_corpus(str(tmp_path / "out")).documents()
+    texts = {row["locator"]: row for batch in batches for row in batch.to_pylist()}
+    alone = read(medical(9), engine)
+    assert texts["a.pdf"]["text"] == alone.text and texts["a.pdf"]["pages"] == alone.pages
+    assert texts["a.pdf"]["kind"] == "textbook"
+    again = Notes()
+    assert (
+        prepared(tmp_path / "in", tmp_path / "again", engine).run(Inline(isolate=True), again).digest == manifest.digest
+    )
+
+
+def test_a_page_that_hangs_costs_that_page(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "form.pdf").write_bytes(FILES["self-drawing-form"]())
+    build = prepared(tmp_path / "in", tmp_path / "out", document_seconds=1.0)
+    store = Store(str(tmp_path / "out"))
+
+    def run(current: Pass[Any, Any]) -> list[Any]:
+        return [commit.left for commit in run_pass(current, Inline(isolate=True), store, Notes())]
+
+    ready = pages.with_pages(run, build.ingest, build.recipe, store.below(".work"))
+    (tables,) = ready.units[0].spec.pages
+    assert tables is not None
+    first, second = tables.sheets()
+    assert first.need is None and second.need is not None and second.need.startswith(("timeout", "crash", "memory"))
+
+
+HARMLESS = sorted(set(FILES) - {"self-drawing-form", "mutual-forms", "doubling-forms", "many-pages", "content-bomb"})
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_broken_files_are_rejected_or_give_their_sound_pages(name: str) -> None:
+    data = FILES[name]()
+    for engine in ENGINES:
+        try:
+            found = read(data, engine)
+        except Unreadable as problem:
+            assert str(problem).split(":")[0] in ("damaged", "encrypted", "empty_file", "not_pdf")
+        else:
+            assert name in ("no-pages", "deep-tree", "wrong-map", "half") or "kidney" in found.text
