@@ -294,6 +294,8 @@ class Recipe(Part):
     """Where the corpus is written: a folder or an `s3://` URL. `--out` overrides it."""
     extract: Literal["trafilatura", "resiliparse"] = "trafilatura"
     """The extractor that turns pages into text. `resiliparse` is nine times faster and loses .03 to .06 of F1."""
+    ruby: Literal["base", "readings"] = "base"
+    """What is kept of ruby: the base text, or the readings too, in brackets. Only our own extractor reads this key."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
     """The languages to keep, of those in `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
     sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]

@@ -57,6 +57,15 @@ def test_a_line_is_written_as_browsers_show_it(body: str, text: str) -> None:
     assert lines(f"<p>{body}</p>") == [text]
 
 
+def test_the_readings_of_ruby_can_be_kept() -> None:
+    page = (
+        "<p><ruby>糖尿病<rp>（</rp><rt>とうにょうびょう</rt><rp>）</rp></ruby>の"
+        "<ruby>患<rt>かん</rt>者<rt>じゃ</rt></ruby></p>"
+    )
+    assert tree.walk(tree.parse(page), readings=True).texts == ["糖尿病(とうにょうびょう)の患(かん)者(じゃ)"]
+    assert tree.walk(tree.parse(page)).texts == ["糖尿病の患者"]
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -45,7 +45,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Prefilter(policy),
         Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
         Preview(model, policy),
-        Extract(recipe.extract),
+        Extract(recipe.extract, recipe.ruby == "readings"),
         *([Wikitext(book_rules(recipe))] if has_books else []),
         *on_texts,
         *([Private(policy)] if recipe.privacy else []),

@@ -31,6 +31,8 @@ class Extract:
     """
 
     engine: Engine = "trafilatura"
+    readings: bool = False
+    """Whether the readings of ruby are kept, in brackets; by our own extractor only."""
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 3
 
@@ -49,7 +51,7 @@ class Extract:
                         continue
                     slot.mark(ordinal)
                     latest = (columns["date"][index] or NO_LATER)[:10]
-                    page = read_page(str(seen, "utf-8"), self.engine, latest, locators[index] or "")
+                    page = read_page(str(seen, "utf-8"), self.engine, latest, locators[index] or "", self.readings)
                     stated = columns["licence"][index] is not None
                     for name, value in page._asdict().items():
                         if name in REPLACED or not (columns[name][index] or (stated and name == "licence_evidence")):
@@ -87,14 +89,14 @@ def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
     return list(batch.column(name).to_pylist()) if name in batch.schema.names else [None] * batch.num_rows
 
 
-def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "") -> Page:
+def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "", readings: bool = False) -> Page:
     """Return the main text of the page at `url` and what it says about itself; its date is at most `latest`."""
     parsed = tree.parse(html)
     if parsed is None:
         return Page("")
     found = Found(parsed)
     said = read_metadata(found, url, latest)
-    walked = tree.walk(parsed)
+    walked = tree.walk(parsed, readings)
     kind = kinds.kind_of(found.things, walked, kinds.roles_of(walked))
     sections: list[render.Section] = []
     if engine == "mmedc":

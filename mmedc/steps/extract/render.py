@@ -10,7 +10,19 @@ from mmedc.steps.extract.marks import subscript, superscript
 if TYPE_CHECKING:
     from mmedc.steps.extract.blocks import Blocks
 
-INLINE: dict[str, Callable[[Any, str], str]] = {"sup": superscript, "sub": subscript, "math": formula}
+
+def reading(node: Any, _: str) -> str:
+    """Return the reading of a ruby in brackets."""
+    text = " ".join(node.text().split())
+    return f"({text})" if text else ""
+
+
+INLINE: dict[str, Callable[[Any, str], str]] = {
+    "sup": superscript,
+    "sub": subscript,
+    "math": formula,
+    "rt": reading,
+}
 """Inline elements that are written as a whole: from the node and the character before it to its text."""
 
 BREAK = "\0"

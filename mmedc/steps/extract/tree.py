@@ -13,7 +13,7 @@ from mmedc.steps.extract.formulas import image_text
 
 _SKIPPED = (
     "applet area audio base canvas col colgroup datalist embed frame frameset head iframe input link map meta meter "
-    "noembed noframes object optgroup option param progress rp rt rtc script select source style svg template "
+    "noembed noframes object optgroup option param progress rp rtc script select source style svg template "
     "textarea title track video"
 )
 _CONTAINERS = (
@@ -79,9 +79,12 @@ def parse(page: str | bytes) -> Any | None:
     return tree if tree.body is not None else None
 
 
-def walk(tree: Any) -> Walk:
-    """Return the block elements and the runs of text of a tree; `script` and the like are cut out of it."""
-    known = _known_kinds()
+def walk(tree: Any, readings: bool = False) -> Walk:
+    """Return the block elements and the runs of text of a tree; `script` and the like are cut out of it.
+
+    With `readings`, the readings of ruby follow their base text in brackets; otherwise they are left out.
+    """
+    known = _known_kinds(readings)
     found = Walk()
     found.structured = "\n".join([node.text() for node in tree.css('script[type="application/ld+json"]')])
     tree.strip_tags(_STRIPPED)
@@ -195,7 +198,7 @@ def walk(tree: Any) -> Walk:
 
 
 @functools.cache
-def _known_kinds() -> list[int]:
+def _known_kinds(readings: bool) -> list[int]:
     """Return what the walk does with an element, by the number that Lexbor has for its tag."""
     from selectolax.lexbor import LexborHTMLParser
 
@@ -209,6 +212,7 @@ def _known_kinds() -> list[int]:
         (("br", "hr"), _BREAK),
         (("img",), _IMAGE),
         (render.INLINE, _WHOLE),
+        ((), _WHOLE) if readings else (("rt",), _SKIP),
     ):
         for name in names:
             kinds[tree.create_node(name).tag_id] = kind
