@@ -14,8 +14,9 @@ from mmedc import __version__
 from mmedc.corpus.leftovers import leftovers, remove
 from mmedc.corpus.record import RUNNING, begin, read_begun
 from mmedc.corpus.verify import verify
+from mmedc.engine.lock import Lock
 from mmedc.engine.run import Inline
-from mmedc.errors import CorpusError, RequestError
+from mmedc.errors import CorpusError, FolderBusy, RequestError
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.report.rejected import rejected
@@ -99,14 +100,16 @@ def test_clean_waits_for_a_build_that_has_begun(corpus: Path) -> None:
     store = Store(str(corpus))
     build(corpus, "policy.all.medical_terms.min=25")
     assert not store.exists(RUNNING)
-    found = leftovers(str(corpus))
+    with Lock(store):
+        assert leftovers(str(corpus))
+        with pytest.raises(FolderBusy, match="another run is under way"):
+            remove(str(corpus))
     begin(store, "quickstart")
     with pytest.raises(RequestError, match=r'build of the recipe "quickstart" began .* give --abandoned'):
         leftovers(str(corpus))
     with pytest.raises(RequestError, match="has not published"):
-        remove(str(corpus), found)
-    assert leftovers(str(corpus), abandoned=True)
-    remove(str(corpus), leftovers(str(corpus), abandoned=True), abandoned=True)
+        remove(str(corpus))
+    assert remove(str(corpus), abandoned=True)
     assert read_begun(store) is None and leftovers(str(corpus)) == []
 
 

@@ -1,4 +1,4 @@
-"""The commands that ask about a build: `rejects`, `what-if`, `clean`."""
+"""The commands that ask about a build: `rejects`, `what-if`, `diff`, `clean`."""
 
 import json
 from typing import Annotated
@@ -52,6 +52,23 @@ def what_if(
 
 
 @app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")],
+    b: Annotated[str, typer.Argument(help="The corpus to compare with it.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The number of samples of each reason.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two corpora: the documents that B lost, gained and changed, by reason, language and source."""
+    from mmedc.report.difference import difference, difference_tables
+
+    found = difference(a, b, limit)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        open_console().print(difference_tables(found))
+
+
+@app.command()
 def clean(
     corpus: CorpusArgument,
     yes: Annotated[
@@ -69,9 +86,7 @@ def clean(
     from mmedc.corpus.leftovers import leftovers, remove
     from mmedc.report.tables import human_bytes, leftovers_table
 
-    found = leftovers(corpus, abandoned)
-    if yes:
-        remove(corpus, found, abandoned)
+    found = remove(corpus, abandoned) if yes else leftovers(corpus, abandoned)
     freed, files = sum(each.freed for each in found), sum(len(each.files) for each in found)
     if as_json:
         passes = [{"folder": each.folder, "files": len(each.files), "freed": each.freed} for each in found]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmedc.corpus.manifest import read_manifest
-from mmedc.corpus.record import BUILD, RUNNING, Begun, read_begun, read_record
+from mmedc.corpus.record import RUNNING, Begun, read_begun, read_record
+from mmedc.engine.lock import Lock
 from mmedc.engine.run import WORK
 from mmedc.errors import CorpusError, RequestError
 from mmedc.storage import Store, is_local, read_each
 
-KEPT = (f"{WORK}/recipe", BUILD, RUNNING)
 PLACED = f"{WORK}/place-"
 """What the pass that places files left: a few bytes for each group of files."""
 
@@ -45,13 +45,14 @@ def leftovers(corpus: str, abandoned: bool = False) -> list[Leftover]:
             f"{corpus}: which passes its build {manifest.build} is made of is not recorded; give its `mmedc run` "
             "again, which records them, then clean"
         )
-    needed = {*KEPT}
+    needed = set[str]()
     for each in record.passes:
         names = [f"{WORK}/{each.folder}/units/{unit}.json" for unit in each.units]
         needed |= {*names, *_named_files(store, names)}
     old: dict[str, list[tuple[str, int]]] = {}
     for name, size in store.sizes(WORK).items():
-        if name not in needed and not name.startswith(PLACED):
+        # Files beside the folders of passes are the record, the lock and the like.
+        if name.count("/") > 1 and name not in needed and not name.startswith(PLACED):
             old.setdefault(name.split("/")[1], []).append((name, size))
     return [
         Leftover(folder, tuple(name for name, _ in files), sum(_freed(store, *file) for file in files))
@@ -59,26 +60,24 @@ def leftovers(corpus: str, abandoned: bool = False) -> list[Leftover]:
     ]
 
 
-def remove(corpus: str, found: list[Leftover], abandoned: bool = False) -> None:
-    """Delete what `leftovers` found. Raises: RequestError if a build has begun since."""
+def remove(corpus: str, abandoned: bool = False) -> list[Leftover]:
+    """Delete what `leftovers` finds, and return it. Raises: FolderBusy while a run is under way, and as `leftovers`."""
     store = Store(corpus)
-    before = read_begun(store) if abandoned else None
-    for each in found:
-        if (now := read_begun(store)) and now != before:
-            raise RequestError(_under_way(corpus, now))
-        for name in each.files:
-            store.delete(name)
-        if is_local(corpus):
-            _remove_empty(os.path.join(corpus, WORK, each.folder))
-    if before:  # abandoned
+    with Lock(store):
+        found = leftovers(corpus, abandoned)
+        for each in found:
+            for name in each.files:
+                store.delete(name)
+            if is_local(corpus):
+                _remove_empty(os.path.join(corpus, WORK, each.folder))
         store.delete(RUNNING)
+    return found
 
 
 def _under_way(corpus: str, begun: Begun) -> str:
     return (
-        f'{corpus}: a build of the recipe "{begun.recipe}" began at {begun.at} (process {begun.process} on '
-        f"{begun.host}) and has not published; what it needs is not known yet. Let it end, or give the same "
-        "`mmedc run` again; if it is not running and never will, give --abandoned"
+        f'{corpus}: a build of the recipe "{begun.recipe}" began at {begun.at} and has not published; what it needs is '
+        "not known yet. Let it end, or give the same `mmedc run` again; if it is not to be resumed, give --abandoned"
     )
 
 

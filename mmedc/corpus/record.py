@@ -4,8 +4,6 @@ It is in `.work/`, because it names folders of this machine. While a build runs,
 there; a build that has published leaves `build.json`, which belongs to the manifest with the same digest of passes.
 """
 
-import os
-import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -72,8 +70,6 @@ class Begun(Recorded):
 
     recipe: str
     """Its name."""
-    host: str
-    process: int
     at: str
     """The time in UTC, ISO 8601."""
 
@@ -81,7 +77,7 @@ class Begun(Recorded):
 def begin(store: Store, recipe: str) -> None:
     """Record that a build of the recipe named `recipe` begins in this process."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    begun = Begun(recipe=recipe, host=socket.gethostname(), process=os.getpid(), at=now)
+    begun = Begun(recipe=recipe, at=now)
     store.put(RUNNING, begun.model_dump_json().encode())
 
 
