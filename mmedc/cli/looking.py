@@ -1,4 +1,4 @@
-"""The commands that ask about a build: `rejects`, `what-if`, `diff`, `clean`."""
+"""The commands that ask about a build (`rejects`, `what-if`, `diff`, `clean`), or about this machine (`doctor`)."""
 
 import json
 from typing import Annotated
@@ -98,3 +98,26 @@ def clean(
     open_console().print(leftovers_table(found))
     done = "deleted" if yes else "would be deleted; --yes deletes them"
     typer.echo(f"{files:,} files, {human_bytes(freed)} {'freed' if yes else 'to be freed'}: {done}")
+
+
+@app.command()
+def doctor(
+    address: Annotated[
+        str | None,
+        typer.Option("--address", "-a", help="The HOST:PORT of a Ray cluster, to see whether it answers."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check this machine: versions, models, Ray, memory, disks, optional packages, and how to get what is missing.
+
+    Exits with 1 if something is missing that every build needs.
+    """
+    from mmedc.report import doctor as checks
+
+    rows = checks.examine(address)
+    if as_json:
+        typer.echo(json.dumps(checks.as_json(rows), ensure_ascii=False))
+    else:
+        open_console().print(checks.doctor_tables(rows))
+    if any(row.state == "missing" for row in rows):
+        raise typer.Exit(1)
