@@ -27,7 +27,7 @@ def image_text(attributes: dict[str, str | None]) -> str:
     return ""
 
 
-def formula(node: Any, before: str) -> str:
+def formula(node: Any, _: str) -> str:
     """Return the text of a `math` element: its LaTeX where it has one, else a linear form."""
     for annotation in node.css("annotation"):
         if "tex" in (annotation.attributes.get("encoding") or "").lower() and (found := latex(annotation.text())):

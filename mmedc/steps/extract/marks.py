@@ -10,16 +10,36 @@ NOTE_CHARS = 12
 NOTE_NAMES = re.compile(r"reference|footnote|noteref|\bcite|citation|\bfn\b", re.IGNORECASE)
 
 
+NUMBERS = re.compile(r"\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*")
+AFTER_SENTENCE = re.compile(r"[^\W\d_][.,;:!?”’\"»]$|[。，、；：！？」』）]$|[\u3041-\u30ff\u3400-\u9fff]$|\d{4}[.,;]$")
+AFTER_WORD = re.compile(r"[^\W\d_]{4,}$")
+UNITS = re.compile(
+    r"(?:met(?:er|re)s?|inch(?:es)?|feet|foot|miles?|yards?|seconds?|метр\w*|metros?|mètres?|metri)$", re.IGNORECASE
+)
+
+
 def superscript(node: Any, before: str) -> str:
-    """Return the text of a `sup` after the character `before`: empty for the mark of a note."""
+    """Return the text of a `sup` that follows the text `before`: empty for the mark of a note."""
     text = " ".join(node.text().split())
-    return "" if not text or _is_note(node, text) else raised(text, before)
+    if not text or _is_note(node, text) or _refers(text, before):
+        return ""
+    return raised(text, before[-1:])
 
 
 def subscript(node: Any, before: str) -> str:
-    """Return the text of a `sub` after the character `before`."""
+    """Return the text of a `sub` that follows the text `before`."""
     text = " ".join(node.text().split())
-    return "" if not text or _is_note(node, text) else lowered(text, before)
+    return lowered(text, before[-1:]) if text else ""
+
+
+def _refers(text: str, before: str) -> bool:
+    """Return whether raised numbers are marks of notes and no exponent: after a sentence, or a word that is no unit."""
+    if not NUMBERS.fullmatch(text):
+        return False
+    before = before[-20:]
+    if AFTER_SENTENCE.search(before):
+        return True
+    return bool(AFTER_WORD.search(before)) and not (text in ("2", "3") and UNITS.search(before))
 
 
 def _is_note(node: Any, text: str) -> bool:

@@ -23,7 +23,7 @@ INLINE: dict[str, Callable[[Any, str], str]] = {
     "math": formula,
     "rt": reading,
 }
-"""Inline elements that are written as a whole: from the node and the character before it to its text."""
+"""Inline elements that are written as a whole: from the node and the text before it to its text."""
 
 BREAK = "\0"
 """A line break of the page among the pieces of a run. No parsed page contains this character."""
@@ -36,6 +36,7 @@ _SMALL, _CAPITAL = "[a-zß-öø-ÿа-яё]", "[A-ZÀ-ÖØ-ÞА-ЯЁ]"
 _SEAMS = (
     rf"(?<={_LETTER}{{3}}){SEAM}+(?={_LETTER}{{3}}|\d)",
     rf"(?<={_SMALL}{{2}}){SEAM}+(?={_CAPITAL})",
+    rf"(?<={_SMALL}{{2}}[.!?;:,)]){SEAM}+(?={_CAPITAL})",
     rf"(?<=\d){SEAM}+(?={_LETTER}{{3}})",
 )
 SEAMS = re.compile("|".join(_SEAMS))

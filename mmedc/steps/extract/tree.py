@@ -168,7 +168,7 @@ def walk(tree: Any, readings: bool = False) -> Walk:
                 pieces.append(render.BREAK)
                 breaks += 1
         elif kind == _WHOLE:
-            pieces.append(render.INLINE[node.tag](node, pieces[-1][-1:] if pieces else ""))
+            pieces.append(render.INLINE[node.tag](node, pieces[-1] if pieces else ""))
         elif kind == _IMAGE:
             images += 1
             if stands_for := image_text(node.attributes):
