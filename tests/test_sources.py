@@ -215,7 +215,7 @@ def test_a_file_that_changes_after_it_is_listed_is_a_failure(tmp_path: Path, key
 def test_wet_is_text(tmp_path: Path) -> None:
     data = record("http://a.example/", "текст\n".encode(), "conversion", "text/plain")
     rows = warc(tmp_path, packed(data), "x.warc.wet.gz")
-    assert rows[0]["text"] == "текст\n" and rows[0]["payload"] is None
+    assert (rows[0]["payload"].decode(), rows[0]["content_type"]) == ("текст\n", "text/plain")
 
 
 @pytest.mark.parametrize("start", [0, 1, 3, 70, 129])

@@ -15,7 +15,7 @@ from mmedc.unpack import Damage, Events, MemberPart
 VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n", re.IGNORECASE)
 HEADER = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n[!-9;-~]+[ \t]*:", re.IGNORECASE)
 FIELD = re.compile(
-    rb"^(content-(?:length|type)|warc-(?:type|target-uri|date|truncated|segment-number))[ \t]*:"
+    rb"^(content-(?:length|type)|warc-(?:type|target-uri|date|truncated|segment-number|identified-payload-type))[ \t]*:"
     rb"((?:[^\n]|\n[ \t])*)",
     re.IGNORECASE | re.MULTILINE,
 )

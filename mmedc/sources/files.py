@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from mmedc.engine import slot
+from mmedc.sources.mime import type_of
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.storage import Input
 from mmedc.unpack import Damage, Unpacked, packed_suffixes
@@ -14,11 +15,7 @@ from mmedc.unpack import Damage, Unpacked, packed_suffixes
 HTML_SUFFIXES = packed_suffixes(".html", ".htm", ".xhtml")
 TEXT_SUFFIXES = packed_suffixes(".txt", ".md")
 SUFFIXES = HTML_SUFFIXES + TEXT_SUFFIXES
-HEAD_BYTES = 1024
 PER_UNIT = 256
-HTML = (b"<!doctype html", b"<html")
-NO_PAGE = (b"PAR1", b"WARC/", b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
-"""First bytes of files that are neither pages nor text, whatever their names."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class FilesReader:
     `unreadable` (a link that leads to itself).
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
@@ -69,11 +66,7 @@ def _document(input_file: Input, limit: int) -> dict[str, Any]:
 
 def kind_of(name: str, payload: bytes) -> str | None:
     """Return the media type of a file of pages or text by its first bytes and its name; None when it is neither."""
-    head = payload[:HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n\f").lower()
-    if payload.startswith(NO_PAGE):
-        return None
-    if head.startswith(HTML) or (head.startswith((b"<?xml", b"<!--")) and b"<html" in head):
-        return "text/html"
-    if name.lower().endswith(HTML_SUFFIXES):
-        return "text/html"
-    return "text/plain" if name.lower().endswith(TEXT_SUFFIXES) else None
+    name = name.lower()
+    stated = "text/html" if name.endswith(HTML_SUFFIXES) else "text/plain" if name.endswith(TEXT_SUFFIXES) else ""
+    kind = type_of(payload, stated or "application/octet-stream")
+    return kind if kind is None or kind == "text/plain" else "text/html"

@@ -13,10 +13,10 @@ from typing import Any
 
 from mmedc.jsonlines import whole_characters
 from mmedc.sources.archive import blank_line
+from mmedc.sources.mime import stated_type, type_of
 from mmedc.unpack import Damage, Unpacked
 
-HTML_TYPES = ("text/html", "application/xhtml+xml")
-UNSURE_TYPES = ("", "application/octet-stream", "application/xml", "text/xml", "unk")
+LISTS = (b"content-type", b"content-encoding", b"transfer-encoding")  # fields that may be sent in several lines
 CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
 TRAILERS = re.compile(rb"(?:[\w!#$%&'*+.^`|~-]+:[^\n]*(?:\n|\Z))*[\s\0]*")
 IGNORED = re.compile(rb"(?:[\s\0]|<!--(?:(?!-->).)*-->)*", re.DOTALL)
@@ -41,8 +41,10 @@ class Truncated(Exception):
     """A body ends too early."""
 
 
-def page_of(block: memoryview, limit: int) -> dict[str, Any]:
+def page_of(block: memoryview, limit: int, identified: str = "") -> dict[str, Any]:
     """Return the columns of `mmedc.document.RAW` for an HTTP response, or the reason why there are none.
+
+    `identified` is the media type that the crawler found in the body.
 
     Dropped: `http_status` (not 200), `not_text`. Rejected: `bad_http`, `bad_encoding`, `truncated`, `too_large`.
     """
@@ -59,10 +61,11 @@ def page_of(block: memoryview, limit: int) -> dict[str, Any]:
         return {"rejected_by": f"bad_http: begins with {lines[0][:60]!r}", "payload": bytes(block)}
     if status[1] != b"200":
         return {"dropped_by": "http_status"}
-    fields = {}
+    fields: dict[bytes, str] = {}
     for line in lines[1:]:
         name, _, value = line.partition(b":")
-        fields[name.strip().lower()] = value.strip().decode("latin-1")
+        name, text = name.strip().lower(), value.strip().decode("latin-1")
+        fields[name] = f"{fields[name]}, {text}" if name in LISTS and name in fields else text
     try:
         whole = body_of(bytes(body), fields, limit)
     except TooLarge:
@@ -71,25 +74,17 @@ def page_of(block: memoryview, limit: int) -> dict[str, Any]:
         return {"rejected_by": f"truncated: {problem}", "payload": bytes(block)}
     except ValueError as problem:
         return {"rejected_by": f"bad_encoding: {problem}", "payload": bytes(block)}
-    return typed(whole, fields.get(b"content-type", ""), limit)
+    return typed(whole, fields.get(b"content-type", ""), limit, identified)
 
 
-def typed(body: bytes, content_type: str, limit: int) -> dict[str, Any]:
-    """Return the columns of a decoded body, or the reason not to read it; first bytes settle a vague type."""
+def typed(body: bytes, content_type: str, limit: int, identified: str = "") -> dict[str, Any]:
+    """Return the columns of a decoded body, or the reason not to read it."""
     if len(body) > limit:
         return {"rejected_by": f"too_large: {len(body):,} bytes, at most {limit:,} are read"}
-    kind, _, parameters = content_type.partition(";")
-    kind = kind.strip().lower()
-    if kind in UNSURE_TYPES:
-        start = body[:HEAD_BYTES].lstrip().lower()
-        kind = "text/html" if start.startswith((b"<!doctype html", b"<html")) or b"<html" in start else kind
-    if kind not in HTML_TYPES and kind != "text/plain":
+    stated, charset = stated_type(content_type)
+    kind = type_of(body, stated, identified)
+    if kind is None:
         return {"dropped_by": "not_text"}
-    charset = None
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            charset = value.strip().strip("\"'")
     return {"payload": body, "content_type": kind, "charset": charset and whole_characters(charset)}
 
 
@@ -100,6 +95,8 @@ def body_of(body: bytes, fields: dict[bytes, str], limit: int) -> bytes:
     """
     chunked = "chunked" in fields.get(b"transfer-encoding", "").lower()
     codings = [coding.strip() for coding in fields.get(b"content-encoding", "").lower().split(",")]
+    packed = [coding.strip() for coding in fields.get(b"transfer-encoding", "").lower().split(",")]
+    codings += [coding for coding in packed if coding not in ("chunked", "identity")]  # these were done last
     stated = fields.get(b"content-length", "").strip()[:18]
     if chunked:
         body = dechunk(body)
@@ -149,10 +146,14 @@ def dechunk(body: bytes) -> bytes:
 def decode(body: bytes, coding: str, limit: int) -> bytes:
     """Return `body` without its content coding, or unchanged if it does not have that coding (RFC 9110, 8.4).
 
-    Raises: Truncated, TooLarge; ValueError for damaged data.
+    Raises: Truncated, TooLarge; ValueError for damaged data, and for a coding that is not read.
     """
-    if coding not in CODINGS or not body:
+    if not body or coding in NO_CODING:
         return body
+    if coding not in CODINGS and not body.startswith(MEMBERS):
+        if looks_like_text(body, strictly=False):
+            return body  # servers write charsets, types and their own names there
+        raise ValueError(f"the coding {coding[:40]!r} is not read")
     if coding in MAGIC or body.startswith(MEMBERS):  # a magic number is more reliable than a header
         return _members(body, limit) if body.startswith((*MAGIC.values(), *MEMBERS)) else body
     if looks_like_text(body):
@@ -276,4 +277,5 @@ CODINGS: dict[str, Callable[[bytes, int], bytes]] = {
     "deflate": _inflate,
     "br": _unbrotli,
 }
-"""The content codings that are undone; for any other coding the body is left unchanged."""
+"""The codings that are undone; a body under any other name is read only if it is text all the same."""
+NO_CODING = ("", "identity")

@@ -10,6 +10,7 @@ from mmedc.engine import slot
 from mmedc.jsonlines import whole_characters
 from mmedc.sources.archive import Archive, Junk, Record
 from mmedc.sources.http import page_of, typed
+from mmedc.sources.mime import stated_type
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.unpack import Unpacked, packed_suffixes
 
@@ -26,7 +27,7 @@ class WarcReader:
     `empty_file`.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
@@ -77,9 +78,8 @@ def _page(record: Record, limit: int) -> dict[str, Any]:
     if "warc-segment-number" in record.fields:
         return {"rejected_by": "truncated: the page is in several records (WARC-Segment-Number)"}
     stated = record.fields.get("content-type", "")
-    media_type, _, parameters = stated.lower().partition(";")
-    if media_type.strip() == "application/http" or (record.kind == "response" and bytes(record.block[:5]) == b"HTTP/"):
-        return page_of(record.block, limit)
-    if record.kind == "conversion" and media_type.strip() == "text/plain" and "charset" not in parameters:
-        return {"text": str(record.block, "utf-8", "replace")}
-    return typed(bytes(record.block), stated, limit)
+    identified = stated_type(record.fields.get("warc-identified-payload-type", ""))[0]
+    media_type = stated_type(stated)[0]
+    if media_type == "application/http" or (record.kind == "response" and bytes(record.block[:5]) == b"HTTP/"):
+        return page_of(record.block, limit, identified)
+    return typed(bytes(record.block), stated, limit, identified)
