@@ -16,12 +16,16 @@ from mmedc.errors import RecipeError
 from mmedc.redact import first_line
 from mmedc.yamlfile import nearest
 
+_asked: list[str] = []
 _appended: list[str] = []
 
 
 def search_in(folders: Iterable[str]) -> None:
-    """Append folders to the module path of this process; of several, the last one given comes first."""
+    """Append folders to the module path of this process, unless they are in it; the last one given is asked first."""
     for folder in folders:
+        if folder in _asked:
+            _asked.remove(folder)
+        _asked.append(folder)
         if folder in _appended:
             _appended.remove(folder)
             sys.path.remove(folder)
@@ -31,8 +35,8 @@ def search_in(folders: Iterable[str]) -> None:
 
 
 def folders() -> tuple[str, ...]:
-    """Return the folders that were appended, for `search_in` in another process."""
-    return tuple(reversed(_appended))
+    """Return the folders that were asked for, for `search_in` in another process."""
+    return tuple(_asked)
 
 
 def load(target: str, folder: str = "") -> Any:
@@ -84,6 +88,6 @@ def _forget_other(name: str, folder: str) -> None:
     """Forget a module of the same name that came from the folder of another recipe."""
     top = name.partition(".")[0]
     loaded = os.path.dirname(getattr(sys.modules.get(top), "__file__", None) or "")
-    if loaded != folder and loaded in _appended and os.path.exists(os.path.join(folder, f"{top}.py")):
+    if loaded != folder and loaded in _asked and os.path.exists(os.path.join(folder, f"{top}.py")):
         for known in [each for each in sys.modules if each.partition(".")[0] == top]:
             del sys.modules[known]

@@ -11,10 +11,11 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mmedc import modules
+from mmedc.engine.preflight import OnEachNode
 from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
 from mmedc.engine.unit import Accounted, CommitFormat
 from mmedc.errors import ClusterLost, RequestError
@@ -32,6 +34,7 @@ from mmedc.storage import Store
 
 REPORT_S = 0.5
 NODES_S = 1.0  # between checks of the nodes of the cluster
+NODE_ANSWERS_S = 60.0  # to wait for a node that is asked what it sees
 EMPTY_S = 120.0  # to wait for a node when none is left
 RESUME_HINT = "committed units are kept: give the same command again when the cluster is up"
 LOSS_ERRORS = (
@@ -55,6 +58,7 @@ class OnRay:
         self.cpus, self.address = cpus, address
         self._own = False
         self._reader: _ProgressReader | None = None
+        self._check: Callable[[OnEachNode], None] | None = None
 
     def __enter__(self) -> "OnRay":
         return self
@@ -74,13 +78,7 @@ class OnRay:
                 raise RequestError(
                     f"--address {self.address}: nothing answers there. Is Ray up, and is this its head's port?"
                 )
-            try:
-                ray.init(address=self.address, **options)
-            except (ConnectionError, RuntimeError, ValueError, ray_errors.RayError) as problem:
-                raise RequestError(
-                    f"--address {self.address}: can't join ({first_line(problem)}). Is Ray up there, is this one of "
-                    "its nodes, and does RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH hold its token?"
-                ) from None
+            _join(self.address, options)
         else:
             # "local" never joins a cluster that already runs on this machine. The object store is
             # small, because only paths and counts pass through it.
@@ -99,12 +97,19 @@ class OnRay:
         if self._own:
             ray.shutdown()
 
+    def guard(self, check: Callable[[OnEachNode], None]) -> None:
+        """Have `check` called before the first unit runs, if this is a cluster that was there."""
+        self._check = check if self.address else None
+
     def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
         """Yield the progress of each unit; see `mmedc.engine.run.Runner`.
 
         Raises: RequestError when there is no CPU to run on, ClusterLost when the connection to Ray is lost.
         """
         self.start()
+        if self._check:
+            self._check(on_each_node)
+            self._check = None
         nodes, meters, attempts = _Nodes(self.cpus), _Meters(current.name), Attempts(current.retries)
         if self._reader:
             self._reader.begin()
@@ -143,6 +148,72 @@ class OnRay:
             for result in running:
                 with contextlib.suppress(Exception):
                     ray.cancel(result, force=True)
+
+
+def on_each_node(function: Callable[[int], Any]) -> list[tuple[str, Any]]:
+    """Call `function` on every node that has CPUs; see `mmedc.engine.preflight.OnEachNode`."""
+    alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    asked = []
+    for number, node in enumerate(alive):
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        asked.append(_call.options(scheduling_strategy=here).remote(function, number))
+    ray.wait(asked, num_returns=len(asked), timeout=NODE_ANSWERS_S)
+    found: list[tuple[str, Any]] = []
+    for node, answer in zip(alive, asked, strict=True):
+        name = f"node {node['NodeManagerAddress']} ({node['NodeManagerHostname']})"
+        try:
+            found.append((name, ray.get(answer, timeout=1)))
+        except ray_errors.GetTimeoutError:
+            ray.cancel(answer, force=True)
+            found.append((name, TimeoutError(f"no answer within {NODE_ANSWERS_S:.0f} s; does a disk hang?")))
+        except Exception as problem:
+            found.append((name, getattr(problem, "cause", None) or problem))
+    return found
+
+
+@ray.remote(num_cpus=0, max_retries=0)  # type: ignore[untyped-decorator]
+def _call(function: Callable[[int], Any], number: int) -> Any:
+    return function(number)
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    """Join a cluster. Raises: RequestError in one line; what Ray writes meanwhile is not shown."""
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "5")  # Ray waits for 20; the port is open already
+    with _Quiet() as quiet:
+        try:
+            ray.init(address=address, **options)
+            return
+        except (ConnectionError, RuntimeError, ValueError, ray_errors.RayError) as problem:
+            said = f"{quiet.text()} {problem}"
+            why = first_line(problem)
+    if "InvalidAuthToken" in said or "AUTH_TOKEN" in said or "auth_token" in said:
+        given = next((name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if name in os.environ), "")
+        found = f"{given} does not hold its token" if given else "no token was given, or that of another cluster"
+        raise RequestError(
+            f"--address {address}: the cluster asks for a token, and {found}; set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN_PATH to a file with the token that its head was started with"
+        )
+    raise RequestError(f"--address {address}: can't join ({why}). Is Ray up there, and is this one of its nodes?")
+
+
+class _Quiet:
+    """Keeps what this process writes to its standard error, below Python too, from the terminal."""
+
+    def __enter__(self) -> "_Quiet":
+        sys.stderr.flush()
+        self._file, self._before = os.memfd_create("mmedc-ray"), os.dup(2)
+        os.dup2(self._file, 2)
+        return self
+
+    def text(self) -> str:
+        """Return what was written so far."""
+        return os.pread(self._file, os.fstat(self._file).st_size, 0).decode("utf-8", "replace")
+
+    def __exit__(self, *_: object) -> None:
+        sys.stderr.flush()
+        os.dup2(self._before, 2)
+        os.close(self._before)
+        os.close(self._file)
 
 
 class _Nodes:

@@ -37,6 +37,7 @@ from mmedc.pipeline.dedup import Counts, Dedup, Run
 from mmedc.pipeline.folder import OWNER, claim, forget_rejected, remember
 from mmedc.pipeline.ingest import Ingested, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
+from mmedc.pipeline.nodes import guard
 from mmedc.pipeline.pages import with_pages
 from mmedc.pipeline.publish import (
     contamination_of,
@@ -189,6 +190,7 @@ class Build:
             remember(self.store, self.recipe)
             if again:
                 forget_rejected(self.store, self.ingest, again)
+            guard(runner, self.store, self.recipe, self.ingest)
             running = Running(runner, self.store, watcher, lock)
             built = self.compose(running)
             lock.check()
