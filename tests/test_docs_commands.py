@@ -44,6 +44,44 @@ main()
 """
 
 
+NOT_RUN = {
+    ("README.md", "make quickstart"): "creates an environment; the suite runs inside one",
+    (
+        "README.md",
+        "python3 -m venv env",
+    ): "creates an environment; tests/test_installation.py builds and runs the wheel",
+    ("benchmarks/README.md", "make bench"): "needs crawls, data sets and the peers",
+    ("benchmarks/README.md", "python benchmarks/chaos.py"): "takes minutes to hours",
+    ("benchmarks/README.md", "python benchmarks/train.py"): "needs a corpus and a model",
+    ("cluster/README.md", "pip install 'mmedc[metrics]'"): "needs a cluster",
+    ("docs/explanation/cascade.md", "python benchmarks/cascade_recall.py"): "needs the crawl of the benchmark",
+    ("docs/explanation/scale.md", "python benchmarks/dedup_scale.py"): "takes an hour",
+    (
+        "docs/how-to/fitting.md",
+        "mmedc filters check nl",
+    ): "ends with exit code 1, because the files are still to be filled in",
+    ("docs/how-to/fitting.md", "python benchmarks/medical_filter.py"): "needs the data sets of the benchmark",
+    ("docs/how-to/fitting.md", "python benchmarks/quality_texts.py"): "needs the data sets of the benchmark",
+    ("docs/how-to/fitting.md", "mmedc fit labels"): "needs a server",
+    ("docs/how-to/fitting.md", "pip download --no-deps --no-binary kenlm"): "builds KenLM from source",
+    ("docs/how-to/scoring.md", "mmedc bench mmedc-small"): "needs models and MMedBench",
+    ("docs/how-to/scoring.md", "mmedc items convert headqa"): "needs a server",
+    ("docs/how-to/training.md", "mmedc run mmedc-small"): "the tutorial on training runs these commands",
+    ("docs/how-to/training.md", "mmedc train finetune"): "needs a model and MMedBench",
+    ("docs/tutorial/train-and-score.md", "pip install 'mmedc[train]'"): "installs packages",
+}
+"""(Page, how the block begins) → why it is not run; the page says the same above the block. Everything else is run."""
+
+PYTHON_RUN_BY = {
+    "docs/how-to/python.md": "test_python_that_a_page_shows_works",
+    "docs/reference/corpus.md": "test_python_that_a_page_shows_works",
+    "docs/tutorial/first-corpus.md": "test_what_a_page_shows_works",
+    "docs/how-to/datatrove.md": "test_what_a_page_shows_works",
+    "docs/how-to/extending.md": "test_docs.py: test_the_measure_of_the_documentation_works and the one after it",
+}
+"""Page → the test that runs its Python."""
+
+
 class Block(NamedTuple):
     """A block of code of a page; `reason` says why it is not run, or is empty."""
 
@@ -65,11 +103,14 @@ def runnable(page: Path) -> list[Block]:
 COMMANDS = {names[1:]: command for names, command in walk(get_command(app), ("mmedc",))}
 
 
+GLOBAL = {option for parameter in get_command(app).params for option in parameter.opts} | {"--help"}
+
+
 def problem(line: str) -> str:
     """Return what is wrong with a line that begins with `mmedc`, or nothing: an unknown command or option."""
     words = shlex.split(line, comments=True)[1:]
     words = words[: next((at for at, word in enumerate(words) if word in ("&&", "|", ">", ";")), len(words))]
-    if words and words[0] == "--debug":
+    while words and words[0] in GLOBAL:
         words = words[1:]
     names = next((names for names in (tuple(words[:2]), tuple(words[:1])) if names in COMMANDS), None)
     if names is None:
@@ -101,6 +142,19 @@ def test_commands_and_options_that_are_shown_exist() -> None:
         lines = [part for line in re.findall(r"^#\s+(mmedc .*)$", comments, re.M) for part in line.split(" && ")]
         wrong += [f"{path.name}: {line}: {what}" for line in lines if (what := problem(line))]
     assert not wrong
+
+
+def test_what_is_not_run_is_in_the_table_with_its_reason() -> None:
+    skipped = [block for page in PAGES for block in blocks(page) if block.reason]
+    found = {}
+    for block in skipped:
+        name = block.page.relative_to(ROOT).as_posix()
+        key = next((key for key in NOT_RUN if key[0] == name and block.code.startswith(key[1])), None)
+        assert key, f"{name}: this block is not run, and NOT_RUN does not have it:\n{block.code}"
+        found[key] = block.reason
+    assert found == NOT_RUN
+    with_python = {page for page in PAGES if any(block.language == "python" for block in runnable(page))}
+    assert {page.relative_to(ROOT).as_posix() for page in with_python} == set(PYTHON_RUN_BY)
 
 
 def test_an_unknown_command_or_option_is_noticed() -> None:
