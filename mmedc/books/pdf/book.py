@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mmedc.books.book import Book
+from mmedc.books.book import Book, LeftOut
 from mmedc.books.manuscript import PAGE, Manuscript
 from mmedc.books.pdf.cover import identifiers_in, licence_in
 from mmedc.books.pdf.furniture import Furniture
@@ -33,6 +33,7 @@ SMALLER = 0.93  # of the size of the text: footnotes
 HEADING_CHARS = 200
 BOLD_CHARS = 110
 FIRST_PAGES, LAST_PAGES = 4, 2
+TAIL = 20  # characters in which the end of a sentence is looked for
 WORDS_KEPT = 2_000_000
 
 
@@ -135,7 +136,26 @@ def assembled(sheets: Iterable[Sheet], learned: Learned, rules: BookRules, cover
     book.licence, book.licence_evidence = licence, ("pdf" if cover.licence else "page") if licence else None
     book.identifiers = list(dict.fromkeys([*cover.identifiers, *identifiers_in(texts)]))
     book.reserved = cover.reserved
+    if writer.furniture_chars:
+        book.left_out.append(LeftOut("furniture", "headers, footers, page numbers", writer.furniture_chars))
+    book.left_out += _unread(learned.unread)
     return book
+
+
+def _unread(pages: dict[int, str]) -> list[LeftOut]:
+    """Return the pages without a usable text as left-out parts: runs of pages with one reason."""
+    out: list[LeftOut] = []
+    runs: list[tuple[int, int, str]] = []
+    for number, why in sorted(pages.items()):
+        reason = why.split(":")[0]
+        if runs and runs[-1][1] == number - 1 and runs[-1][2] == reason:
+            runs[-1] = (runs[-1][0], number, reason)
+        else:
+            runs.append((number, number, reason))
+    for first, last, reason in runs:
+        where = f"page {first + 1}" if first == last else f"pages {first + 1}–{last + 1}"
+        out.append(LeftOut("unread", f"{where}: {reason}", 0))
+    return out
 
 
 class Writer:
@@ -143,6 +163,8 @@ class Writer:
 
     def __init__(self, learned: Learned, manuscript: Manuscript, outline: tuple[Heading, ...] = ()) -> None:
         self.learned, self.manuscript = learned, manuscript
+        self.furniture_chars = 0
+        """Of the lines that were removed as headers, footers and page numbers."""
         self._open: Paragraph | None = None
         self._waiting: list[Paragraph] = []  # what stands between the parts of the open paragraph
         self._broken = 0  # page breaks since the open paragraph
@@ -157,7 +179,9 @@ class Writer:
         self._broken += 1
         if sheet.need:
             return
-        lines = _side_by_side(self.learned.furniture.take(sheet.number, sheet.lines)[0])
+        lines, cut = self.learned.furniture.take(sheet.number, sheet.lines)
+        self.furniture_chars += sum(len(line.text) for line in cut)
+        lines = _side_by_side(lines)
         contents = _is_contents(lines)
         if contents != self._contents or contents:
             self._flush()
@@ -208,7 +232,7 @@ class Writer:
             return True
         if line.indented and self.learned.indented:
             return False
-        if not ENDED.search(before):
+        if not ENDED.search(before[-TAIL:]):
             return not (line.bold and not last.bold)
         return self.learned.indented and not line.indented and bool(last.last and last.last.full)
 
@@ -226,7 +250,7 @@ class Writer:
             held.notes += paragraph.notes
             return
         floats = paragraph.kind in ("row", "caption")
-        if floats and held and not held.kind and not ENDED.search(held.text) and not self._heading(held):
+        if floats and held and not held.kind and not ENDED.search(held.text[-TAIL:]) and not self._heading(held):
             paragraph.text = PAGE * self._broken + paragraph.text
             self._broken = 0
             self._waiting.append(paragraph)
@@ -278,16 +302,23 @@ class Writer:
         text = paragraph.text.lstrip(PAGE)
         if paragraph.kind in ("row", "note", "caption") or len(text) > HEADING_CHARS or not text:
             return 0
-        for title, level in self._titles.get(paragraph.page, ()):
-            if title and title == _folded(text):
-                return level
+        if titles := self._titles.get(paragraph.page):
+            folded = _folded(text)
+            for title, level in titles:
+                if title and title == folded:
+                    return level
         if not any(char.isalpha() for char in text):
             return 0
         size = round(2 * paragraph.size) / 2
         if size >= LARGER * self.learned.size:
             known = [known for known in self.learned.levels if known >= size - 0.25]
             return self.learned.levels[min(known)] if known else 1
-        if paragraph.bold and len(text) <= BOLD_CHARS and size >= 0.97 * self.learned.size and not ENDED.search(text):
+        if (
+            paragraph.bold
+            and len(text) <= BOLD_CHARS
+            and size >= 0.97 * self.learned.size
+            and not ENDED.search(text[-TAIL:])
+        ):
             return min(max(self.learned.levels.values(), default=0) + 1, 6)
         return 0
 

@@ -18,6 +18,7 @@ GUTTER = 0.7  # of the size: the narrowest white strip between columns
 EDGE = 0.13  # of the height of a page: where headers and footers may be
 EDGE_ROWS = 3
 APART = 1.9  # of the size: a wider step between rows parts headers and footers from the text
+KANA = re.compile("[\u3041-\u30ff\\s]+")
 BULLET = re.compile(r"^(?:[•·●○◦▪■□–—*‣➢✓-]|\(?\d{1,3}[.):]|\(?[a-zA-Z][.)]|\d+(?:\.\d+)+\.?|[¹²³⁴-⁹]+|\d{1,3})$")
 ITEM = re.compile(r"^(?:[•●○◦▪■□‣➢✓]|[–—-] )")
 LEADERS = re.compile(r"(?:\.\s?){4,}|…{2,}|(?:·\s?){4,}")
@@ -195,7 +196,7 @@ def _without_ruby(lines: list[Line]) -> list[Line]:
 
 
 def _kana(text: str) -> bool:
-    return all("\u3041" <= char <= "\u30ff" or char.isspace() for char in text)
+    return KANA.fullmatch(text) is not None
 
 
 def _edges(page: PageText, lines: list[Line]) -> dict[int, int]:
@@ -257,22 +258,20 @@ def _bands(lines: list[Line], gutter: float) -> list[tuple[bool, list[Line]]]:
 
 def _gutter(lines: list[Line]) -> float | None:
     """Return the place of a white strip between columns, or None."""
-    rows = sorted(lines, key=lambda line: line.y0)
+    boxes = sorted((line.y0, line.y1, line.x0, line.x1, line.size) for line in lines)
     events: list[tuple[float, int]] = []
-    for at, line in enumerate(rows):
-        low, high = line.y0 + 0.2 * line.size, line.y1 - 0.1 * line.size
-        nearest, size = 1e9, line.size
-        for back in range(at - 1, max(at - 12, -1), -1):
-            other = rows[back]
-            if other.y1 > low and line.x1 < other.x0 < nearest:
-                nearest = other.x0
-        for other in rows[at + 1 : at + 12]:
-            if other.y0 >= high:
+    for at, (y0, y1, _, x1, size) in enumerate(boxes):
+        low, high, nearest = y0 + 0.2 * size, y1 - 0.1 * size, 1e9
+        for _, end, begin, _, _ in boxes[max(at - 11, 0) : at]:
+            if end > low and x1 < begin < nearest:
+                nearest = begin
+        for top, _, begin, _, _ in boxes[at + 1 : at + 12]:
+            if top >= high:
                 break
-            if line.x1 < other.x0 < nearest:
-                nearest = other.x0
-        if nearest < 1e9 and nearest - line.x1 > GUTTER * size:
-            events += [(line.x1, 1), (nearest, -1)]
+            if x1 < begin < nearest:
+                nearest = begin
+        if nearest < 1e9 and nearest - x1 > GUTTER * size:
+            events += [(x1, 1), (nearest, -1)]
     if len(events) < 4:
         return None
     events.sort()
@@ -283,14 +282,15 @@ def _gutter(lines: list[Line]) -> float | None:
     best = max(depths)[0]
     if best < max(2, 0.08 * len(lines)):
         return None
-    widest, place, begin = 0.0, 0.0, None
+    widest, place = 0.0, 0.0
+    since: float | None = None
     for depth, x in depths:  # the widest strip that nearly as many pairs leave as leave the best one
         if depth >= 0.85 * best:
-            begin = x if begin is None else begin
-        elif begin is not None:
-            if x - begin > widest:
-                widest, place = x - begin, (x + begin) / 2
-            begin = None
+            since = x if since is None else since
+        elif since is not None:
+            if x - since > widest:
+                widest, place = x - since, (x + since) / 2
+            since = None
     return place
 
 

@@ -1,11 +1,17 @@
 """MuPDF through pymupdf (AGPL): MuPDF's own JSON of lines, which costs half of what pymupdf's `dict` does."""
 
+import html
 import json
+import re
 from typing import Any
 
 from mmedc.books.book import Unreadable
 from mmedc.books.pdf.model import Heading, Line, PageText
 
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+SUP = re.compile(r"<sup>(.*?)</sup>")
+TAG = re.compile(r"<[^>]*>")
 SCALE = 100.0
 """MuPDF writes whole numbers, so that it is asked for hundredths of a point."""
 
@@ -24,7 +30,7 @@ class MuPdf:
             raise Unreadable("damaged: MuPDF can't open the file") from None
         if self._file.needs_pass:
             raise Unreadable("encrypted: the file asks for a password")
-        self._flags = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_IMAGES
+        self._flags, self._images = pymupdf.TEXTFLAGS_TEXT, pymupdf.TEXT_PRESERVE_IMAGES
         self.pages: int = self._file.page_count
 
     @property
@@ -56,22 +62,52 @@ class MuPdf:
 
         page = self._file[number]
         rect = page.rect
-        text = page.get_textpage(flags=self._flags)
+        try:
+            text = page.get_textpage(flags=self._flags | self._images)
+        except Exception:  # of an image; the text may be sound
+            text = page.get_textpage(flags=self._flags)
         buffer = mupdf.fz_new_buffer(8192)
         out = mupdf.FzOutput(buffer)
         mupdf.fz_print_stext_page_as_json(out, text.this, SCALE)
         out.fz_close_output()
         data = json.loads(mupdf.fz_buffer_extract_copy(buffer).decode("utf-8", "replace"), strict=False)
-        lines = [_line(line) for block in data["blocks"] for line in block.get("lines", ())]
-        return PageText(rect.width, rect.height, lines, "mupdf", self._images(page, rect))
+        found = [line for block in data["blocks"] for line in block.get("lines", ())]
+        self._raise(text, found)
+        lines = [_line(line) for line in found]
+        return PageText(rect.width, rect.height, lines, "mupdf", _covered(data["blocks"], rect.width, rect.height))
 
     @staticmethod
-    def _images(page: Any, rect: Any) -> float:
-        area = 0.0
-        for image in page.get_image_info():
-            x0, y0, x1, y1 = image["bbox"]
-            area += max(min(x1, rect.x1) - max(x0, rect.x0), 0) * max(min(y1, rect.y1) - max(y0, rect.y0), 0)
-        return float(min(area / max(rect.width * rect.height, 1.0), 1.0))
+    def _raise(text: Any, lines: list[dict[str, Any]]) -> None:
+        """Write raised digits as such, 10⁹ and not 109: only MuPDF's HTML says which digits are raised."""
+        from pymupdf import mupdf
+
+        buffer = mupdf.fz_new_buffer(8192)
+        out = mupdf.FzOutput(buffer)
+        mupdf.fz_print_stext_page_as_html(out, text.this, 1)
+        out.fz_close_output()
+        page = mupdf.fz_buffer_extract_copy(buffer)
+        if b"<sup>" not in page:
+            return
+        rows = [row for row in page.decode("utf-8", "replace").split("\n") if row.startswith("<p ")]
+        if len(rows) != len(lines):
+            return
+        for row, line in zip(rows, lines, strict=True):
+            if "<sup>" in row:
+                raised = html.unescape(TAG.sub("", SUP.sub(lambda found: TAG.sub("", found[1]).translate(RAISED), row)))
+                if raised.translate(LOWERED).strip() == line["text"].translate(LOWERED).strip():
+                    line["text"] = raised
+
+
+def _covered(blocks: list[dict[str, Any]], width: float, height: float) -> float:
+    """Return the share of a page that its images cover."""
+    area = 0.0
+    for block in blocks:
+        if block["type"] == "image":
+            box = block["bbox"]
+            x0, y0 = max(box["x"] / SCALE, 0.0), max(box["y"] / SCALE, 0.0)
+            x1, y1 = min((box["x"] + box["w"]) / SCALE, width), min((box["y"] + box["h"]) / SCALE, height)
+            area += max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
+    return min(area / max(width * height, 1.0), 1.0)
 
 
 def _line(line: dict[str, Any]) -> Line:

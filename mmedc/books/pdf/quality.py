@@ -2,7 +2,6 @@
 
 import functools
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from mmedc.books.pdf.model import PageText
@@ -11,7 +10,12 @@ UNMAPPED = re.compile("[\ufffd\x00-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\U000f0000
 HAN = re.compile("[\u4e00-\u9fff]")
 KANA = re.compile("[\u3041-\u30fe]")
 LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
-VOWELS = re.compile("[aeiouyáàâäãåéèêëíìîïóòôöõúùûüæœ]", re.IGNORECASE)
+OTHER = re.compile("[^\\W\\d_A-Za-z\u00c0-\u024f]")
+MIXED = re.compile("[a-z\u00df-\u00ff][A-Z\u00c0-\u00de]")
+SYMBOLS = re.compile(
+    "[$+<=>^`|~\u00a2-\u00a9\u00ac-\u00b1\u00b4\u00b8\u00d7\u00f7\u2044\u2052\u20a0-\u20c0\u2100-\u2bff]"
+)
+VOWELS = "aeiouyáàâäãåéèêëíìîïóòôöõúùûüæœ"
 FREQUENT = frozenset(
     "的一是不了在人有我他这中大来上国个到说为和地也子时年要就出会可下过生这對與及於之以者而其病症治用药"
 )
@@ -78,13 +82,14 @@ def quality(text: str) -> float:
         if len(han) >= 200 and frequent < 0.02 and len(KANA.findall(text)) < 0.1 * len(han):
             return 0.3
         return common
-    letters = "".join(words := LATIN.findall(text))
-    if len(letters) < 80 or 2 * len(letters) < sum(char.isalpha() for char in text):
+    words = LATIN.findall(text)
+    letters = "".join(words).lower()
+    if len(letters) < 80 or len(letters) < len(OTHER.findall(text)):
         return 1.0
-    vowels = len(VOWELS.findall(letters)) / len(letters)
-    odd = sum(not (word.islower() or word.istitle() or word.isupper()) for word in words) / len(words)
+    vowels = sum(map(letters.count, VOWELS)) / len(letters)
+    odd = len(MIXED.findall(text)) / len(words)
     broken = 1.0 if 0.25 <= vowels <= 0.62 else max(0.0, 1 - 6 * max(0.25 - vowels, vowels - 0.62))
-    strange = sum(unicodedata.category(char) in ("Sm", "Sk", "So", "Sc") for char in text) / max(len(text), 1)
+    strange = len(SYMBOLS.findall(text)) / len(text)
     return max(0.0, broken - max(0.0, odd - 0.25) - max(0.0, 4 * (strange - 0.08)))
 
 
