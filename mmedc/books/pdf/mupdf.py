@@ -30,7 +30,7 @@ class MuPdf:
             raise Unreadable("damaged: MuPDF can't open the file") from None
         if self._file.needs_pass:
             raise Unreadable("encrypted: the file asks for a password")
-        self._flags, self._images = pymupdf.TEXTFLAGS_TEXT, pymupdf.TEXT_PRESERVE_IMAGES
+        self._flags = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_IMAGES
         self.pages: int = self._file.page_count
 
     @property
@@ -62,10 +62,7 @@ class MuPdf:
 
         page = self._file[number]
         rect = page.rect
-        try:
-            text = page.get_textpage(flags=self._flags | self._images)
-        except Exception:  # of an image; the text may be sound
-            text = page.get_textpage(flags=self._flags)
+        text = page.get_textpage(flags=self._flags)
         buffer = mupdf.fz_new_buffer(8192)
         out = mupdf.FzOutput(buffer)
         mupdf.fz_print_stext_page_as_json(out, text.this, SCALE)
@@ -74,7 +71,7 @@ class MuPdf:
         found = [line for block in data["blocks"] for line in block.get("lines", ())]
         self._raise(text, found)
         lines = [_line(line) for line in found]
-        return PageText(rect.width, rect.height, lines, "mupdf", _covered(data["blocks"], rect.width, rect.height))
+        return PageText(rect.width, rect.height, lines, "mupdf", _covered(page, rect))
 
     @staticmethod
     def _raise(text: Any, lines: list[dict[str, Any]]) -> None:
@@ -98,16 +95,16 @@ class MuPdf:
                     line["text"] = raised
 
 
-def _covered(blocks: list[dict[str, Any]], width: float, height: float) -> float:
-    """Return the share of a page that its images cover."""
+def _covered(page: Any, rect: Any) -> float:
+    """Return the share of a page that its images cover; the page is read again, so only where it names images."""
     area = 0.0
-    for block in blocks:
-        if block["type"] == "image":
-            box = block["bbox"]
-            x0, y0 = max(box["x"] / SCALE, 0.0), max(box["y"] / SCALE, 0.0)
-            x1, y1 = min((box["x"] + box["w"]) / SCALE, width), min((box["y"] + box["h"]) / SCALE, height)
-            area += max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
-    return min(area / max(width * height, 1.0), 1.0)
+    try:
+        for image in page.get_image_info() if page.get_images() else ():
+            x0, y0, x1, y1 = image["bbox"]
+            area += max(min(x1, rect.x1) - max(x0, rect.x0), 0) * max(min(y1, rect.y1) - max(y0, rect.y0), 0)
+    except Exception:  # of an image; the text is sound
+        return 0.0
+    return float(min(area / max(rect.width * rect.height, 1.0), 1.0))
 
 
 def _line(line: dict[str, Any]) -> Line:
