@@ -40,7 +40,7 @@ DROPPED: dict[str, dict[str, str]] = {
 REJECTED: dict[str, dict[str, str]] = {
     "read": {
         "ambiguous_column": "A column that the recipe names occurs more than once in the file.",
-        "bad_encoding": "The body is in a coding that is not read, or is damaged (Content-Encoding, Transfer-Encoding).",
+        "bad_encoding": "The body has a coding that is not read, or is damaged (Content-Encoding, Transfer-Encoding).",
         "bad_http": "The record does not begin with an HTTP status line.",
         "bad_json": "The line is not a JSON object.",
         "bomb": "The compressed file unpacks to more than `limits.ratio` times its size; the rest of it is not read.",

@@ -90,3 +90,31 @@ def wiki_dump(*pages: bytes) -> bytes:
         "<base>https://en.wiki.example/wiki/Main_Page</base></siteinfo>\n"
     )
     return head.encode() + b"".join(pages) + b"</mediawiki>\n"
+
+
+WORD = (
+    'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+)
+
+
+def word_run(text: str, properties: str = "") -> str:
+    """Return a run of a DOCX."""
+    return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def word_paragraph(runs: str, style: str = "") -> str:
+    """Return a paragraph of a DOCX."""
+    return f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr>{runs}</w:p>'
+
+
+def docx(body: str, **parts: str) -> bytes:
+    """Return a DOCX; `parts` are further members: `styles`, `footnotes`, `core`, each without its root."""
+    members: dict[str, str | bytes] = {"[Content_Types].xml": "<Types/>"}
+    members["word/document.xml"] = f"<w:document {WORD}><w:body>{body}</w:body></w:document>"
+    for name in ("styles", "footnotes"):
+        if name in parts:
+            members[f"word/{name}.xml"] = f"<w:{name} {WORD}>{parts[name]}</w:{name}>"
+    if "core" in parts:
+        members["docProps/core.xml"] = f'<core xmlns:dc="http://purl.org/dc/elements/1.1/">{parts["core"]}</core>'
+    return zipped(members, ())

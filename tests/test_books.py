@@ -211,3 +211,102 @@ def test_citation_of_pubmed(rules: BookRules) -> None:
     (book,) = pubmed.citation(data, rules)
     assert book.text == "Iron.\n\nMethods\n\nWe did.\n\nResults\n\nIt did."
     assert (book.date, book.authors, book.identifiers) == ("2018-05", ["A Doe"], ["pmid:7", "doi:10.9/x"])
+
+
+def test_docx(rules: BookRules) -> None:
+    run, paragraph = bookfiles.word_run, bookfiles.word_paragraph
+    cell = "<w:tc><w:tcPr>{}</w:tcPr><w:p>{}</w:p></w:tc>"
+    wide = '<w:gridSpan w:val="2"/>'
+    body = (
+        paragraph(run("Knee"), "berschrift1")
+        + paragraph(
+            run("Counts of 10")
+            + run("9", '<w:vertAlign w:val="superscript"/>')
+            + run("/L")
+            + "<w:del><w:r><w:delText>gone</w:delText></w:r></w:del>"
+            + f"<w:ins>{run(' stay')}</w:ins><w:r><w:footnoteReference w:id='2'/></w:r>"
+        )
+        + paragraph(run("Knee 3"), "Verzeichnis1")
+        + f"<w:tbl><w:tr>{cell.format('', run('A'))}{cell.format(wide, run('B'))}</w:tr>"
+        + f"<w:tr>{cell.format('', run('1'))}{cell.format('', run('2'))}{cell.format('', run('3'))}</w:tr></w:tbl>"
+        + "<w:p><m:oMath><m:f><m:num><m:r><m:t>a</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r></m:den></m:f></m:oMath></w:p>"
+    )
+    styles = '<w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>'
+    styles += '<w:style w:styleId="Verzeichnis1"><w:name w:val="toc 1"/></w:style>'
+    notes = f'<w:footnote w:id="2"><w:p>{run("The note.")}</w:p></w:footnote>'
+    core = "<dc:title>Legs</dc:title><dc:creator>A. Doe; B. Doe</dc:creator><dc:rights>Our own terms</dc:rights>"
+    book = one(bookfiles.docx(body, styles=styles, footnotes=notes, core=core), rules)
+    assert book.text == "Knee\n\nCounts of 10⁹/L stay[2]\n\n[2] The note.\n\n| A | B | B |\n| 1 | 2 | 3 |\n\na/2"
+    assert headings(book) == [(1, "Knee")] and [left.part for left in book.left_out] == ["contents"]
+    assert (book.title, book.authors) == ("Legs", ["A. Doe", "B. Doe"])
+    assert (book.licence, book.licence_evidence) == (None, "docx: Our own terms")
+
+
+def test_markdown(rules: BookRules) -> None:
+    data = b"""---
+title: Legs
+author: A. Doe
+license: CC-BY-4.0
+type: textbook
+---
+# The *knee*
+
+Text with a [link](https://x.example).
+
+## Bones
+
+- one
+- two
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+References
+----------
+
+Doe 1999.
+"""
+    book = one(data, rules, "a.md")
+    assert book.text == "The knee\n\nText with a link.\n\nBones\n\n- one\n- two\n\n| a | b |\n| 1 | 2 |"
+    assert (book.title, book.authors, book.licence, book.kind) == ("Legs", ["A. Doe"], "CC-BY-4.0", "textbook")
+    assert headings(book) == [(1, "The knee"), (2, "Bones")]
+
+
+@pytest.mark.parametrize(
+    ("text", "charset", "expected"),
+    [
+        (
+            "Chapter 1\n\nThe knee\nbends.\n\n1.2 Hip joint\n\nIt turns.\n\nReferences\n\nDoe.",
+            "utf-8",
+            [(1, "Chapter 1"), (2, "1.2 Hip joint")],
+        ),
+        (
+            "第一章 关节\n\n膝关节能弯曲，髋关节能转动。\n\n第二章 骨\n\n骨头很硬。\n",
+            "gb18030",
+            [(1, "第一章 关节"), (1, "第二章 骨")],
+        ),
+        (
+            "Глава 1. Колено\n\nСустав сгибается.\n\nГлава 2\n\nКость.\n",
+            "utf-16",
+            [(1, "Глава 1. Колено"), (1, "Глава 2")],
+        ),
+        ("Knee\n====\n\nIt bends.\n\nHip\n---\n\nIt turns. 1.2 is no heading\n", "utf-8", [(1, "Knee"), (2, "Hip")]),
+        ("الفصل الأول\n\nالركبة.\n\nالفصل الثاني\n\nالورك.\n", "utf-8", [(1, "الفصل الأول"), (1, "الفصل الثاني")]),
+    ],
+)
+def test_headings_of_plain_text(rules: BookRules, text: str, charset: str, expected: list[tuple[int, str]]) -> None:
+    book = one(text.encode(charset), rules, "a.txt")
+    assert headings(book) == expected
+    assert "Doe." not in book.text and "����" not in book.text
+
+
+def test_a_book_in_html(rules: BookRules) -> None:
+    data = (
+        "<html><head><meta charset=gb2312><title>关节</title><link rel=license href='https://creativecommons.org/licenses/by/4.0/'></head>"
+        "<body><nav><a href=#k>目录</a></nav><h1 id=k>膝</h1><p>膝<div>弯曲</div>。<p hidden>x<p>10<sup>9</sup>/L<br>次<h2>参考文献</h2><p>王</body></html>"
+    ).encode("gb18030")
+    book = one(data, rules, "a.html")
+    assert book.text == "膝\n\n膝\n\n弯曲\n\n。\n\n10⁹/L\n次"
+    assert (book.title, book.licence, book.licence_evidence) == ("关节", "CC-BY-4.0", "page")
+    assert [left.part for left in book.left_out] == ["contents", "bibliography"]

@@ -12,7 +12,7 @@ HEAVY = {
     "ray": {"engine/runner.py", "train/launch.py", "bench/fleet.py"},
     "trafilatura": {"steps/extract/engines.py"},
     "fasttext": {"steps/language.py", "steps/score.py"},
-    "resiliparse": {"steps/extract/engines.py", "steps/preview.py"},
+    "resiliparse": {"books/plain.py", "steps/extract/engines.py", "steps/preview.py"},
     "chardetng_py": {"steps/charset_choice.py"},
     "selectolax": {"steps/extract/tree.py"},
     "mwparserfromhell": {"books/wiki.py"},

@@ -1,5 +1,6 @@
 """EPUB 2 and 3: the chapters of the spine in their order, with the titles and levels of the table of contents."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Contents:
     """The table of contents: the depth of each place, the titles of files, what files are by the landmarks."""
 
     depths: dict[tuple[str, str], int] = field(default_factory=dict)
+    by_file: dict[str, list[int]] = field(default_factory=dict)
+    """The depths of all places in a file."""
     titles: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     navigation: set[str] = field(default_factory=set)
@@ -62,15 +65,23 @@ def read(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
     items = {node.get("id"): node for node in root.iter("{*}item") if node.get("id")}
     spine = _spine(root, items, opf)
     contents = _contents(package, root, items, opf)
-    pages, missing = [], []
+    pages: list[tuple[str, Any]] = []
+    lost: list[LeftOut] = []
     for name in spine:
         if name not in package:
-            missing.append(name)
-        elif (page := parse_page(package.read(name))) is not None:
+            lost.append(LeftOut("missing", name[:200], 0))
+            continue
+        data = package.read(name)
+        try:
+            page = parse_page(data)
+        except Unreadable as problem:  # costs the chapter
+            lost.append(LeftOut(str(problem).partition(":")[0], name[:200], len(data)))
+            continue
+        if page is not None:
             pages.append((name, page))
     if not pages:
-        lost = f"; {len(missing)} are missing, such as {missing[0][:100]}" if missing else ""
-        raise Unreadable(f"no_chapters: none of the {len(spine)} chapters of the spine can be read{lost}")
+        such = f", such as {lost[0].title} ({lost[0].part})" if lost else ""
+        raise Unreadable(f"no_chapters: none of the {len(spine)} chapters of the spine can be read{such}")
     out = Manuscript(rules)
     walker = XhtmlWalker(out, _notes(pages))
     walker.levels = contents.depths
@@ -78,8 +89,7 @@ def read(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
         outer = number < _OUTER or number >= len(pages) - 2
         _write(walker, name, page, contents, outer)
     book = out.into(metadata.fill(Book("")))
-    if missing:
-        book.left_out += [LeftOut("missing", name[:200], 0) for name in missing]
+    book.left_out += lost
     yield book
 
 
@@ -142,10 +152,10 @@ def _contents(package: Package, root: Any, items: dict[str, Any], opf: str) -> C
         if not (is_nav or is_ncx) or name not in package or (is_ncx and found.depths):
             continue
         found.navigation.add(name)
-        page = parse_page(package.read(name))
-        if page is None:
-            continue
-        (_read_nav if is_nav else _read_ncx)(page, name, found)
+        with contextlib.suppress(Unreadable):  # the chapters are in the spine, with or without a table of contents
+            page = parse_page(package.read(name))
+            if page is not None:
+                (_read_nav if is_nav else _read_ncx)(page, name, found)
     return found
 
 
@@ -153,6 +163,7 @@ def _add(found: Contents, base: str, href: str, title: str, depth: int) -> None:
     name, fragment = resolve(base, href), href.partition("#")[2]
     if name:
         found.depths.setdefault((name, fragment), depth)
+        found.by_file.setdefault(name, []).append(depth)
         if not fragment:
             found.titles.setdefault(name, title)
 
@@ -231,7 +242,7 @@ def _write(walker: XhtmlWalker, name: str, page: Any, contents: Contents, outer:
     part = PART_OF_TYPE.get(kind) or ("contents" if name in contents.navigation or _is_contents(body) else None)
     part = part or walker.out.rules.part_of(title) or ("front_matter" if outer and _is_imprint(body) else None)
     headings = [HEADINGS[local(node)] for node in body.iter() if local(node) in HEADINGS]
-    depths = [depth for (file, _), depth in contents.depths.items() if file == name]
+    depths = contents.by_file.get(name, [])
     walker.file = name
     walker.target = lambda href: (resolve(name, href), href.partition("#")[2])
     walker.base = min(depths) - min(headings) if depths and headings else 0

@@ -8,7 +8,7 @@ from mmedc.books.book import Book, Unreadable
 from mmedc.books.xmlfile import attribute, local, text_of
 from mmedc.licences import spdx
 
-_ISBN = re.compile(r"(?:97[89])?\d{9}[\dXx]")
+ISBN = re.compile(r"(?:97[89])?\d{9}[\dXx]")
 _DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?")
 _STATED_CHARS = 300
 _WRITERS = frozenset(("aut", ""))
@@ -112,7 +112,7 @@ def _identifiers(node: Any) -> list[str]:
         text, scheme = text_of(one), attribute(one, "scheme").lower()
         low = text.lower()
         digits = low.removeprefix("urn:isbn:").removeprefix("isbn:").replace("-", "").replace(" ", "")
-        if (scheme == "isbn" or "isbn" in low or local(one) == "identifier") and _ISBN.fullmatch(digits):
+        if (scheme == "isbn" or "isbn" in low or local(one) == "identifier") and ISBN.fullmatch(digits):
             found.append(f"isbn:{digits.upper()}")
         elif low.startswith(("doi:", "https://doi.org/", "http://dx.doi.org/", "urn:doi:")) or scheme == "doi":
             found.append(f"doi:{text[low.index('10.') :]}" if "10." in low else "")

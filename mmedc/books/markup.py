@@ -17,6 +17,8 @@ _SPACE = re.compile(r"[ \t\r\f\v\n]+")
 _BREAKS = re.compile(r" *\n *")
 BREAK = "\x1e"
 """Stands for a line break inside a run, until white space has been folded."""
+MAX_DEPTH = 120
+"""What nests deeper than this is written as text without structure; each level takes several calls."""
 MAX_SPAN = 100
 """A cell spans at most so many columns or rows, and is not repeated beyond this column."""
 REPEATED_CHARS = 2_000
@@ -38,6 +40,7 @@ class Walker:
 
     def __init__(self, out: Manuscript) -> None:
         self.out = out
+        self.level = 0
         self.run: list[str] = []
         self.notes: list[tuple[str, str]] = []
         """(mark, text) of the notes that the current paragraph refers to."""
@@ -53,11 +56,16 @@ class Walker:
         name = local(node)
         if not name or name in self.skipped or self.hides(node):
             return
+        if self.level == MAX_DEPTH:
+            self.run.append("".join(node.itertext()))
+            return
+        self.level += 1
         handler = self.handlers.get(name)
         if handler is None:
             self.content(node)
         else:
             handler(self, node)
+        self.level -= 1
 
     def hides(self, node: Any) -> bool:
         """Return whether an element is not shown."""

@@ -1,5 +1,6 @@
 """What a file is, by its first bytes: the name of a format of books, whatever the name of the file says."""
 
+import posixpath
 import re
 import zipfile
 from io import BytesIO
@@ -38,6 +39,8 @@ _BINARY = (
 )
 _MARKDOWN = re.compile(rb"^(?:#{1,6} \S|---\r?\n[a-z_]+:|[^\n]{1,200}\r?\n(?:=|-){3,}\s*$)", re.MULTILINE)
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
+TEXT_SUFFIXES = ("", ".txt", ".text", ".asc")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _TAR_AT, _TAR = 257, b"ustar"
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1b")
 MAX_CONTROLS = 0.02
@@ -46,7 +49,7 @@ MAX_CONTROLS = 0.02
 def format_of(data: bytes, name: str) -> Format:
     """Return the format of a file whose content, or at least its head, is `data`; "" for what is no book.
 
-    Only between Markdown and plain text does the name decide where the content says nothing.
+    Only text has no signature: there the suffix tells it from style sheets and programs, which are text as well.
     """
     head = data[:HEAD_BYTES]
     if b"%PDF-" in head[:1024]:
@@ -64,12 +67,17 @@ def format_of(data: bytes, name: str) -> Format:
             return _ROOTS[root[1]]
         if re.search(rb"<(?:!doctype\s+html|html|head|body)\b", start[:2048], re.IGNORECASE):
             return "html"
-        return "" if start.startswith(b"<?xml") else "text"
-    if not start or (head.translate(None, _CONTROLS) != head and _share(head) > MAX_CONTROLS and b"\0" not in head[:4]):
+        if start.startswith(b"<?xml"):
+            return ""
+    stem = name.lower().removesuffix(".gz").removesuffix(".zst").removesuffix(".bz2").removesuffix(".lz4")
+    suffix = posixpath.splitext(stem)[1]
+    if not start or not (head.startswith(_UTF_16) or _share(head) <= MAX_CONTROLS):
         return ""
-    if name.lower().endswith(MARKDOWN_SUFFIXES) or len(_MARKDOWN.findall(head)) >= 2:
+    if suffix in MARKDOWN_SUFFIXES:
         return "markdown"
-    return "text"
+    if suffix not in TEXT_SUFFIXES:
+        return ""
+    return "markdown" if len(_MARKDOWN.findall(head)) >= 2 else "text"
 
 
 def _share(head: bytes) -> float:

@@ -66,19 +66,24 @@ def parse(data: bytes, what: str) -> Any:
 
 
 def parse_page(data: bytes) -> Any | None:
-    """Return the root of a page that is meant to be XHTML, as HTML where it is not well-formed; None if it is empty."""
+    """Return the root of a page that is meant to be XHTML, as HTML where it is not well-formed; None if it is empty.
+
+    Raises: Unreadable, with the reason `too_deep`.
+    """
     from lxml import etree
 
     try:
         return parse(data, "the page")
     except Unreadable:
+        # What a declaration said of the charset no longer holds: `characters` returned characters.
         parser = etree.HTMLParser(no_network=True, remove_comments=True, huge_tree=False, encoding="utf-8")
         try:
-            return etree.fromstring(characters(data).encode("utf-8", "replace") or b" ", parser)
-        except etree.ParserError:
-            return None
-        except etree.XMLSyntaxError:
-            return None
+            root = etree.fromstring(characters(data).encode("utf-8", "replace") or b" ", parser)
+        except (etree.ParserError, etree.XMLSyntaxError):
+            root = None
+        if any("depth" in error.message.lower() for error in parser.error_log):
+            raise Unreadable("too_deep: the elements of a page nest deeper than a parser reads") from None
+        return root
 
 
 def local(node: Any) -> str:

@@ -1,5 +1,6 @@
 """Books and articles: every file of a folder that is one, told apart by its content; see `mmedc.books`."""
 
+import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,9 +9,9 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 
 from mmedc.bookparts import PARTS
-from mmedc.books import pubmed, wiki
+from mmedc.books import pubmed, webbook, wiki
 from mmedc.books.book import BOOK, Book, Unreadable
-from mmedc.books.documents import PACKED, documents
+from mmedc.books.documents import PACKED, documents, finished
 from mmedc.books.rules import NAMED, BookRules
 from mmedc.books.sniff import HEAD_BYTES, format_of
 from mmedc.engine import slot
@@ -22,11 +23,14 @@ from mmedc.sources.paged import PageTables, books_of
 from mmedc.sources.raw import InputSplit, Records
 from mmedc.storage import Input
 from mmedc.tokenizer import check_tokenizer, encoding_digest
+from mmedc.unpack import packed_suffixes
 
 SUFFIXES = ("",)
 """Every file of a folder is looked at."""
 PER_UNIT = 64
 UNIT_BYTES = 64 << 20
+MIN_CHAPTERS, MAX_CHAPTERS = 3, 2_000
+PAGE_SUFFIXES = packed_suffixes(".html", ".htm", ".xhtml")
 MAX_FILE = 512 << 20
 """The bytes of the largest file that is held in memory; pictures and fonts count."""
 
@@ -54,28 +58,68 @@ class BooksReader:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
         records, rules = Records(start, skip), split.books or BookRules()
         default = kind_unless_stated(split.config)
-        for at, file in enumerate(split.inputs):
-            tables = split.pages[at] if split.pages else None
-            try:
-                for part in _parts(file, split, rules) if tables is None else _paged(tables, rules):
-                    yield from add_part(records, part, file.name, file.name, rules, default)
-            except Unreadable as problem:  # behind what was sound, or of the file as a whole
-                yield from records.reject(f"{file.name}#rest", file.name, str(problem))
+        tables = dict(zip((file.url for file in split.inputs), split.pages or (), strict=False))
+        for group in _groups(split.inputs):
+            chapters: list[str] = []
+            if len(group) >= MIN_CHAPTERS and records.ordinal + 1 not in skip:
+                slot.mark(records.ordinal + 1)
+                chapters, part = _folder(group, split, rules)
+                if chapters:
+                    yield from add_part(records, part, chapters[0], chapters[0], rules, default)
+            for file in group:
+                if file.name in chapters:
+                    continue
+                try:
+                    paged = tables.get(file.url)
+                    for part in _parts(file, split, rules) if paged is None else _paged(paged, rules):
+                        yield from add_part(records, part, file.name, file.name, rules, default)
+                except Unreadable as problem:  # behind what was sound, or of the file as a whole
+                    yield from records.reject(f"{file.name}#rest", file.name, str(problem))
         yield from records.flush()
 
 
 def cut(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
     """Yield the units of a source: a large file alone, small files together."""
     rules, limits = book_rules(recipe), recipe.limits
-    group: list[Input] = []
+    unit: list[Input] = []
+    for group in _groups(inputs):
+        size = sum(file.bytes for file in [*unit, *group])
+        if unit and (size > UNIT_BYTES or len(unit) + len(group) > PER_UNIT):
+            yield InputSplit(name, config, tuple(unit), None, limits.document, limits.ratio, rules)
+            unit = []
+        unit += group
+    if unit:
+        yield InputSplit(name, config, tuple(unit), None, limits.document, limits.ratio, rules)
+
+
+def _groups(inputs: tuple[Input, ...]) -> list[list[Input]]:
+    """Return the files one by one, but pages of one folder together, because they may be the chapters of a book."""
+    groups: list[list[Input]] = []
+    before = None
     for file in inputs:
-        size = sum(one.bytes for one in group) + file.bytes
-        if group and (size > UNIT_BYTES or len(group) >= PER_UNIT):
-            yield InputSplit(name, config, tuple(group), None, limits.document, limits.ratio, rules)
-            group = []
-        group.append(file)
-    if group:
-        yield InputSplit(name, config, tuple(group), None, limits.document, limits.ratio, rules)
+        folder = posixpath.dirname(file.url) if file.name.lower().endswith(PAGE_SUFFIXES) else None
+        if folder is not None and folder == before and len(groups[-1]) < MAX_CHAPTERS:
+            groups[-1].append(file)
+        else:
+            groups.append([file])
+        before = folder
+    return groups
+
+
+def _folder(group: list[Input], split: InputSplit, rules: BookRules) -> tuple[list[str], Part]:
+    """Return (the names of the pages that are chapters of one book in their order, the book); ([], _) for no book."""
+    pages: dict[str, bytes] = {}
+    left = split.document_bytes
+    try:
+        for file in group:
+            stream = Stream(parts_of(file, split.ratio), left)
+            pages[file.name] = stream.read()
+            left -= len(pages[file.name])
+        chapters = webbook.contents_of(pages)
+    except Unreadable:  # then each page is read, or rejected, for itself
+        chapters = []
+    chosen = [(name, pages[name]) for name in chapters]
+    return chapters, Part("", lambda: finished(webbook.read_pages(chosen, rules), rules))
 
 
 def book_rules(recipe: Recipe) -> BookRules:

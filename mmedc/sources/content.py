@@ -12,6 +12,7 @@ from mmedc.unpack import Damage, Unpacked
 FREE_BYTES = 64 << 20
 """A compressed file may unpack to so many bytes whatever its ratio."""
 BZIP2 = b"BZh"
+MAX_EMPTY = 8
 BLOCK_BYTES = 512
 """A block of a tar archive."""
 
@@ -56,7 +57,7 @@ def _unpacked(unpacked: Unpacked) -> Iterator[bytes]:
 
 def _bunzipped(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the content of bzip2 streams, one after another as in dumps of MediaWiki."""
-    unpack, at = bz2.BZ2Decompressor(), 0
+    unpack, at, begun = bz2.BZ2Decompressor(), 0, False
     for data in _chain(first, rest):
         while data:
             try:
@@ -68,9 +69,10 @@ def _bunzipped(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 raise Unreadable(f"damaged: bzip2 data is broken near byte {at:,} ({problem})") from None
             at += len(data)
             data = unpack.unused_data if unpack.eof else b""
+            begun = not unpack.eof
             if unpack.eof:
                 unpack = bz2.BZ2Decompressor()
-    if not unpack.eof and not unpack.needs_input:
+    if begun:
         raise Unreadable("damaged: the bzip2 data ends early")
 
 
@@ -84,6 +86,8 @@ class Stream:
     held: bytes = b""
     """What was fetched last; the bytes before `at` are taken."""
     at: int = 0
+    empty: int = 0
+    """How often in a row nothing was left to take."""
     last: bytes = b""
     """The last bytes that were taken."""
 
@@ -111,5 +115,8 @@ class Stream:
             if size < 0 and got > self.most:
                 raise Unreadable(f"too_large: over {self.most:,} bytes")
         whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.empty = self.empty + 1 if not whole else 0
+        if self.empty > MAX_EMPTY:  # a reader of tar would ask for every block of a terabyte that is not there
+            raise Unreadable("damaged: the file ends inside a member")
         self.last = (self.last + whole[-BLOCK_BYTES:])[-BLOCK_BYTES:]
         return whole

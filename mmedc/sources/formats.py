@@ -123,7 +123,7 @@ FORMATS = (
     Format(
         "books",
         "a book or an article",
-        "Books and articles, told apart by their content: EPUB, JATS and BITS; also compressed, and in tar archives.",
+        "Books and articles, told apart by their content: EPUB, JATS, DOCX, MediaWiki, PubMed, HTML, Markdown, text.",
         books.SUFFIXES,
         None,
         books.BooksReader(),

@@ -1,0 +1,176 @@
+"""Plain text and Markdown: headings become sections; the charset is found out, because nobody states it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mmedc.books.book import Book, Unreadable
+from mmedc.books.manuscript import Manuscript
+from mmedc.books.rules import BookRules
+from mmedc.licences import spdx
+
+_NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(\S.*)")
+_UNDERLINE = re.compile(r"[=\-~^*]{3,}")
+_SENTENCE_END = (".", "。", "!", "?", "！", "？", ";", "；", ",", "，", "、", "।", ":", "：")
+_NUMBER = r"(?:[0-9０-９]{1,4}|[IVXLC]{1,7}|[一二三四五六七八九十百千零〇两]{1,6}|[٠-٩۰-۹]{1,4}|[०-९]{1,4}|\w{3,12})"
+MAX_HEADING = 80
+MIN_HEADINGS = 2
+_FRONT = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
+_FIELD = re.compile(r"^([A-Za-z_-]{2,20}):[ \t]*(.*)$", re.MULTILINE)
+
+
+def characters(data: bytes) -> str:
+    """Return the characters of a text. Raises: Unreadable, with the reason `undecodable`."""
+    for mark, name in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if data.startswith(mark):
+            return data[len(mark) :].decode(name, "replace").replace("\0", "")
+    try:
+        return data.decode("utf-8").replace("\0", "")
+    except UnicodeDecodeError:
+        pass
+    from resiliparse.parse.encoding import detect_encoding
+
+    name = {"gbk": "gb18030", "gb2312": "gb18030"}.get(str(detect_encoding(data[: 256 << 10])).lower(), "") or str(
+        detect_encoding(data[: 256 << 10])
+    )
+    try:
+        text = data.decode(name, "replace").replace("\0", "")
+    except LookupError:
+        text = data.decode("utf-8", "replace").replace("\0", "")
+    broken = text.count("�")
+    if broken > max(2, len(text) // 50):
+        raise Unreadable(f"undecodable: {broken:,} broken characters in {len(text):,} as {name}")
+    return text
+
+
+def read_text(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
+    """Yield the document of a plain text. Lines within a paragraph stay as they are. Raises: Unreadable."""
+    text = characters(data).replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+    lines = text.split("\n")
+    levels = _headings(lines, rules)
+    out = Manuscript(rules)
+    paragraph: list[str] = []
+    skip = False
+    for number, line in enumerate(lines):
+        if skip:
+            skip = False
+            continue
+        if number in levels:
+            out.block("\n".join(paragraph).strip())
+            paragraph = []
+            out.heading(line.strip().strip("#*= "), levels[number])
+            skip = number + 1 < len(lines) and bool(_UNDERLINE.fullmatch(lines[number + 1].strip()))
+        elif line.strip():
+            paragraph.append(line.rstrip())
+        elif paragraph:
+            out.block("\n".join(paragraph))
+            paragraph = []
+    out.block("\n".join(paragraph))
+    book = out.into(Book(""))
+    yield book
+
+
+def _headings(lines: list[str], rules: BookRules) -> dict[int, int]:
+    """Return the level of each line that is a heading; none where they are fewer than two."""
+    words = "|".join(re.escape(word).replace(r"\*", _NUMBER).replace(r"\ ", r"\s+") for word in rules.chapter_words)
+    chapter = re.compile(rf"(?:{words})(?![^\W_]).*", re.IGNORECASE) if words else None
+    found: dict[int, tuple[str, int]] = {}
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if not text or len(text) > MAX_HEADING or text.endswith(_SENTENCE_END):
+            continue
+        alone = number == 0 or not lines[number - 1].strip()
+        following = lines[number + 1].strip() if number + 1 < len(lines) else ""
+        numbered = _NUMBERED.fullmatch(text)
+        if following and _UNDERLINE.fullmatch(following) and len(following) * 2 >= len(text) and alone:
+            found[number] = "underlined", "=-~^*".index(following[0]) + 1
+        elif not alone:
+            continue
+        elif chapter is not None and chapter.fullmatch(text):
+            found[number] = "chapter", 1
+        elif numbered and not following and "." in numbered[1]:
+            found[number] = "numbered", numbered[1].count(".") + 1
+        elif not following and rules.part_of(text):
+            found[number] = "part", 1
+    return {number: level for number, (_, level) in found.items()} if len(found) >= MIN_HEADINGS else {}
+
+
+def read_markdown(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
+    """Yield the document of a Markdown file, with the values of the block before it. Raises: Unreadable."""
+    from markdown_it import MarkdownIt
+
+    text = characters(data).replace("\r\n", "\n").replace("\r", "\n")
+    book = Book("")
+    if front := _FRONT.match(text):
+        _describe(book, front[1])
+        text = text[front.end() :]
+    out = Manuscript(rules)
+    tokens = MarkdownIt("commonmark", {"maxNesting": 60}).enable("table").parse(text)
+    _write(out, tokens)
+    out.into(book)
+    book.title = book.title or next((section.title for section in book.sections if section.level == 1), None)
+    yield book
+
+
+def _describe(book: Book, front: str) -> None:
+    """Fill in what the block of fields before the text says."""
+    values = {name.lower(): value.strip().strip("\"'") for name, value in _FIELD.findall(front)}
+    book.title = values.get("title") or None
+    book.authors = [name for name in (values.get("author", ""),) if name]
+    date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", values.get("date", ""))
+    book.date = date[0] if date else None
+    said = values.get("license") or values.get("licence") or values.get("rights") or ""
+    if said:
+        book.licence = spdx(said)
+        book.licence_evidence = "markdown" if book.licence else f"markdown: {said[:300]}"
+    book.subjects = [values[name] for name in ("subject", "type", "genre") if values.get(name)]
+
+
+def _write(out: Manuscript, tokens: list[Any]) -> None:
+    """Write the tokens of a Markdown text."""
+    marks: list[list[int]] = []  # of each list that is open: 0 with bullets, otherwise the number of the next item
+    prefix, close = "", False
+    rows: list[list[str]] = []
+    level = 0
+    for token in tokens:
+        kind = token.type
+        if kind == "heading_open":
+            level = int(token.tag[1])
+        elif kind in ("bullet_list_open", "ordered_list_open"):
+            marks.append([0 if kind[0] == "b" else int(token.attrGet("start") or 1)])
+        elif kind in ("bullet_list_close", "ordered_list_close"):
+            marks.pop()
+            close = bool(marks)
+        elif kind == "list_item_open":
+            prefix = f"{marks[-1][0]}. " if marks[-1][0] else "- "
+            marks[-1][0] += bool(marks[-1][0])
+        elif kind == "tr_open":
+            rows.append([])
+        elif kind == "table_close":
+            with out.part("tables"):
+                out.block("\n".join(f"| {' | '.join(row)} |" for row in rows))
+            rows = []
+        elif kind == "inline":
+            text = _inline(token.children or [])
+            if rows:
+                rows[-1].append(text.replace("\n", " ").replace("|", "\\|"))
+            elif level:
+                out.heading(text.replace("\n", " "), level)
+                level = 0
+            else:
+                out.block(prefix + text, close=close)
+                close = bool(marks)
+            prefix = ""
+        elif kind in ("fence", "code_block"):
+            out.block(token.content.rstrip("\n"))
+
+
+def _inline(children: list[Any]) -> str:
+    """Return the text of inline tokens: without marks, the text of links, no pictures, no tags of HTML."""
+    parts = []
+    for child in children:
+        if child.type in ("text", "code_inline"):
+            parts.append(child.content)
+        elif child.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+    return "".join(parts).strip()
