@@ -117,7 +117,7 @@ def problem(line: str) -> str:
         groups = {known[0] for known in COMMANDS}
         return "" if not words or words[0] in groups or words[0].isupper() else f"no command {words[0]}"
     known = {option for parameter in COMMANDS[names].params for option in parameter.opts} | {"--help"}
-    given = [word.partition("=")[0] for word in words if word.startswith("--") and len(word) > 2]
+    given = [word.partition("=")[0] for word in words if re.match(r"--\w|-[a-z]$", word)]
     wrong = [option for option in given if option not in known]
     return f"mmedc {' '.join(names)} has no {', '.join(wrong)}" if wrong else ""
 
@@ -157,7 +157,18 @@ def test_what_is_not_run_is_in_the_table_with_its_reason() -> None:
     assert {page.relative_to(ROOT).as_posix() for page in with_python} == set(PYTHON_RUN_BY)
 
 
+def test_short_options_are_those_of_the_reference_in_all_commands() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    short = {long: short for short, long in re.findall(r"^\| `(-\w)` \| `(--[\w-]+)` \|", text, re.M)}
+    assert len(short) == len(set(short.values())) > 10
+    every = [(names, parameter.opts) for names, command in COMMANDS.items() for parameter in command.params]
+    options = [(names, opts) for names, opts in every if opts[0].startswith("--") and opts != ["--help"]]
+    assert not [(names, opts) for names, opts in options if opts[1:] != [short[o] for o in opts[:1] if o in short]]
+    assert set(short) <= {opts[0] for _, opts in options}
+
+
 def test_an_unknown_command_or_option_is_noticed() -> None:
+    assert problem("mmedc run quickstart -x") == "mmedc run has no -x"
     assert problem("mmedc runn quickstart") == "no command runn"
     assert problem("mmedc run quickstart --otu x") == "mmedc run has no --otu"
     assert problem("mmedc items convert headqa X --out y") == ""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Convert, explain, review and classify benchmark questions.", no_args_is_help=True)
 
-OutOption = Annotated[Path, typer.Option("--out", help="The file of items to write (JSON Lines).")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="The file of items to write (JSON Lines).")]
 
 
 @app.command()
@@ -36,7 +36,7 @@ def convert(
 
 ItemsArgument = Annotated[list[str], typer.Argument(help="Files or folders of items.")]
 ModelOption = Annotated[
-    str, typer.Option("--model", help="A Hugging Face folder, or the name of a model at --endpoint.")
+    str, typer.Option("--model", "-m", help="A Hugging Face folder, or the name of a model at --endpoint.")
 ]
 EndpointOption = Annotated[
     str, typer.Option("--endpoint", help="The URL of an OpenAI-compatible server: http://HOST:PORT/v1.")
@@ -112,7 +112,7 @@ def topics(
 @app.command()
 def review(
     items: ItemsArgument,
-    out: Annotated[Path, typer.Option("--out", help="The review sheet (CSV) to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The review sheet (CSV) to write.")],
     share: Annotated[float, typer.Option(min=0, max=1, help="The share of the rationales of each language.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The seed of the random draw.")] = 0,
 ) -> None:
@@ -146,7 +146,7 @@ def judge(
     ],
     items: Annotated[list[str], typer.Option("--items", help="The items that were scored. Repeatable.")],
     model: ModelOption,
-    out: Annotated[Path, typer.Option("--out", help="The file of points (CSV) to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file of points (CSV) to write.")],
     endpoint: EndpointOption = "",
     at_once: AtOnceOption = 8,
     people: Annotated[

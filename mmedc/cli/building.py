@@ -25,10 +25,13 @@ FailAboveOption = Annotated[
     ),
 ]
 AddressOption = Annotated[
-    str | None, typer.Option(help="The address of a Ray cluster to join, instead of starting Ray on this machine.")
+    str | None,
+    typer.Option(
+        "--address", "-a", help="The address of a Ray cluster to join, instead of starting Ray on this machine."
+    ),
 ]
 CpusOption = Annotated[int | None, typer.Option(min=1, help="The number of CPUs to use. Default: all.")]
-InlineOption = Annotated[bool, typer.Option("--inline", help="Run in this process, without Ray.")]
+InlineOption = Annotated[bool, typer.Option("--inline", "-i", help="Run in this process, without Ray.")]
 LogOption = Annotated[str | None, typer.Option("--log", help="Append events to this file, as JSON Lines.")]
 
 if TYPE_CHECKING:
@@ -100,7 +103,7 @@ def redo(
     corpus: CorpusArgument,
     rejected: Annotated[str, typer.Option("--rejected", help="A reason of rejects, as `mmedc stats` shows it.")],
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="The recipe, where it is not where the last run found it.")
+        str | None, typer.Option("--recipe", "-r", help="The recipe, where it is not where the last run found it.")
     ] = None,
     sets: SetOption = None,
     address: AddressOption = None,

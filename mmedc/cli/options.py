@@ -9,11 +9,13 @@ RecipeArgument = Annotated[
     str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as quickstart or web.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a value of the recipe, as key.sub=value. Repeatable.")
+    list[str] | None, typer.Option("--set", "-s", help="Override a value of the recipe, as key.sub=value. Repeatable.")
 ]
-OutOption = Annotated[str | None, typer.Option("--out", help="Where to write the corpus: a folder or an s3:// URL.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+OutOption = Annotated[
+    str | None, typer.Option("--out", "-o", help="Where to write the corpus: a folder or an s3:// URL.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", "-j", help="Print JSON instead of tables.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 CorpusArgument = Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")]
 
 

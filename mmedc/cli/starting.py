@@ -41,7 +41,7 @@ def models_get(name: Annotated[str, typer.Argument(help="The name of the model: 
 def filters_check(
     languages: Annotated[list[str] | None, typer.Argument(help="The languages to check. Default: all.")] = None,
     folder: Annotated[
-        Path | None, typer.Option("--filters", help="A folder whose files override the shipped ones.")
+        Path | None, typer.Option("--filters", "-f", help="A folder whose files override the shipped ones.")
     ] = None,
 ) -> None:
     """Check the files of languages: what is missing, duplicate terms, wrong scripts, terms too short or too general."""
@@ -71,7 +71,7 @@ def filters_new(
         typer.Option("--from", help="The shipped language that is most like it: its words are shown for translation."),
     ] = "en",
     name: Annotated[str, typer.Option(help="The English name of the language.")] = "",
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to, for a recipe's `filters`.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to, for a recipe's `filters`.")] = Path(
         "filters"
     ),
 ) -> None:
@@ -96,7 +96,7 @@ In a recipe: `filters: {out}` and `languages: [{code}]`"""
 @filters_app.command("copy")
 def filters_copy(
     names: Annotated[list[str], typer.Argument(help="Files of filters/, such as policies/balanced.yaml or README.md.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to, for a recipe's `filters`.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to, for a recipe's `filters`.")] = Path(
         "filters"
     ),
 ) -> None:

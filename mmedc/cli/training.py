@@ -20,13 +20,16 @@ app = typer.Typer()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe with a `train` part, or a file of training settings.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The folder of the run, for checkpoints and metrics.")
+        Path | None, typer.Option("--out", "-o", help="The folder of the run, for checkpoints and metrics.")
     ] = None,
     sets: SetOption = None,
     address: Annotated[
-        str | None, typer.Option(help="The address of a Ray cluster on which to run the workers of Ray Train.")
+        str | None,
+        typer.Option("--address", "-a", help="The address of a Ray cluster on which to run the workers of Ray Train."),
     ] = None,
-    inline: Annotated[bool, typer.Option("--inline", help="Run the token pass in this process, without Ray.")] = False,
+    inline: Annotated[
+        bool, typer.Option("--inline", "-i", help="Run the token pass in this process, without Ray.")
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +87,7 @@ def export(
 @app.command()
 def bench(
     recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a file of benchmark settings.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The folder for items.jsonl and scores.json.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder for items.jsonl and scores.json.")] = None,
     against: Annotated[
         Path | None, typer.Option(help="The --out folder of an earlier run on the same items, to compare with.")
     ] = None,

@@ -12,11 +12,11 @@ LabelledArgument = Annotated[
     typer.Argument(help="Labelled texts: JSON Lines (text, lang, label, source), plain or .gz. Patterns are allowed."),
 ]
 FolderOption = Annotated[
-    Path, typer.Option("--out", help="The folder to write, of the shape of filters/, for a recipe's `filters`.")
+    Path, typer.Option("--out", "-o", help="The folder to write, of the shape of filters/, for a recipe's `filters`.")
 ]
-LanguagesOption = Annotated[list[str] | None, typer.Option("--lang", help="Use only this language. Repeatable.")]
+LanguagesOption = Annotated[list[str] | None, typer.Option("--lang", "-l", help="Use only this language. Repeatable.")]
 OverlayOption = Annotated[
-    str | None, typer.Option("--filters", help="A folder whose files override those of the shipped filters/.")
+    str | None, typer.Option("--filters", "-f", help="A folder whose files override those of the shipped filters/.")
 ]
 
 
@@ -24,9 +24,11 @@ OverlayOption = Annotated[
 def lexicon(
     language: Annotated[str, typer.Argument(help="The code of the language.")],
     labelled: LabelledArgument,
-    out: Annotated[Path | None, typer.Option(help="The file for the proposals. Default: the terminal.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file for the proposals. Default: the terminal.")
+    ] = None,
     least: Annotated[int, typer.Option(min=1, help="The number of medical texts that must contain a phrase.")] = 5,
-    limit: Annotated[int, typer.Option(min=1, help="The largest number of proposals.")] = 300,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The largest number of proposals.")] = 300,
     judge: Annotated[bool, typer.Option("--judge", help="Show the precision of every existing term instead.")] = False,
     filters: OverlayOption = None,
 ) -> None:
@@ -65,7 +67,7 @@ def model(
     positive: Annotated[str, typer.Option(help="The label that means yes. `true` always does.")] = "medical",
     languages: LanguagesOption = None,
     filters: OverlayOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Train a small linear model, and evaluate it on origins that it did not see.
 
@@ -114,11 +116,11 @@ def thresholds(
 @app.command()
 def labels(
     texts: LabelledArgument,
-    out: Annotated[Path, typer.Option("--out", help="The JSON Lines file to write. An interrupted run resumes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON Lines file to write. An interrupted run resumes.")],
     url: Annotated[
         str, typer.Option(help="The URL of an OpenAI-compatible endpoint, such as http://localhost:8000/v1.")
     ],
-    model: Annotated[str, typer.Option(help="The name of the model at the endpoint.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="The name of the model at the endpoint.")],
     question: Annotated[str, typer.Option(help="A prompt of filters/prompts: medical or quality.")] = "quality",
     key: Annotated[str, typer.Option(help="The environment variable with the key.")] = "OPENAI_API_KEY",
     filters: OverlayOption = None,
@@ -138,7 +140,9 @@ def labels(
 def kenlm(
     language: Annotated[str, typer.Argument(help="The code of the language.")],
     texts: LabelledArgument,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write, for a recipe's `models: {kenlm: FOLDER}`.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder to write, for a recipe's `models: {kenlm: FOLDER}`.")
+    ],
     pieces: Annotated[int, typer.Option(min=100, help="The size of the vocabulary of pieces.")] = 16_000,
     tools: Annotated[
         str | None, typer.Option(help="The folder with lmplz and build_binary. Default: the PATH.")
