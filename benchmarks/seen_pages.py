@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,7 +36,7 @@ body { font: 9px sans-serif; margin: 4px } .page { display: flex; gap: 6px; heig
 border-top: 2px solid #333 } .left { width: 290px; overflow: hidden } .right { width: 620px; columns: 2;
 overflow: hidden; white-space: pre-wrap } iframe { width: 900px; height: 1320px;
 border: 0; transform: scale(.32); transform-origin: 0 0 }
-.no { color: #b5b5b5 } .said { background: #ffd }
+.no { color: #a0a0a0; font-size: 6px } .said { background: #ffd }
 """
 
 
@@ -86,8 +88,9 @@ def right(page: str, url: str) -> str:
     split = blocks.blocks_of(walked)
     kept = model.kept(split)
     lines = [f'<span class="said">{html.escape(f"{said.title} · {said.date} · {said.licence} · {kind}")}</span>']
-    for text, stays in zip(split.texts, kept, strict=True):
-        lines.append(f'<span class="{"yes" if stays else "no"}">{html.escape(text)}</span>')
+    for stays, texts in groupby(zip(kept, split.texts, strict=True), key=itemgetter(0)):
+        shown = ("\n" if stays else " · ").join(text for _, text in texts)
+        lines.append(f'<span class="{"yes" if stays else "no"}">{html.escape(shown)}</span>')
     return "\n".join(lines)
 
 

@@ -82,6 +82,11 @@ def test_no_day_is_later_than_the_crawl_or_the_default_of_a_broken_system() -> N
     assert said('<meta name="date" content="2024-06-02">', latest="2024-06-01").date is None
 
 
+def test_a_shown_day_ends_at_its_element_and_is_of_the_age_of_the_web() -> None:
+    assert said("", "<div class=meta><i>ana</i><i>28.09.19</i><i>12:44</i></div>", lang="de").date == "2019-09-28"
+    assert said("", "<div class=date>28.09.1912</div>", lang="de").date is None
+
+
 def test_the_day_of_a_change_is_only_the_last_resort() -> None:
     changed = '<meta property="article:modified_time" content="2022-02-02">'
     assert said(changed, '<time datetime="2020-05-06">May 6</time>').date == "2020-05-06"
@@ -109,6 +114,25 @@ def test_the_day_of_a_change_is_only_the_last_resort() -> None:
         ),
         ("", "", "Install guide — Docs", ["Install guide¶"], ["Docs"], "Install guide"),
         ("", "", "COVID-19 - what helps", [], [], "COVID-19 - what helps"),
+        (
+            "",
+            "",
+            "Clinic - News - A new ward opens",
+            ["Clinic", "News", "A new ward opens"],
+            ["clinic"],
+            "A new ward opens",
+        ),
+        (
+            "",
+            "",
+            "A song that nobody knows : The Archive | Since 2005",
+            ["The Archive"],
+            [],
+            "A song that nobody knows",
+        ),
+        ("", "", "Writing well - salus.example - Web design", [], ["salus.example"], "Writing well"),
+        ("", "", "| : .", ["Asthma"], [], "Asthma"),
+        ("", "", "Home", ["Time to say goodbye."], [], "Time to say goodbye."),
         ("", "", "", [], [], ""),
     ],
 )

@@ -41,6 +41,10 @@ def rendered(body: str) -> tuple[str, list[render.Section]]:
         ("a<b>b</b><span>c</span> <i>d</i>e", "abc de"),
         ('a<span style="display: inline-block">b</span>c', "a b c"),
         ('<a href="/a">News</a><a href="/b">Videos</a><span>More</span>', "News Videos More"),
+        (
+            "<b>Price</b>Free of charge.<a>More</a> anti<i>HER2</i> A<b>sthma</b>",
+            "Price Free of charge. More antiHER2 Asthma",
+        ),
         ("<span>A</span><span>sthma</span> <span>糖尿病</span><span>の患者</span>", "Asthma 糖尿病の患者"),
         ("para<wbr>cetamol &lt;5&nbsp;mg &#x3bc;g", "paracetamol <5 mg μg"),
         ('<img class="tex" alt="\\(E=mc^2\\)"> <img alt="A doctor">', "$E=mc^2$"),

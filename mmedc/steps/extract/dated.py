@@ -28,6 +28,9 @@ SHOWN = (
     '[class*="date" i], [class*="time" i], [class*="publish" i], [class*="posted" i], [class*="byline" i], '
     '[class*="meta" i], [class*="info" i], [id*="date" i], [id*="time" i], [class*="author" i]'
 )
+FIRST_SHOWN = "1993"
+"""The first year of a date that a page shows and does not state; there were no pages before."""
+
 MAX_TIMES = 40
 MAX_SHOWN = 60
 SHOWN_CHARS = 120
@@ -62,7 +65,7 @@ def day_of_publication(found: Any, main: jsonld.Thing, url: str, latest: str) ->
         return in_path
     changed = []
     for value, is_change in chain(_shown(found), _alone(found.tree)):
-        if believable(date := read_date(value, found.lang), latest):
+        if believable(date := read_date(value, found.lang), latest) and str(date) >= FIRST_SHOWN:
             if not is_change:
                 return date
             changed.append(date)
@@ -93,10 +96,13 @@ def _shown(found: Any) -> Iterator[tuple[str, bool]]:
         attributes, parent = node.attributes, node.parent
         around = f"{attributes.get('class')} {attributes.get('itemprop')} {parent.attributes.get('class')}"
         if not REMARKS.search(around):
-            said = parent.text()[:SHOWN_CHARS]
-            yield attributes.get("datetime") or node.text(), bool(CHANGED.search(around) or CHANGED.search(said))
+            said = parent.text(separator=" ")[:SHOWN_CHARS]
+            yield (
+                attributes.get("datetime") or node.text(separator=" "),
+                bool(CHANGED.search(around) or CHANGED.search(said)),
+            )
     for node in found.tree.css(SHOWN)[:MAX_SHOWN]:
-        text = node.text()
+        text = node.text(separator=" ")
         if len(text) < SHOWN_CHARS:
             yield text, bool(CHANGED.search(text))
 

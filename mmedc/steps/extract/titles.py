@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 SEPARATOR = re.compile(
     r"\s+[|\-–—·•»«:/\\~>‹›]{1,2}\s+|\s*[|｜丨︱]+\s*|\s*::\s+|\s?—\s?|:\s+|(?<=[^\x00-\x7f])[_-]|[_-](?=[^\x00-\x7f])"
@@ -14,6 +15,16 @@ ALIKE = 0.4
 
 SITE_SHARE = 0.6
 """The share of a part that a name of the site has to cover for the part to be one."""
+
+MUCH_LONGER = 1.5
+"""How much longer the first part of the title element has to be than a heading to be the title instead of it."""
+
+_SAYING_NOTHING = (
+    "home homepage index untitled welcome startseite willkommen accueil bienvenue inicio início bienvenidos principal "
+    "benvenuti главная 首页 主页 ホーム トップページ 홈 الرئيسية होम"
+)
+SAYING_NOTHING = frozenset(_SAYING_NOTHING.split())
+"""Title elements that name no page."""
 
 NOT_WORD = re.compile(r"[\W_]+")
 WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{3,}")
@@ -45,12 +56,16 @@ def choose_title(headline: str, social: str, document: str, headings: Iterable[s
     inside = form(whole)
     named = [(form(one), one) for one in (clean(headline), *heads, clean(social))]
     inner = [(shape, one) for shape, one in named if len(shape) >= 2 and shape in inside and shape not in names]
-    for begins in (True, False):
-        for shape, one in inner:
-            if inside.startswith(shape) >= begins and (shape != inside or one in heads):
-                return without_site(one, names)
+    inner = [(shape, one) for shape, one in inner if shape != inside or one in heads]
+    for shape, one in inner:
+        if inside.startswith(shape):
+            return without_site(one, names)
     bare = without_site(whole, names)
-    if form(bare) in names or not bare:
+    if inner:
+        one = max((one for _, one in inner), key=len)
+        first = SEPARATOR.split(bare, maxsplit=1)[0]
+        return first if len(first) > MUCH_LONGER * len(one) else without_site(one, names)
+    if form(bare) in (*names, *SAYING_NOTHING) or not bare:
         return next(iter(heads), "") or clean(headline) or bare
     return next((head for head in heads[:1] if _alike(head, bare)), bare)
 
@@ -58,10 +73,16 @@ def choose_title(headline: str, social: str, document: str, headings: Iterable[s
 def without_site(title: str, names: set[str]) -> str:
     """Return a title without the parts at its ends that name the site; `names` are in the form of `form`.
 
-    The first part has to be a name of the site, the last one may be a piece of one or little more than one.
+    The first part has to be a name of the site, the last one may be a piece of one or little more than one. A name in
+    the middle takes what follows with it.
     """
     cuts = list(SEPARATOR.finditer(title))
     start, stop = 0, len(title)
+    for before, after in pairwise(cuts):
+        if form(title[before.end() : after.start()]) in names and form(title[: before.start()]) not in names:
+            stop = before.start()
+            cuts = cuts[: cuts.index(before)]
+            break
     while cuts:
         if _is_site(title[cuts[-1].end() : stop], names):
             stop = cuts.pop().start()
@@ -69,7 +90,7 @@ def without_site(title: str, names: set[str]) -> str:
             start = cuts.pop(0).end()
         else:
             break
-    return title[start:stop].strip()
+    return title[start:stop].strip(" ,;|·–-") if any(map(str.isalnum, title[start:stop])) else ""
 
 
 def _is_site(part: str, names: set[str]) -> bool:

@@ -93,11 +93,11 @@ def walk(tree: Any, readings: bool = False) -> Walk:
     pieces: list[str] = []
     inner: list[Names] = []
     linked = links = images = in_link = breaks = 0
-    seam = -1  # the number of pieces at the end of the last inline element
+    edge, closed = -1, False  # the number of pieces at the last border of an inline element; whether one ended there
     owner = -1
 
     def flush() -> None:
-        nonlocal pieces, inner, linked, links, images, breaks, seam
+        nonlocal pieces, inner, linked, links, images, breaks, edge
         if text := render.preformatted(pieces) if tags[owner] == "pre" else render.text(pieces):
             texts.append(text)
             found.owners.append(owner)
@@ -106,7 +106,7 @@ def walk(tree: Any, readings: bool = False) -> Walk:
             found.images.append(images)
             found.inner.append(tuple(inner))
             images = 0
-        pieces, inner, linked, links, breaks, seam = [], [], 0, 0, 0, -1
+        pieces, inner, linked, links, breaks, edge = [], [], 0, 0, 0, -1
 
     node = tree.body
     stack: list[tuple[Any, int]] = []
@@ -156,8 +156,13 @@ def walk(tree: Any, readings: bool = False) -> Walk:
                 if kind == _LINK:
                     links += 1
                     in_link += 1
-                if seam == len(pieces) and kind != _PLAIN:
-                    pieces.append(render.SEAM)
+                if pieces and kind != _SKIP:
+                    if edge != len(pieces):
+                        pieces.append(render.BORDER)
+                        edge = len(pieces)
+                    elif closed and kind != _PLAIN:
+                        pieces[-1] = render.SEAM
+                    closed = False
             child = node.first_child if kind != _SKIP else None
             if child is not None:
                 stack.append((node, kind))
@@ -168,7 +173,8 @@ def walk(tree: Any, readings: bool = False) -> Walk:
                 pieces.append(render.BREAK)
                 breaks += 1
         elif kind == _WHOLE:
-            pieces.append(render.INLINE[node.tag](node, pieces[-1] if pieces else ""))
+            before = pieces[-2 if edge == len(pieces) else -1] if pieces else ""
+            pieces.append(render.INLINE[node.tag](node, before))
         elif kind == _IMAGE:
             images += 1
             if stands_for := image_text(node.attributes):
@@ -180,13 +186,16 @@ def walk(tree: Any, readings: bool = False) -> Walk:
                 ends[owner] = len(texts)
                 lasts[owner] = len(tags)
                 owner = parents[owner]
-            elif kind == _INLINE:
-                seam = len(pieces)
-            elif kind == _LINK:
-                in_link -= 1
-                seam = len(pieces)
-            elif kind == _APART:
-                pieces.append(" ")
+            elif kind >= _INLINE:
+                if kind == _LINK:
+                    in_link -= 1
+                if kind == _APART:
+                    pieces.append(" ")
+                elif pieces:
+                    if edge != len(pieces):
+                        pieces.append(render.BORDER)
+                        edge = len(pieces)
+                    closed = kind != _PLAIN
             if not stack:
                 shown.without_hidden(found)
                 return found
