@@ -395,11 +395,17 @@ def recipe_file(path: str) -> Path:
     Raises: RecipeError when it is neither.
     """
     file = Path(path)
+    if file.is_dir():
+        inside = sorted(file.glob("*.yaml"))
+        raise RecipeError(f"{path}: a folder; expected a recipe file" + (f", such as {inside[0]}" if inside else ""))
     if not file.suffix and not file.exists():
         names = [p.stem for p in shipped("pipelines").glob("*.yaml")]
         if path not in names:
             raise RecipeError(f"{path}: no such file, and no shipped recipe of this name{nearest(path, names)}")
         file = shipped("pipelines") / f"{path}.yaml"
+    elif not file.exists():
+        close = get_close_matches(file.name, [each.name for each in file.parent.glob("*.yaml")], 1)
+        raise RecipeError(f"{path}: no such file" + (f'; did you mean "{file.parent / close[0]}"?' if close else ""))
     return file
 
 

@@ -258,12 +258,6 @@ def test_a_canonical_address_is_believed_on_its_own_site(given: str, expected: s
     assert canonical(given, URL) == expected
 
 
-def test_a_page_whose_own_address_is_none_is_read() -> None:
-    head = '<title>Asthma</title><link rel="canonical" href="http://["><meta name="date" content="2020-01-02">'
-    for url in ("http://[", "", "file.html#3", "http://[::1]:port/x"):
-        assert said(head, "", url)[:2] == ("Asthma", "2020-01-02")
-
-
 def test_authors_come_from_the_surest_source_and_writers_of_threads_are_not_named() -> None:
     metas = '<meta name="citation_author" content="Ruiz, Ana"><meta name="citation_author" content="Sato, Ken">'
     assert said(metas).authors == ("Ruiz, Ana", "Sato, Ken")

@@ -117,6 +117,16 @@ def test_unknown_recipe_name_is_answered_with_the_nearest() -> None:
         read_recipe("webb")
 
 
+def test_a_folder_and_a_file_that_is_not_there_are_answered_with_a_recipe_near_it(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    with pytest.raises(RecipeError, match=r"a folder; expected a recipe file, such as .*recipe\.yaml"):
+        read_recipe(str(tmp_path))
+    with pytest.raises(RecipeError, match=r'recipe\.yml: no such file; did you mean ".*recipe\.yaml"'):
+        read_recipe(str(tmp_path / "recipe.yml"))
+    with pytest.raises(RecipeError, match=r"x\.yaml: no such file$"):
+        read_recipe(str(tmp_path / "nothing" / "x.yaml"))
+
+
 EVERYTHING = """\
 name: all
 out: corpus

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from mmedc.steps.extract import blocks, read_page, render, tree
+from mmedc.steps.extract import blocks, render, tree
 from mmedc.steps.extract.tables import MAX_COLUMNS
 
 
@@ -248,29 +248,3 @@ def test_rows_of_any_table_have_equal_numbers_of_cells(seed: int) -> None:
         assert len({line.count("|") for line in text.split("\n")}) == 1
     for place in re.findall(r"r\d+c\d+", rows):
         assert place in text
-
-
-FRAGMENTS = (
-    "<table><tr><td rowspan=0 colspan=9></table><ruby><rt><sup></sup><math><mfrac><svg><template><noscript><frameset>"
-    "<html><body><h1><meta name=date content><time><link rel=license><a rel=license href><dialog><div hidden <!-- "
-    '<a href="http://["><link rel=canonical href="http://[::1"><time datetime="99999999"><meta name=author content>'
-)
-DAMAGE = (
-    *re.findall(r"<[^<]*", FRAGMENTS),
-    "\0",
-    "\x01",
-    "\x02",
-    '<script type="application/ld+json">[{"@type":5,"author":[7]}]',
-)
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_no_damage_to_a_page_is_an_error(seed: int) -> None:
-    draw, body = random.Random(seed), random_page(seed)
-    for _ in range(40):
-        at = draw.randint(0, len(body))
-        body = body[:at] + draw.choice(DAMAGE) + body[at + draw.choice((0, 0, 5)) :]
-    page = read_page(body, "mmedc", url=draw.choice(("", "http://[", "https://health.example.org/")))
-    assert not set(page.text) & {"\0", "\x01", "\x02"}
-    for section in page.sections or ():
-        assert page.text[section["offset"] :].startswith(section["title"])

@@ -32,8 +32,7 @@ WRONG: tuple[Any, ...] = (
 GOOD = """\
 name: good
 languages: [en, es]
-sources:
-  pages: {warc: "shipped:quickstart/pages.warc.gz"}
+sources: {pages: {warc: "shipped:quickstart/pages.warc.gz"}}
 publish: {tokenizer: qwen}
 """
 
@@ -117,9 +116,9 @@ def test_a_limit_given_to_medical_names_the_setting(tmp_path: Path) -> None:
 
 
 LATER = {
-    "steps: [{use: 'none:Here', after: read}]": '"steps.0": none:Here can\'t be made',
+    "steps: [{use: 'none:Here', after: read}]": '"steps.0": none:Here: there is no',
     "steps: [{use: 'io:BytesIO', after: nowhere}]": '"steps.0": io:BytesIO',
-    "measures: [{use: 'none:here', name: x}]": '"measures.0": none:here can\'t be imported',
+    "measures: [{use: 'none:here', name: x}]": '"measures.0": none:here: there is no',
     "measures: [{use: 'math:sqrt', name: chars}]": '"measures.0": the column "chars" exists already',
     "policy: {all: {charz: {min: 1}}}": '"policy.all.charz": unknown measure "charz"; did you mean "chars"?',
     "policy: {xx: {chars: {min: 1}}}": '"policy.xx": unknown language "xx"',
@@ -130,6 +129,7 @@ LATER = {
     "models: {lid: nowhere.ftz}": '"models.lid": ',
     "publish: {tokenizer: none.json}": '"publish.tokenizer" is "',
     "decontaminate: nowhere/*.jsonl": '"decontaminate.questions": ',
+    "sources: {web: {warc: nowhere/*.warc.gz}}": '"sources.web.warc": ',
     "classify: {checkpoint: nowhere}": '"classify.checkpoint": ',
 }
 

@@ -6,16 +6,13 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from mmedc.report.grid import Column, Grid, number, shortened, visible
+from mmedc.report.grid import Column, Grid, number, visible
 
 SHOWN = 20
-BEGINS = 120  # columns of a terminal for the beginning of a text
 
 
 def contamination_tables(rows: list[dict[str, Any]]) -> Group:
     """Return the tables of `mmedc contamination`: counts by benchmark, then the longest hits with both sides."""
-    if not rows:
-        return Group(Text("no benchmark question was found in any document"))
     counts = []
     for name, hits in sorted(Counter(row["benchmark"] for row in rows).items()):
         found = [row for row in rows if row["benchmark"] == name]
@@ -44,11 +41,10 @@ def cluster_tables(rows: list[dict[str, Any]]) -> Group:
         head = ("", "") if row["cluster"] == last else (str(row["cluster"]), f"{row['documents']:,}")
         alike = "" if row["jaccard"] is None else f"{row['jaccard']:.2f}"
         style = "green" if row["fate"] == "stays" else "red"
-        text = shortened(row["begins"], BEGINS)
-        shown.append((*head, alike, Text(row["fate"], style), row["lang"], row["locator"], text))
+        shown.append((*head, alike, Text(row["fate"], style), row["lang"], row["locator"], row["begins"]))
         last = row["cluster"]
     columns = [Column("cluster"), number("documents", rank=1), number("alike"), Column("fate"), Column("lang", rank=2)]
-    return Group(Grid([*columns, Column("document", wrap=True), Column("begins", wrap=True, below=True)], shown))
+    return Group(Grid([*columns, Column("document", wrap=True), Column("begins", wrap=True)], shown))
 
 
 def line_table(rows: list[dict[str, Any]]) -> Group:
@@ -56,6 +52,5 @@ def line_table(rows: list[dict[str, Any]]) -> Group:
     if not rows:
         return Group(Text("no line was removed"))
     columns = [number("documents"), Column("why"), Column("lang"), Column("removed from", wrap=True)]
-    named = [(f"{row['documents']:,}", *(row[name] for name in ("why", "lang", "locator"))) for row in rows]
-    shown = [(*cells, shortened(row["line"], BEGINS)) for cells, row in zip(named, rows, strict=True)]
-    return Group(Grid([*columns, Column("line", wrap=True, below=True)], shown))
+    shown = [(f"{row['documents']:,}", row["why"], row["lang"], row["locator"], row["line"]) for row in rows]
+    return Group(Grid([*columns, Column("line", wrap=True)], shown))

@@ -11,8 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from mmedc.document import MEASURES
-from mmedc.engine.chain import Step, Transform
-from mmedc.engine.identity import digest_of
 from mmedc.filters import open_filters
 from mmedc.folding import plain
 from mmedc.pipeline.custom import measures_among, own_columns
@@ -58,8 +56,6 @@ class Shortage:
     """The fewest distinct terms with which the document goes on."""
     others: dict[str, int]
     """The number of distinct terms of each other language of the recipe that has any."""
-    in_main_text: bool = False
-    """Whether `needed` is meant of the main text that the preview finds, and not of the whole source."""
 
 
 @dataclass
@@ -103,7 +99,7 @@ def explain_record(recipe: Recipe, batch: pa.RecordBatch) -> Explanation:
         if stages[-1].verdict != "kept":
             break
         before = row
-        batch = _opened(step)(batch)
+        batch = step.open()(batch)
         row = batch.to_pylist()[0]
         stages.append(Stage(step.name, _seen(before, row, names), _verdict(row)))
     language = policy.languages.get(row.get("lang") or "")
@@ -138,17 +134,6 @@ def _verdict(row: dict[str, Any]) -> str:
     if row.get("rejected_by"):
         return f"rejected: {row['rejected_by']}"
     return f"dropped: {row['dropped_by']}" if row.get("dropped_by") else "kept"
-
-
-_OPENED: dict[str, Transform] = {}
-
-
-def _opened(step: Step) -> Transform:
-    """Return the transform of a step; a step is opened once, however many documents are explained."""
-    key = digest_of(step)
-    if key not in _OPENED:
-        _OPENED[key] = step.open()
-    return _OPENED[key]
 
 
 def limits_of(limits: Mapping[str, Limit], row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -209,4 +194,4 @@ def _shortage(recipe: Recipe, policy: Policy, row: dict[str, Any], step: str) ->
         lang = max(found, key=lambda code: len(found[code]))
     needed = floor_of(policy.languages[lang].limits, "medical_terms") * SHORT_AT.get(step, 1.0)
     others = {code: len(terms) for code, terms in found.items() if code != lang and terms}
-    return Shortage(lang, found[lang], needed, others, step in SHORT_AT)
+    return Shortage(lang, found[lang], needed, others)

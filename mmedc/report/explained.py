@@ -52,11 +52,7 @@ def _path(found: Explanation) -> list[Any]:
 
 def _shortage(short: Shortage) -> list[Text]:
     terms = ", ".join(short.terms) or "none"
-    if short.in_main_text:
-        lines = [f"lexicon terms in the whole page ({short.lang}): {len(short.terms)}: {terms}"]
-        lines.append(f"its main text, as the preview finds it, has fewer than {short.needed:g}")
-    else:
-        lines = [f"lexicon terms ({short.lang}): {len(short.terms)} of the {short.needed:g} that are needed: {terms}"]
+    lines = [f"lexicon terms ({short.lang}): {len(short.terms)} of the {short.needed:g} that are needed: {terms}"]
     if short.others:
         lines.append(f"in other languages: {', '.join(f'{lang} {count}' for lang, count in short.others.items())}")
     return [Text(visible(line)) for line in lines]
@@ -66,7 +62,7 @@ def fate(found: Fate) -> Group:
     """Return what a build did to a document."""
     named = [("id", found.id), ("source", found.source), ("lang", found.lang), ("from", found.provenance)]
     about = "  ".join(f"{name} {value}" for name, value in named if value)
-    parts: list[Any] = [Passage(found.locator, style="bold"), Passage(about), ""]
+    parts: list[Any] = [Text(visible(found.locator), "bold"), Text(visible(about)), ""]
     events = [(event.step, Text(event.what, "red" if event.removed else "")) for event in found.events]
     parts += [Grid([Column("part of the build"), Column("what it did", wrap=True)], events), ""]
     for event in found.events:

@@ -256,7 +256,7 @@ class _Story:
             same = (pc.field("locator") == self.document["locator"]) & (pc.field("ordinal") == self.row)
             row = self._ledger_row("trim", number, same)
             if row:
-                return [Event("lines", f"{row['reason']}: {row['detail'] or 'too little is left'}", True, quotes)]
+                return [Event("lines", f"{row['reason']}: too little is left", True, quotes)]
             return [Event("lines", what, quotes=quotes)]
         return [Event("lines", "nothing removed")]
 

@@ -35,8 +35,6 @@ class Column:
     """0: always shown. Of the others, those with the highest rank are left out first."""
     wrap: bool = False
     """Whether its text may take several lines."""
-    below: bool = False
-    """Whether it stands below its row wherever not all columns fit whole beside each other."""
 
 
 def number(name: str, rank: int = 0) -> Column:
@@ -85,8 +83,6 @@ class Grid:
             wide = sum(min(natural[at], least) if self.columns[at].wrap else natural[at] for at in beside)
             return wide + len(GAP) * (len(beside) - 1) <= width
 
-        if sum(natural) + len(GAP) * (len(natural) - 1) > width:
-            below += [at for at in shown if self.columns[at].below]
         for at in sorted(shown, key=lambda at: (-self.columns[at].rank, -at)):
             if not fits(LEAST) and self.columns[at].rank:
                 shown.remove(at)

@@ -43,10 +43,11 @@ def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
     units: list[Unit[InputSplit]] = []
     for name, config in recipe.sources.items():
         known = format_of(config)
-        for inputs in _inputs(name, config, known.suffixes):
-            check_content(name, known, inputs[0])
-            for split in known.cut(name, config, inputs, recipe):
-                units.append(_unit(split, known.reader.version))
+        with recipe.at("sources", name, config.format):
+            for inputs in _inputs(name, config, known.suffixes):
+                check_content(name, known, inputs[0])
+                for split in known.cut(name, config, inputs, recipe):
+                    units.append(_unit(split, known.reader.version))
     return units
 
 

@@ -1,17 +1,9 @@
 """The address under which a page wants to be known, where it may be believed."""
 
-from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 MAX_CHARS = 2_000
 VARIANTS = frozenset(("www", "m", "mobile", "amp", "wap", "touch"))
-
-
-def parts(url: str) -> SplitResult:
-    """Return the parts of an address; all are empty for one that is none."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")
 
 
 def canonical(given: str, url: str) -> str | None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 from mmedc.steps.extract import jsonld
-from mmedc.steps.extract.addresses import parts
 from mmedc.steps.extract.dates import believable, date_of_path, days_between, read_date
 
 _PUBLISHED = (
@@ -56,7 +56,7 @@ def day_of_publication(found: Any, main: jsonld.Thing, url: str, latest: str) ->
     a date alone near the first heading; the day of the last change. Where the address names the day before or after
     the stated one, the address is right: the other is in another time zone.
     """
-    in_path = date_of_path(parts(url).path)
+    in_path = date_of_path(urlsplit(url).path)
     in_path = in_path if believable(in_path, latest) else None
     for value in _stated(found, main):
         if believable(date := read_date(value, found.lang, partial=True), latest):
@@ -94,8 +94,6 @@ def _shown(found: Any) -> Iterator[tuple[str, bool]]:
     """Yield (a text with a date, whether it is the date of a change) of elements that are named after a date."""
     for node in found.by_tag["time"][:MAX_TIMES]:
         attributes, parent = node.attributes, node.parent
-        if parent is None:  # a stray element beside the document
-            continue
         around = f"{attributes.get('class')} {attributes.get('itemprop')} {parent.attributes.get('class')}"
         if not REMARKS.search(around):
             said = parent.text(separator=" ")[:SHOWN_CHARS]

@@ -8,9 +8,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from mmedc.steps.extract import dated, jsonld, titles
-from mmedc.steps.extract.addresses import canonical, parts
+from mmedc.steps.extract.addresses import canonical
 from mmedc.steps.extract.licences import Licence, choose_licence
 
 SELECTOR = (
@@ -78,15 +79,11 @@ class Found:
         html = tree.root
         self.lang = ((html.attributes.get("lang") if html is not None else None) or "").strip().lower()
         self.things = jsonld.read_things(node.text() for node in self.by_tag["script"])
-        self.document = next((node.text() for node in self.by_tag["title"] if _in_head(node)), "")
+        self.document = next((node.text() for node in self.by_tag["title"] if node.parent.tag == "head"), "")
 
     def meta(self, *names: str) -> str:
         """Return the first content of the first of the named `meta` elements that there is."""
         return next((self.metas[name][0] for name in names if name in self.metas), "")
-
-
-def _in_head(node: Any) -> bool:
-    return node.parent is not None and node.parent.tag == "head"
 
 
 def read_metadata(found: Found, url: str, latest: str) -> Metadata:
@@ -123,7 +120,7 @@ def _identifiers(found: Found, url: str) -> Iterator[str]:
 
 
 def _title(found: Found, main: jsonld.Thing, url: str) -> str:
-    host = (parts(url).hostname or "").removeprefix("www.")
+    host = (urlsplit(url).hostname or "").removeprefix("www.")
     sites = [
         found.meta("og:site_name"),
         found.meta("application-name"),
