@@ -1,5 +1,6 @@
 """PDF by its text layer: layout, books put together, page ranges, and files that hurt readers."""
 
+import json
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,7 @@ from mmedc.storage import Store
 from tests.conftest import Notes
 from tests.pdffiles import Pdf, book, line, lines, plain
 from tests.pdfhostile import FILES
+from tests.test_cli import mmedc as mmedc_command
 
 ENGINES = ("permissive", "pymupdf")
 SENTENCE = "The kidney filters the blood of the patient, and asthma is treated by a physician of the hospital."
@@ -183,6 +185,19 @@ def test_a_page_that_hangs_costs_that_page(tmp_path: Path) -> None:
     assert tables is not None
     first, second = tables.sheets()
     assert first.need is None and second.need is not None and second.need.startswith(("timeout", "crash", "memory"))
+
+
+def test_explain_says_page_by_page_what_was_read_and_cut(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.pdf"
+    path.write_bytes(book(6))
+    done = mmedc_command("explain", str(path), "--pages", "2-3", "--html", str(tmp_path / "a.html"), "--json")
+    found = json.loads(done.stdout)
+    assert [page["page"] for page in found["pages"]] == [2, 3]
+    assert found["pages"][0]["verdict"] == "text" and found["pages"][0]["cut"] == ["Atlas of the lung", "- 2 -"]
+    shown = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<del>Atlas of the lung</del>" in shown and "The lung fills with air 1.0.0" in shown
+    failed = mmedc_command("explain", str(path), "--pages", "7")
+    assert failed.returncode == 2 and "pages 1 to 6" in failed.stderr
 
 
 HARMLESS = sorted(set(FILES) - {"self-drawing-form", "mutual-forms", "doubling-forms", "many-pages", "content-bomb"})

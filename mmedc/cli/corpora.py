@@ -1,6 +1,7 @@
 """The commands that look at a corpus: `stats`, `verify`, `explain`, `contamination` and `duplicates`."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -107,6 +108,13 @@ def explain(
         str | None, typer.Option("--recipe", "-r", help="The recipe with the sources, steps and policy. [quickstart]")
     ] = None,
     sets: SetOption = None,
+    pages: Annotated[
+        str | None, typer.Option("--pages", help="Say page by page how a PDF is read: `3-9,12`, or `all`.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write the pages of a PDF, each picture beside its text, to this file."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what each step saw in a document, and why the document is kept or removed.
@@ -121,6 +129,9 @@ def explain(
 
     if corpus and (recipe or sets):
         raise RequestError("--corpus tells of a build with the recipe that it had: leave --recipe and --set out")
+    if pages or html:
+        _explain_pages(targets, recipe, sets, pages, html, as_json)
+        return
     found: list[Explanation | Fate] = []
     if corpus:
         found += [one for target in targets for one in fates(corpus, target)]
@@ -135,6 +146,25 @@ def explain(
             typer.echo(json.dumps(asdict(one), ensure_ascii=False))
         else:
             open_console().print(*([""] if number else []), fate(one) if isinstance(one, Fate) else explanation(one))
+
+
+def _explain_pages(
+    targets: list[str], recipe: str | None, sets: list[str] | None, pages: str | None, html: Path | None, as_json: bool
+) -> None:
+    """Say page by page how PDF files are read."""
+    from mmedc.recipe import read_recipe
+    from mmedc.report import pages as report
+    from mmedc.sources.books import book_rules
+
+    rules = book_rules(read_recipe(recipe or "quickstart", sets))
+    for target in targets:
+        found = report.explain_pages(target, rules, "" if pages in (None, "all") else str(pages))
+        if html:
+            html.write_text(report.html(found), encoding="utf-8")
+        if as_json:
+            typer.echo(json.dumps(report.as_json(found), ensure_ascii=False))
+        else:
+            open_console().print(report.screen(found))
 
 
 @app.command()

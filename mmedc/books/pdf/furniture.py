@@ -9,6 +9,7 @@ STEP = 4.0  # points: heights closer than this are one
 SHARE = 0.25  # of the pages that have furniture at a height, from which on other lines there are furniture too
 MAX_CHARS = 160
 MIN_LETTERS = 2
+FILLED = 0.2  # of the pages that have lines between header and footer, below which nothing is removed
 NUMBER = re.compile(r"\d+")
 ALONE = re.compile(r"^[^\w%]*(\d{1,5}|[ivxlc]{1,7})[^\w%]*$", re.IGNORECASE)
 Slot = tuple[int, int]
@@ -19,6 +20,7 @@ class Furniture:
 
     def __init__(self) -> None:
         self.pages = 0
+        self._filled = 0  # pages with more than their edges
         self._keys: Counter[tuple[int, int, str]] = Counter()
         self._offsets: Counter[tuple[int, int, int]] = Counter()
         self._slots: Counter[Slot] = Counter()
@@ -27,6 +29,7 @@ class Furniture:
     def see(self, number: int, lines: list[Placed]) -> None:
         """Count the edges of a page."""
         self.pages += 1
+        self._filled += any(not line.edge for line in lines)
         for side, height, key, value, _ in set(_edges(lines)):
             self._keys[side, height, key] += 1
             if value is not None:
@@ -52,6 +55,8 @@ class Furniture:
 
     def take(self, number: int, lines: list[Placed]) -> tuple[list[Placed], list[Placed]]:
         """Return (the lines of a page that are text, those that are furniture)."""
+        if self._filled < FILLED * self.pages:  # what stands alone on a page is no header of it
+            return list(lines), []
         text: list[Placed] = []
         cut: list[Placed] = []
         for line in lines:

@@ -60,6 +60,14 @@ class Pdfium:
             return 595.0, 842.0
         return (width, height) if width > 0 and height > 0 else (595.0, 842.0)
 
+    def draw(self, number: int, scale: float) -> Any:
+        """Return the picture of page `number` as an array of (red, green, blue); `scale` is in dots per point."""
+        page = self._file[number]
+        try:
+            return page.render(scale=scale, rev_byteorder=True).to_numpy()[:, :, :3].copy()
+        finally:
+            page.close()
+
     def has(self, number: int) -> bool:
         """Return whether there is a page `number`; what it draws is not read."""
         try:

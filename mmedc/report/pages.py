@@ -1,0 +1,166 @@
+"""The explanation of a PDF, page by page: what read it, whether it needs OCR and why, what was cut; and as HTML."""
+
+import base64
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from mmedc.books.book import Book, Unreadable
+from mmedc.books.pdf.book import Learned, Sheet, assembled
+from mmedc.books.pdf.cover import cover_of
+from mmedc.books.pdf.engines import Opened
+from mmedc.books.pdf.glyphs import Pdfium
+from mmedc.books.pdf.model import Cover
+from mmedc.books.pdf.picture import pixels, png
+from mmedc.books.pdf.tables import sheets
+from mmedc.books.pdf.whole import pages_of
+from mmedc.books.rules import BookRules
+from mmedc.errors import RequestError
+from mmedc.report.grid import Column, Grid, number, shortened, visible
+
+HEAD_CHARS = 70
+MOST_PICTURES = 200
+STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em}section{display:flex;gap:2em;
+border-top:1px solid #bbb;padding:1em 0}figure{margin:0;flex:0 0 38%}img{width:100%;border:1px solid #ccc}
+del{color:#a33}.start{margin-top:.7em}.row{font-family:monospace}h2{font-size:1em;margin:0 0 .5em}small{color:#666}"""
+
+
+@dataclass
+class PageFound:
+    """What was found on a page."""
+
+    page: int
+    """From 1."""
+    verdict: str
+    """`text`, or why its text is not used: `needs OCR: …`."""
+    engine: str
+    chars: int
+    images: float
+    quality: float
+    cut: list[str]
+    """The headers, footers, page numbers and turned lines that were removed."""
+    lines: list[tuple[str, int, str, bool]] = field(default_factory=list)
+    """(text, how it begins, kind, whether it was cut), in reading order; for HTML."""
+
+
+@dataclass
+class PdfFound:
+    """What was found in a PDF."""
+
+    path: str
+    cover: Cover
+    book: Book
+    pages: list[PageFound]
+
+
+def explain_pages(path: str, rules: BookRules, wanted: str = "") -> PdfFound:
+    """Explain the pages `wanted` of a PDF, such as `3-9,12`; all where it is empty.
+
+    Raises: RequestError for a file that is no PDF or can't be opened, and for pages that it does not have.
+    """
+    if not os.path.isfile(path):
+        raise RequestError(f"{path}: no such file; --pages and --html explain a PDF on this machine")
+    try:
+        opened = Opened(path, rules.engine)
+        cover = cover_of(opened)
+    except Unreadable as problem:
+        raise RequestError(f"{path}: {problem}") from None
+    chosen = set(numbers(wanted, opened.pages)) if wanted else set(range(opened.pages))
+    table = pages_of(opened, range(opened.pages))
+    learned = Learned.of(sheets(table))
+    book = assembled(sheets(table), learned, rules, cover)
+    figures = table.drop_columns(["lines"]).to_pylist()
+    found = [_page(sheet, figures[sheet.number], learned) for sheet in sheets(table) if sheet.number in chosen]
+    return PdfFound(path, cover, book, found)
+
+
+def numbers(wanted: str, pages: int) -> Iterable[int]:
+    """Yield the page numbers, from 0, of a text such as `3-9,12`. Raises: RequestError."""
+    for part in wanted.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise RequestError(f"--pages {wanted}: write page numbers from 1, such as 3-9 or 3-9,12")
+        low, high = int(first), int(last or first)
+        if not 1 <= low <= high <= pages:
+            raise RequestError(f"--pages {wanted}: the file has pages 1 to {pages}")
+        yield from range(low - 1, high)
+
+
+def _page(sheet: Sheet, figures: dict[str, Any], learned: Learned) -> PageFound:
+    kept, cut = learned.furniture.take(sheet.number, sheet.lines)
+    gone = {id(line) for line in cut}
+    verdict = f"needs OCR: {figures['need']}" if figures["need"] else figures["problem"] or "text"
+    if verdict == "text" and not kept:
+        verdict = "empty"
+    lines = [(line.text.strip(), line.start, line.kind, id(line) in gone) for line in sheet.lines]
+    return PageFound(
+        sheet.number + 1,
+        verdict,
+        figures["engine"] or "",
+        figures["chars"] or 0,
+        round(figures["images"] or 0.0, 3),
+        round(figures["quality"] or 0.0, 3),
+        [line.text.strip() for line in cut],
+        lines,
+    )
+
+
+def as_json(found: PdfFound) -> dict[str, Any]:
+    """Return the findings as JSON values, without the lines."""
+    pages = [{key: value for key, value in asdict(page).items() if key != "lines"} for page in found.pages]
+    left = [part._asdict() for part in found.book.left_out]
+    return {"file": found.path, "cover": asdict(found.cover), "left_out": left, "pages": pages}
+
+
+def screen(found: PdfFound) -> Group:
+    """Return the table of pages for a terminal."""
+    cover = found.cover
+    about = ", ".join(filter(None, (cover.title, *cover.authors[:3], cover.date, cover.licence)))
+    head = Text.assemble(
+        (visible(found.path), "bold"), f"  {cover.pages:,} pages  {visible(shortened(about, HEAD_CHARS))}"
+    )
+    parts: list[Any] = [head]
+    if cover.repaired:
+        parts.append(Text(f"Repaired: {cover.repaired}."))
+    columns = [number("page"), Column("verdict", wrap=True), Column("read by"), number("chars"), number("images"),
+               number("quality"), Column("cut", wrap=True)]  # fmt: skip
+    parts += ["", Grid(columns, [_row(page) for page in found.pages]), ""]
+    left = [(part.part, visible(shortened(part.title, HEAD_CHARS)), f"{part.chars:,}") for part in found.book.left_out]
+    if left:
+        parts += [Grid([Column("left out"), Column("what", wrap=True), number("chars")], left), ""]
+    return Group(*parts)
+
+
+def _row(page: PageFound) -> tuple[str, ...]:
+    cut = visible(shortened(" · ".join(page.cut), HEAD_CHARS))
+    figures = (f"{page.chars:,}", f"{page.images:.0%}", f"{page.quality:.2f}")
+    return str(page.page), visible(page.verdict), page.engine, *figures, cut
+
+
+def html(found: PdfFound) -> str:
+    """Return a page with the picture of each page beside its text; removed lines are struck through."""
+    file = Pdfium(found.path)
+    parts = [f"<!doctype html><meta charset=utf-8><title>{escape(found.path)}</title><style>{STYLE}</style>"]
+    parts.append(f"<h1>{escape(found.cover.title or os.path.basename(found.path))}</h1>")
+    for at, page in enumerate(found.pages):
+        picture = _picture(file, page.page - 1) if at < MOST_PICTURES else ""
+        parts.append(f"<section><figure>{picture}</figure><div><h2>{page.page} <small>{escape(page.verdict)}; "
+                     f"{escape(page.engine)}</small></h2>{''.join(_lines(page))}</div></section>")  # fmt: skip
+    return "\n".join(parts)
+
+
+def _lines(page: PageFound) -> Iterable[str]:
+    for text, start, kind, cut in page.lines:
+        style = " ".join(filter(None, ("start" if start else "", kind)))
+        inside = f"<del>{escape(text)}</del>" if cut else escape(text)
+        yield f'<div class="{style}" dir=auto>{inside}</div>'
+
+
+def _picture(file: Pdfium, number: int) -> str:
+    data = png(pixels(file, number))
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
