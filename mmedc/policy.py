@@ -147,7 +147,7 @@ class LanguagePolicy:
     spaced: bool
     """True where spaces separate words."""
     folds: tuple[str, ...]
-    """Codes of the identification model that mean this language (`wuu` and `yue` for `zh`)."""
+    """Codes of the identification model that mean this language (`wuu` for `zh`)."""
     lexicon: tuple[Term, ...]
     stopwords: tuple[str, ...]
     limits: dict[str, Limit]
