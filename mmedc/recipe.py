@@ -39,7 +39,7 @@ from mmedc.shipped import shipped
 from mmedc.yamlfile import YamlFile, dotted, nearest, read_yaml
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
-ModelName = Literal["lid", "medical", "quality", "kenlm"]
+ModelName = Literal["lid", "extractor", "medical", "quality", "kenlm"]
 
 
 def _switch(value: Any) -> Any:
@@ -292,8 +292,8 @@ class Recipe(Part):
     """The name of the build. What one build left is not overwritten by another."""
     out: OutputPath = ""
     """Where the corpus is written: a folder or an `s3://` URL. `--out` overrides it."""
-    extract: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    """The extractor that turns pages into text. `resiliparse` is nine times faster and loses .03 to .06 of F1."""
+    extract: Literal["mmedc", "trafilatura", "resiliparse"] = "mmedc"
+    """The extractor that turns pages into text: our own (docs/explanation/extraction.md), or another."""
     ruby: Literal["base", "readings"] = "base"
     """What is kept of ruby: the base text, or the readings too, in brackets. Only our own extractor reads this key."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")

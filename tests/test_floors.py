@@ -14,6 +14,7 @@ HEAVY = {
     "fasttext": {"steps/language.py", "steps/score.py"},
     "resiliparse": {"books/plain.py", "steps/extract/engines.py", "steps/preview.py"},
     "chardetng_py": {"steps/charset_choice.py"},
+    "catboost": {"fit/extractor.py"},
     "selectolax": {"steps/extract/tree.py"},
     "mwparserfromhell": {"books/wiki.py"},
     "pymupdf": {"books/pdf/mupdf.py", "books/pdf/engines.py"},

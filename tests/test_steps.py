@@ -82,7 +82,7 @@ def test_normal_form() -> None:
     assert normalise(one(text))[0].as_py() == "Caf\u00e9\n\nxy z\na"
 
 
-@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse"])
+@pytest.mark.parametrize("engine", ["mmedc", "trafilatura", "resiliparse"])
 def test_extraction_leaves_the_menu_out(engine: str) -> None:
     body = ["Asthma is a chronic disease of the airways that makes breathing difficult. " * 3] * 3
     text = read_page(html("Asthma", body), engine).text

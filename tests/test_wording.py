@@ -69,7 +69,7 @@ def test_the_table_has_only_errors_that_exist() -> None:
     [
         ("languages: EN", '"languages": expected a list, such as [a, b]; found "EN"'),
         ("languages: [EN]", '"languages.0": expected the code of a language, two or three small letters such as de; found "EN"'),
-        ("extract: trafilature", '"extract": expected trafilatura or resiliparse; found "trafilature"; did you mean "trafilatura"?'),
+        ("extract: trafilature", '"extract": expected mmedc, trafilatura or resiliparse; found "trafilature"; did you mean "trafilatura"?'),
         ("privacy: maybe", '"privacy": expected true or false; found "maybe"'),
         ("medical: balanced", '"medical": expected a mapping of keys to values, such as `key: value`; found "balanced"; known keys: policy'),
         ("classify: {checkpoint: x, label: [1]}", '"classify.label": expected text or a whole number; found a list of 1 value'),
@@ -77,7 +77,7 @@ def test_the_table_has_only_errors_that_exist() -> None:
         ("dedup: {jaccard: 7}", '"dedup.jaccard": expected a number less than 1; found 7'),
         ("publish: {shard: [1]}", '"publish.shard": expected a size such as 256MB or 64MiB; found a list of 1 value'),
         ("publish: {tokenizer: 4}", '"publish.tokenizer": expected text; found 4; put it in quotes to make it text'),
-        ("models: {lidd: x}", '"models.lidd": expected lid, medical, quality or kenlm; found "lidd"; did you mean "lid"?'),
+        ("models: {lidd: x}", '"models.lidd": expected lid, extractor, medical, quality or kenlm; found "lidd"; did you mean "lid"?'),
         ("measures: [{use: abc, name: x}]", '"measures.0.use": expected a function as package.module:function; found "abc"'),
         ("languages: []", '"languages": expected at least 1 value; found an empty list'),
         ("block:", '"block": expected a list, such as [a, b]; found nothing'),

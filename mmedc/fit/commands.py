@@ -87,6 +87,26 @@ def model(
 
 
 @app.command()
+def extractor(
+    pages: Annotated[
+        list[str],
+        typer.Argument(help="Parquet files: url, html, text (the gold text), maybe page_type. Patterns are allowed."),
+    ],
+    out: FolderOption,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Fit the trees that tell the main content of a page from its frame, and evaluate them on sites not seen."""
+    from rich.console import Console
+
+    from mmedc.counting import Counting
+    from mmedc.fit.extractor import fit_extractor
+
+    with Counting(Console(stderr=True), quiet, "folds of sites held out") as counting:
+        card = fit_extractor(pages, out, counting.update)
+    typer.echo(card)
+
+
+@app.command()
 def thresholds(
     labelled: LabelledArgument,
     out: FolderOption,

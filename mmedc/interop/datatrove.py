@@ -8,7 +8,7 @@ the same policy keeps before it removes duplicates, except that pages are decode
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from mmedc.pipeline.ingest import text_steps
 from mmedc.recipe import Recipe
 from mmedc.settings import checked
 from mmedc.steps.decode import decode_page
-from mmedc.steps.extract import read_page
+from mmedc.steps.extract import Engine, read_page
 from mmedc.steps.nesting import Nesting, overgrown
 from mmedc.steps.normalise import normalise
 from mmedc.yamlfile import parse_yaml
@@ -164,7 +164,7 @@ class MedicalExtractor(BaseExtractor):  # type: ignore[misc]
 
     def __init__(
         self,
-        engine: str = "trafilatura",
+        engine: str = "mmedc",
         timeout: float = 20.0,
         html_depth: int = Nesting.html_depth,
         html_nodes: int = Nesting.html_nodes,
@@ -174,8 +174,8 @@ class MedicalExtractor(BaseExtractor):  # type: ignore[misc]
         Raises: RecipeError for an unknown engine.
         """
         super().__init__(timeout)
-        if engine not in ("trafilatura", "resiliparse"):
-            raise RecipeError(f'MedicalExtractor: unknown engine "{engine}"; use trafilatura or resiliparse')
+        if engine not in get_args(Engine):
+            raise RecipeError(f'MedicalExtractor: unknown engine "{engine}"; use {" or ".join(get_args(Engine))}')
         self.engine, self.html_depth, self.html_nodes = engine, html_depth, html_nodes
 
     def extract(self, text: str) -> str:

@@ -45,13 +45,18 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Prefilter(policy),
         Nesting(recipe.limits.html_depth, recipe.limits.html_nodes),
         Preview(model, policy),
-        Extract(recipe.extract, recipe.ruby == "readings"),
+        _extract(recipe),
         *([Wikitext(book_rules(recipe))] if has_books else []),
         *on_texts,
         *([Private(policy)] if recipe.privacy else []),
         Sign(recipe.dedup.jaccard),
     ]
     return with_custom(steps, recipe, policy)
+
+
+def _extract(recipe: Recipe) -> Extract:
+    trees = _model("extractor", recipe) if recipe.extract == "mmedc" else None
+    return Extract(recipe.extract, trees, recipe.ruby == "readings")
 
 
 def text_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:

@@ -6,6 +6,7 @@ numbers; `model` decides which are the page's main content; `render` writes text
 and `kinds` finds questions with their answers.
 """
 
+import functools
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -15,7 +16,9 @@ import pyarrow as pa
 from mmedc.document import RAW, set_column, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
-from mmedc.steps.extract import blocks, engines, kinds, model, render, tree
+from mmedc.filters import open_filters
+from mmedc.models import Model
+from mmedc.steps.extract import blocks, engines, features, kinds, model, render, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 NO_LATER = "2100-01-01"
@@ -30,15 +33,18 @@ class Extract:
     the page replaces it and is never later, so that the result does not depend on the day of the build.
     """
 
-    engine: Engine = "trafilatura"
+    engine: Engine = "mmedc"
+    model: Model | None = None
+    """The model of our own extractor; None: the one that ships."""
     readings: bool = False
     """Whether the readings of ruby are kept, in brackets; by our own extractor only."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def open(self) -> Transform:
         """Return the transform."""
         engines.silence()
+        trees = model.read_trees(self.model.path) if self.model else None
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals, locators = batch.column("ordinal").to_pylist(), _values(batch, "locator")
@@ -51,7 +57,9 @@ class Extract:
                         continue
                     slot.mark(ordinal)
                     latest = (columns["date"][index] or NO_LATER)[:10]
-                    page = read_page(str(seen, "utf-8"), self.engine, latest, locators[index] or "", self.readings)
+                    page = read_page(
+                        str(seen, "utf-8"), self.engine, latest, locators[index] or "", trees, self.readings
+                    )
                     stated = columns["licence"][index] is not None
                     for name, value in page._asdict().items():
                         if name in REPLACED or not (columns[name][index] or (stated and name == "licence_evidence")):
@@ -89,18 +97,29 @@ def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
     return list(batch.column(name).to_pylist()) if name in batch.schema.names else [None] * batch.num_rows
 
 
-def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "", readings: bool = False) -> Page:
-    """Return the main text of the page at `url` and what it says about itself; its date is at most `latest`."""
+def read_page(
+    html: str,
+    engine: str = "mmedc",
+    latest: str = NO_LATER,
+    url: str = "",
+    trees: model.Trees | None = None,
+    readings: bool = False,
+) -> Page:
+    """Return the main text of the page at `url` and what it says about itself; its date is at most `latest`.
+
+    `trees` is the model of our own extractor, by default the one that ships. `readings`: those of ruby are kept.
+    """
     parsed = tree.parse(html)
     if parsed is None:
         return Page("")
     found = Found(parsed)
     said = read_metadata(found, url, latest)
     walked = tree.walk(parsed, readings)
-    kind = kinds.kind_of(found.things, walked, kinds.roles_of(walked))
+    roles = kinds.roles_of(walked)
+    kind = kinds.kind_of(found.things, walked, roles)
     sections: list[render.Section] = []
     if engine == "mmedc":
-        text, sections = main_text(walked)
+        text, sections = main_text(walked, roles, trees or shipped_trees())
     else:
         text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(html)
     return Page(
@@ -116,7 +135,17 @@ def read_page(html: str, engine: str, latest: str = NO_LATER, url: str = "", rea
     )
 
 
-def main_text(walked: tree.Walk) -> tuple[str, list[render.Section]]:
+def main_text(walked: tree.Walk, roles: list[kinds.Role], trees: model.Trees) -> tuple[str, list[render.Section]]:
     """Return the main text of a page by our own extractor, and its sections."""
     found = blocks.blocks_of(walked)
-    return render.page(found, model.kept(found))
+    if not found.texts:
+        return "", []
+    described = features.features_of(found, roles)
+    kept = model.chosen(trees.scores(described), described)
+    return render.page(found, kept.tolist(), described["post"].tolist())
+
+
+@functools.cache
+def shipped_trees() -> model.Trees:
+    """Return the model that ships."""
+    return model.read_trees(open_filters().model("extractor").path)

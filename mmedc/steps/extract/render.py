@@ -82,15 +82,21 @@ def preformatted(pieces: list[str]) -> str:
     return "".join(pieces).replace(SEAM, "").replace(BORDER, "").replace(BREAK, "\n").strip("\n").rstrip()
 
 
-def page(found: "Blocks", kept: list[bool]) -> tuple[str, list[Section]]:
-    """Return the text of the blocks that are kept, a line each, and its sections; a heading is one line."""
+def page(found: "Blocks", kept: list[bool], posts: list[int] | None = None) -> tuple[str, list[Section]]:
+    """Return the text of the blocks that are kept, a line each, and its sections; a heading is one line.
+
+    `posts` says which post of a thread each block belongs to (-1: none); a blank line is between posts.
+    """
     walk = found.walk
     lines: list[str] = []
     headings: list[tuple[int, int]] = []  # the line and the level of each
-    last = -1
-    for block, owner, stays in zip(found.texts, found.owners, kept, strict=True):
+    last = before = -1
+    for block, owner, stays, post in zip(found.texts, found.owners, kept, posts or [-1] * len(kept), strict=True):
         if not stays:
             continue
+        if post != before and lines:
+            lines.append("")
+        before = post
         heading = _heading(walk, owner)
         if heading >= 0:
             block = block.replace("\n", " ")

@@ -1,0 +1,159 @@
+"""Our own extractor: main content in several languages and kinds of pages, the same in every batch."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmedc.errors import PolicyError, RequestError
+from mmedc.fit.alignment import words_in
+from mmedc.fit.extractor import fit_extractor, site_of
+from mmedc.steps.extract import model, read_page, shipped_trees, tree
+from mmedc.steps.extract.blocks import blocks_of
+from mmedc.steps.extract.characters import KINDS, kinds_of
+from mmedc.steps.extract.features import features_of
+from mmedc.steps.extract.kinds import roles_of
+from tests.extractor_pages import LABELS, SAMPLES, Sample, framed
+
+FLOORS = {"article": 0.97, "thread": 0.85, "leaflet": 0.9, "questions": 0.9}
+"""The least F1 of pairs of characters, by the first word of a page's name; never to be lowered."""
+
+
+def pairs(text: str) -> Counter[tuple[str, str]]:
+    return Counter(pairwise("".join(text.split()).replace("|", "")))
+
+
+def pair_f1(found: str, gold: str) -> float:
+    mine, wanted = pairs(found), pairs(gold)
+    return 2 * (mine & wanted).total() / max(mine.total() + wanted.total(), 1)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.name} {sample.lang}")
+def test_main_content_is_kept_and_the_frame_left_out(sample: Sample) -> None:
+    text = read_page(sample.html).text
+    assert pair_f1(text, sample.gold) >= FLOORS[sample.name.split()[0]], text
+    _, _, cookies, related, teaser, _, rights, _ = LABELS[sample.lang]
+    assert not [frame for frame in (cookies, related, teaser, rights) if frame in text]
+
+
+def test_posts_are_apart_by_a_blank_line() -> None:
+    sample = next(sample for sample in SAMPLES if sample.name.startswith("thread") and sample.lang == "ru")
+    assert len([post for post in read_page(sample.html).text.split("\n\n") if len(post) > 60]) == 3
+
+
+def described(html: str) -> dict[str, np.ndarray]:
+    found = blocks_of(tree.walk(tree.parse(html)))
+    return features_of(found, roles_of(found.walk))
+
+
+def test_features_are_whole_numbers_of_every_block() -> None:
+    for html in ("<p>a", "<h1>a</h1><p>b", SAMPLES[0].html):
+        values = described(html)
+        assert {len(row) for row in values.values()} == {len(values["units"])}
+        assert all(row.dtype.kind == "i" for row in values.values())
+    assert set(shipped_trees().features) <= set(values)
+
+
+def test_the_length_of_a_text_does_not_depend_on_its_script() -> None:
+    units = [described(sample.html)["page units"][0] for sample in SAMPLES if sample.name == "article"]
+    assert max(units) < 2 * min(units)
+
+
+def test_scores_are_those_of_each_question_asked_in_turn_in_any_batch() -> None:
+    trees, values = shipped_trees(), described(SAMPLES[0].html)
+    scores = trees.scores(values)
+    for block in range(0, len(scores), 7):
+        total = trees.base
+        for asked, over, leaves in zip(trees.asked, trees.over, trees.leaves, strict=True):
+            answers = [values[trees.features[f]][block] > t for f, t in zip(asked, over, strict=True)]
+            total += leaves[sum(int(yes) << bit for bit, yes in enumerate(answers))]
+        assert scores[block] == min(max(total, 0), model.SCALE)
+    many = {name: np.tile(row, 60) for name, row in values.items()}  # more than one chunk
+    assert trees.scores(many).tolist() == scores.tolist() * 60
+
+
+def chosen(scores: list[int], sizes: list[int], shapes: list[int], headings: list[int]) -> list[bool]:
+    described = {"words": np.array(sizes), "shape": np.array(shapes), "heading": np.array(headings)}
+    return list(model.chosen(np.array(scores, np.int64), described).tolist())
+
+
+@given(st.lists(st.tuples(st.integers(0, model.SCALE), st.integers(1, 50)), min_size=1, max_size=30))
+@settings(max_examples=200)
+def test_the_choice_depends_on_the_page_and_not_on_the_order_of_its_blocks(blocks: list[tuple[int, int]]) -> None:
+    scores, sizes = (list(one) for one in zip(*blocks, strict=True))
+    shapes, none = list(range(len(blocks))), [0] * len(blocks)
+    kept = chosen(scores, sizes, shapes, none)
+    least = min((score for score, stays in zip(scores, kept, strict=True) if stays), default=model.SCALE + 1)
+    assert any(kept) or not any(scores)
+    assert all(score < least for score, stays in zip(scores, kept, strict=True) if not stays)
+    assert chosen(scores[::-1], sizes[::-1], shapes, none) == kept[::-1]
+
+
+def test_middling_blocks_stay_only_where_there_are_no_better_ones() -> None:
+    sizes, apart, none = [100, 100, 30], [1, 2, 3], [0, 0, 0]
+    assert chosen([60_000, 58_000, 30_000], sizes, apart, none) == [True, True, False]
+    assert chosen([33_000, 31_000, 30_000], sizes, apart, none) == [True, True, True]
+    assert chosen([60_000, 58_000, 30_000], sizes, [1, 1, 1], none) == [True, True, True]  # one text
+    assert chosen([10_000, 60_000, 10_000], sizes, apart, [2, 0, 2]) == [True, True, False]  # headings
+
+
+def test_kinds_of_characters_are_counted_in_every_script() -> None:
+    counts, _, _ = kinds_of(["Ab 1.", "糖尿病。", "حمى، ألم؟", "𝄞"])
+    by = dict(zip(KINDS, counts.tolist(), strict=True))
+    assert by["letter"] == [2, 3, 6, 1]
+    assert by["wide"] == [0, 3, 0, 1]
+    assert by["upper"] == [1, 0, 0, 0]
+    assert by["sentence"] == [1, 1, 1, 0]
+    assert by["comma"] == [0, 0, 1, 0]
+    assert by["space"] == [1, 0, 1, 0]
+
+
+def test_words_of_the_frame_that_the_gold_text_has_too_are_not_aligned() -> None:
+    gold = "Contact your doctor at once. About half of all patients feel better after a week."
+    found, words = words_in(["Contact", "About", "Contact your doctor at once.", "Buy now", gold[29:]], gold)
+    assert found.tolist() == [0, 0, 5, 0, 10]
+    assert words.tolist() == [1, 1, 5, 2, 10]
+    moved, _ = words_in([gold[29:], "Contact your doctor at once."], gold)
+    assert moved.tolist() == [10, 5]
+
+
+def test_a_page_without_text_has_none() -> None:
+    for html in ("", "<html></html>", "<body><img src=a></body>", "<frameset><frame></frameset>"):
+        assert read_page(html).text == ""
+
+
+def test_a_model_of_another_version_is_refused(tmp_path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"no model")
+    with pytest.raises(PolicyError, match=r"a\.npz: expected an extractor of `mmedc fit extractor`"):
+        model.read_trees(str(tmp_path / "a.npz"))
+    with pytest.raises(PolicyError, match="asks for"):
+        shipped_trees().scores({"units": np.ones(1, np.int64)})
+
+
+def test_a_model_is_fitted_on_pages_and_tested_on_other_sites(tmp_path) -> None:
+    pytest.importorskip("catboost")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"url": f"https://www.site{number}.example/{number}", "html": sample.html, "text": sample.gold}
+        for number, sample in enumerate(SAMPLES)
+    ]
+    path = tmp_path / "pages.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    card = fit_extractor([str(path)], tmp_path / "filters", lambda done, total: None)
+    assert "| F1 |" in card
+    trees = model.read_trees(str(tmp_path / "filters/models/extractor.npz"))
+    page = framed("en", SAMPLES[0].html.partition("<main>")[2])
+    assert "keeps the swelling down" in read_page(page, trees=trees).text
+    with pytest.raises(RequestError, match="no such file"):
+        fit_extractor([str(tmp_path / "none.parquet")], tmp_path, lambda done, total: None)
+
+
+def test_sites() -> None:
+    assert site_of("https://www.a.example.co.uk/x") == "example.co.uk"
+    assert site_of("http://blog.example.org/") == "example.org"
+    assert site_of("") == ""
