@@ -1,7 +1,10 @@
 """PDF by its text layer: layout, books put together, page ranges, and files that hurt readers."""
 
 import json
+import subprocess
+import sys
 import textwrap
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -169,6 +172,25 @@ def test_ranges_of_pages_make_the_same_book_as_the_whole_file(
     assert (
         prepared(tmp_path / "in", tmp_path / "again", engine).run(Inline(isolate=True), again).digest == manifest.digest
     )
+
+
+def test_a_build_killed_in_mid_book_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.pdf").write_bytes(medical(30) + b"\n")
+    calm = prepared(tmp_path / "in", tmp_path / "calm").run(Inline(), Notes())
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: pdf\nlanguages: [en]\nsources: {library: {books: in, kind: textbook}}\nfail_above: 1.0\n")
+    command = ["run", str(recipe), "--inline", "--quiet", "--out", str(tmp_path / "out")]
+    code = "import sys, mmedc.pipeline.pages as p; p.RANGE_PAGES = 2; from mmedc.cli import app; app(sys.argv[1:])"
+    monkey = [sys.executable, "-c", code, *command]
+    with subprocess.Popen(monkey, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list((tmp_path / "out").glob(".work/pages-*/units/*.json")):
+            time.sleep(0.01)
+        process.kill()
+    ranges = len(list((tmp_path / "out").glob(".work/pages-*/units/*.json")))
+    assert ranges >= 1
+    subprocess.run(monkey, check=True, stdout=subprocess.DEVNULL)
+    assert mmedc.open_corpus(str(tmp_path / "out")).manifest.digest == calm.digest
 
 
 def test_a_page_that_hangs_costs_that_page(tmp_path: Path) -> None:

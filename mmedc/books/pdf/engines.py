@@ -93,7 +93,7 @@ class Opened:
     def _page(self, number: int) -> PageText:
         if isinstance(self._file, glyphs.Pdfium):
             page = self._held.pop(number, None)
-            if page is None or not page.lines or badly_read(page) or _is_indic(page):
+            if page is None or not page.lines or badly_read(page):
                 return self._better(page, number)
             return self._lowered(page, number)
         page = self._file.read(number)
@@ -158,7 +158,7 @@ def badly_read(page: PageText) -> bool:
     """Return whether the order or the spaces of a page can't be trusted, so that its glyphs have to tell."""
     text = "".join(line.text for line in page.lines)
     if _is_indic(page):
-        return False  # MuPDF reads them well
+        return False  # pdfium gives their glyphs in the order in which they are drawn
     if any(line.x1 - line.x0 < 0.05 * line.size and not line.turned and line.text.strip() for line in page.lines):
         return True
     rtl = len(RTL.findall(text))
