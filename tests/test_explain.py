@@ -16,6 +16,7 @@ from mmedc.pipeline.build import Build
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.report.explain import explain
 from mmedc.report.fate import Fate, fates
+from mmedc.shipped import shipped
 from tests.build_sample import read_pages
 from tests.conftest import Notes
 from tests.test_cli import mmedc
@@ -129,6 +130,9 @@ def test_no_document_that_the_build_removed_is_called_kept(folder: Path) -> None
 def test_what_is_not_in_the_build_is_an_error(folder: Path) -> None:
     done = mmedc("explain", "--corpus", str(folder / "whole"), "https://nowhere.example/")
     assert done.returncode == 2 and "its sources are articles" in done.stderr
+    for near in (f"{SITE.replace('https', 'http')}/asthma/", "site.example/radish"):
+        with pytest.raises(RequestError, match=rf"did you mean {SITE}/(asthma|radish)\?"):
+            fates(str(folder / "whole"), near)
     done = mmedc("explain", "--corpus", str(folder / "whole"), "--recipe", "quickstart", f"{SITE}/asthma")
     assert done.returncode == 2 and "leave --recipe and --set out" in done.stderr
 
@@ -167,6 +171,13 @@ def test_a_row_of_a_parquet_file_and_a_page_of_a_warc_are_named(folder: Path, re
     with pytest.raises(RequestError, match=rf"{shard.name}#row=0"):
         explain(recipe, str(shard))
     assert explain(recipe, f"{shard}#row=1").locator == f"{shard.name}#row=1"
+    pages = str(shipped("pipelines") / "quickstart" / "pages.warc.gz")
+    with pytest.raises(RequestError, match=r"explain '.*pages\.warc\.gz#offset=\d+'\n") as told:
+        explain(recipe, pages)
+    named, locator = str(told.value).splitlines()[2].split()
+    assert explain(read_recipe("web", [f"sources.pages.warc={pages}"]), named).locator == locator
+    with pytest.raises(RequestError, match="is a folder"):
+        explain(recipe, str(folder))
     asthma = "https://en.health.example/asthma.html"
     assert explain(recipe, document_id("pages", asthma)).locator == asthma
 

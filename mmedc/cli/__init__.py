@@ -13,6 +13,7 @@ import typer
 
 from mmedc.bench.commands import app as items_app
 from mmedc.cli import building, corpora, looking, starting, training
+from mmedc.cli.options import MODELS, SETUP
 from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
 from mmedc.fit.commands import app as fit_app
@@ -25,12 +26,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (starting, building, corpora, looking, training):
+for group in (building, corpora, looking, training, starting):  # the order of the headings in the help
     app.add_typer(group.app)
-app.add_typer(starting.models_app, name="models")
-app.add_typer(starting.filters_app, name="filters")
-app.add_typer(fit_app, name="fit")
-app.add_typer(items_app, name="items")
+app.add_typer(starting.models_app, name="models", rich_help_panel=SETUP)
+app.add_typer(starting.filters_app, name="filters", rich_help_panel=SETUP)
+app.add_typer(fit_app, name="fit", rich_help_panel=SETUP)
+app.add_typer(items_app, name="items", rich_help_panel=MODELS)
 
 
 def _version(wanted: bool) -> None:

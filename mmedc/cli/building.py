@@ -8,6 +8,7 @@ import typer
 
 from mmedc.cli.corpora import show_stats
 from mmedc.cli.options import (
+    BUILD,
     CorpusArgument,
     JsonOption,
     OutOption,
@@ -46,7 +47,7 @@ def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
     return prepare(read_recipe(recipe, sets or ()), out)
 
 
-@app.command()
+@app.command(rich_help_panel=BUILD)
 def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
     """Show what a build would do: passes, units, bytes, what is done, estimated time. Changes nothing."""
     from mmedc.pipeline.plan import plan_rows
@@ -63,7 +64,7 @@ def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, 
     console.print(plan_table(rows))
 
 
-@app.command()
+@app.command(rich_help_panel=BUILD)
 def run(
     recipe: RecipeArgument,
     out: OutOption = None,
@@ -98,7 +99,7 @@ class Way:
     as_json: bool
 
 
-@app.command()
+@app.command(rich_help_panel=BUILD)
 def redo(
     corpus: CorpusArgument,
     rejected: Annotated[str, typer.Option("--rejected", help="A reason of rejects, as `mmedc stats` shows it.")],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmedc.cli.options import CorpusArgument, JsonOption, SetOption, open_console
+from mmedc.cli.options import LOOK, CorpusArgument, JsonOption, SetOption, open_console
 from mmedc.errors import CorpusError, RequestError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def stats(
     corpus: CorpusArgument,
     by: Annotated[
@@ -72,7 +72,7 @@ def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> N
     open_console().print(shares_table(shares[by], by))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def verify(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     """Hash every file and check every count against the manifest. Fails at the first difference."""
     from mmedc.api import Corpus
@@ -92,7 +92,7 @@ def verify(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     typer.echo(manifest.digest)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def explain(
     targets: Annotated[
         list[str],
@@ -167,7 +167,7 @@ def _explain_pages(
             open_console().print(report.screen(found))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     """Show the benchmark questions that were found in documents, with both sides."""
     from mmedc.corpus.manifest import read_reject
@@ -181,7 +181,7 @@ def contamination(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     open_console().print(contamination_tables(rows))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def duplicates(
     corpus: CorpusArgument,
     lines: Annotated[

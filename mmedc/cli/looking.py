@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from mmedc.cli.options import CorpusArgument, JsonOption, open_console
+from mmedc.cli.options import LOOK, SETUP, CorpusArgument, JsonOption, open_console
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def rejects(
     corpus: CorpusArgument,
     reason: Annotated[str | None, typer.Option("--reason", help="Show only what was removed for this reason.")] = None,
@@ -29,7 +29,7 @@ def rejects(
         open_console().print(rejects_tables(found))
 
 
-@app.command("what-if")
+@app.command("what-if", rich_help_panel=LOOK)
 def what_if(
     corpus: CorpusArgument,
     sets: Annotated[
@@ -51,7 +51,7 @@ def what_if(
         open_console().print(what_if_tables(found))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def diff(
     a: Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")],
     b: Annotated[str, typer.Argument(help="The corpus to compare with it.")],
@@ -68,7 +68,7 @@ def diff(
         open_console().print(difference_tables(found))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def clean(
     corpus: CorpusArgument,
     yes: Annotated[
@@ -100,7 +100,7 @@ def clean(
     typer.echo(f"{files:,} files, {human_bytes(freed)} {'freed' if yes else 'to be freed'}: {done}")
 
 
-@app.command()
+@app.command(rich_help_panel=SETUP)
 def doctor(
     address: Annotated[
         str | None,

@@ -5,6 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+BUILD, LOOK, MODELS, SETUP = (
+    "Build a corpus",
+    "Look at a corpus or a build",
+    "Train and score models",
+    "Recipes, filters, this machine",
+)
+"""The headings of the commands in the help."""
+
 RecipeArgument = Annotated[
     str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as quickstart or web.")
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmedc.cli.options import SETUP
 from mmedc.errors import RequestError
 
 app = typer.Typer()
@@ -15,7 +16,7 @@ filters_app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(rich_help_panel=SETUP)
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to write to. It is created if needed.")] = Path("."),
 ) -> None:
@@ -107,7 +108,7 @@ def filters_copy(
         typer.echo(str(path))
 
 
-@app.command()
+@app.command(rich_help_panel=SETUP)
 def schema(
     name: Annotated[str, typer.Argument(help="The kind of file: recipe, train, bench, policy or manifest.")] = "recipe",
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmedc.cli.options import JsonOption, QuietOption, SetOption, open_console
+from mmedc.cli.options import MODELS, JsonOption, QuietOption, SetOption, open_console
 from mmedc.errors import RequestError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe with a `train` part, or a file of training settings.")],
     out: Annotated[
@@ -71,7 +71,7 @@ def _questions(watch: "Watch") -> tuple["MultipleChoice", ...]:
     return tuple(MultipleChoice(*one) for one in asked)
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def export(
     checkpoint: Annotated[
         Path, typer.Argument(help="The folder of a run (for its newest checkpoint), or of one checkpoint.")
@@ -84,7 +84,7 @@ def export(
     typer.echo(str(export_model(checkpoint, folder)))
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def bench(
     recipe: Annotated[str, typer.Argument(help="A recipe with a `bench` part, or a file of benchmark settings.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder for items.jsonl and scores.json.")] = None,

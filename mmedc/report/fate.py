@@ -82,11 +82,28 @@ def fates(corpus: str, target: str) -> list[Fate]:
         return _without_passes(corpus, target, problem)
     found = [*_ingested(history, target), *_removed_by_ingest(history, target)]
     if not found:
-        raise RequestError(
-            f"{target}: {corpus} was built from no document with this locator, provenance or id; its sources are "
-            f"{', '.join(dict.fromkeys(history.record.sources))}"
+        near = _near(history, target)
+        hint = (
+            f"did you mean {near}?" if near else f"its sources are {', '.join(dict.fromkeys(history.record.sources))}"
         )
+        raise RequestError(f"{target}: {corpus} was built from no document with this locator, provenance or id; {hint}")
     return found
+
+
+def _near(history: History, target: str) -> str | None:
+    """Return the locator of a document whose URL differs from `target` in what people leave out or add."""
+    rest = re.sub(r"^https?://(www\.)?", "", target).rstrip("/")
+    heads = [f"{scheme}://{www}" for scheme in ("https", "http") for www in ("", "www.")]
+    variants = pa.array([f"{head}{rest}{tail}" for head in heads for tail in ("", "/")])
+    for documents, _ in history.tables:
+        for table in [history.read(documents, ["locator"])] if documents.rows else ():
+            if len(found := table["locator"].filter(pc.is_in(table["locator"], variants))):
+                return str(found[0].as_py())
+    for _, _, ledger in history.ledgers("ingest"):
+        locators = history.read(ledger, ["locator"])["locator"]
+        if len(found := locators.filter(pc.is_in(locators, variants))):
+            return str(found[0].as_py())
+    return None
 
 
 def ids_of(target: str, sources: Iterator[str] | tuple[str, ...]) -> pa.Array:

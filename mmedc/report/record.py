@@ -26,6 +26,8 @@ def find_record(recipe: Recipe, target: str) -> pa.RecordBatch:
     Raises: RequestError if there is none, or if the file has several and none is named.
     """
     path, _, place = target.rpartition("#")
+    if is_local(target) and os.path.isdir(target):
+        raise RequestError(f"{target}: is a folder; name a file in it, or a record of a file: FILE#line=1")
     if is_local(target) and os.path.isfile(target):
         return _only_record(target, _splits_of_file(recipe, target))
     if place and is_local(path) and os.path.isfile(path):
@@ -71,20 +73,19 @@ def _only_record(path: str, splits: Iterator[InputSplit]) -> pa.RecordBatch:
         return first[0]
     if not first:
         raise RequestError(f"{path}: there is no record in it")
-    rows = [batch.select(["locator", "text", "payload"]).to_pylist()[0] for batch in first[:LISTED]]
-    lines = [f"  {visible(_named(path, row['locator']))}  {_head(row['text'])}".rstrip() for row in rows]
+    rows = [batch.select(["locator", "provenance", "text"]).to_pylist()[0] for batch in first[:LISTED]]
+    lines = [f"  {visible(_named(path, row))}  {_head(row['text'] or row['locator'])}" for row in rows]
     more = "\n  …" if len(first) > LISTED else ""
     raise RequestError(
-        f"{path}: has several records; name one, for example mmedc explain '{_named(path, rows[0]['locator'])}'\n"
+        f"{path}: has several records; name one, for example mmedc explain '{_named(path, rows[0])}'\n"
         + "\n".join(lines)
         + more
     )
 
 
-def _named(path: str, locator: str) -> str:
-    """Return how the user names a record of a file."""
-    name = os.path.basename(path)
-    return path + locator.removeprefix(name) if locator.startswith(f"{name}#") else locator
+def _named(path: str, row: dict[str, str]) -> str:
+    """Return how the user names a record of a file: by its place in it."""
+    return f"{path}#{row['provenance'].rpartition('#')[2]}"
 
 
 def _head(text: str | None) -> str:
