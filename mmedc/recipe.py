@@ -151,6 +151,8 @@ class DedupConfig(Part):
     """Two documents are duplicates when the Jaccard similarity of their 5-word shingles is at least this."""
     minhash: bool = True
     """Whether to remove near duplicates; `false` removes exact duplicates only."""
+    prefer: tuple[Kind, ...] = ("textbook", "book", "article", "encyclopedia")
+    """Of two duplicates, the one whose kind stands first here stays; all other kinds follow. Then sources decide."""
     against: InputPaths = ()
     """Published corpora (folders or `s3://` URLs): documents that they contain are removed."""
     lines: Annotated[Lines | None, BeforeValidator(_switch, json_schema_input_type=Lines | bool | None)] = None
@@ -299,7 +301,7 @@ class Recipe(Part):
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
     """The languages to keep, of those in `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
     sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]
-    """The sources by name. Their order is their precedence: of two duplicates, that of the earlier source stays."""
+    """The sources by name. Their order is their precedence: of two duplicates of a kind, the first source's stays."""
     steps: tuple[CustomStep, ...] = ()
     """Custom steps, each after a step that it names."""
     measures: tuple[CustomMeasure, ...] = ()

@@ -309,6 +309,18 @@ def test_of_duplicates_the_best_comes_first() -> None:
     assert np.argsort(ranks(same, ("a",))).tolist() == [2, 1, 0]
 
 
+def test_kinds_come_before_sources() -> None:
+    rows = [("web", "a"), ("article", "b"), ("textbook", "b"), ("textbook", "a"), ("qa", "a"), ("web", "b")]
+    kinds, sources = zip(*rows, strict=True)
+    ids = [f"{n:08x}" * 4 for n in range(len(rows))]
+    table = pa.table({"id": ids, "kind": list(kinds), "source": list(sources), "chars": [5.0] * len(rows)})
+    order = ranks(table, ("a", "b"), kinds=("textbook", "article"))
+    assert np.argsort(order).tolist() == [3, 2, 1, 0, 4, 5]
+    many = (*(f"s{n}" for n in range(200)), "a", "b")
+    assert np.argsort(ranks(table, many, kinds=("textbook", "article")), kind="stable").tolist() == [2, 3, 1, 0, 4, 5]
+    assert ranks(table, ("a", "b"), published=True, kinds=("textbook",)).max() < order.min()
+
+
 def test_the_worst_clusters_are_found_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clusters that several ranges share are added up; small tight ones are forgotten on the way."""
     monkeypatch.setattr(clusters, "HELD", 20)

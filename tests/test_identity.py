@@ -60,6 +60,7 @@ KEYS: dict[str, tuple[Any, str | None]] = {
     "limits.html_depth": ("100", FIRST),
     "limits.html_nodes": ("1000", FIRST),
     "limits.ratio": ("100", FIRST),
+    "dedup.prefer": ("[article]", "exchange"),
     "dedup.minhash": ("false", "exchange"),
     "decontaminate.words": ("10", "decontaminate"),
     "decontaminate.characters": ("10", "decontaminate"),

@@ -46,7 +46,7 @@ class Shard(File):
     source: str
     """The source of all documents, by its name in the recipe."""
     kind: str
-    """The kind of the source."""
+    """The kind of most of its documents; each document has its own."""
     tokens: int
     """The number of tokens, by the tokenizer that the manifest names."""
     text_bytes: int

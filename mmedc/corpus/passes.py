@@ -1,5 +1,6 @@
 """The passes that make the corpus: they select the rows that are kept, and write the shards."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -153,6 +154,8 @@ class WrittenShard:
     file: DataFile
     tokens: int
     text_bytes: int
+    kind: str
+    """The kind of most of its documents; empty without documents."""
 
 
 @dataclass(frozen=True)
@@ -162,15 +165,16 @@ class WriteShard:
     count: TokenCounter
     schema: pa.Schema
     """Of the documents."""
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         totals = {"tokens": 0, "text_bytes": 0}
-        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, totals)))
-        return WrittenShard(file, **totals)
+        kinds: Counter[str] = Counter()
+        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, totals, kinds)))
+        return WrittenShard(file, **totals, kind=min(kinds, key=lambda kind: (-kinds[kind], kind), default=""))
 
-    def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int]) -> Iterator[pa.Table]:
+    def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int], kinds: Counter[str]) -> Iterator[pa.Table]:
         for selection, before in spec.parts:
             kept = read_table(store, selection.keep, filters=[("lang", "==", spec.lang)])
             sizes = kept["bytes"].to_numpy()
@@ -189,6 +193,7 @@ class WriteShard:
                 part = table.slice(at, SLICE_ROWS)
                 tokens = self.count(part["text"].to_pylist())
                 totals["tokens"] += int(tokens.sum())
+                kinds.update(part["kind"].to_pylist())
                 part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
                 yield part.select(self.schema.names).cast(self.schema)
 

@@ -73,6 +73,7 @@ class Exchange:
     sources: tuple[str, ...]
     ranges: int
     minhash: bool
+    kinds: tuple[str, ...] = ()
     version: ClassVar[int] = 2
 
     def run(self, unit: Unit[tuple[KeysOf, ...]], out: UnitFiles) -> Exchanged:
@@ -81,7 +82,7 @@ class Exchange:
         rows = 0
         for part in unit.spec:
             table, places = self._read(part, out.store)
-            rank = ranks(table, self.sources, part.corpus is not None)
+            rank = ranks(table, self.sources, part.corpus is not None, self.kinds)
             nodes.append(pa.table([rank, places, table["sketch"]], schema=pa.schema(NODE)))
             key, kind, row = keys_of(table, self.minhash)
             keys.append(key)
@@ -107,14 +108,24 @@ class Exchange:
         return table.take(kept), place_of(part.number, kept)
 
 
-def ranks(table: pa.Table, sources: tuple[str, ...], published: bool = False) -> U64:
-    """Return the rank of each row, lowest first: 8 bits of source, 4 of quality, 20 of length, 32 of id.
+MAX_ORDER = 254
+"""The places that kinds and sources have together; the first is for what is published."""
 
-    Quality counts in tenths, the best first, and not where it is null; of equals the longer text comes first.
+
+def ranks(table: pa.Table, sources: tuple[str, ...], published: bool = False, kinds: tuple[str, ...] = ()) -> U64:
+    """Return the rank of each row, lowest first: 8 bits of kind and source, 4 of quality, 20 of length, 32 of id.
+
+    `kinds` come before all others, in this order, and within a kind the sources in theirs. Quality counts in tenths,
+    the best first, and not where it is null; of equals the longer text comes first.
     """
     order = np.zeros(table.num_rows, np.uint64)
     if not published:
-        order += pc.index_in(table.column("source"), pa.array(sources)).to_numpy().astype(np.uint64) + np.uint64(1)
+        source = pc.index_in(table.column("source"), pa.array(sources)).to_numpy().astype(np.uint64)
+        if kinds:
+            kind = pc.fill_null(pc.index_in(table.column("kind"), pa.array(kinds)), len(kinds)).to_numpy()
+            each = min(len(sources), MAX_ORDER // (len(kinds) + 1))  # with many sources, the last ones share a place
+            source = kind.astype(np.uint64) * np.uint64(each) + np.minimum(source, np.uint64(each - 1))
+        order += source + np.uint64(1)
     tenths = np.zeros(table.num_rows, np.uint64)
     if "quality" in table.schema.names:
         quality = pc.fill_null(table.column("quality").cast(pa.float32()), 0.0).to_numpy()

@@ -115,6 +115,7 @@ class Sight:
     sources: tuple[str, ...]
     words: int
     ranges: int
+    kinds: tuple[str, ...] = ()
 
     def run(self, unit: Unit[Group], out: UnitFiles) -> Sighted:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
@@ -125,7 +126,7 @@ class Sight:
             for at, table in text_slices(store, chosen.documents, read_table(store, chosen.keep)["row"].to_numpy()):
                 found = lines_of(table, self.words)
                 text = found["text"].to_numpy()
-                one = [np.ones(len(text), np.int64), found["words"], ranks(table, self.sources)[text]]
+                one = [np.ones(len(text), np.int64), found["words"], ranks(table, self.sources, kinds=self.kinds)[text]]
                 places = place_of(chosen.number, at)[text]
                 seen.append(pa.table([found["key"], found["site"], *one, places], schema=SIGHTING))
                 own = joint(found["key"], found["site"])

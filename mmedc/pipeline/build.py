@@ -235,7 +235,7 @@ class Build:
         if recipe.classify is not None:
             classified = run(classify_pass(recipe, policy, self.checkpoint, ingested, schema))
             tables = [Tables(left.documents, left.keys) for left in classified]
-        dedup = Dedup(policy, sources, recipe.dedup.jaccard, recipe.dedup.minhash, retries)
+        dedup = Dedup(policy, sources, recipe.dedup.jaccard, recipe.dedup.minhash, retries, recipe.dedup.prefer)
         duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)
 
         groups = [GroupOfUnits(number, *ends) for number, ends in enumerate(pairwise(duplicates.groups))]
@@ -263,7 +263,7 @@ class Build:
         trims: list[Trimmed] = []
         untrimmed = selections
         if recipe.dedup.lines is not None:
-            trims = trim_lines(run, policy, sources, recipe.dedup.lines, selections, retries)
+            trims = trim_lines(run, policy, sources, recipe.dedup.lines, selections, retries, recipe.dedup.prefer)
             selections = trimmed(selections, trims)
 
         kept = counted([left.keys for left in tables], selections)

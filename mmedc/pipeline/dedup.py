@@ -90,6 +90,8 @@ class Dedup:
     jaccard: float
     minhash: bool
     retries: int
+    kinds: tuple[str, ...] = ()
+    """The kinds of documents that come before all others, in the order of their precedence."""
     group_rows: int = GROUP_ROWS
     range_records: int = RANGE_RECORDS
     range_edges: int = RANGE_EDGES
@@ -104,7 +106,7 @@ class Dedup:
         ranges = ranges_for(rows, bands_for(self.jaccard).count, self.range_records)
         owners = ranges_for(rows, 0, 2 * self.range_edges)
 
-        exchange = Exchange(self.policy, self.sources, ranges, self.minhash)
+        exchange = Exchange(self.policy, self.sources, ranges, self.minhash, self.kinds)
         units = tuple(
             Unit.of(chunk, f"keys {number + 1} of {len(chunks)}", sum(part.keys.bytes for part in chunk))
             for number, chunk in enumerate(chunks)

@@ -140,7 +140,7 @@ class FinishIngest:
         own = [field for field in self.schema if field.name not in DOCUMENT.names]
         documents = pa.table([column(field) for field in self.schema], schema=self.schema)
         lengths = [len(text.encode()) for text in documents["text"].to_pylist()]
-        keys = {name: documents[name] for name in ("id", "lang", "source", *MEASURES, *measures_among(own))}
+        keys = {name: documents[name] for name in ("id", "lang", "source", "kind", *MEASURES, *measures_among(own))}
         keys["bytes"] = pa.array(lengths, pa.int64())
         bands = pa.list_(pa.uint64(), self.bands)
         for name, kind in (("content", CONTENT), ("bands", bands), ("sketch", SKETCH)):

@@ -26,6 +26,7 @@ def trim_lines(
     limits: Lines,
     selections: list[Selection],
     retries: int,
+    kinds: tuple[str, ...] = (),
     range_bytes: int = RANGE_BYTES,
 ) -> list[Trimmed]:
     """Run the passes `lines`, `repeats` and `trim` over the selections; return the result of `trim` for each group."""
@@ -40,7 +41,7 @@ def trim_lines(
         )
         for group in groups
     )
-    sighted = run(Pass("lines", Sight(sources, limits.words, ranges), units, retries))
+    sighted = run(Pass("lines", Sight(sources, limits.words, ranges, kinds), units, retries))
 
     sightings = tuple(left.sightings for left in sighted)
     size = sum(file.bytes for file in sightings) // ranges

@@ -131,7 +131,7 @@ def describe(
             path=plan.path,
             lang=plan.lang,
             source=plan.source,
-            kind=recipe.sources[plan.source].kind,
+            kind=shard.kind or recipe.sources[plan.source].kind,
             rows=shard.file.rows,
             tokens=shard.tokens,
             text_bytes=shard.text_bytes,
