@@ -42,6 +42,7 @@ AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is pr
 TRIES = 4  # attempts at an operation, within each of which the client itself retries for RETRY_S
 RETRY_S = 60
 REQUEST_S = 60  # timeout of one request
+NO_BUCKET = "NoSuchBucket"
 READERS = 16  # small files that are read at once
 
 
@@ -218,6 +219,7 @@ class Store:
                 raise
             except (OSError, BaseError) as problem:
                 refused = isinstance(problem, PermissionDeniedError | UnauthenticatedError | PermissionError)
+                refused = refused or NO_BUCKET in str(problem)
                 if local or refused or tries == TRIES:
                     raise StorageError(_what_failed(f"{self.url.rstrip('/')}/{name}", problem, tries)) from None
                 time.sleep(2**tries / 10)
@@ -246,6 +248,8 @@ def _link(path: str, to: str) -> None:
 
 def _what_failed(where: str, problem: BaseException, tries: int) -> str:
     message = first_line(problem)[:300]
+    if NO_BUCKET in str(problem):
+        return f"{where}: there is no bucket {bucket_of(where)}; create it, or correct its name"
     for sign, meaning in (
         ("os error 28", "the disk is full; make room"),
         ("No space left", "the disk is full; make room"),
@@ -257,6 +261,22 @@ def _what_failed(where: str, problem: BaseException, tries: int) -> str:
             return f"{where}: {meaning}, then give the same command again"
     tried = f" (tried {tries} times)" if tries > 1 else ""
     return f"{where}: {message}{tried}; when the store is well, give the same command again"
+
+
+def bucket_of(url: str) -> str:
+    """Return the bucket of a URL of an object store."""
+    return url.partition("://")[2].partition("/")[0]
+
+
+def has_bucket(url: str) -> bool:
+    """Return whether the bucket of an `s3://` URL is there, as far as that can be told with these credentials."""
+    if not url.startswith("s3://"):
+        return True
+    system, _ = file_system(url)
+    try:
+        return bool(system.get_file_info(bucket_of(url)).type != pafs.FileType.NotFound)
+    except OSError:
+        return True  # not allowed to ask, or the store does not answer, which is reported when it is used
 
 
 def read_each(read: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:

@@ -136,3 +136,12 @@ def test_redo_reads_again_what_was_rejected_and_ends_like_a_fresh_build(tmp_path
     fresh = mmedc.build(tmp_path / "recipe.yaml", out=tmp_path / "fresh", inline=True).manifest
     assert mended.digest == fresh.digest != broken.digest
     assert [share.rejected for share in mended.by_source] == [{}, {}]
+
+
+def test_an_out_that_can_be_no_folder_is_refused_by_plan_and_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for command in ("plan", "run"):
+        for out, said in (("file", "is a file; name a folder"), ("file/below", "file is a file, which can hold no")):
+            arguments = [sys.executable, "-m", "mmedc", command, "quickstart", "--out", str(tmp_path / out)]
+            done = subprocess.run(arguments, capture_output=True, text=True)
+            assert done.returncode == 2 and said in done.stderr

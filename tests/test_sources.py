@@ -108,13 +108,12 @@ def test_a_large_page_without_line_breaks_is_too_large(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"", ["empty_file"]),
         (b"<html>not a warc</html>", ["damaged"]),
         (b"\x1f\x8b\x08\x00 broken gzip", ["damaged"]),
         (packed(GOOD) + packed(GOOD)[:-40], ["ok", "truncated"]),
         (packed(GOOD) + b"garbage between the members" + packed(GOOD), ["ok", "damaged", "ok"]),
     ],
-    ids=["empty", "html", "broken gzip", "truncated", "garbage"],
+    ids=["html", "broken gzip", "truncated", "garbage"],
 )
 def test_damaged_files(tmp_path: Path, data: bytes, expected: list[str]) -> None:
     rows = warc(tmp_path, data)
@@ -258,7 +257,7 @@ def test_bad_json_lines(tmp_path: Path) -> None:
         + b'{"text": "'
         + b"x" * 5000
     )
-    rows = jsonl(tmp_path, data + b'"}\n{"text": "end"}\n', document=4096)
+    rows = jsonl(tmp_path, data + b'"}\n{"text": "end", "url": "u"}\n', document=4096)
     assert reasons(rows) == ["ok", "bad_json", "bad_json", "no_text", "no_text", "ok", "too_large", "ok"]
     assert rows[5]["text"] == "\ufffd b"
     assert reasons(jsonl(tmp_path, gzip.compress(JSONL)[:-12], "y.jsonl.gz"))[-1] == "damaged"
@@ -295,10 +294,14 @@ def test_bad_parquet(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r'did you mean "body"'):
         read({"parquet": str(path), "text": "bodi"})
     data = path.read_bytes()
-    for name, damaged in (("cut", data[:-10]), ("empty", b""), ("html", b"<html>")):
+    for name, damaged in (("cut", data[:-10]), ("html", b"<html>")):
         (tmp_path / f"{name}.parquet").write_bytes(damaged)
-        rows = read({"parquet": str(tmp_path / f"{name}.parquet")})
-        assert reasons(rows) == ["empty_file" if name == "empty" else "damaged"]
+        assert reasons(read({"parquet": str(tmp_path / f"{name}.parquet")})) == ["damaged"]
+    (tmp_path / "cut.parquet").write_bytes(b"")
+    assert reasons(read({"parquet": [str(path), str(tmp_path / "cut.parquet")], "text": "body"})) == [
+        "ok",
+        "empty_file",
+    ]
 
 
 def test_a_flipped_byte_of_parquet_is_found(tmp_path: Path) -> None:
@@ -543,3 +546,46 @@ def test_every_format_has_what_its_row_needs() -> None:
     for known in FORMATS:
         assert known.suffixes and known.bytes_per_s > 0 and known.reader.version >= 1
         assert pickle.loads(pickle.dumps(known.reader)) == known.reader
+
+
+@pytest.mark.parametrize(
+    ("data", "keys", "said"),
+    [
+        (b'[{"text": "a"}]', {}, "x.jsonl is a JSON array, not JSON lines"),
+        (b"WARC/1.0\r\nWARC-Type: warcinfo\r\n\r\n", {}, "x.jsonl is a WARC, not JSON lines: use `warc:`"),
+        (b"", {}, r"its only file is empty \(x.jsonl\)"),
+        (b"hello\nworld\n", {}, "x.jsonl is not JSON lines: none of its first 2 lines is an object"),
+        (b'{"body": 1}\n' * 3, {}, r'none of its first 3 lines has the key "text" \(text\); known: body'),
+        (b'{"text": "a", "link": "u"}\n', {"url": "lnk"}, r'no key "lnk" \(url\); did you mean "link"'),
+        (b'{"text": "a", "meta": {"dat": 1}}\n', {"date": "meta.date"}, r'no key "meta.date" \(date\)'),
+    ],
+)  # fmt: skip
+def test_a_jsonl_source_that_is_none_is_refused_at_once(tmp_path: Path, data: bytes, keys: Any, said: str) -> None:
+    (tmp_path / "x.jsonl").write_bytes(data)
+    (tmp_path / "r.yaml").write_text(json.dumps({"name": "t", "sources": {"s": {"jsonl": "x.jsonl", **keys}}}))
+    with pytest.raises(RecipeError, match=said):
+        list_units(read_recipe(str(tmp_path / "r.yaml")))
+
+
+def test_a_key_that_only_some_lines_have_is_there(tmp_path: Path) -> None:
+    data = (
+        b'{"text": "a"}\nno json\n' + b'{"text": "b"}\n' * 20 + b'{"text": "c", "date": 2020, "meta": {"id": null}}\n'
+    )
+    (tmp_path / "x.jsonl").write_bytes(data)
+    rows = read({"jsonl": str(tmp_path / "x.jsonl"), "date": "date", "url": "meta.id"})
+    assert rows[-1]["date"] == "2020" and reasons(rows).count("ok") == 22
+
+
+def test_every_source_that_matches_nothing_is_named_with_its_line_and_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "pages.jsonl").write_bytes(b'{"text": "a"}\n')
+    (tmp_path / "r.yaml").write_text(
+        "name: t\nsources:\n  a: {jsonl: page.jsonl}\n  b: {jsonl: pages.jsonl}\n  c: {warc: none/*.gz}\n"
+    )
+    with pytest.raises(RecipeError) as raised:
+        list_units(read_recipe(str(tmp_path / "r.yaml")))
+    first, second = str(raised.value).splitlines()
+    assert (
+        'r.yaml:3: "sources.a.jsonl": source "a": page.jsonl matches no file' in first
+        and 'has "pages.jsonl"; did you mean that?' in first
+    )
+    assert 'r.yaml:5: "sources.c.warc": source "c": none/*.gz matches no file' in second

@@ -34,7 +34,7 @@ from mmedc.errors import CorpusError
 from mmedc.pipeline.classify import checkpoint_digest, classify_pass
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.dedup import Counts, Dedup, Run
-from mmedc.pipeline.folder import OWNER, claim, forget_rejected, remember
+from mmedc.pipeline.folder import OWNER, check_out, claim, forget_rejected, remember
 from mmedc.pipeline.ingest import Ingested, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
 from mmedc.pipeline.nodes import guard
@@ -159,6 +159,7 @@ class Build:
 
         Raises: RequestError of some kind for what is wrong.
         """
+        check_out(out)
         columns = own_columns(recipe)
         policy = recipe.read_policy(measures_among(columns))
         with recipe.at("publish", "tokenizer"):

@@ -13,7 +13,7 @@ from mmedc.errors import CorpusError, RequestError
 from mmedc.pipeline.ingest import Ingested
 from mmedc.recipe import Recipe
 from mmedc.sources import InputSplit
-from mmedc.storage import Store
+from mmedc.storage import Store, bucket_of, has_bucket, is_local
 from mmedc.yamlfile import nearest
 
 OWNER = ".work/recipe"
@@ -27,6 +27,22 @@ class Origin:
     recipe: str
     sets: tuple[str, ...]
     cwd: str
+
+
+def check_out(out: str) -> None:
+    """Check that a corpus could be written to `out`; creates nothing. Raises: CorpusError."""
+    if not is_local(out):
+        if not has_bucket(out):
+            raise CorpusError(f"--out {out}: there is no bucket {bucket_of(out)}; create it, or correct its name")
+        return
+    place = os.path.abspath(out)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        what = "is a file" if place == os.path.abspath(out) else f"{place} is a file, which can hold no folder"
+        raise CorpusError(f"--out {out}: {what}; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CorpusError(f"--out {out}: {place} can't be written to by this user; choose another folder, or change it")
 
 
 def claim(store: Store, recipe: Recipe) -> None:

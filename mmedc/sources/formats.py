@@ -56,7 +56,8 @@ def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], rec
 
 
 def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
-    jsonl.check_lines(name, inputs[0], config)
+    if full := [input_file for input_file in inputs if input_file.bytes and not input_file.problem]:
+        jsonl.check_lines(name, full[0], config)
     yield from _whole_files(name, config, inputs, recipe)
 
 

@@ -18,6 +18,7 @@ from mmedc.yamlfile import nearest
 
 SUFFIXES = packed_suffixes(".jsonl", ".json", ".ndjson")
 FIRST_LINE = 16 << 20  # bytes of the first line that are checked when a build is planned
+CHECKED_LINES, CHECKED_BYTES = 1_000, 4 << 20
 BOMB_BYTES = 64 << 20  # to which every compressed file may unpack, whatever its size
 
 
@@ -91,28 +92,58 @@ def value_at(row: Any, key: str) -> Any:
 
 
 def check_lines(source: str, input_file: Input, config: SourceConfig) -> None:
-    """Check that the first line of a file is an object with the text key. Raises: RecipeError."""
+    """Check that the first lines of a file are objects, and that some of them have each key that the recipe names.
+
+    Raises: RecipeError.
+    """
+    keys: dict[str, None] = {}
+    missing = named_columns(config)
+    seen = size = objects = 0
+    where = f'source "{source}": {input_file.name}'
+    for text in _first_lines(input_file):
+        if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise RecipeError(f"{where} is UTF-16, not UTF-8; save it as UTF-8")
+        if not seen and (text[:1] == b"[" or text == b"{"):
+            what = "a JSON array" if text[:1] == b"[" else "one JSON document of several lines"
+            raise RecipeError(f"{where} is {what}, not JSON lines; write an object a line: `jq -c '.[]'` does it")
+        seen, size = seen + 1, size + len(text)
+        try:
+            row = parse_line(text)
+        except BadLine:
+            row = None  # counted when it is read
+        if isinstance(row, dict):
+            objects += 1
+            keys |= dict.fromkeys(row)
+            missing = {ours: theirs for ours, theirs in missing.items() if not _has(row, theirs)}
+        if (objects and not missing) or seen == CHECKED_LINES or size > CHECKED_BYTES:
+            break
+    if seen and not objects:
+        raise RecipeError(f"{where} is not JSON lines: {_lines_of(seen)} is {'no' if seen == 1 else 'an'} object")
+    for ours, theirs in missing.items() if objects else ():
+        key = "url" if ours == "locator" else ours
+        raise RecipeError(
+            f'{where}: {_lines_of(seen)} has {"no" if seen == 1 else "the"} key "{theirs}" ({key})'
+            + nearest(theirs, keys)
+        )
+
+
+def _first_lines(input_file: Input) -> Iterator[bytes]:
+    """Yield the lines of a file that are not blank, up to the first damage or very long line."""
     with open_whole(input_file) as stream:
         for _, line in split_lines(iter(Unpacked(stream, input_file.name)), FIRST_LINE):
             if isinstance(line, Damage) or len(line) >= FIRST_LINE:
                 return
-            text = line.removeprefix(BOM).strip()
-            if not text:
-                continue
-            if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise RecipeError(f'source "{source}": {input_file.name} is UTF-16, not UTF-8; save it as UTF-8')
-            if text[:1] == b"[" or text == b"{":
-                what = "a JSON array" if text[:1] == b"[" else "one JSON document of several lines"
-                raise RecipeError(
-                    f'source "{source}": {input_file.name} is {what}, not JSON lines; write an object a line'
-                )
-            try:
-                row = parse_line(text)
-            except BadLine:
-                return  # counted when it is read
-            if isinstance(row, dict) and config.text not in row and value_at(row, config.text) is None:
-                raise RecipeError(
-                    f'source "{source}": the first line of {input_file.name} has no key "{config.text}" (text)'
-                    f"{nearest(config.text, row)}"
-                )
-            return
+            if text := line.removeprefix(BOM).strip():
+                yield text
+
+
+def _lines_of(seen: int) -> str:
+    return "its only line" if seen == 1 else f"none of its first {seen:,} lines"
+
+
+def _has(row: Any, key: str) -> bool:
+    """Return whether an object has `key`, which is a name or a path of names with dots."""
+    if not isinstance(row, dict):
+        return False
+    name, dot, rest = key.partition(".")
+    return key in row or (bool(dot) and _has(row.get(name), rest))

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Unit
-from mmedc.errors import RecipeError
+from mmedc.errors import RecipeError, StorageError
 from mmedc.recipe import Recipe, SourceConfig
-from mmedc.sources.formats import check_content, format_of
+from mmedc.settings import as_written
+from mmedc.sources.formats import Format, check_content, format_of
+from mmedc.sources.nearby import nearest_file
 from mmedc.sources.raw import InputSplit, Records
 from mmedc.storage import Input, list_inputs, readable
 
@@ -41,14 +43,33 @@ def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
     because they have another format or lack the columns that it names.
     """
     units: list[Unit[InputSplit]] = []
+    problems: list[str] = []
     for name, config in recipe.sources.items():
         known = format_of(config)
-        with recipe.at("sources", name, config.format):
-            for inputs in _inputs(name, config, known.suffixes):
-                check_content(name, known, inputs[0])
-                for split in known.cut(name, config, inputs, recipe):
-                    units.append(_unit(split, known.reader.version))
+        try:
+            with recipe.at("sources", name, config.format):
+                units += _units_of(name, config, known, recipe)
+        except RecipeError as problem:
+            problems.append(str(problem))
+        except (StorageError, OSError) as problem:
+            problems.append(f"{recipe.places.subject(('sources', name, config.format))}: can't be read: {problem}")
+    if problems:
+        raise RecipeError("\n".join(problems))
     return units
+
+
+def _units_of(name: str, config: SourceConfig, known: Format, recipe: Recipe) -> Iterator[Unit[InputSplit]]:
+    """Yield the units of one source. Raises: RecipeError."""
+    found = _inputs(name, config, known.suffixes)
+    if not any(input_file.bytes or input_file.problem for inputs in found for input_file in inputs):
+        files = sum(map(len, found))
+        what = "its only file is empty" if files == 1 else f"all of its {files:,} files are empty"
+        raise RecipeError(f'source "{name}": {what} ({found[0][0].name}); fetch it again, or take the source out')
+    for inputs in found:
+        if full := [input_file for input_file in inputs if input_file.bytes and not input_file.problem]:
+            check_content(name, known, full[0])
+        for split in known.cut(name, config, inputs, recipe):
+            yield _unit(split, known.reader.version)
 
 
 def _unit(split: InputSplit, version: int) -> Unit[InputSplit]:
@@ -75,7 +96,7 @@ def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[
         except OSError as problem:
             raise RecipeError(f'source "{name}": {pattern} can\'t be listed ({problem})') from None
         if not inputs:
-            raise RecipeError(f'source "{name}": {pattern} matches no file')
+            raise RecipeError(f'source "{name}": {as_written(pattern)} matches no file{nearest_file(pattern)}')
         found.append([input_file for input_file in inputs if input_file.url not in seen])
         seen.update(input_file.url for input_file in inputs)
     names = _distinct([input_file for inputs in found for input_file in inputs])
