@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,7 @@ def read_items(paths: Iterable[str]) -> list[Item]:
     for path in paths:
         for file in item_files(path):
             own: list[Item] = []
+            number = 0
             for number, row in read_rows(file):
                 where = f"{file.url}:{number}"
                 try:
@@ -103,6 +105,8 @@ def read_items(paths: Iterable[str]) -> list[Item]:
                     own.append(item)
                 elif before[1] != item:
                     raise RecipeError(f'{where}: the id "{item.id}" occurs at {before[0]} already')
+            if not number:
+                warnings.warn(f"{file.url}: the file holds no item", stacklevel=2)
             items += marked_multiple(own)
     if not items:
         raise RecipeError(f"{', '.join(paths)}: there are no items")

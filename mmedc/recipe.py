@@ -91,10 +91,10 @@ class SourceConfig(Part):
         given = list(self.__pydantic_extra__)
         if len(given) != 1:
             known = list(type(self).model_fields)
-            close = [
-                f'"{key}" (did you mean "{near[0]}"?)' for key in given if (near := get_close_matches(key, known, 1))
-            ]
-            found = " and ".join(close or [f'"{key}"' for key in given]) or "none"
+            for key in given if len(given) > 1 else ():
+                if near := get_close_matches(key, known, 1):
+                    raise ValueError(f'unknown key "{key}"; did you mean "{near[0]}"?')
+            found = " and ".join(f'"{key}"' for key in given) or "none"
             raise ValueError(f"a source has exactly one key that names its files, such as warc; this one has {found}")
         return self
 
@@ -420,6 +420,7 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     """
     file = recipe_file(path)
     yaml = _mapping(file, "docs/reference/recipe.md")
+    _refuse_others(yaml, path)
     for setting in sets or []:
         apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
     recipe = checked(Recipe, yaml, folder=_folder(file))
@@ -455,9 +456,30 @@ def read_part(path: str, part: str, model: type[Settings], sets: list[str] | Non
     yaml = _mapping(file, docs)
     if isinstance(yaml.data.get(part), dict):
         yaml = yaml.part(part)
+    elif "sources" in yaml.data:
+        raise RecipeError(
+            f"{yaml.path}: is the recipe of a corpus, without a part `{part}`; add one to it, or give a file with only "
+            f"the settings of `mmedc {part}` ({docs} explains them)"
+        )
     for setting in sets or []:
         apply_setting(yaml, setting)
     return checked(model, yaml, folder=_folder(file), current_too=True)
+
+
+OTHERS = {"train": ("model", "optimizer", "data"), "bench": ("items", "protocol", "backend")}
+"""Keys by which a file of settings of another command is known."""
+
+
+def _refuse_others(yaml: YamlFile, path: str) -> None:
+    """Check that a file without sources is no file of settings of another command. Raises: RecipeError."""
+    if "sources" in yaml.data:
+        return
+    for command, keys in sorted(OTHERS.items()):
+        if command in yaml.data or any(key in yaml.data for key in keys):
+            raise RecipeError(
+                f"{yaml.path}: has no `sources`, so it is no recipe of a corpus but settings of `mmedc {command}`; "
+                f"give `mmedc {command} {path}`"
+            )
 
 
 def _mapping(file: Path, docs: str) -> YamlFile:

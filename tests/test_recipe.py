@@ -49,7 +49,7 @@ def test_a_good_recipe(tmp_path: Path) -> None:
     [
         (GOOD + "publsh: 1\n", 6, 'unknown key "publsh"; did you mean "publish"?'),
         (GOOD.replace("shard:", "shrd:"), 5, 'did you mean "shard"?'),
-        (GOOD.replace("warc:", "licens: MIT, warc:"), 4, '"licens" (did you mean "licence"?)'),
+        (GOOD.replace("warc:", "licens: MIT, warc:"), 4, 'unknown key "licens"; did you mean "licence"?'),
         (GOOD.replace("64MiB", "64 parsecs"), 5, "unknown unit"),
         (GOOD.replace("64MiB", "-1"), 5, "publish.shard"),
         (GOOD.replace("name: good", "name: Not Good"), 1, "expected 1 to 63"),
@@ -324,3 +324,15 @@ def test_what_a_training_reads_may_be_in_the_current_folder(tmp_path: Path, monk
     settings = read_train(str(beside / "t.yaml"))
     assert settings.examples and settings.examples.path == str(beside / "rows.jsonl")
     assert settings.data.tokenizer == str(beside)
+
+
+def test_settings_of_another_command_are_known_as_such(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("model: {config: small}\nsteps: 10\n")
+    with pytest.raises(RecipeError, match=r"t.yaml: has no `sources`.*give `mmedc train .*t.yaml`"):
+        read_recipe(str(tmp_path / "t.yaml"))
+    (tmp_path / "b.yaml").write_text("model: m\nitems: [x]\n")
+    with pytest.raises(RecipeError, match=r"give `mmedc bench "):
+        read_recipe(str(tmp_path / "b.yaml"))
+    (tmp_path / "c.yaml").write_text("name: c\nsources:\n  a: {warc: x}\n")
+    with pytest.raises(RecipeError, match=r"c.yaml: is the recipe of a corpus, without a part `train`"):
+        read_train(str(tmp_path / "c.yaml"))

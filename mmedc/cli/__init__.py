@@ -13,7 +13,7 @@ import typer
 
 from mmedc.bench.commands import app as items_app
 from mmedc.cli import building, corpora, looking, starting, training
-from mmedc.cli.options import MODELS, SETUP
+from mmedc.cli.options import MODELS, SETUP, Interruption
 from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
 from mmedc.fit.commands import app as fit_app
@@ -64,7 +64,8 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of loading and saving, below our own
     try:
         code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):  # typer turns Ctrl-C into the first
+        typer.echo(Interruption.said, err=True)
         code = INTERRUPTED
     except MmedcError as problem:
         if _State.debug:
@@ -88,6 +89,4 @@ def main() -> None:
                 err=True,
             )
             code = 1
-    if code == INTERRUPTED:  # typer turns Ctrl-C into this
-        typer.echo("interrupted; committed units are kept: give the same command again to resume", err=True)
     sys.exit(code)

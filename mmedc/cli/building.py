@@ -10,6 +10,7 @@ from mmedc.cli.corpora import show_stats
 from mmedc.cli.options import (
     BUILD,
     CorpusArgument,
+    Interruption,
     JsonOption,
     OutOption,
     QuietOption,
@@ -140,6 +141,7 @@ def _run(build: "Build", way: Way, again: str = "") -> None:
 
     if way.inline and way.address:
         raise RequestError("--inline runs in this process and --address on a cluster: give one of them")
+    Interruption.said = "interrupted; committed units are kept: give the same command again to resume"
     bars = Bars(open_console(stderr=True), way.quiet or way.as_json)
     watcher = Watchers(bars, *([Log(way.log)] if way.log else []))
     try:
@@ -148,6 +150,8 @@ def _run(build: "Build", way: Way, again: str = "") -> None:
     finally:
         bars.close()
     show_stats(build.store.url, manifest, way.as_json, seconds=bars.seconds)
+    if manifest.contamination and not manifest.contamination.questions:
+        typer.echo("warning: decontaminate: its files hold no question, so none was looked for", err=True)
     if problems := problems_of(manifest):
         raise OutcomeError(summary(build.store.url, problems))
     if not manifest.documents:

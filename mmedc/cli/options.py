@@ -38,3 +38,9 @@ def open_console(stderr: bool = False) -> Any:
     found = Console(stderr=stderr)
     stated = os.environ.get("COLUMNS", "").isdigit()
     return found if found.is_terminal or stated else Console(stderr=stderr, width=WIDTH)
+
+
+class Interruption:
+    """What is said when a command is interrupted; one that can be resumed puts more."""
+
+    said = "interrupted; nothing of it is kept"

@@ -1,12 +1,14 @@
 """The commands about models: `train`, `export` and `bench`."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmedc.cli.options import MODELS, JsonOption, QuietOption, SetOption, open_console
+from mmedc.cli.options import MODELS, Interruption, JsonOption, QuietOption, SetOption, open_console
 from mmedc.errors import RequestError
 
 if TYPE_CHECKING:
@@ -49,17 +51,32 @@ def train(
     questions = _questions(settings.watch) if settings.watch.questions else ()
     console = open_console(stderr=True)
     bars = Bars(console, quiet or as_json)
+    Interruption.said = "interrupted while texts became tokens; that part is kept: give the same command again"
     try:
         with runner(inline, address) as running:
             job = tokenised(settings, folder, running, bars, questions)
     finally:
         bars.close()
-    with Table(console, job.settings.steps, quiet or as_json) as table:
+    Interruption.said = "interrupted; no checkpoint was written yet: the same command begins again at step 0"
+    with Table(console, job.settings.steps, quiet or as_json) as table, _told_what_is_kept(Path(folder)):
         last = train_on_ray(job, address, table.report) if address else train_here(job, table.report)
     plot(Path(folder))
     typer.echo(
         json.dumps(last) if as_json else f"{folder}: {job.settings.steps:,} steps; curves in {folder}/curves.svg"
     )
+
+
+@contextlib.contextmanager
+def _told_what_is_kept(folder: Path) -> Iterator[None]:
+    """Say, when the training is interrupted, from which checkpoint it would go on."""
+    from mmedc.train.checkpoint import newest
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if found := newest(folder / "checkpoints"):
+            Interruption.said = f"interrupted; {found[0]} is kept: give the same command again to go on from it"
+        raise
 
 
 def _questions(watch: "Watch") -> tuple["MultipleChoice", ...]:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 
 from mmedc.errors import RecipeError
@@ -51,6 +52,9 @@ def find_questions(patterns: tuple[str, ...], words: int, characters: int) -> Qu
         found = [file for file in list_inputs(pattern, SUFFIXES) if file.name.endswith(SUFFIXES)]
         if not found:
             raise RecipeError(f"decontaminate.questions: {pattern} has no file of questions ({', '.join(SUFFIXES)})")
+        for file in found:
+            if not file.bytes:
+                warnings.warn(f"decontaminate.questions: {file.name} is empty", stacklevel=2)
         inputs += found
     return Questions(tuple(inputs), words, characters)
 
