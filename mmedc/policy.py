@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from mmedc.national_ids import is_known
-from mmedc.settings import Part
+from mmedc.settings import Part, Shape
 
 CATEGORIES = ("symptoms", "diseases", "anatomy", "drugs", "procedures", "specialities", "care")
 
@@ -42,6 +42,9 @@ class Term:
         """Return its forms: results depend neither on its category nor on where it stands."""
         return list(self.forms)
 
+
+LANGUAGE_CODE = Shape("[a-z]{2,3}", "the code of a language, two or three small letters such as de")
+"""The form of the code of a language."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 

@@ -20,7 +20,7 @@ from mmedc.bookparts import BookPart, Fate
 from mmedc.document import UNKNOWN
 from mmedc.errors import RecipeError, RequestError
 from mmedc.filters import open_filters
-from mmedc.policy import PartialLimit, Policy
+from mmedc.policy import LANGUAGE_CODE, PartialLimit, Policy
 from mmedc.settings import (
     AS_WRITTEN,
     Bytes,
@@ -61,7 +61,7 @@ Percentage = Annotated[float, Field(ge=0, le=1), BeforeValidator(_share, json_sc
 Name = Annotated[
     str, Shape("[a-z0-9][a-z0-9_-]{0,62}", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
 ]
-Language = Annotated[str, Shape("[a-z]{2,3}", "the code of a language, two or three small letters such as de")]
+Language = Annotated[str, LANGUAGE_CODE]
 
 
 class SourceConfig(Part):
@@ -398,7 +398,7 @@ def recipe_file(path: str) -> Path:
     """
     file = Path(path)
     if file.is_dir():
-        inside = sorted(file.glob("*.yaml"))
+        inside = sorted(file.glob("*.yaml"), key=lambda each: (each.name != "recipe.yaml", each.name))
         raise RecipeError(f"{path}: a folder; expected a recipe file" + (f", such as {inside[0]}" if inside else ""))
     if not file.suffix and not file.exists():
         names = [p.stem for p in shipped("pipelines").glob("*.yaml")]

@@ -52,13 +52,14 @@ class Shape:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check on validation."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Return the schema of a string with the pattern."""
         return {**handler(schema), "pattern": f"^{self.pattern}$"}
 
-    def _check(self, value: str) -> str:
+    def check(self, value: str) -> str:
+        """Return `value`. Raises: ValueError when it has another form."""
         if not re.fullmatch(self.pattern, value):
             raise ValueError(f"expected {self.words}")
         return value

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmedc.errors import RequestError
 from mmedc.filters import Filters, open_filters
 from mmedc.lexicon import LEAST_STOPWORDS, LEAST_TERMS
-from mmedc.policy import CATEGORIES, LanguagePolicy, Privacy
+from mmedc.policy import CATEGORIES, LANGUAGE_CODE, LanguagePolicy, Privacy
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped
 from mmedc.yamlfile import nearest
@@ -69,9 +69,12 @@ def write_language(code: str, name: str, model: str, folder: Path) -> list[Path]
     The words of `model` are comments, so that each can be replaced by its translation. Its scripts and limits are taken
     over. `mmedc filters check` then says what is missing.
 
-    Raises: RequestError when the language ships or has a folder already; PolicyError for an unknown `model`.
+    Raises: RequestError when the language ships or has a folder already, or for a `model` that does not ship.
     """
     filters = open_filters()
+    check_code(code)
+    if model not in filters.languages():
+        raise RequestError(f"--from {model}: no language that ships{nearest(model, filters.languages())}")
     if code in filters.languages():
         raise RequestError(
             f"{code}: this language ships with mmedc; edit its terms by + and - lines in {folder / code}/lexicon.txt"
@@ -87,6 +90,14 @@ def write_language(code: str, name: str, model: str, folder: Path) -> list[Path]
     for file, text in files.items():
         _write(folder / code / file, text)
     return [folder / code / file for file in files]
+
+
+def check_code(code: str) -> None:
+    """Check the form of the code of a language. Raises: RequestError."""
+    try:
+        LANGUAGE_CODE.check(code)
+    except ValueError as problem:
+        raise RequestError(f"{code}: {problem}") from None
 
 
 def _language_file(filters: Filters, code: str, name: str, model: LanguagePolicy) -> str:

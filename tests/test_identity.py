@@ -43,7 +43,6 @@ NEVER = None
 SCHEMA = pa.schema([("a", pa.int32())])
 KEYS: dict[str, tuple[Any, str | None]] = {
     "extract": ("resiliparse", FIRST),
-    "ruby": ("readings", FIRST),
     "languages": ("[en]", FIRST),
     "sources.rows.kind": ("article", FIRST),
     "sources.rows.licence": ("CC0-1.0", FIRST),

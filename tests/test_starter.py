@@ -127,6 +127,18 @@ def test_a_language_begins_from_a_list_of_terms(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_no_code_no_language_or_no_list_of_terms_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="german: expected the code of a language, two or three small letters"):
+        write_language("german", "", "de", tmp_path)
+    with pytest.raises(RequestError, match="--from ge: no language that ships"):
+        write_language("nl", "", "ge", tmp_path)
+    (tmp_path / "terms.txt").write_text('astma\n{"text": "astma"}\n')
+    with pytest.raises(RequestError, match=r"terms\.txt:2: found \{ in a term; expected a term a line"):
+        fit_language([], "nl", "Dutch", ["Latin"], True, tmp_path / "mine", tmp_path / "terms.txt")
+    with pytest.raises(RequestError, match=r"none\.jsonl: no such file"):
+        fit_language([str(tmp_path / "none.jsonl")], "nl", "Dutch", ["Latin"], True, tmp_path / "mine")
+
+
 def test_too_few_seeds_end_with_exit_code_1_and_say_what_is_needed(tmp_path: Path) -> None:
     rows = [f'{{"text": "Tekst {number}.", "lang": "nl", "label": "{label}", "source": "s{number % 3}"}}\n'
             for number in range(10) for label in ("medical", "other")]  # fmt: skip

@@ -90,7 +90,7 @@ Fill in, in this order:
   lexicon.txt    {LEAST_TERMS} or more medical terms with their forms; 400 find nearly every page
   privacy.yaml   words before telephone numbers and names; lists may stay empty
 Then: mmedc filters check {code} --filters {out}
-In a recipe: `filters: {out}` and `languages: [{code}]`"""
+Then, in a recipe: `languages: [{code}]`, and `filters` naming the folder {out.name}/ as seen from the recipe"""
     )
 
 

@@ -40,6 +40,8 @@ def read_labelled(patterns: Iterable[str], positive: str = "medical", languages:
     """
     patterns = list(patterns)
     paths = sorted({path for pattern in patterns for path in glob.glob(pattern, recursive=True)})
+    if not paths:
+        raise RequestError(f"{' '.join(patterns)}: no such file; expected JSON lines with text, lang, label, source")
     if paths and all(path.endswith(".parquet") for path in paths):
         table = pq.read_table(paths)
         return table.filter(pc.is_in(table["lang"], pa.array(languages, pa.string()))) if languages else table

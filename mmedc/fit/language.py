@@ -5,6 +5,7 @@ texts. A person who knows the language then sorts and prunes the terms and adds 
 `mmedc fit lexicon --judge` help.
 """
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from mmedc.folding import folded_texts
 from mmedc.lexicon import read_lexicon
 from mmedc.limits import reasons
 from mmedc.policy import CATEGORIES, LanguagePolicy, Policy
+from mmedc.starter import check_code
 from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import scorer
 from mmedc.words import TextBatch
@@ -37,6 +39,8 @@ PARTS = 4
 LEAST_SEEDS, LEAST_SOURCES, LEAST_FOUND = 30, 2, 20
 """Fewest texts and sources of each label, and fewest terms found. Of Portuguese seeds of 1,100 characters (TICO-19,
 NTREX-128), 30 of each label gave 7 terms, 50 gave 15, 80 gave 38 and an F1 of .91, 140 gave 84 and .99 (means of 3)."""
+NOT_IN_A_TERM = re.compile(r'[{}\[\]":;<>|=\t]')
+"""Signs of another format than a list of terms, such as JSON or a table."""
 ENOUGH = 140
 """Texts of each label that were enough there."""
 
@@ -68,12 +72,18 @@ def fit_language(
     Raises: RequestError when the folder exists already, or when neither seeds nor terms are given; WorkError when the
     seeds are too few, come from too few sources, or yield too few terms. Nothing is written then.
     """
+    check_code(code)
     place = folder / code
     if place.exists():
         raise RequestError(f"{place}: exists already, and may have been edited; choose another --out, or delete it")
     if not patterns and terms is None:
         raise RequestError("nothing to learn from: name files of labelled seed texts, or a list of terms by --terms")
     given = read_lexicon(terms) if terms else ()
+    for term in given:
+        if sign := NOT_IN_A_TERM.search(", ".join(term.forms)):
+            raise RequestError(
+                f"{terms}:{term.line}: found {sign[0]} in a term; expected a term a line, its other forms after commas"
+            )
     language = LanguagePolicy(code, name, tuple(scripts), spaced, (), given, (), {})
     held = None
     if patterns:
