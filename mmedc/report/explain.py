@@ -23,7 +23,7 @@ from mmedc.steps.medical import term_finder
 from mmedc.steps.prefilter import floor_of, shown_bytes
 from mmedc.steps.preview import LOOSE
 
-SHOWN = ("lang", "title", "date", "content_type", "charset", *MEASURES)
+SHOWN = ("lang", "kind", "title", "authors", "identifiers", "date", "licence", "content_type", "charset", *MEASURES)
 TEXTS = ("html", "text")
 SENTENCE = re.compile(r"[^.!?。！？।\n]+(?:[.!?](?!\s)[^.!?。！？।\n]*)*[.!?。！？।]*")
 """A sentence: up to a full stop before white space, a Chinese, Japanese or Hindi one, or the end of the line."""
@@ -121,12 +121,20 @@ def _seen(before: dict[str, Any], row: dict[str, Any], columns: tuple[str, ...])
     out: dict[str, Any] = {}
     for name in (*SHOWN, *columns):
         if row.get(name) is not None and row.get(name) != before.get(name):
-            out[name] = round(row[name], 4) if isinstance(row[name], float) else row[name]
+            value = row[name]
+            out[name] = round(value, 4) if isinstance(value, float) else value
+            out[name] = "; ".join(value) if isinstance(value, list) else out[name]
     for name in TEXTS:
         if row.get(name) and row.get(name) != before.get(name):
             out[f"{name} characters"] = len(row[name])
     if row.get("payload") and not before:
         out["bytes"] = len(row["payload"])
+    if row.get("sections") and len(row["sections"]) != len(before.get("sections") or ()):
+        out["sections"] = len(row["sections"])
+    if row.get("left_out") and row["left_out"] != before.get("left_out"):
+        out["left out"] = "; ".join(
+            f"{left['part']} ({left['title'] or 'untitled'}): {left['chars']:,} characters" for left in row["left_out"]
+        )
     return out
 
 
