@@ -55,6 +55,7 @@ NOT_RUN = {
     ("benchmarks/README.md", "python benchmarks/train.py"): "needs a corpus and a model",
     ("cluster/README.md", "pip install 'mmedc[metrics]'"): "needs a cluster",
     ("docs/explanation/cascade.md", "python benchmarks/cascade_recall.py"): "needs the crawl of the benchmark",
+    ("docs/explanation/extraction.md", "pip install 'mmedc[extractor]'"): "takes minutes",
     ("docs/explanation/scale.md", "python benchmarks/dedup_scale.py"): "takes an hour",
     (
         "docs/how-to/fitting.md",

@@ -93,7 +93,7 @@ def extractor(
         typer.Argument(help="Parquet files: url, html, text (the gold text), maybe page_type. Patterns are allowed."),
     ],
     out: FolderOption,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit the trees that tell the main content of a page from its frame, and evaluate them on sites not seen."""
     from rich.console import Console
