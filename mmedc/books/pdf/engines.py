@@ -17,6 +17,7 @@ from mmedc.redact import first_line
 ENGINES = ("permissive", "pymupdf")
 HANGUL = re.compile("[\uac00-\ud7a3]")
 INDIC = re.compile("[\u0900-\u0dff]")
+STRETCHED = 1.2  # sizes that a Chinese or Japanese character takes where lines are drawn out
 SINGLE = 0.4  # share of the lines that are single characters, from which on a page is read by glyphs
 HEAD_BYTES = 1024
 
@@ -167,6 +168,9 @@ def badly_read(page: PageText) -> bool:
     single = sum(0 < len(line.text.strip()) < 3 and line.text > "\u2e80" for line in page.lines)
     if single > 20 and single > SINGLE * len(page.lines):
         return True
+    rows = [line for line in page.lines if len(line.text) >= 8 and line.text[0] > "\u2e80" and not line.turned]
+    if sum(line.x1 - line.x0 > STRETCHED * line.size * len(line.text) for line in rows) > 0.5 * len(rows):
+        return True  # characters of neighbouring vertical lines
     hangul = len(HANGUL.findall(text))
     if hangul > 0.3 * len(LETTER.findall(text)) and text.count(" ") < hangul / 9:
         return True

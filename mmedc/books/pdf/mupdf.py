@@ -12,6 +12,9 @@ RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 SUP = re.compile(r"<sup>(.*?)</sup>")
 TAG = re.compile(r"<[^>]*>")
+SOFT = re.compile("\u00ad(?=.)")
+LIGATURE = re.compile(r"(f)(f|i|l|t)\2 (?=[^\W\d_])")
+"""What MuPDF makes of a ligature whose letters the file gives as `ActualText`: `offf er`, `briefii ng`."""
 SCALE = 100.0
 """MuPDF writes whole numbers, so that it is asked for hundredths of a point."""
 
@@ -110,7 +113,8 @@ def _covered(page: Any, rect: Any) -> float:
 def _line(line: dict[str, Any]) -> Line:
     box, font = line["bbox"], line["font"]
     size, x0, width, height = font["size"] / SCALE, box["x"] / SCALE, box["w"] / SCALE, box["h"] / SCALE
-    text, bold = line["text"], font["weight"] == "bold"
+    text = LIGATURE.sub(r"\1\2", SOFT.sub("", line["text"]))
+    bold = font["weight"] == "bold"
     if line["wmode"]:
         top = box["y"] / SCALE
         return Line(x0, x0 + width, top, size, text, bold, top + height)
