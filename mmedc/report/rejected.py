@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Group
 
 from mmedc.corpus.history import LEDGER, History
 from mmedc.corpus.manifest import Manifest, read_manifest
-from mmedc.engine.commit import read_rows
+from mmedc.engine.commit import read_rows, read_table
+from mmedc.engine.unit import DataFile
 from mmedc.errors import CorpusError, RequestError
 from mmedc.reasons import meaning
 from mmedc.report.grid import Column, Grid, Passage, number, shortened
@@ -51,7 +51,7 @@ def rejected(
     except CorpusError as problem:
         if source or language:
             raise CorpusError(f"--source and --language ask the passes of the build. {problem}") from None
-        rows = _published_samples(corpus)
+        rows = _published_samples(corpus, limit)
     else:
         for what, name, names in (
             ("source", source, {*history.record.sources}),
@@ -107,7 +107,7 @@ def _counted(history: History, source: str | None, language: str | None) -> tupl
     """Return the counts of a source or language, in the order of the passes, and the rows without a language."""
     counts: Counter[Key] = Counter()
     unknown = 0
-    for table in _ledgers(history, source, ["step", "fate", "reason", "lang"]):
+    for _, table in _ledgers(history, source, ["step", "fate", "reason", "lang"]):
         if language:
             unknown += table["lang"].null_count
             table = table.filter(pc.equal(table["lang"], language))
@@ -116,17 +116,17 @@ def _counted(history: History, source: str | None, language: str | None) -> tupl
     return counts, unknown
 
 
-def _ledgers(history: History, source: str | None, columns: list[str], **options: Any) -> Iterator[pa.Table]:
-    """Yield columns of the ledgers, and of them only the rows of `source`."""
+def _ledgers(history: History, source: str | None, columns: list[str]) -> Iterator[tuple[DataFile, pa.Table]]:
+    """Yield the ledgers and columns of them, with the row as `at`, and of them only the rows of `source`."""
     for name, unit, ledger in history.ledgers():
-        if source is None:
-            yield history.read(ledger, columns, **options)
-        elif name != "trim":
-            if history.record.sources[unit] == source:
-                yield history.read(ledger, columns, **options)
-        else:  # the ledger of a group of units, perhaps of several sources
-            table = history.read(ledger, [*columns, "locator", "provenance"], **options)
-            yield table.filter(_of_source(history, unit, table, source)).select(columns)
+        of_trim = name == "trim"  # the ledger of a group of units, perhaps of several sources
+        if source is not None and not of_trim and history.record.sources[unit] != source:
+            continue
+        table = history.read(ledger, list(dict.fromkeys([*columns, "locator", "provenance"])))
+        table = table.append_column("at", pa.array(np.arange(table.num_rows)))
+        if source is not None and of_trim:
+            table = table.filter(_of_source(history, unit, table, source))
+        yield ledger, table
 
 
 def _of_source(history: History, group: int, table: pa.Table, source: str) -> pa.Array:
@@ -142,18 +142,29 @@ def _of_source(history: History, group: int, table: pa.Table, source: str) -> pa
 
 def _samples(history: History, source: str | None, language: str | None, limit: int) -> Iterator[dict[str, Any]]:
     """Yield the first rows of each reason of each ledger: those that kept their texts, then others."""
-    of_language = {"filters": [("lang", "==", language)]} if language else {}
-    for table in _ledgers(history, source, [*LEDGER, "text", "payload", "draw", "sample"], **of_language):
-        for key in set(zip(*(table[name].to_pylist() for name in ("step", "fate", "reason")), strict=True)):
-            mine = pc.and_(pc.equal(table["step"], key[0]), pc.equal(table["reason"], key[2]))
-            yield from table.filter(mine).sort_by(DRAWN).slice(0, limit).to_pylist()
+    for ledger, table in _ledgers(history, source, [*LEDGER, "text", "draw", "sample"]):
+        if language:
+            table = table.filter(pc.equal(table["lang"], language))
+        yield from _some(history.store, ledger, table, limit)
 
 
-def _published_samples(corpus: str) -> Iterator[dict[str, Any]]:
+def _some(store: Store, file: DataFile, table: pa.Table, limit: int) -> Iterator[dict[str, Any]]:
+    """Yield the first rows of each reason, with the beginnings of their bytes where they have no text."""
+    for step, reason in set(zip(*(table[name].to_pylist() for name in ("step", "reason")), strict=True)):
+        mine = table.filter(pc.and_(pc.equal(table["step"], step), pc.equal(table["reason"], reason)))
+        for row in mine.sort_by(DRAWN).slice(0, limit).to_pylist():
+            if row["fate"] == "rejected" and not row["text"]:
+                ((_, bytes_of),) = read_rows(store, file, np.array([row["at"]]), ["payload"])
+                row["payload"] = (bytes_of["payload"][0].as_py() or b"")[:PAYLOAD_BYTES]
+            yield row
+
+
+def _published_samples(corpus: str, limit: int) -> Iterator[dict[str, Any]]:
+    store = Store(corpus)
     for name in ("samples", "quarantine"):
-        with Store(corpus).open_input(f"rejects/{name}.parquet") as handle:
-            table = pq.read_table(handle)
-        yield from table.to_pylist()
+        file = DataFile(f"rejects/{name}.parquet", "", 0, 0)
+        table = read_table(store, file, [*LEDGER, "text", "draw", "sample"])
+        yield from _some(store, file, table.append_column("at", pa.array(np.arange(table.num_rows))), limit)
 
 
 def _firsts(rows: Iterator[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
