@@ -76,6 +76,7 @@ def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> N
 def verify(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     """Hash every file and check every count against the manifest. Fails at the first difference."""
     from mmedc.api import Corpus
+    from mmedc.corpus.outcome import counted
     from mmedc.errors import VerifyError
 
     try:
@@ -88,7 +89,8 @@ def verify(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
         counts = {"shards": len(manifest.shards), "files": len(manifest.files), "documents": manifest.documents}
         typer.echo(json.dumps({"corpus": corpus, "sound": True, **counts, "digest": manifest.digest}))
         return
-    typer.echo(f"{corpus}: {len(manifest.shards)} shards, {manifest.documents:,} documents, all as the manifest says")
+    found = f"{counted(len(manifest.shards), 'shard')}, {counted(manifest.documents, 'document')}"
+    typer.echo(f"{corpus}: {found}, all as the manifest says")
     typer.echo(manifest.digest)
 
 

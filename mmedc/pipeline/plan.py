@@ -1,36 +1,70 @@
 """The plan of a build: what it would do and about how long that would take. Nothing is changed."""
 
+import re
 from typing import Any
 
+from mmedc.engine.run import AnyPass
+from mmedc.engine.unit import Commit
 from mmedc.pipeline.build import Build
 from mmedc.sources import format_of
 
-NAMES = ("ingest", "exchange", "match", "duplicates", "select", "publish")
-"""The passes that every build has; whether there are others depends on the data."""
+START_S = 2.0
+"""Seconds until the parser process of a core has loaded its models."""
+UNIT_S = 0.05
+"""Seconds that a unit costs however small it is: its files and its commit."""
+
+
+def passes_of(build: Build) -> list[str]:
+    """Return the names of the passes that a build always has, in their order; others depend on the data."""
+    recipe = build.recipe
+    return [
+        "ingest",
+        *(["classify"] if recipe.classify else []),
+        *("exchange", "match", "decide", "release", "duplicates", "drops", "select"),
+        *(["decontaminate"] if build.questions else []),
+        *(["lines", "repeats", "trim"] if recipe.dedup.lines else []),
+        *("keys", "publish", "tally", "rejects", "clusters"),
+        *(["commonest"] if recipe.dedup.lines else []),
+        *(["contamination"] if build.questions else []),
+        "place",
+    ]
 
 
 def plan_rows(build: Build) -> list[dict[str, Any]]:
     """Return a row per pass: units, units done, bytes still to read, estimated seconds on one core.
 
-    Values that depend on the results of a pass that has not run yet are None.
+    The rounds of a repeated pass are one row. Values that depend on the results of a pass that has not run yet are
+    None.
     """
-    found = {current.name: (current, done) for current, done in build.done()}
-    found.setdefault(build.ingest.name, (build.ingest, {}))  # while the passes before it are not done
+    found: dict[str, list[tuple[AnyPass, dict[str, Commit[Any]]]]] = {}
+    for current, done in build.done():
+        found.setdefault(re.sub(r"-\d+$", "", current.name), []).append((current, done))
     rows: list[dict[str, Any]] = []
-    for name in [*found, *(name for name in NAMES if name not in found)]:
-        if name not in found:
-            rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
-            continue
-        current, have = found[name]
-        left = [unit for unit in current.units if unit.id not in have]
-        seconds = None
-        if current.name == build.ingest.name:
-            measured = sum(commit.seconds for commit in have.values())
-            done = sum(unit.bytes for unit in current.units if unit.id in have)
-            seconds = 0.0
-            for unit in left:
-                speed = done / measured if measured and done else format_of(unit.spec.config).bytes_per_s
-                seconds += unit.bytes / speed
-        size = sum(unit.bytes for unit in left)
-        rows.append({"pass": name, "units": len(current.units), "done": len(have), "bytes": size, "seconds": seconds})
+    for name, rounds in found.items():
+        units = [(unit, unit.id in done) for current, done in rounds for unit in current.units]
+        rows.append(
+            {
+                "pass": name,
+                "units": len(units),
+                "done": sum(done for _, done in units),
+                "bytes": sum(unit.bytes for unit, done in units if not done),
+                "seconds": _seconds(*rounds[0]) if name == build.ingest.name else None,
+            }
+        )
+    if any(row["done"] < row["units"] for row in rows):
+        for name in passes_of(build):
+            if name not in found:
+                rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
     return rows
+
+
+def _seconds(ingest: AnyPass, done: dict[str, Commit[Any]]) -> float:
+    """Return about how long ingest still takes on one core: what is done says how fast, or else the format does."""
+    left = [unit for unit in ingest.units if unit.id not in done]
+    measured = sum(commit.seconds for commit in done.values())
+    read = sum(unit.bytes for unit in ingest.units if unit.id in done)
+    seconds = START_S if left else 0.0
+    for unit in left:
+        speed = read / measured if measured and read else format_of(unit.spec.config).bytes_per_s
+        seconds += UNIT_S + unit.bytes / speed
+    return seconds

@@ -1,15 +1,23 @@
-"""The progress of a build, on a terminal (bars with rate and time left) or in a log (a line every 10 s)."""
+"""The progress of a build, on a terminal (a bar for each pass) or in a log (plain lines, every 10 s and at the end)."""
 
+import re
 import time
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from mmedc.engine.run import AnyPass
 from mmedc.engine.run import Progress as UnitProgress
+from mmedc.engine.unit import Accounted
 
 LINE_S = 10.0  # between lines of a log
+NAME, BAR = 13, 10  # columns
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a pass for people: the rounds of a pass that is repeated have one name."""
+    return re.sub(r"-\d+$", "", name)
 
 
 class Bars:
@@ -19,33 +27,28 @@ class Bars:
         self.console, self.quiet = console, quiet
         self._bars: Progress | None = None
         if console.is_terminal and not quiet:
-            columns = (
-                TextColumn("{task.description:<9}"),
-                BarColumn(),
-                TextColumn("{task.fields[units]}"),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-            )
-            self._bars = Progress(*columns, console=console)
+            name = TextColumn(f"{{task.description:<{NAME}}}", markup=False)
+            text = TextColumn("{task.fields[text]}", markup=False)
+            self._bars = Progress(name, BarColumn(BAR), text, console=console)
             self._bars.start()
+        self._tasks: dict[str, TaskID] = {}
         self._sizes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         """The seconds that each pass took in this run."""
 
     def begin(self, current: AnyPass, done: int) -> None:
         """Show a new pass."""
-        self.read = self.kept = 0
+        self.read = self.kept = self.exact_read = self.exact_kept = 0
         self.units, self.before, self.total = done, done, len(current.units)
         self.begun = self.reported = time.monotonic()
         self._sizes = {unit.id: max(unit.bytes, 1) for unit in current.units}
-        self.name = current.name
+        self.size, self.finished = sum(self._sizes.values()), 0
+        self.name = shown_name(current.name)
         if self._bars is not None:
-            total = sum(self._sizes.values())
-            self._task = self._bars.add_task(current.name, total=total, units="", rate="")
-            if done == self.total:
-                self._bars.update(self._task, completed=total)
+            if self.name not in self._tasks:
+                self._tasks[self.name] = self._bars.add_task(self.name, total=self.size, text="")
+            completed = self.size if done == self.total else 0
+            self._bars.reset(self._tasks[self.name], total=self.size, completed=completed)
             self._show()
 
     def update(self, progress: UnitProgress) -> None:
@@ -54,42 +57,82 @@ class Bars:
         self.kept += progress.kept
         if progress.done:
             self.units += 1
-        if progress.failed and not self.quiet:
-            unit, why = progress.failed
-            self.console.print(f"[red]failed[/] {escape(unit.label)}: {escape(why)}", highlight=False)
-        if progress.retried and not self.quiet:
-            unit, why = progress.retried
-            self.console.print(f"[yellow]again[/] {escape(unit.label)}: {escape(why)}", highlight=False)
+            self.finished += self._sizes.get(progress.done.unit, 0)
+            left = progress.done.left
+            if isinstance(left, Accounted) and left.funnel:
+                counts = list(left.funnel.values())
+                self.exact_read += counts[0].read
+                self.exact_kept += counts[-1].kept
+        if not self.quiet:
+            self._tell(progress)
         if self._bars is not None:
             if progress.done:
-                self._bars.advance(self._task, self._sizes[progress.done.unit])
+                self._bars.advance(self._tasks[self.name], self._sizes.get(progress.done.unit, 0))
             self._show()
         elif not self.quiet and time.monotonic() - self.reported > LINE_S:
             self.reported = time.monotonic()
-            self._line("")
+            self._line()
 
     def end(self, current: AnyPass, seconds: float) -> None:
-        """Show that a pass has ended."""
+        """Show that a pass has ended, with its totals: those of its commits, because live figures may lag behind."""
         self.seconds[current.name] = round(seconds, 3)
+        if self.exact_read:
+            self.read, self.kept = self.exact_read, self.exact_kept
         if self._bars is not None:
-            self._show()
+            self._show(ended=True)
         elif not self.quiet and self.units > self.before:
-            self._line(f" in {seconds:.1f} s")
+            self._line(f"in {seconds:,.1f} s")
 
     def close(self) -> None:
         """Restore the terminal."""
         if self._bars is not None:
             self._bars.stop()
 
-    def _show(self) -> None:
+    def _tell(self, progress: UnitProgress) -> None:
+        """Show a unit that failed, or that is tried again."""
+        for word, style, attempt in (("failed", "red", progress.failed), ("again", "yellow", progress.retried)):
+            if attempt:
+                unit, why = attempt
+                self.console.print(f"[{style}]{word}[/] {escape(unit.label)}: {escape(why)}", highlight=False)
+
+    def _show(self, ended: bool = False) -> None:
         assert self._bars is not None
-        self._bars.update(self._task, units=f"{self.units}/{self.total} units", rate=self._rate())
+        room = self.console.width - NAME - BAR - 2
+        self._bars.update(self._tasks[self.name], text=fitting([self._time(ended), *self._counts()], room))
 
-    def _line(self, tail: str) -> None:
-        self.console.print(f"{self.name}: {self.units}/{self.total} units {self._rate()}{tail}", highlight=False)
+    def _line(self, tail: str = "") -> None:
+        self.console.print(f"{self.name}: {', '.join(filter(None, [*self._counts(), tail]))}", highlight=False)
 
-    def _rate(self) -> str:
+    def _counts(self) -> list[str]:
+        """Return the parts of what is counted, the most important first."""
+        units = f"{self.units:,} of {self.total:,} unit{'s' * (self.total != 1)}"
         if not self.read:
-            return ""
+            return [units]
         seconds = max(time.monotonic() - self.begun, 0.001)
-        return f"{self.read:,} documents, {self.read / seconds:,.0f}/s, {self.kept / self.read:.1%} kept"
+        documents = f"{self.read:,} document{'s' * (self.read != 1)}"
+        return [units, documents, f"{self.kept / self.read:.1%} kept", f"{self.read / seconds:,.0f}/s"]
+
+    def _time(self, ended: bool) -> str:
+        """Return the time that has passed and, while the pass runs, the time that it will still take."""
+        passed = time.monotonic() - self.begun
+        if ended or not self.finished:
+            return clock(passed)
+        left = passed * (self.size - self.finished) / self.finished
+        return f"{clock(passed)}, {clock(left)} left"
+
+
+def fitting(parts: list[str], room: int) -> str:
+    """Return as many of the parts, from the first on, as fit into `room` characters, joined by commas."""
+    while len(parts) > 1 and len(", ".join(parts)) > room:
+        parts = parts[:-1]
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Return a time such as 7 s, 2:05 min or 3:07 h."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600:,}:{whole % 3600 // 60:02} h"

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from mmedc.corpus.leftovers import Leftover
 from mmedc.corpus.manifest import FunnelRow, Stats
+from mmedc.corpus.outcome import counted
 from mmedc.report.grid import Column, Grid, number
 
 
@@ -25,7 +26,7 @@ def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> G
     head = Text.assemble(
         (name, "bold"),
         f"  {stats.documents:,} documents, {stats.tokens:,} tokens ({stats.tokenizer}), "
-        f"{human_bytes(stats.bytes)} in {stats.shards} shards\n{stats.digest}\n",
+        f"{human_bytes(stats.bytes)} in {counted(stats.shards, 'shard')}\n{stats.digest}\n",
     )
     parts: list[Any] = [head]
     for title, totals in (("language", stats.languages), ("source", stats.sources), ("kind", stats.kinds)):

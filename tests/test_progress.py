@@ -1,0 +1,48 @@
+"""What a build shows while it runs: counts that are right at the end, at 80 columns and in a pipe."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mmedc.engine.run import Inline
+from mmedc.pipeline.build import Build
+from mmedc.pipeline.plan import passes_of
+from mmedc.recipe import read_recipe
+from mmedc.report.progress import Bars, clock, fitting
+
+
+def shown(out: Path, **options: object) -> tuple[str, Build]:
+    build = Build.prepare(read_recipe("quickstart"), str(out))
+    console = Console(file=io.StringIO(), **options)  # type: ignore[arg-type]
+    bars = Bars(console)
+    build.run(Inline(), bars)
+    bars.close()
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue(), build
+
+
+def test_a_log_has_plain_lines_the_passes_of_the_plan_and_exact_totals(tmp_path: Path) -> None:
+    text, build = shown(tmp_path / "c", width=180)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]|  ", text)
+    lines = text.splitlines()
+    assert [line.partition(":")[0] for line in lines] == passes_of(build)
+    read = build.done()[0][1]
+    assert f", {sum(next(iter(one.left.funnel.values())).read for one in read.values())} documents, " in lines[0]
+    assert re.fullmatch(r"exchange: 1 of 1 unit, in \d+\.\d s", lines[1])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_shows_counts_and_one_time_at_the_end(tmp_path: Path, width: int) -> None:
+    text, _ = shown(tmp_path / "c", width=width, force_terminal=True)
+    last = [line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)) if "ingest" in line][-1]
+    assert re.search(r"\d s, \d of \d units, \d+ documents, \d+\.\d% kept", last), last
+    assert "left" not in last and len(last.rstrip()) <= width
+
+
+def test_what_does_not_fit_is_left_out_from_the_end() -> None:
+    assert fitting(["7 s", "3 of 4 units", "1,200 documents"], 20) == "7 s, 3 of 4 units"
+    assert fitting(["7 s", "3 of 4 units"], 2) == "7 s"
+    assert [clock(each) for each in (0.4, 59.6, 125, 11_220)] == ["0 s", "1:00 min", "2:05 min", "3:07 h"]
