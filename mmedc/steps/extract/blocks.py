@@ -11,7 +11,7 @@ from mmedc.steps.extract.tree import Walk
 LONG_CELL_CHARS = 600
 """A table with a longer cell lays out a page and holds no data; its cells are containers like any other."""
 MEAN_CELL_CHARS = 120
-LAYOUT = frozenset(("table", "form", "article", "section", "main", "nav", "aside", "blockquote", "pre"))
+LAYOUT = frozenset(("table", "form", "article", "main", "nav", "aside", "blockquote", "pre"))
 """Elements that no table of data holds."""
 
 
