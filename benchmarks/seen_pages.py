@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from mixes import pages
 
 from mmedc.steps.decode import decode_page
-from mmedc.steps.extract import blocks, kinds, model, tree
+from mmedc.steps.extract import blocks, features, kinds, model, shipped_trees, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -84,9 +84,13 @@ def right(page: str, url: str) -> str:
     found = Found(parsed)
     said = read_metadata(found, url, "2100-01-01")
     walked = tree.walk(parsed)
-    kind = kinds.kind_of(found.things, walked, kinds.roles_of(walked))
+    roles = kinds.roles_of(walked)
+    kind = kinds.kind_of(found.things, walked, roles)
     split = blocks.blocks_of(walked)
-    kept = model.kept(split)
+    if not split.texts:
+        return "no text"
+    described = features.features_of(split, roles)
+    kept = model.chosen(shipped_trees().scores(described), described).tolist()
     lines = [f'<span class="said">{html.escape(f"{said.title} · {said.date} · {said.licence} · {kind}")}</span>']
     for stays, texts in groupby(zip(kept, split.texts, strict=True), key=itemgetter(0)):
         shown = ("\n" if stays else " · ").join(text for _, text in texts)

@@ -129,7 +129,8 @@ def test_a_page_that_hides_itself_until_its_script_runs_is_shown() -> None:
 def test_cells_are_aligned_and_what_spans_is_repeated() -> None:
     table = (
         "<table><caption>Reactions</caption><tr><th rowspan=2>Drug<th colspan=2>Share</tr><tr><th>A<th>B</tr>"
-        "<tr><td>x|y<td><ul><li>nausea<li>rash</ul><td><section>10<sup>9</sup></section></tr><tr><td colspan=3>Heart</tr><tr><td>z</table>"
+        "<tr><td>x|y<td><ul><li>nausea<li>rash</ul><td><section>10<sup>9</sup></section></tr>"
+        "<tr><td colspan=3>Heart</tr><tr><td>z</table>"
     )
     assert lines(table) == [
         "Reactions",
