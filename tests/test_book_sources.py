@@ -10,6 +10,7 @@ from typing import Any
 from mmedc.recipe import Recipe
 from mmedc.sources import Reader, list_units
 from tests import bookfiles
+from tests.warcs import http, packed, record
 
 TEXT = bookfiles.page("<p>Text.</p>")
 EPUB = bookfiles.epub({"a.xhtml": TEXT}, metadata="<dc:title>T</dc:title>")
@@ -188,3 +189,37 @@ def test_a_folder_of_chapters_is_one_book(tmp_path: Path) -> None:
     again = read(tmp_path / "one", {}, start=0, skip=frozenset([0]))  # the folder broke the reader
     assert [row["locator"] for row in again][:3] == ["legs/c1.html", "legs/c2.html", "legs/c3.html"]
     assert again[0]["text"] is None and again[1]["text"] == "Chapter 2\n\nText 2."
+
+
+def test_books_among_the_pages_of_a_crawl(tmp_path: Path) -> None:
+    article = bookfiles.jats("<p>An article.</p>")
+    site = "https://books.example"
+    whole = record(f"{site}/cut.epub", http(EPUB[:300], "application/epub+zip"))
+    cut = whole.replace(b"WARC-Type: response", b"WARC-Type: response\r\nWARC-Truncated: length", 1)
+    (tmp_path / "a.warc.gz").write_bytes(
+        packed(
+            record(f"{site}/a", http(EPUB, "application/octet-stream")),
+            record(
+                f"{site}/b.docx",
+                http(bookfiles.docx(bookfiles.word_paragraph(bookfiles.word_run("Words."))), "application/msword"),
+            ),
+            record(f"{site}/c.zip", http(bookfiles.zipped({"a.txt": "x"}), "application/zip")),
+            record(f"{site}/d.xml", http(article, "image/png")),
+            cut,
+        )
+    )
+    recipe = Recipe.model_validate({"name": "crawl", "sources": {"crawl": {"warc": str(tmp_path / "a.warc.gz")}}})
+    rows = [
+        row
+        for unit in list_units(recipe)
+        for batch in Reader().read(unit.spec, 0, frozenset())
+        for row in batch.to_pylist()
+    ]
+    assert [(row["locator"].removeprefix(site), row["kind"], row["text"], said(row)) for row in rows] == [
+        ("/a", "book", "Text.", ""),
+        ("/b.docx", "book", "Words.", ""),
+        ("/c.zip", None, None, "not_text"),
+        ("/d.xml", None, None, "not_text"),
+        ("/cut.epub", None, None, "truncated"),
+    ]
+    assert "WARC-Truncated" in rows[-1]["rejected_by"]

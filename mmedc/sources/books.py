@@ -2,9 +2,9 @@
 
 import posixpath
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -225,6 +225,20 @@ def add_part(
 def kind_unless_stated(config: SourceConfig) -> str:
     """Return the kind of documents that state none: that of the recipe, or else `book`."""
     return config.kind if "kind" in config.model_fields_set else BOOK
+
+
+def book_values(data: bytes, name: str, rules: BookRules, limit: int) -> dict[str, Any]:
+    """Return the columns of the book in an archived response, which is never split, or why there is none."""
+    whole = replace(rules, split_tokens=None)
+    try:
+        books = documents(data, name, whole, limit)
+    except Unreadable as problem:
+        return {"rejected_by": str(problem), "payload": data}
+    if not books:
+        return {"dropped_by": "not_text"}
+    book = books[0]
+    values = {key: value for key, value in book.columns().items() if value is not None}
+    return {**values, "kind": book.kind or BOOK, **_fate(book, whole)}
 
 
 def _fate(book: Book, rules: BookRules) -> dict[str, str | None]:

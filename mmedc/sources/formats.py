@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
@@ -55,6 +55,12 @@ def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], rec
         yield InputSplit(name, config, (input_file,), None, recipe.limits.document, recipe.limits.ratio)
 
 
+def _archives(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
+    rules = books.book_rules(recipe)
+    for split in _whole_files(name, config, inputs, recipe):
+        yield replace(split, books=rules)
+
+
 def _lines(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
     if full := [input_file for input_file in inputs if input_file.bytes and not input_file.problem]:
         jsonl.check_lines(name, full[0], config)
@@ -88,7 +94,7 @@ FORMATS = (
         warc.SUFFIXES,
         re.compile(rb"WARC/\d"),
         warc.WarcReader(),
-        _whole_files,
+        _archives,
         4.5e6,
     ),
     Format(

@@ -27,6 +27,9 @@ MEMBERS = (b"\x1f\x8b\x08", MAGIC["zstd"])
 MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of UTF-8 and UTF-16
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1b")
 PRINTED = bytes(range(32, 127)) + b"\t\r\n"
+BOOK = "application/x-book"
+"""The type of a body that may be a book: PDF, EPUB or DOCX, whatever the server says."""
+ZIP, PDF = b"PK\x03\x04", b"%PDF-"
 HEADERS_BYTES = 8 << 10  # enough for most headers
 HEAD_BYTES = 1024  # of a body that are searched to find out what it is
 MAX_LAYERS = 4
@@ -84,6 +87,8 @@ def typed(body: bytes, content_type: str, limit: int, identified: str = "") -> d
     stated, charset = stated_type(content_type)
     kind = type_of(body, stated, identified)
     if kind is None:
+        if body.startswith(ZIP) or PDF in body[:HEAD_BYTES]:
+            return {"payload": body, "content_type": BOOK}
         return {"dropped_by": "not_text"}
     return {"payload": body, "content_type": kind, "charset": charset and whole_characters(charset)}
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 from mmedc.engine import slot
 from mmedc.jsonlines import whole_characters
 from mmedc.sources.archive import Archive, Junk, Record
-from mmedc.sources.http import page_of, typed
+from mmedc.sources.books import book_values
+from mmedc.sources.http import BOOK, page_of, typed
 from mmedc.sources.mime import stated_type
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
 from mmedc.unpack import Unpacked, packed_suffixes
@@ -27,7 +28,7 @@ class WarcReader:
     `empty_file`.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
@@ -51,11 +52,13 @@ class WarcReader:
                     yield from records.reject(f"{input_file.name}#damaged-{found.at}", place, f"damaged: {found.what}")
                 elif records.ordinal >= start:
                     locator = whole_characters(found.fields.get("warc-target-uri", "").strip("<> "))
+                    values = {} if records.skipped else _page(found, limit)
+                    if split.books is not None and values.get("content_type") == BOOK:
+                        values = book_values(values["payload"], locator, split.books, limit)
                     yield from records.add(
                         locator or f"{input_file.name}#{records.ordinal}",
                         f"{input_file.name}#offset={found.at}",
-                        date=found.fields.get("warc-date"),
-                        **({} if records.skipped else _page(found, limit)),
+                        **{"date": found.fields.get("warc-date"), **values},
                     )
             check_size(input_file, unpacked.tape.end)
         if not unpacked.given and not unpacked.account.damaged:
