@@ -39,7 +39,8 @@ FILLER = {"en": "and then they said", "fr": "et puis ils ont dit", "es": "y lueg
 
 def written(term: str, choice: random.Random) -> str:
     """Return a term as a page may write it: case, widths, entities, line breaks and tags between its words."""
-    cased = choice.choice([str, str, str.upper, str.capitalize, str.title])(term)
+    mixed = "".join(choice.choice([char, char.upper()]) if len(char.upper()) == 1 else char for char in term)
+    cased = choice.choice([term, term, term.upper(), term.capitalize(), term.title(), mixed])
     between = choice.choice([" ", "\n   ", "&nbsp;", " <b>", '</i>\n<a href="/x?y=1&amp;z=2" class="wide link">'])
     encode = choice.choice(["plain", "plain", "decimal", "hex", "nfd", "named"])
     parts = []
@@ -173,3 +174,9 @@ def test_tags_without_end_take_linear_time() -> None:
 )
 def test_the_words_of_a_term_stand_near_one_another(text: str, passes: bool) -> None:
     assert BOUNDS["balanced"](text.encode()) is passes
+
+
+@pytest.mark.parametrize("word", ["пНЕВМОНИЯ", "ПНевмония", "пневмонИЯ", "ПнЕвМоНиЯ"])
+def test_words_of_mixed_case_are_found(word: str) -> None:
+    assert not BOUNDS["balanced"]("бронхит, инсулин".encode())
+    assert BOUNDS["balanced"](f"бронхит, инсулин, {word}".encode())

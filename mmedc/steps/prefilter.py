@@ -28,7 +28,7 @@ from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.folding import folded
 from mmedc.policy import LanguagePolicy, Policy
-from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder
+from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder, in_small_letters
 from mmedc.steps.medical import free, inside_words
 from mmedc.words import in_word
 
@@ -51,7 +51,7 @@ class Prefilter:
 
     policy: Policy
     name: ClassVar[str] = "prefilter"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -122,7 +122,10 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
         if holds:
             return True
         late = folder.fold_late(source, has_late)
-        return late is not None and holds_enough(_View(late, late.translate(ONLY_ASCII)))[0]
+        for seen in (late, in_small_letters(source if late is None else late)):
+            if seen is not None and holds_enough(_View(seen, seen.translate(ONLY_ASCII)))[0]:
+                return True
+        return False
 
     def holds_enough(view: _View) -> tuple[bool, bool]:
         """Return whether there are enough terms, and whether there are characters that only `fold_late` folds."""
