@@ -12,6 +12,9 @@ DROPPED: dict[str, dict[str, str]] = {
         "http_status": "The server did not answer with status 200.",
         "not_text": "The content type, or the suffix of the file, is not that of a page, of plain text or of a book.",
         "not_article": "The page of a dump is a redirect, or no article: a discussion, a template, a category.",
+        "needs_ocr": "A page of a PDF has no text that can be used, and the recipe asks for no OCR (`books.ocr`).",
+        "ocr_empty": "OCR finds no text on a page of a PDF.",
+        "ocr_unsure": "OCR is less sure of a page of a PDF than `books.ocr.confidence`.",
         "reserved": "The publisher of the book reserves text and data mining; `books: {reserved: keep}` reads it.",
     },
     "block": {
@@ -47,6 +50,8 @@ REJECTED: dict[str, dict[str, str]] = {
         "encrypted": "The book has a copy protection or a password.",
         "no_chapters": "None of the chapters that the book names can be read.",
         "needs_ocr": "The PDF has no text that can be used: scanned pages, or fonts without a sound map to Unicode.",
+        "ocr_empty": "OCR finds no text on any page of the PDF.",
+        "ocr_unsure": "OCR is not sure of any page of the PDF (`books.ocr.confidence`).",
         "not_pdf": "The file calls itself a PDF but does not begin as one.",
         "damaged": "The bytes cannot be read as the format of the file; how many are lost is reported.",
         "empty_file": "The file has no bytes, or unpacks to none.",

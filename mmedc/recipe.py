@@ -196,6 +196,21 @@ class ClassifyConfig(Part):
     """GPUs per task, on a cluster that has GPUs; 0.25 lets four tasks share one."""
 
 
+class Ocr(Part):
+    """How pages of PDF are read whose text layer is missing or garbled; needs `pip install 'mmedc[ocr]'`."""
+
+    engine: Literal["auto", "paddle", "tesseract"] = "auto"
+    """`paddle` (PP-OCRv6: Chinese, Japanese, Latin script), `tesseract`, or `auto`: paddle for Chinese and Japanese."""
+    languages: tuple[Language, ...] = ()
+    """The languages of the pages; by default those of the recipe."""
+    tessdata: InputPath | None = None
+    """The folder of Tesseract's models; by default `TESSDATA_PREFIX`, or where Debian installs them."""
+    dpi: Annotated[int, Field(ge=72, le=600)] = 200
+    """The dots per inch at which a page is drawn."""
+    confidence: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Drop pages whose mean confidence, by the model itself, is lower."""
+
+
 class Books(Part):
     """How books and articles are read: sources `books`, and the books in sources `warc`."""
 
@@ -203,6 +218,8 @@ class Books(Part):
     """What reads PDF: `permissive` (pdf-inspector and pdfium), or `pymupdf` (AGPL; `pip install 'mmedc[books]'`)."""
     parts: dict[BookPart, Fate] = {}
     """Which parts of a book are kept or dropped where that is not the default: `{index: keep}`. See the how-to."""
+    ocr: Annotated[Ocr | None, BeforeValidator(_switch, json_schema_input_type=Ocr | bool | None)] = None
+    """Whether OCR reads the pages that need it: `true` for the defaults, or a mapping. Without it they are dropped."""
     reserved: Fate = "drop"
     """Whether to keep books whose publisher reserves text and data mining (`tdm:reservation`)."""
 

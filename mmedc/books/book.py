@@ -56,6 +56,8 @@ class Book:
     """What the file says that it is about, or of which genre."""
     markup: str | None = None
     """The media type of `text` where a step is to turn it into text, so that most of it is dropped unparsed."""
+    unread: str = ""
+    """The reason to reject it; empty for a document that could be read."""
     unwanted: str = ""
     """The reason to drop it; empty for a document that is wanted."""
     reserved: str = ""

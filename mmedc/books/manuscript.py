@@ -75,7 +75,8 @@ class Manuscript:
         """Put the text and its structure into `book`, and return it."""
         book.text = "".join(self._pieces)
         book.sections = self.sections
-        book.pages = [min(page, self._length) for page in self.pages]
+        last = [self._length] * self._between.count(PAGE)  # pages behind the last block
+        book.pages = [min(page, self._length) for page in (*self.pages, *last)]
         book.left_out = [LeftOut(part, title, chars) for (part, title), chars in self._out.items()]
         return book
 
@@ -92,7 +93,8 @@ class Manuscript:
         dropping = self._dropping()
         text, self._between = self._between + text, ""
         if dropping is not None:
-            self._out[dropping] = self._out.get(dropping, 0) + len(text.replace(PAGE, ""))
+            self._between = PAGE * text.count(PAGE)
+            self._out[dropping] = self._out.get(dropping, 0) + len(text) - len(self._between)
             return False
         if self._length:
             self._pieces.append(before)

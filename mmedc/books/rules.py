@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mmedc.bookparts import PARTS, BookPart
+from mmedc.books.ocr.models import OcrRules
 from mmedc.folding import plain
 
 NAMED: tuple[BookPart, ...] = (
@@ -33,6 +34,8 @@ class BookRules:
     """Whether books are read whose publisher reserves text and data mining."""
     engine: str = "permissive"
     """The engine that reads PDF: `permissive` or `pymupdf`."""
+    ocr: OcrRules | None = None
+    """How pages are read by OCR; None drops pages that need it."""
     split_tokens: int | None = None
     """Books of more tokens are split at sections; None leaves them whole."""
     tokenizer: str = "qwen"
@@ -51,6 +54,7 @@ class BookRules:
             list(self.textbook_words),
             self.keep_reserved,
             self.engine,
+            self.ocr and self.ocr.identity(),
         ]
 
     def is_textbook(self, subjects: list[str]) -> bool:

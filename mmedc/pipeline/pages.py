@@ -12,6 +12,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from mmedc.books.book import Unreadable
+from mmedc.books.ocr.models import OcrRules
 from mmedc.books.pdf.cover import cover_of
 from mmedc.books.pdf.engines import Opened, check
 from mmedc.books.pdf.tables import PAGE, PageRows
@@ -26,6 +27,7 @@ from mmedc.pipeline.dedup import Run
 from mmedc.pipeline.ingest import Ingested
 from mmedc.recipe import Recipe
 from mmedc.sources import InputSplit
+from mmedc.sources.books import ocr_rules_of
 from mmedc.sources.paged import PageTables, cover_json, local_copy
 from mmedc.sources.raw import Records, open_whole
 from mmedc.storage import Input, Store
@@ -133,6 +135,7 @@ class PageReader:
     """Reads and lays out the pages of ranges. A record is a page."""
 
     engine: str
+    ocr: OcrRules | None
     version: ClassVar[int] = 1
 
     def read(self, ranges: tuple[PageRange, ...], start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
@@ -150,7 +153,7 @@ class PageReader:
     ) -> Iterator[pa.RecordBatch]:
         slot.mark(before + begin)
         try:
-            opened: Opened | None = Opened(path, self.engine)
+            opened: Opened | None = Opened(path, self.engine, self.ocr)
             problem = ""
         except Unreadable as why:
             opened, problem = None, str(why)
@@ -175,7 +178,7 @@ class PageReader:
             rows.add_failed(at, number, problem or "skipped")
             return
         try:
-            rows.add(at, number, opened.page(number))
+            rows.add(at, number, opened.page(number), opened.by_ocr)
         except Unreadable as fault:
             rows.add_failed(at, number, str(fault))
 
@@ -229,7 +232,8 @@ def with_pages(
         return ingest
 
     groups = [group for unit, left in zip(units, covered, strict=True) for group in _grouped(unit.spec, left)]
-    reading: Streamed[tuple[PageRange, ...], Paged] = Streamed(PageReader(engine), (), finish_pages, bounds)
+    reader = PageReader(engine, ocr_rules_of(recipe))
+    reading: Streamed[tuple[PageRange, ...], Paged] = Streamed(reader, (), finish_pages, bounds)
     page_units = tuple(Unit.of(group, _label(group), sum(_bytes(part) for part in group)) for group in groups)
     paged = run(Pass("pages", reading, page_units, limits.retries)) if page_units else []
 

@@ -12,6 +12,7 @@ from mmedc.bookparts import PARTS
 from mmedc.books import pubmed, webbook, wiki
 from mmedc.books.book import BOOK, Book, Unreadable
 from mmedc.books.documents import PACKED, documents, finished
+from mmedc.books.ocr.models import OcrRules, ocr_rules
 from mmedc.books.rules import NAMED, BookRules
 from mmedc.books.sniff import HEAD_BYTES, format_of
 from mmedc.engine import slot
@@ -136,10 +137,20 @@ def book_rules(recipe: Recipe) -> BookRules:
         textbook_words=filters.words("books/textbook.txt"),
         keep_reserved=chosen.reserved == "keep",
         engine=chosen.engine,
+        ocr=ocr_rules_of(recipe),
         split_tokens=publish.tokens if splits else None,
         tokenizer=publish.tokenizer if splits else "",
         tokenizer_digest=encoding_digest(publish.tokenizer) if splits else "",
     )
+
+
+def ocr_rules_of(recipe: Recipe) -> OcrRules | None:
+    """Return how a recipe reads pages by OCR, or None. Raises: RequestError for a model that is missing."""
+    chosen = recipe.books.ocr
+    if chosen is None:
+        return None
+    languages = chosen.languages or recipe.languages
+    return ocr_rules(chosen.engine, languages, chosen.tessdata, chosen.dpi, chosen.confidence)
 
 
 def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
@@ -243,8 +254,8 @@ def book_values(data: bytes, name: str, rules: BookRules, limit: int) -> dict[st
 
 def _fate(book: Book, rules: BookRules) -> dict[str, str | None]:
     """Return why a document is not wanted, if so."""
-    if book.unwanted:
-        return {"text": None, "dropped_by": book.unwanted}
+    if book.unwanted or book.unread:
+        return {"text": None, "dropped_by": book.unwanted or None, "rejected_by": book.unread or None}
     if book.reserved and not rules.keep_reserved:
         return {"text": None, "dropped_by": f"reserved: tdm:reservation {book.reserved}"}
     if not book.text:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mmedc.books.book import Book, Unreadable
-from mmedc.books.pdf.book import Learned, Sheet, assembled
+from mmedc.books.documents import finished
+from mmedc.books.pdf.book import Sheet, books_from
 from mmedc.books.pdf.model import Cover, Heading
 from mmedc.books.pdf.tables import sheets
 from mmedc.books.rules import BookRules
-from mmedc.books.split import split
 from mmedc.engine.commit import read_table
 from mmedc.engine.identity import NO_EFFECT, Json
 from mmedc.engine.unit import DataFile
@@ -58,12 +58,7 @@ def books_of(tables: PageTables, rules: BookRules) -> list[Book]:
     """
     if tables.problem:
         raise Unreadable(tables.problem)
-    learned, cover = Learned.of(tables.sheets()), tables.cover()
-    book = assembled(tables.sheets(), learned, rules, cover)
-    if not book.text and learned.unread:
-        first = next(iter(learned.unread.values()))
-        raise Unreadable(f"needs_ocr: {len(learned.unread)} of {cover.pages} pages; {first}")
-    return split(book, rules)
+    return finished(books_from(tables.sheets, rules, tables.cover()), rules)
 
 
 def cover_json(cover: Cover) -> str:

@@ -6,10 +6,10 @@ whole book (furniture, the size of its text, its words), and `assembled` writes 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mmedc.books.book import Book, LeftOut
+from mmedc.books.book import Book, LeftOut, Unreadable
 from mmedc.books.manuscript import PAGE, Manuscript
 from mmedc.books.pdf.cover import identifiers_in, licence_in
 from mmedc.books.pdf.furniture import Furniture
@@ -28,6 +28,8 @@ ENDED = re.compile(r"[.!?:;。！？：；।؟…][\"'”’»)\]」』）]*\s*
 IMPRINT = re.compile(r"\bISBN\b|©|\(c\) \d{4}|all rights reserved|copyright \d{4}", re.IGNORECASE)
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 PAGED = re.compile(r"^.{2,}?(?:\s|\.|…)\s*(?:\d{1,4}|[ivxlc]{1,6})$")
+UNUSED = ("needs_ocr", "ocr_empty", "ocr_unsure")
+"""The reasons for which a page that could be read is not used."""
 LARGER = 1.1  # of the size of the text: headings
 SMALLER = 0.93  # of the size of the text: footnotes
 HEADING_CHARS = 200
@@ -120,6 +122,27 @@ def _steps(sizes: list[float]) -> list[float]:
 
 def _size(line: Placed) -> float:
     return round(2 * line.size) / 2
+
+
+def books_from(read: Callable[[], Iterable[Sheet]], rules: BookRules, cover: Cover) -> Iterator[Book]:
+    """Yield the book that the pages make, and for each page whose text is not used a document that says why.
+
+    `read` gives the pages, and is called twice. Raises: Unreadable where no page has a text.
+    """
+    learned = Learned.of(read())
+    book = assembled(read(), learned, rules, cover)
+    if not book.text and learned.unread:
+        reason, _, detail = next(iter(learned.unread.values())).partition(": ")
+        why = reason if reason in UNUSED else "damaged"
+        raise Unreadable(f"{why}: {len(learned.unread)} of {cover.pages} pages; {detail or reason}")
+    yield book
+    for number, problem in learned.unread.items():
+        page = Book("", f"page={number + 1}")
+        if problem.partition(":")[0] in UNUSED:
+            page.unwanted = problem
+        else:
+            page.unread = problem
+        yield page
 
 
 def assembled(sheets: Iterable[Sheet], learned: Learned, rules: BookRules, cover: Cover) -> Book:

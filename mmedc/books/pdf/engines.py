@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 
 from mmedc.books.book import Unreadable
+from mmedc.books.ocr.models import OcrRules
 from mmedc.books.pdf import glyphs, inspector, mupdf
-from mmedc.books.pdf.model import Heading, Line, PageText
+from mmedc.books.pdf.model import Heading, Line, OcrPage, PageText
 from mmedc.books.pdf.quality import unmapped
 from mmedc.books.pdf.scripts import LETTER, RTL
 from mmedc.errors import RequestError
@@ -36,8 +37,8 @@ def check(engine: str) -> None:
 class Opened:
     """A file that an engine has opened. Raises: Unreadable."""
 
-    def __init__(self, path: str, engine: str) -> None:
-        self.path, self.engine = path, engine
+    def __init__(self, path: str, engine: str, ocr: OcrRules | None = None) -> None:
+        self.path, self.engine, self.ocr = path, engine, ocr
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
         if b"%PDF-" not in head:
@@ -91,6 +92,27 @@ class Opened:
         except Exception as problem:  # of a library; the other pages may be sound
             raise Unreadable(f"error: {type(problem).__name__}: {first_line(problem)}") from None
 
+    def by_ocr(self, number: int) -> OcrPage | None:
+        """Return page `number` as OCR reads it; None without OCR. Raises: Unreadable where a library fails on it."""
+        if self.ocr is None:
+            return None
+        from mmedc.books.ocr.reader import read_page
+
+        try:
+            pdfium = self._glyphs()
+            with pdfium.opened(number) as page:
+                return read_page(page, *pdfium.size(number), self.ocr)
+        except (Unreadable, OSError):
+            raise
+        except Exception as problem:  # of a library; the other pages may be sound
+            raise Unreadable(f"error: {type(problem).__name__}: {first_line(problem)}") from None
+
+    def _glyphs(self) -> glyphs.Pdfium:
+        """Return the file as pdfium opens it. Raises: Unreadable."""
+        if self._pdfium is None:
+            self._pdfium = glyphs.Pdfium(self.path)
+        return self._pdfium
+
     def _page(self, number: int) -> PageText:
         if isinstance(self._file, glyphs.Pdfium):
             page = self._held.pop(number, None)
@@ -117,13 +139,12 @@ class Opened:
         return page
 
     def _better(self, page: PageText | None, number: int) -> PageText:
-        if self._pdfium is None:
-            try:
-                self._pdfium = glyphs.Pdfium(self.path)
-            except Unreadable:
-                assert page is not None
-                return page
-        other = self._pdfium.read(number)
+        try:
+            other = self._glyphs().read(number)
+        except Unreadable:
+            if page is None:
+                raise
+            return page
         if page is None:
             return other
         other.images = max(page.images, other.images)

@@ -4,10 +4,12 @@ That is text from right to left, vertical text whose characters are drawn one by
 glyphs are put in order by their places.
 """
 
+import contextlib
 import ctypes
 import itertools
 import math
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from mmedc.books.book import Unreadable
@@ -76,21 +78,27 @@ class Pdfium:
             return False
         return True
 
+    @contextlib.contextmanager
+    def opened(self, number: int) -> Iterator[Any]:
+        """Give page `number` of pypdfium2, and close it."""
+        page = self._file[number]
+        try:
+            yield page
+        finally:
+            page.close()
+
     def read(self, number: int) -> PageText:
         """Read page `number`, from 0."""
         import pypdfium2.raw as pdfium
 
         width, height = self.size(number)
-        page = self._file[number]
-        try:
+        with self.opened(number) as page:
             text = page.get_textpage()
             try:
                 glyphs, indic = _glyphs(pdfium, text.raw, height)
             finally:
                 text.close()
             area = sum(_area(thing) for thing in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3))
-        finally:
-            page.close()
         lines = in_order(glyphs) if indic > 0.1 * len(glyphs) else lines_of(glyphs)
         return PageText(width, height, lines, "glyphs", min(area / (width * height), 1.0))
 

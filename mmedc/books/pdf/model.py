@@ -1,6 +1,7 @@
 """A page as an engine reads it: lines with their places. All measures are points; y grows downwards from the top."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ASCENT, DESCENT = 0.8, 0.2
 """How far a line reaches above and below its baseline, in its size; the same for all engines, so that layouts agree."""
@@ -46,6 +47,16 @@ class PageText:
     """The library that read it: `mupdf`, `inspector`, `glyphs`."""
     images: float = 0.0
     """The share of the page that images cover, 0 to 1."""
+
+
+class OcrPage(NamedTuple):
+    """What OCR reads on a page."""
+
+    page: PageText
+    confidence: float
+    """The mean over its characters, by the model itself, 0 to 1."""
+    unused: str | None
+    """Why its text is not used, or None."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Pages as Arrow tables: what the pass `pages` leaves, and from which books are put together and OCR decides."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mmedc.books.pdf.book import Sheet
 from mmedc.books.pdf.layout import Placed, layout
-from mmedc.books.pdf.model import PageText
+from mmedc.books.pdf.model import OcrPage, PageText
 from mmedc.books.pdf.quality import Features, features
 
 LINE = pa.struct(
@@ -41,12 +41,15 @@ PAGE = pa.schema(
         pa.field("unmapped", pa.float32()),  # share of characters without a meaning, 0 to 1
         pa.field("quality", pa.float32()),  # how much the text looks like a language, 0 to 1
         pa.field("need", pa.string()),  # why OCR is needed; null where it is not
+        pa.field("confidence", pa.float32()),  # of OCR, by the model itself, 0 to 1; null without OCR
+        pa.field("ocr", pa.string()),  # why OCR has read the page; null where it has not
         pa.field("problem", pa.string()),  # why the page could not be read; null where it was
         pa.field("lines", pa.list_(LINE)),  # in reading order
     ]
 )
 """A page of a PDF as the pass `pages` leaves it."""
 
+Reread = Callable[[int], OcrPage | None]
 _NAMES = tuple(field.name for field in fields(Placed))
 
 
@@ -61,10 +64,14 @@ class PageRows:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def add(self, file: int, number: int, page: PageText) -> None:
-        """Lay out a page and add it."""
-        seen, placed = features(page), layout(page)
-        row = (file, number, page.width, page.height, page.engine, *_of(seen), seen.need(), None)
+    def add(self, file: int, number: int, page: PageText, again: Reread | None = None) -> None:
+        """Lay out a page and add it; `again` reads it by OCR where its text can't be used. Raises: Unreadable."""
+        seen = features(page)
+        need, confidence, why = seen.need(), None, None
+        if need and again and (read := again(number)):
+            page, confidence, why, need = read.page, read.confidence, need, read.unused
+        placed = layout(page)
+        row = (file, number, page.width, page.height, page.engine, *_of(seen), need, confidence, why, None)
         for column, value in zip(self._pages.values(), row, strict=True):
             column.append(value)
         for line in placed:
@@ -92,6 +99,11 @@ def _of(seen: Features) -> tuple[Any, ...]:
     return seen.chars, seen.images, seen.coverage, seen.unmapped, seen.quality
 
 
+def _unused(need: str | None) -> str | None:
+    """Return the reason for which the text of a page is not used, or None."""
+    return need if need is None or need.startswith("ocr_") else f"needs_ocr: {need}"
+
+
 def sheets(table: pa.Table) -> Iterator[Sheet]:
     """Yield the pages of a PAGE table; the order is that of the table."""
     for batch in table.to_batches():
@@ -102,4 +114,4 @@ def sheets(table: pa.Table) -> Iterator[Sheet]:
         for at, number in enumerate(numbers):
             begin, end = offsets[at], offsets[at + 1]
             placed = [Placed(*row) for row in zip(*(column[begin:end] for column in columns), strict=True)]
-            yield Sheet(number, placed, problems[at] or needs[at])
+            yield Sheet(number, placed, problems[at] or _unused(needs[at]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from mmedc.books.book import Book, Unreadable
-from mmedc.books.pdf.book import Learned, assembled
+from mmedc.books.pdf.book import books_from
 from mmedc.books.pdf.cover import cover_of
 from mmedc.books.pdf.engines import Opened
 from mmedc.books.pdf.tables import PageRows, sheets
@@ -17,18 +17,13 @@ STEP = 64
 
 
 def read(data: bytes, rules: BookRules) -> Iterator[Book]:
-    """Yield the book in the bytes of a PDF. Raises: Unreadable."""
+    """Yield the book in the bytes of a PDF, and its pages that are not used. Raises: Unreadable."""
     with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
         file.write(data)
         file.flush()
-        yield book_of(file.name, rules)
-
-
-def book_of(path: str, rules: BookRules) -> Book:
-    """Return the book in a file. Raises: Unreadable."""
-    opened = Opened(path, rules.engine)
-    table = pages_of(opened, range(opened.pages))
-    return assembled(sheets(table), Learned.of(sheets(table)), rules, cover_of(opened))
+        opened = Opened(file.name, rules.engine, rules.ocr)
+        table = pages_of(opened, range(opened.pages))
+        yield from books_from(lambda: sheets(table), rules, cover_of(opened))
 
 
 def pages_of(opened: Opened, numbers: range) -> pa.Table:
@@ -39,7 +34,7 @@ def pages_of(opened: Opened, numbers: range) -> pa.Table:
         opened.prepare(part)
         for number in part:
             try:
-                rows.add(0, number, opened.page(number))
+                rows.add(0, number, opened.page(number), opened.by_ocr)
             except Unreadable as problem:
                 rows.add_failed(0, number, str(problem))
     return pa.table(rows.columns())
