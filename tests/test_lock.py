@@ -117,7 +117,9 @@ def test_a_run_whose_lock_is_gone_stops(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with pytest.raises(WorkError, match="deleted during the run"), Lock(store) as lock:
         store.delete(NAME)
+        store.put(".work/another", b"")  # a unit that was under way writes again
         lock.check()
+    store.delete(".work/another")
     with pytest.raises(WorkError, match="another run took this one for dead"), Lock(store) as lock:
         mine = holder(store)
         assert mine is not None

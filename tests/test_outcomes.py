@@ -145,3 +145,35 @@ def test_an_out_that_can_be_no_folder_is_refused_by_plan_and_run(tmp_path: Path)
             arguments = [sys.executable, "-m", "mmedc", command, "quickstart", "--out", str(tmp_path / out)]
             done = subprocess.run(arguments, capture_output=True, text=True)
             assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_folder_that_is_deleted_and_an_input_that_changes_under_a_run_are_not_done(tmp_path: Path) -> None:
+    from mmedc.api import Unwatched, prepare
+    from mmedc.engine.run import AnyPass, Inline, Progress
+    from mmedc.errors import UnitsFailed, WorkError
+    from mmedc.storage import Store
+
+    class Doing(Unwatched):
+        def __init__(self, act: Any) -> None:
+            self.act = act
+
+        def begin(self, current: AnyPass, done: int) -> None:
+            if current.name == "ingest":
+                self.act()
+
+        def update(self, progress: Progress) -> None: ...
+
+    for name in "ab":
+        lines(tmp_path / f"{name}.jsonl", 4)
+    (tmp_path / "recipe.yaml").write_text("name: m\nlanguages: [en]\nsources:\n  a: {jsonl: '*.jsonl', url: url}\n")
+
+    def build(out: str, act: Any) -> None:
+        ready = prepare(tmp_path / "recipe.yaml", tmp_path / out)
+        ready.run(Inline(), Doing(act))
+
+    with pytest.raises(WorkError, match="deleted during the run"):
+        build("gone", lambda: Store(str(tmp_path / "gone")).delete(".work/lock"))
+    with pytest.raises(UnitsFailed, match="1 of 2 units failed"):
+        build("cut", lambda: (tmp_path / "b.jsonl").write_text('{"text": "a"}\n'))
+    for out in ("gone", "cut"):
+        assert not (tmp_path / out / "manifest.json").exists()

@@ -158,9 +158,9 @@ class Lock:
         return found is not None and found.token == self._me.token and not self.store.exists(_after(self._me))
 
     def _why_lost(self) -> str:
-        if not self.store.names(".work"):
-            return "the folder was deleted during the run"
-        return "another run took this one for dead and holds the lock now"
+        if self.store.exists(_after(self._me)):
+            return "another run took this one for dead and holds the lock now"
+        return "the folder, or its lock, was deleted during the run"
 
 
 def holder(store: Store, place: str = NAME) -> Holder | None:
