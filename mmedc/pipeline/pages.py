@@ -220,7 +220,7 @@ def with_pages(
     `store` is the folder of passes.
     """
     engine, limits = recipe.books.engine, recipe.limits
-    units = [unit for unit in ingest.units if unit.spec.books is not None]
+    units = [unit for unit in ingest.units if unit.spec.config.format == "books"]
     if not units:
         return ingest
     check(engine)
