@@ -20,7 +20,8 @@ SCALE = 1 << 16
 """The score of a block that is main content without doubt."""
 KEPT, BEST = (13, 20), (3, 10)
 """Fractions of the choice. By folds of WCXB, .6 to .65 for `KEPT` and .2 to .4 for `BEST` are as good; the higher one
-was taken with the figures of articles, forums and ScrapingHub in view. The greatest expected F1 of the page (Ye et al. 2012) is worse: teasers are no independent draws.
+was taken with the figures of articles, forums and ScrapingHub in view. The greatest expected F1 of the page (Ye et al.
+2012) is worse: teasers are no independent draws.
 """
 CHUNK = 512
 """Blocks that are scored at a time: the answers to the questions of so many take 2 MB."""
