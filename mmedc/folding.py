@@ -39,6 +39,10 @@ _RARE = re.compile(
 _WIDE_SIGNS = tuple((chr(ord(sign) + 0xFEE0), sign) for sign in ",:;()!?%")
 _TYPED = (("\u2019", "'"), ("\u02bc", "'"), ("\u2010", "-"))  # NFKC makes U+2011 a U+2010
 
+_VOWELS = "\u09be\u09d7\u0b3e\u0b56\u0b57\u0bbe\u0bd7\u0c56\u0cc2\u0cd5\u0cd6\u0d3e\u0d57\u0dca\u0dcf\u0ddf\u102e"
+_LETTERS = re.compile(f"(?s:.)[\u0300-\u036f\u093c{_VOWELS}\u1161-\u11ff\u3099\u309a\uff9e\uff9f]*")
+"""A character with those after it that it may be composed with."""
+
 _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _SIGNS = "\u3001-\u3003\u3008-\u3011·,.;:!?()"
 _SPACED_OUT = re.compile(f" [{_CJK}{_SIGNS}] [{_CJK}{_SIGNS}] ")  # a space first, which is rare in such text
@@ -85,6 +89,20 @@ def plain(text: str) -> str:
 def folded(text: str) -> str:
     """Return `text` as matching sees it."""
     return plain(text).lower()
+
+
+def origins(text: str, seen: str) -> list[tuple[int, int]] | None:
+    """Return for each character of `seen`, which is `plain` or `folded` of `text`, the (start, end) it stands for.
+
+    The bounds are those of a letter with its marks. None: the characters cannot be matched.
+    """
+    fold = plain if seen == plain(text) else folded
+    found: list[tuple[int, int]] = []
+    for letter in _LETTERS.finditer(text):
+        new = fold(letter[0])
+        if new != " " or seen[len(found) : len(found) + 1] == " ":  # else a space that `close_up` removed
+            found += [letter.span()] * len(new)
+    return found if len(found) == len(seen) else None
 
 
 def plain_texts(texts: Any) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from mmedc.document import document_id
 from mmedc.engine.run import Inline
 from mmedc.errors import RequestError
+from mmedc.folding import folded, origins, plain
 from mmedc.pipeline.build import Build
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.report.explain import explain
@@ -198,3 +199,28 @@ def test_how_far_explain_looked_is_said(tmp_path: Path) -> None:
     ]
     both = mmedc("explain", str(page), "https://broken.example/bomb", "--json").stdout.splitlines()
     assert [json.loads(line)["verdict"][:8] for line in both] == ["kept", "rejected"]
+
+
+def test_terms_are_shown_in_the_text_as_it_is_published(recipe: Recipe, tmp_path: Path) -> None:
+    asthma = next(page["text"] for page in read_pages("en") if page["path"] == "asthma")
+    page = tmp_path / "leaflet.txt"
+    page.write_text(f"The patient’s asthma came with 0.5 × 10⁹/L neutrophils and much CO₂.\n{asthma}")
+    found = explain(recipe, str(page))
+    assert "patient’s «asthma» came" in found.sentences[0]
+    assert "10⁹/L" in found.sentences[0] and "CO₂" in found.sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("10⁹/L ﬁx…", ["1", "0", "⁹", "/", "L", " ", "ﬁ", "ﬁ", "x", "…", "…", "…"]),
+        ("e\u0301té ｶﾞ", ["e\u0301", "t", "é", " ", "ｶﾞ"]),
+        ("А\u0301стма", ["А\u0301", "с", "т", "м", "а"]),
+        ("x 糖 尿 病 的 治 疗 x", ["x", " ", *"糖尿病的治疗", " ", "x"]),
+        ("so\u00adft", ["s", "o", "f", "t"]),
+    ],
+)
+def test_every_folded_character_has_an_origin(text: str, shown: list[str]) -> None:
+    seen = plain(text)
+    assert [text[start:end] for start, end in origins(text, seen) or ()] == shown
+    assert len(origins(text, folded(text)) or ()) == len(folded(text))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mmedc.document import MEASURES
 from mmedc.filters import open_filters
-from mmedc.folding import plain
+from mmedc.folding import folded, origins, plain
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.ingest import ingest_steps
 from mmedc.policy import LanguagePolicy, Limit, Policy
@@ -167,17 +167,23 @@ def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
     language = policy.languages.get(row.get("lang") or "")
     if not language or not row.get("text"):
         return [], []
-    spans, length = term_finder([term.forms for term in language.lexicon])(row["text"])
-    text = plain(row["text"])
-    if len(text) != length:  # a few capitals become longer in lower case, to which the positions refer
-        text = text.lower()
+    text = row["text"]
+    spans, length = term_finder([term.forms for term in language.lexicon])(text)
+    seen = plain(text)
+    if len(seen) != length:  # a few capitals become longer in lower case, to which the positions refer
+        seen = folded(text)
+    places = [(start, end) for _, start, end in spans]
+    if bounds := origins(text, seen):
+        places = [(bounds[start][0], bounds[end - 1][1]) for start, end in places]
+    else:
+        text = seen
     sentences = []
     for sentence in SENTENCE.finditer(text):
         low, high = sentence.span()
-        inside = [(start, end) for _, start, end in spans if low <= start < high]
+        inside = [(start, min(end, high)) for start, end in places if low <= start < high]
         if inside:
-            bounds = [low, *(at for span in inside for at in span), high]
-            pieces = [text[a:b] for a, b in pairwise(bounds)]
+            cuts = [low, *(at for place in inside for at in place), high]
+            pieces = [text[a:b] for a, b in pairwise(cuts)]
             marked = (f"«{piece}»" if index % 2 else piece for index, piece in enumerate(pieces))
             sentences.append(" ".join("".join(marked).split()))
     return _counted(language, spans), sentences
