@@ -206,7 +206,7 @@ def test_terms_are_shown_in_the_text_as_it_is_published(recipe: Recipe, tmp_path
     page = tmp_path / "leaflet.txt"
     page.write_text(f"The patient’s asthma came with 0.5 × 10⁹/L neutrophils and much CO₂.\n{asthma}")
     found = explain(recipe, str(page))
-    assert "patient’s «asthma» came" in found.sentences[0]
+    assert "«patient»’s «asthma» came" in found.sentences[0]
     assert "10⁹/L" in found.sentences[0] and "CO₂" in found.sentences[0]
 
 
