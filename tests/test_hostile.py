@@ -33,15 +33,21 @@ from tests.warcs import html, http, packed, page, record
 
 ROOT = Path(__file__).parent.parent
 MB = 1 << 20
-TEXT = ["The patient was treated for hypertension and diabetes; blood pressure fell under therapy. " * 4] * 6
+TEXT = [
+    f"Case {case}. " + "The patient was treated for hypertension and diabetes; blood pressure fell under therapy. " * 4
+    for case in range(6)
+]
 WORDS = b"hypertension, diabetes, fever, cough and asthma"
 GOOD = html("Hypertension", TEXT)
 
 
-def fates(source: dict[str, Any], policy: Policy, folder: Path, **limits: Any) -> dict[str, str]:
+def fates(
+    source: dict[str, Any], policy: Policy, folder: Path, extract: str = "mmedc", **limits: Any
+) -> dict[str, str]:
     """Run ingest over a source with the parser process in between; return what became of each locator."""
     limits = {"document": "4MiB", "document_seconds": 1.5, "memory": "1500MiB", **limits}
-    recipe = Recipe.model_validate({"name": "t", "languages": ["en"], "sources": {"s": source}, "limits": limits})
+    given = {"name": "t", "languages": ["en"], "sources": {"s": source}, "extract": extract, "limits": limits}
+    recipe = Recipe.model_validate(given)
     one = ingest_pass(recipe, policy, list_units(recipe))
     store, found = Store(str(folder)), {}
     for unit in one.units:
@@ -92,7 +98,7 @@ def test_hostile_pages(tmp_path: Path, policy: Policy) -> None:
 
 
 def test_a_parser_that_hangs_on_depth_is_killed_at_its_limit(tmp_path: Path, policy: Policy) -> None:
-    """With the guard of depth lifted, a page over which the extractor takes a minute is cut off."""
+    """With the guard of depth lifted, a page over which trafilatura takes a minute is cut off."""
     words = "blood pressure hypertension patient therapy diabetes "
     (tmp_path / "in").mkdir()
     deep = f"<p>{words * 30}</p>" + "<div>" * 150_000 + words + "</div>" * 150_000
@@ -100,7 +106,7 @@ def test_a_parser_that_hangs_on_depth_is_killed_at_its_limit(tmp_path: Path, pol
     (tmp_path / "in" / "b.html").write_text(f"<html><body>{deep}</body></html>")
     (tmp_path / "in" / "c.html").write_text(GOOD)
     limits = {"html_depth": 10**9, "html_nodes": 10**9}
-    found = fates({"files": str(tmp_path / "in")}, policy, tmp_path / "out", **limits)
+    found = fates({"files": str(tmp_path / "in")}, policy, tmp_path / "out", "trafilatura", **limits)
     assert found == {"a.html": "kept", "b.html": "timeout", "c.html": "kept"}
 
 

@@ -64,8 +64,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of loading and saving, below our own
     try:
         code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
-    except (typer.Abort, KeyboardInterrupt):  # typer turns Ctrl-C into the first
-        typer.echo(Interruption.said, err=True)
+    except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except MmedcError as problem:
         if _State.debug:
@@ -89,4 +88,6 @@ def main() -> None:
                 err=True,
             )
             code = 1
+    if code == INTERRUPTED:  # which typer too makes of Ctrl-C
+        typer.echo(Interruption.said, err=True)
     sys.exit(code)
