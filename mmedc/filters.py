@@ -4,9 +4,11 @@ A recipe's `filters` names an overlay: a folder of the same shape whose files ar
 ones. That rule is applied here and nowhere else.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -32,6 +34,9 @@ from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
 from mmedc.wording import sentence
 from mmedc.yamlfile import YamlFile, dotted, nearest, read_yaml
+
+COUNTRIES = {"jp": "ja", "cn": "zh", "kr": "ko"}
+"""Codes of countries that are written for their languages."""
 
 ALL = "all"
 """The key of limits for every language that has none of its own on a measure."""
@@ -165,9 +170,23 @@ class Filters:
         """Check that language `code` has a folder. Raises: PolicyError with the nearest code."""
         if code not in self.languages():
             raise PolicyError(
-                f'no language "{code}" in {self._places()}{nearest(code, self.languages())}; '
-                f"`mmedc filters new {code}` begins a language"
+                f'no language "{code}" in {self._places()}'
+                + (self.language_like(code) or nearest(code, self.languages()))
+                + f"; `mmedc filters new {code}` begins a language"
             )
+
+    def language_like(self, given: str) -> str:
+        """Return `; did you mean "es" (Spanish)?` for a name, its beginning or a code with a region; "" for others."""
+        word = re.split("[-_]", given.strip().lower())[0]
+        word = COUNTRIES.get(word, word)
+        names = {code: self.facts(code).name for code in self.languages()}
+        code = word if word in names else ""
+        if not code and len(word) > 1:
+            like = [known for known, name in names.items() if name.lower().startswith(word)]
+            close = get_close_matches(word, [name.lower() for name in names.values()], 1, 0.75)
+            like += [known for known, name in names.items() if name.lower() in close]
+            code = like[0] if len(set(like)) == 1 else ""
+        return f'; did you mean "{code}" ({names[code]})?' if code else ""
 
     def language(self, code: str) -> LanguagePolicy:
         """Return language `code`, each of its files from the first folder that has it; without limits."""

@@ -61,7 +61,20 @@ Percentage = Annotated[float, Field(ge=0, le=1), BeforeValidator(_share, json_sc
 Name = Annotated[
     str, Shape("[a-z0-9][a-z0-9_-]{0,62}", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
 ]
-Language = Annotated[str, LANGUAGE_CODE]
+
+
+class _Language(Shape):
+    """The code of a language; an error says the code where a name is given."""
+
+    def check(self, value: str) -> str:
+        """Return `value`. Raises: ValueError when it has another form, with the nearest code."""
+        try:
+            return super().check(value)
+        except ValueError as problem:
+            raise ValueError(f"{problem}{open_filters().language_like(value)}") from None
+
+
+Language = Annotated[str, _Language(LANGUAGE_CODE.pattern, LANGUAGE_CODE.words)]
 
 
 class SourceConfig(Part):

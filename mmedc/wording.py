@@ -89,7 +89,8 @@ def sentence(problems: Sequence[Any]) -> str:
         text = re.sub(r"^(Value error|Assertion failed), ", "", first["msg"])
         value = first["input"]
         plain = isinstance(value, str | int | float) or text.startswith("expected a ")
-        return f"{text}; found {found(value)}" if plain else text
+        said, hint, near = text.partition("; did you mean ")
+        return f"{said}; found {found(value)}{hint}{near}" if plain else text
     words = [EXPECTED[one["type"]](one.get("ctx", {})) for one in problems if one["type"] in EXPECTED]
     expected = " or ".join(dict.fromkeys(words)) or "a value of another kind"
     return f"expected {expected}; found {found(first['input'])}{_advice(first)}"

@@ -20,6 +20,9 @@ MAX_DEPTH = 50
 LISTED = 60  # names that an error lists
 MAX_NODES = 200_000  # 271 bytes of aliases can stand for 43 million leaves
 
+INDENTED = ("mapping values are not allowed here", "expected <block end>", "expected '<document start>'")
+"""What the parser says of a line that begins too far to the right or left."""
+
 Keys = tuple[str | int, ...]
 
 
@@ -61,7 +64,12 @@ class YamlFile:
             return f"--set {dotted(given)}" + f": {said}" * bool(said)
         place = f"{self.where(at)}: " if self.path else ""
         with_set = f" (with --set {dotted(below)})" if below else ""
-        return f'{place}{word}{" " * bool(word)}"{dotted(at)}"{with_set}'
+        shown = at[:-1] if self._is_scalar_of_list(at) else at  # a message quotes the value itself
+        return f'{place}{word}{" " * bool(word)}"{dotted(shown)}"{with_set}'
+
+    def _is_scalar_of_list(self, at: Keys) -> bool:
+        inside = any(len(keys) > len(at) and keys[: len(at)] == at for keys in self.lines)
+        return bool(at) and isinstance(at[-1], int) and not inside
 
     def part(self, key: str) -> "YamlFile":
         """Return the value of `key` as a document of its own, with the lines of its keys."""
@@ -100,6 +108,8 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
         mark = problem.problem_mark or problem.context_mark
         line = mark.line + 1 if mark else 1
         message = (problem.problem or problem.context or "is not YAML").strip().splitlines()[0]
+        if message.startswith(INDENTED):
+            message += "; check the indentation of this line and of those before it"
         raise error(f"{path}:{line}: {message}") from None
     except RecursionError:
         raise error(f"{path}: nested too deep") from None

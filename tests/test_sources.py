@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import zlib
 from datetime import datetime
 from pathlib import Path
@@ -438,7 +439,11 @@ def test_first_bytes_decide_and_names_only_hint(tmp_path: Path) -> None:
         ("jsonl", b'[\n{"text": "a"}\n]', "x.data is a JSON array, not JSON lines"),
         ("jsonl", b'[{"text": "a"}]', "x.data is a JSON array, not JSON lines"),
         ("jsonl", b'{\n"text": "a"\n}', "x.data is one JSON document of several lines"),
-        ("jsonl", b'\n{"body": "a", "id": 1}\n', 'no key "text" (text); known: body, id'),
+        (
+            "jsonl",
+            b'\n{"body": "a", "id": 1}\n',
+            'no key "text" (text); it has: body, id. Write `text: body` in the source',
+        ),
         ("jsonl", b'{"Text": "a"}\n', 'no key "text" (text); did you mean "Text"?'),
         ("jsonl", JSONL.decode().encode("utf-16"), "x.data is UTF-16, not UTF-8"),
         ("warc", JSONL, "x.data is JSON lines, not a WARC: use `jsonl:`"),
@@ -555,7 +560,7 @@ def test_every_format_has_what_its_row_needs() -> None:
         (b"WARC/1.0\r\nWARC-Type: warcinfo\r\n\r\n", {}, "x.jsonl is a WARC, not JSON lines: use `warc:`"),
         (b"", {}, r"its only file is empty \(x.jsonl\)"),
         (b"hello\nworld\n", {}, "x.jsonl is not JSON lines: none of its first 2 lines is an object"),
-        (b'{"body": 1}\n' * 3, {}, r'none of its first 3 lines has the key "text" \(text\); known: body'),
+        (b'{"body": "a"}\n' * 3, {}, r'none of its first 3 lines has .* \(text\); it has: body. Write `text: body`'),
         (b'{"text": "a", "link": "u"}\n', {"url": "lnk"}, r'no key "lnk" \(url\); did you mean "link"'),
         (b'{"text": "a", "meta": {"dat": 1}}\n', {"date": "meta.date"}, r'no key "meta.date" \(date\)'),
     ],
@@ -574,6 +579,35 @@ def test_a_key_that_only_some_lines_have_is_there(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(data)
     rows = read({"jsonl": str(tmp_path / "x.jsonl"), "date": "date", "url": "meta.id"})
     assert rows[-1]["date"] == "2020" and reasons(rows).count("ok") == 22
+
+
+EPUB = b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/epub+zip"
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "data", "said"),
+    [
+        ("warc", "thread.html", b"<!DOCTYPE html><p>a page</p>", "is a page, not a WARC: use `files:`"),
+        ("warc", "notes.txt", b"Asthma is common.", "is plain text, not a WARC: use `files:`"),
+        ("warc", "x.epub", EPUB, "is an EPUB, not a WARC: use `books:`"),
+        ("files", "pages.warc.gz", gzip.compress(GOOD), "is a WARC, not a page or text: use `warc:`"),
+        ("files", "x.nxml", b"<article></article>", "is an article (JATS), not a page or text: use `books:`"),
+        ("books", "x.jsonl", JSONL, "is JSON lines, not a book or an article: use `jsonl:`"),
+    ],
+)  # fmt: skip
+def test_a_file_that_a_source_names_is_refused_where_another_key_reads_it(
+    tmp_path: Path, key: str, name: str, data: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(RecipeError, match=re.escape(f"{name} {said}")):
+        list_units(Recipe.model_validate({"name": "t", "sources": {"s": {key: str(tmp_path / name)}}}))
+
+
+def test_a_folder_without_files_of_the_format_says_which_key_reads_what_it_has(tmp_path: Path) -> None:
+    for name in ("a.epub", "b.epub", "c.pdf", "d.jsonl"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RecipeError, match=r"it has \.epub, \.pdf: use `books:`; \.jsonl: use `jsonl:`"):
+        list_units(Recipe.model_validate({"name": "t", "sources": {"s": {"files": str(tmp_path)}}}))
 
 
 def test_every_source_that_matches_nothing_is_named_with_its_line_and_what_is_there(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def redo(
 def _run(build: "Build", way: Way, again: str = "") -> None:
     """Run a build and show what it left. Raises: OutcomeError when that is not what was asked for."""
     from mmedc.api import runner
-    from mmedc.corpus.outcome import problems_of, summary
+    from mmedc.corpus.outcome import counted, problems_of, summary
     from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
@@ -157,4 +157,4 @@ def _run(build: "Build", way: Way, again: str = "") -> None:
     if not manifest.documents:
         typer.echo(f"warning: {build.store.url}: no document was kept; `mmedc stats` shows why", err=True)
     elif not way.as_json:
-        typer.echo(f"done: {manifest.documents:,} documents in {build.store.url}")
+        typer.echo(f"done: {counted(manifest.documents, 'document')} in {build.store.url}")

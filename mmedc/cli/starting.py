@@ -80,17 +80,20 @@ def filters_new(
     from mmedc.lexicon import LEAST_STOPWORDS, LEAST_TERMS
     from mmedc.starter import write_language
 
+    first = "check" if name else "the English name, as --name gives it; check"
     for path in write_language(code, name, model, out):
         typer.echo(str(path))
     typer.echo(
         f"""
 Fill in, in this order:
-  language.yaml  {"check" if name else "the name; check"} the script, and the limit on the length of words
+  language.yaml  {first} the script, and the limit on the length of words
   stopwords.txt  {LEAST_STOPWORDS} or more of the most common words
   lexicon.txt    {LEAST_TERMS} or more medical terms with their forms; 400 find nearly every page
   privacy.yaml   words before telephone numbers and names; lists may stay empty
 Then: mmedc filters check {code} --filters {out}
-Then, in a recipe: `languages: [{code}]`, and `filters` naming the folder {out.name}/ as seen from the recipe"""
+Then, in a recipe beside the folder {out.name}/:
+filters: {out.name}
+languages: [{code}]"""
     )
 
 

@@ -18,6 +18,7 @@ from rich.console import Group
 
 from mmedc.corpus.history import History
 from mmedc.corpus.manifest import Manifest, read_manifest
+from mmedc.corpus.outcome import counted
 from mmedc.errors import CorpusError
 from mmedc.report.grid import Column, Grid, Passage, number
 from mmedc.storage import Store
@@ -219,14 +220,15 @@ def _samples(what: str, documents: Documents, which: I64, why: list[str], limit:
 def difference_tables(found: Difference) -> Group:
     """Return the tables of `mmedc diff`."""
     moved = f"; {found.moved:,} of these under a source of another name" if found.moved else ""
+    same = f"{counted(found.same, 'document')} {'is' if found.same == 1 else 'are'}"
     parts: list[Any] = [
         Passage(f"{found.a} → {found.b}", style="bold"),
-        Passage(f"{found.same:,} documents are the same and {found.changed:,} changed{moved}"),
+        Passage(f"{same} the same and {found.changed:,} changed{moved}"),
         Passage(f"{found.lost:,} lost, {found.gained:,} gained"),
     ]
     for title, counts in (
-        ("why B has not what it lost", found.lost_by),
-        ("why A has not what B gained", found.gained_by),
+        ("why B lost them", found.lost_by),
+        ("why A lacked them", found.gained_by),
     ):
         if counts:
             why = [(reason, f"{count:,}") for reason, count in counts.items()]

@@ -43,10 +43,13 @@ def _path(found: Explanation) -> list[Any]:
         parts += [*_shortage(found.shortage), ""]
     elif found.terms:
         more = f" and {len(found.terms) - TERMS} more" if len(found.terms) > TERMS else ""
-        parts += [Passage(f"{len(found.terms)} lexicon terms: {', '.join(found.terms[:TERMS])}{more}")]
+        terms = f"{len(found.terms)} lexicon term{'s' * (len(found.terms) != 1)}"
+        parts += [Passage(f"{terms}: {', '.join(found.terms[:TERMS])}{more}")]
         parts += [*(Passage(sentence, 2) for sentence in found.sentences[:SENTENCES])]
         left = len(found.sentences) - SENTENCES
-        parts += [*([Passage(f"… and {left} more sentences with terms; --json has all", 2)] if left > 0 else []), ""]
+        if left > 0:
+            parts += [Passage(f"… and {left} more sentence{'s' * (left != 1)} with terms; --json has all", 2)]
+        parts += [""]
     return parts
 
 

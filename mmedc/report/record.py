@@ -7,7 +7,7 @@ from itertools import islice
 import pyarrow as pa
 
 from mmedc.document import document_id
-from mmedc.errors import RequestError
+from mmedc.errors import RecipeError, RequestError
 from mmedc.recipe import Recipe, SourceConfig
 from mmedc.report.grid import shortened, visible
 from mmedc.sources import FORMATS, InputSplit, Reader, format_of, list_units
@@ -54,7 +54,10 @@ def _splits_of_file(recipe: Recipe, path: str) -> Iterator[InputSplit]:
             yield from known.cut(name, config, (_input(whole),), recipe)
             return
     config = SourceConfig.model_validate({_key_of(path): path})
-    yield from format_of(config).cut("explain", config, (_input(path),), recipe)
+    try:
+        yield from format_of(config).cut("explain", config, (_input(path),), recipe)
+    except RecipeError as problem:  # the user knows the file, and no source of this name
+        raise RequestError(str(problem).removeprefix('source "explain": ')) from None
 
 
 def _input(path: str) -> Input:

@@ -25,7 +25,7 @@ def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> G
     """Return the tables of `mmedc stats`; `tokenizers` are the counts of trainings."""
     head = Text.assemble(
         (name, "bold"),
-        f"  {stats.documents:,} documents, {stats.tokens:,} tokens ({stats.tokenizer}), "
+        f"  {counted(stats.documents, 'document')}, {counted(stats.tokens, 'token')} ({stats.tokenizer}), "
         f"{human_bytes(stats.bytes)} in {counted(stats.shards, 'shard')}\n{stats.digest}\n",
     )
     parts: list[Any] = [head]

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from mmedc.books import sniff
 from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe, SourceConfig
 from mmedc.sources import books, files, jsonl, parquet, warc
@@ -141,6 +142,17 @@ FORMATS = (
 """All formats."""
 
 
+BOOKS = {
+    "epub": "an EPUB",
+    "pdf": "a PDF",
+    "docx": "a DOCX",
+    "jats": "an article (JATS)",
+    "pubmed": "a set of PubMed",
+    "mediawiki": "a dump of MediaWiki",
+}
+"""What messages call the formats of books that their content shows."""
+
+
 def format_of(config: SourceConfig) -> Format:
     """Return the format of a source. Raises: RecipeError, with the nearest key, for one that is not known."""
     for known in FORMATS:
@@ -151,17 +163,44 @@ def format_of(config: SourceConfig) -> Format:
     raise RecipeError(f'{where}a source has no key "{config.format}"{nearest(config.format, keys)}')
 
 
-def check_content(name: str, chosen: Format, input_file: Input) -> None:
-    """Check that the format of a file is the format of its source. Raises: RecipeError."""
-    if chosen.signature is None or not input_file.bytes or input_file.problem:
+def check_content(name: str, chosen: Format, input_file: Input, direct: bool = False) -> None:
+    """Check that the format of a file is the format of its source. Raises: RecipeError.
+
+    `direct`: the source names this file itself. Such a file is refused also where its content has no signature, as a
+    page for `warc`; one of several in a folder is left to the reader, which reports it.
+    """
+    if not input_file.bytes or input_file.problem or (chosen.signature is None and not direct):
         return
     with open_whole(input_file) as stream:
         event = next(iter(Unpacked(stream, input_file.name)), None)
     head = event.data if isinstance(event, MemberPart) else b""
-    if chosen.signature.match(head):
+    if not head or (chosen.signature and chosen.signature.match(head)):
         return
-    for other in FORMATS:
-        if other.signature and other.signature.match(head):
-            raise RecipeError(
-                f'source "{name}": {input_file.name} is {other.name}, not {chosen.name}: use `{other.key}:`'
-            )
+    if found := _signed(chosen, head, input_file.name) or (direct and _recognised(chosen, head, input_file.name)):
+        what, key = found
+        raise RecipeError(f'source "{name}": {input_file.name} is {what}, not {chosen.name}: use `{key}:`')
+
+
+def _signed(chosen: Format, head: bytes, name: str) -> tuple[str, str] | None:
+    """Return (what a file is, its key) by the signature of another format; None for what `chosen` reads itself."""
+    if chosen.key == "files" and files.kind_of(name, head) is not None:
+        return None
+    if chosen.key == "books" and sniff.format_of(head, name):
+        return None
+    signed = (other for other in FORMATS if other.signature and other.signature.match(head))
+    return next(((other.name, other.key) for other in signed), None)
+
+
+def _recognised(chosen: Format, head: bytes, name: str) -> tuple[str, str] | None:
+    """Return (what a file is, its key) if it is a page or a book; None for what `chosen` may be able to read.
+
+    A damaged file can begin anywhere, so that a suffix of `chosen` is believed.
+    """
+    if chosen.key == "books" or name.lower().endswith(chosen.suffixes):
+        return None
+    kind = sniff.format_of(head, name)
+    if kind in BOOKS:
+        return BOOKS[kind], "books"
+    if chosen.key in ("warc", "parquet") and name.lower().endswith(files.TEXT_SUFFIXES):
+        return "plain text", "files"
+    return ("a page", "files") if kind == "html" and chosen.key != "files" else None

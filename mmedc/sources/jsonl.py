@@ -1,8 +1,9 @@
 """JSON Lines files, which contain text already."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -99,6 +100,7 @@ def check_lines(source: str, input_file: Input, config: SourceConfig) -> None:
     keys: dict[str, None] = {}
     missing = named_columns(config)
     seen = size = objects = 0
+    longest = (0, "")
     where = f'source "{source}": {input_file.name}'
     for text in _first_lines(input_file):
         if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -114,6 +116,8 @@ def check_lines(source: str, input_file: Input, config: SourceConfig) -> None:
         if isinstance(row, dict):
             objects += 1
             keys |= dict.fromkeys(row)
+            texts = {key: len(value) for key, value in row.items() if isinstance(value, str)}
+            longest = max([longest, *((size, key) for key, size in texts.items())])
             missing = {ours: theirs for ours, theirs in missing.items() if not _has(row, theirs)}
         if (objects and not missing) or seen == CHECKED_LINES or size > CHECKED_BYTES:
             break
@@ -123,7 +127,7 @@ def check_lines(source: str, input_file: Input, config: SourceConfig) -> None:
         key = "url" if ours == "locator" else ours
         raise RecipeError(
             f'{where}: {_lines_of(seen)} has {"no" if seen == 1 else "the"} key "{theirs}" ({key})'
-            + nearest(theirs, keys)
+            + _what_to_write(ours, theirs, keys, longest)
         )
 
 
@@ -139,6 +143,15 @@ def _first_lines(input_file: Input) -> Iterator[bytes]:
 
 def _lines_of(seen: int) -> str:
     return "its only line" if seen == 1 else f"none of its first {seen:,} lines"
+
+
+def _what_to_write(ours: str, theirs: str, keys: Iterable[str], longest: tuple[int, str]) -> str:
+    """Return the nearest key or those that are there; for the text, also the line that names the longest one."""
+    close = get_close_matches(theirs, keys, 1)
+    said = f'; did you mean "{close[0]}"?' if close else nearest(theirs, keys).replace("; known: ", "; it has: ")
+    named = close[0] if close else longest[1]
+    stop = "" if close else "."
+    return said + (f"{stop if said else '.'} Write `text: {named}` in the source" if ours == "text" and named else "")
 
 
 def _has(row: Any, key: str) -> bool:

@@ -2,10 +2,13 @@
 
 import difflib
 import os
+from collections import Counter
 
-from mmedc.storage import bucket_of, has_bucket, is_local
+from mmedc.sources.formats import FORMATS
+from mmedc.storage import bucket_of, has_bucket, is_local, list_inputs
 
 LISTED = 4
+BOOK_SUFFIXES = (".epub", ".pdf", ".docx", ".nxml", ".xml")
 
 
 def nearest_file(pattern: str) -> str:
@@ -34,4 +37,21 @@ def nearest_file(pattern: str) -> str:
             return f'; {folder} has "{close[0]}"; did you mean that?'
         more = f" and {len(there) - LISTED:,} more" if len(there) > LISTED else ""
         return f"; {folder} has {', '.join(there[:LISTED])}{more}"
-    return "; the folder has no file with a suffix of this format"
+    return f"; the folder has no file with a suffix of this format{_what_it_has(pattern)}"
+
+
+def _what_it_has(folder: str) -> str:
+    """Return the suffixes of the files in a folder, the commonest first, and the keys that read them."""
+    suffixes = Counter(os.path.splitext(file.name.lower())[1] for file in list_inputs(folder, ("",)))
+    read: dict[str, list[str]] = {}
+    for suffix, _ in suffixes.most_common(LISTED):
+        if suffix:
+            read.setdefault(_key_of(suffix), []).append(suffix)
+    known = [f"{', '.join(named)}: use `{key}:`" for key, named in read.items() if key]
+    return f"; it has {'; '.join(known or [', '.join(read[''])])}" if read else ""
+
+
+def _key_of(suffix: str) -> str:
+    """Return the key of the format that reads files of a suffix; empty for none."""
+    suffixes = {known.key: BOOK_SUFFIXES if known.key == "books" else known.suffixes for known in FORMATS}
+    return next((key for key, read in suffixes.items() if suffix in read), "")
