@@ -15,8 +15,9 @@ from mmedc.steps.extract import model, read_page, shipped_trees, tree
 from mmedc.steps.extract.blocks import blocks_of
 from mmedc.steps.extract.characters import KINDS, kinds_of
 from mmedc.steps.extract.features import features_of
+from mmedc.steps.extract.heads import with_title
 from mmedc.steps.extract.kinds import roles_of
-from tests.extractor_pages import LABELS, SAMPLES, Sample, framed
+from tests.extractor_pages import LABELS, PARAGRAPHS, SAMPLES, Sample, framed
 
 FLOORS = {"article": 0.97, "thread": 0.85, "leaflet": 0.9, "questions": 0.9}
 """The least F1 of pairs of characters, by the first word of a page's name; never to be lowered."""
@@ -157,3 +158,30 @@ def test_sites() -> None:
     assert site_of("https://www.a.example.co.uk/x") == "example.co.uk"
     assert site_of("http://blog.example.org/") == "example.org"
     assert site_of("") == ""
+
+
+THREAD = (
+    "<html><head><title>Inhaler not helping at night - Asthma forum</title></head><body>"
+    '<nav><a href="/">Asthma forum</a> <a href="/new">New posts</a></nav><h1>Asthma forum</h1>'
+    '<div class="top"><h1>Inhaler not helping at night</h1><div class="tools"><a href="#">Reply</a> <a href="#">Follow'
+    '</a></div></div>{posts}<footer><a href="/terms">Terms</a></footer></body></html>'
+)
+
+
+def test_a_text_begins_with_the_title_that_the_page_shows_above_it() -> None:
+    paragraphs = PARAGRAPHS["en"]
+    posts = "".join(f'<article class="post"><p>{paragraph}</p></article>' for paragraph in paragraphs)
+    page = read_page(THREAD.format(posts=posts))
+    assert page.text.startswith("Inhaler not helping at night\n")
+    assert page.sections == [{"offset": 0, "title": "Inhaler not helping at night", "level": 1}]
+    assert not read_page(THREAD.format(posts=posts).replace("Inhaler not", "Nothing", 1)).text.startswith(
+        "Asthma forum"
+    )
+
+
+def test_a_title_that_the_text_has_is_not_added_again() -> None:
+    found = blocks_of(tree.walk(tree.parse("<h1>Asthma</h1><p>teaser<h2>Asthma</h2><p>text")))
+    levels, kept = np.array([1, 0, 2, 0]), np.array([False, False, True, True])
+    assert with_title(found, kept, levels, "Asthma").tolist() == kept.tolist()
+    kept[2] = False
+    assert with_title(found, kept, levels, "Asthma").tolist() == [False, False, True, True]

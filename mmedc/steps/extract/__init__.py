@@ -1,7 +1,8 @@
 """Extraction of pages: the main text, by our own extractor or by trafilatura or resiliparse, and what they state.
 
 `tree` parses a page and walks over it once; `blocks` makes blocks of what the walk found; `features` describes them by
-numbers; `model` decides which are the page's main content; `render` writes texts; `engines` calls other extractors.
+numbers; `model` decides which are the page's main content; `heads` adds the title; `render` writes texts; `engines`
+calls other extractors.
 `metadata` reads what the page says about itself (with `jsonld`, `titles`, `dated`, `dates`, `licences`, `addresses`),
 and `kinds` finds questions with their answers.
 """
@@ -18,7 +19,7 @@ from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.filters import open_filters
 from mmedc.models import Model
-from mmedc.steps.extract import blocks, engines, features, kinds, model, render, tree
+from mmedc.steps.extract import blocks, engines, features, heads, kinds, model, render, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 NO_LATER = "2100-01-01"
@@ -39,7 +40,7 @@ class Extract:
     readings: bool = False
     """Whether the readings of ruby are kept, in brackets; by our own extractor only."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -119,7 +120,7 @@ def read_page(
     kind = kinds.kind_of(found.things, walked, roles)
     sections: list[render.Section] = []
     if engine == "mmedc":
-        text, sections = main_text(walked, roles, trees or shipped_trees())
+        text, sections = main_text(walked, roles, trees or shipped_trees(), said.title or "", kind)
     else:
         text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(html)
     return Page(
@@ -135,13 +136,21 @@ def read_page(
     )
 
 
-def main_text(walked: tree.Walk, roles: list[kinds.Role], trees: model.Trees) -> tuple[str, list[render.Section]]:
-    """Return the main text of a page by our own extractor, and its sections."""
+def main_text(
+    walked: tree.Walk, roles: list[kinds.Role], trees: model.Trees, title: str = "", kind: str | None = None
+) -> tuple[str, list[render.Section]]:
+    """Return the main text of a page by our own extractor, and its sections.
+
+    The text of a thread, or of a page with sections, begins with the `title` where the page shows it as a heading.
+    `kind` is that of `kinds.kind_of`.
+    """
     found = blocks.blocks_of(walked)
     if not found.texts:
         return "", []
     described = features.features_of(found, roles)
     kept = model.chosen(trees.scores(described), described)
+    if title and heads.asks_for_title(walked, kind, described["heading"], kept):
+        kept = heads.with_title(found, kept, described["heading"], title)
     return render.page(found, kept.tolist(), described["post"].tolist())
 
 
