@@ -37,6 +37,7 @@ def executed(notebook: Any, folder: Path) -> Any:
             timeout=CELL_TIMEOUT_S,
             resources={"metadata": {"path": str(folder)}},
             shutdown_kernel="immediate",
+            coalesce_streams=True,
         )
         client.execute(env={**os.environ, "COLUMNS": str(COLUMNS)})
     shown = json.dumps(notebook).replace(f"{folder}/", "")  # no folder of this machine is stored

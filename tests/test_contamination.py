@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.verify import verify
@@ -343,5 +344,11 @@ def test_the_commands_show_what_was_found(planted_corpus: tuple[Path, Path, dict
     assert missing.returncode == 2 and "name the questions" in missing.stderr
     shown = mmedc("duplicates", out)
     assert shown.returncode == 0 and "stays" in shown.stdout and "goes" in shown.stdout
+    assert "similarity" in shown.stdout and "(estimated)" in shown.stdout
+    assert all(cell_len(line) <= 180 for line in shown.stdout.splitlines())
+    assert len(re.findall("(?m)^cluster", shown.stdout)) == 10 and "more clusters; --limit" in shown.stdout
+    chinese = mmedc("duplicates", out, "-n", "2", "-l", "zh").stdout
+    assert len(re.findall(r"(?m)^cluster \d+: \d+ documents, zh,", chinese)) == 2
+    assert 'has no language "zz"; known: ' in mmedc("duplicates", out, "-l", "zz").stderr
     rows = json.loads(mmedc("duplicates", out, "--json").stdout)
     assert {row["fate"] for row in rows} == {"stays", "goes"} and all(row["locator"] for row in rows)

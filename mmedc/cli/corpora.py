@@ -51,10 +51,12 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
     from mmedc.report.tables import stats_tables
 
     console = open_console()
+    if problems and not manifest.documents:
+        console.print(problems_table(problems), "", sep="\n")
     console.print(stats_tables(corpus, found, tokenizers))
     if len(manifest.by_source) > 1:
         console.print("", shares_table(manifest.by_source, "source"), sep="\n")
-    if problems:
+    if problems and manifest.documents:
         console.print("", problems_table(problems), sep="\n")
 
 
@@ -189,18 +191,30 @@ def duplicates(
     lines: Annotated[
         bool, typer.Option("--lines", help="Show the lines that were removed from most documents instead.")
     ] = False,
+    language: Annotated[
+        str | None, typer.Option("--lang", "-l", help="Show only clusters, or lines, in this language.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="The number of clusters, or lines; JSON has all.")
+    ] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Show the largest clusters of duplicates and the least similar ones: what was kept, what was removed."""
-    from mmedc.corpus.manifest import read_reject
+    from mmedc.corpus.manifest import read_manifest, read_reject
 
     name, hint = "clusters", "it was built by an older version; build it again"
     if lines:
         name, hint = "lines", "put `lines: true` under the recipe's `dedup`"
+    from mmedc.report.duplicates import cluster_tables, in_language, line_table
+    from mmedc.yamlfile import nearest
+
     rows = read_reject(corpus, name, hint)
+    if language:
+        known = {*read_manifest(corpus).languages, *(row["lang"] for row in rows)} - {""}
+        if language not in known:
+            raise RequestError(f'{corpus}: has no language "{language}"{nearest(language, sorted(known))}')
+        rows = in_language(rows, language, "lang" if lines else "cluster")
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    from mmedc.report.duplicates import cluster_tables, line_table
-
-    open_console().print(line_table(rows) if lines else cluster_tables(rows))
+    open_console().print(line_table(rows, limit) if lines else cluster_tables(rows, limit))

@@ -212,6 +212,11 @@ def finish_pages(
     return Paged(pages=out.write("pages", stream), funnel=funnel, removed=removed)
 
 
+def units_of_books(ingest: Pass[InputSplit, Ingested]) -> list[Unit[InputSplit]]:
+    """Return the ingest units whose files may be PDF: those of sources of books."""
+    return [unit for unit in ingest.units if unit.spec.config.format == "books"]
+
+
 def with_pages(
     run: Run, ingest: Pass[InputSplit, Ingested], recipe: Recipe, store: Store
 ) -> Pass[InputSplit, Ingested]:
@@ -220,7 +225,7 @@ def with_pages(
     `store` is the folder of passes.
     """
     engine, limits = recipe.books.engine, recipe.limits
-    units = [unit for unit in ingest.units if unit.spec.config.format == "books"]
+    units = units_of_books(ingest)
     if not units:
         return ingest
     check(engine)

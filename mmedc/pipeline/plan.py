@@ -6,6 +6,7 @@ from typing import Any
 from mmedc.engine.run import AnyPass
 from mmedc.engine.unit import Commit
 from mmedc.pipeline.build import Build
+from mmedc.pipeline.pages import units_of_books
 from mmedc.sources import format_of
 
 START_S = 2.0
@@ -15,9 +16,13 @@ UNIT_S = 0.05
 
 
 def passes_of(build: Build) -> list[str]:
-    """Return the names of the passes that a build always has, in their order; others depend on the data."""
+    """Return the names of the passes that a build always has, in their order; others depend on the data.
+
+    `pages` runs only if the files of the sources of books include PDF.
+    """
     recipe = build.recipe
     return [
+        *(["covers", "pages"] if units_of_books(build.ingest) else []),
         "ingest",
         *(["classify"] if recipe.classify else []),
         *("exchange", "match", "decide", "release", "duplicates", "drops", "select"),
@@ -52,8 +57,13 @@ def plan_rows(build: Build) -> list[dict[str, Any]]:
             }
         )
     if any(row["done"] < row["units"] for row in rows):
+        ingest = build.ingest
         for name in passes_of(build):
-            if name not in found:
+            if name == ingest.name and name not in found:
+                size = sum(unit.bytes for unit in ingest.units)
+                todo = {"units": len(ingest.units), "done": 0, "bytes": size, "seconds": _seconds(ingest, {})}
+                rows.append({"pass": name, **todo})
+            elif name not in found and not (name == "pages" and ingest.name in found):
                 rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
     return rows
 

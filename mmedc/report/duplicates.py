@@ -1,12 +1,13 @@
 """Tables of duplicated content: clusters of duplicates, lines, and benchmark questions inside documents."""
 
 from collections import Counter
+from itertools import groupby
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
-from mmedc.report.grid import Column, Grid, number, visible
+from mmedc.report.grid import Column, Grid, number, shortened, visible
 
 SHOWN = 20
 
@@ -32,25 +33,62 @@ def contamination_tables(rows: list[dict[str, Any]]) -> Group:
     return Group(*parts)
 
 
-def cluster_tables(rows: list[dict[str, Any]]) -> Group:
-    """Return the table of `mmedc duplicates`: the worst clusters, largest first, with what was kept and removed."""
+class _Line:
+    """A text on one line, cut at the width of the console."""
+
+    def __init__(self, text: str, style: str = "", middle: bool = False) -> None:
+        self.text, self.style, self.middle = visible(text), style, middle
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(shortened(self.text, options.max_width, self.middle), self.style)
+
+
+def in_language(rows: list[dict[str, Any]], language: str, group: str) -> list[dict[str, Any]]:
+    """Return the rows of the groups (those with one value of the column `group`) that have a row in a language."""
+    chosen = {row[group] for row in rows if row["lang"] == language}
+    return [row for row in rows if row[group] in chosen]
+
+
+def cluster_tables(rows: list[dict[str, Any]], limit: int) -> Group:
+    """Return what `mmedc duplicates` shows: the first `limit` of the worst clusters, with what was kept and removed.
+
+    A text that begins like the one above it in its cluster is not shown again.
+    """
     if not rows:
         return Group(Text("no document had a duplicate"))
-    shown, last = list[tuple[str | Text, ...]](), None
-    for row in rows:
-        head = ("", "") if row["cluster"] == last else (str(row["cluster"]), f"{row['documents']:,}")
-        alike = "" if row["jaccard"] is None else f"{row['jaccard']:.2f}"
-        style = "green" if row["fate"] == "stays" else "red"
-        shown.append((*head, alike, Text(row["fate"], style), row["lang"], row["locator"], row["begins"]))
-        last = row["cluster"]
-    columns = [Column("cluster"), number("documents", rank=1), number("alike"), Column("fate"), Column("lang", rank=2)]
-    return Group(Grid([*columns, Column("document", wrap=True), Column("begins", wrap=True)], shown))
+    clusters = [list(part) for _, part in groupby(rows, lambda row: row["cluster"])]
+    parts: list[Any] = []
+    for members in clusters[:limit]:
+        first, least = members[0], min(row["jaccard"] for row in members if row["jaccard"] is not None)
+        lang = next((row["lang"] for row in members if row["lang"]), "")
+        similarity = f"{'least ' * (first['documents'] > 2)}similarity {least:.2f} (estimated)"
+        head = ", ".join(filter(None, [f"{first['documents']:,} documents", lang, similarity]))
+        parts.append(_Line(f"cluster {first['cluster']}: {head}", "bold"))
+        begins = ""
+        for row in members:
+            parts.append(
+                _Line(
+                    f"  {row['fate']:<5}  {row['locator']}", "green" if row["fate"] == "stays" else "red", middle=True
+                )
+            )
+            if row["begins"] != begins:
+                parts.append(_Line(f"         {row['begins']}", "dim"))
+            begins = row["begins"]
+        if (more := first["documents"] - len(members)) > 0:
+            parts.append(_Line(f"  … and {more:,} more that go"))
+    parts += _more(len(clusters), limit, "clusters")
+    parts.append(Text("`mmedc explain LOCATOR --corpus CORPUS` gives the exact similarity of a pair", "dim"))
+    return Group(*parts)
 
 
-def line_table(rows: list[dict[str, Any]]) -> Group:
+def _more(count: int, limit: int, noun: str) -> list[Text]:
+    return [Text(f"… and {count - limit:,} more {noun}; --limit {count} shows all", "dim")] if count > limit else []
+
+
+def line_table(rows: list[dict[str, Any]], limit: int) -> Group:
     """Return the table of `mmedc duplicates --lines`: removed lines, with the number and one of their documents."""
     if not rows:
         return Group(Text("no line was removed"))
     columns = [number("documents"), Column("why"), Column("lang"), Column("removed from", wrap=True)]
-    shown = [(f"{row['documents']:,}", row["why"], row["lang"], row["locator"], row["line"]) for row in rows]
-    return Group(Grid([*columns, Column("line", wrap=True)], shown))
+    shown = [(f"{row['documents']:,}", row["why"], row["lang"], row["locator"], row["line"]) for row in rows[:limit]]
+    return Group(Grid([*columns, Column("line", wrap=True)], shown), *_more(len(rows), limit, "lines"))

@@ -7,12 +7,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from mmedc.corpus.outcome import counted
 from mmedc.engine.run import AnyPass
 from mmedc.engine.run import Progress as UnitProgress
 from mmedc.engine.unit import Accounted
 
 LINE_S = 10.0  # between lines of a log
 NAME, BAR = 13, 10  # columns
+NOUNS = {"covers": "PDF file", "pages": "page"}
+"""What the passes read that do not read documents. They remove nothing; they leave out what is no PDF."""
 
 
 def shown_name(name: str) -> str:
@@ -61,7 +64,7 @@ class Bars:
             left = progress.done.left
             if isinstance(left, Accounted) and left.funnel:
                 counts = list(left.funnel.values())
-                self.exact_read += counts[0].read
+                self.exact_read += counts[0].read - (sum(counts[0].dropped.values()) if self.name in NOUNS else 0)
                 self.exact_kept += counts[-1].kept
         if not self.quiet:
             self._tell(progress)
@@ -76,11 +79,13 @@ class Bars:
     def end(self, current: AnyPass, seconds: float) -> None:
         """Show that a pass has ended, with its totals: those of its commits, because live figures may lag behind."""
         self.seconds[current.name] = round(seconds, 3)
-        if self.exact_read:
+        if self.exact_read or self.name in NOUNS:
             self.read, self.kept = self.exact_read, self.exact_kept
+        needless = self.name in NOUNS and self.units > self.before and not self.read
         if self._bars is not None:
+            self._bars.update(self._tasks[self.name], visible=not needless)
             self._show(ended=True)
-        elif not self.quiet and self.units > self.before:
+        elif not self.quiet and self.units > self.before and not needless:
             self._line(f"in {seconds:,.1f} s")
 
     def close(self) -> None:
@@ -109,8 +114,9 @@ class Bars:
         if not self.read:
             return [units]
         seconds = max(time.monotonic() - self.begun, 0.001)
-        documents = f"{self.read:,} document{'s' * (self.read != 1)}"
-        return [units, documents, f"{self.kept / self.read:.1%} kept", f"{self.read / seconds:,.0f}/s"]
+        noun = NOUNS.get(self.name)
+        kept = [] if noun else [f"{self.kept / self.read:.1%} kept"]
+        return [units, counted(self.read, noun or "document"), *kept, f"{self.read / seconds:,.0f}/s"]
 
     def _time(self, ended: bool) -> str:
         """Return the time that has passed and, while the pass runs, the time that it will still take."""

@@ -30,13 +30,15 @@ def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> G
     )
     parts: list[Any] = [head]
     for title, totals in (("language", stats.languages), ("source", stats.sources), ("kind", stats.kinds)):
+        if not totals:
+            continue
         rows = [(key, f"{row.documents:,}", f"{row.tokens:,}", human_bytes(row.bytes)) for key, row in totals.items()]
         parts += [Grid([Column(title), *map(number, ("documents", "tokens", "bytes"))], rows), ""]
     for count in tokenizers:
         total = sum(row["tokens"] for row in count["languages"].values())
         each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in count["languages"].items())
         parts += [f"by the tokenizer {count['tokenizer']}: {total:,} tokens ({each})", ""]
-    parts.append(funnel_table(stats.funnel))
+    parts.append(funnel_table(row for row in stats.funnel if row.read))
     return Group(*parts)
 
 
@@ -67,19 +69,24 @@ def _funnel_row(row: FunnelRow) -> tuple[str, ...]:
     )
 
 
-def plan_table(rows: list[dict[str, Any]]) -> Grid:
-    """Return the passes of a plan."""
+def plan_table(rows: list[dict[str, Any]]) -> Group:
+    """Return the passes of a plan; those whose units are not known yet are one line."""
     columns = [Column("pass"), *map(number, ("units", "done", "bytes to do", "estimated"))]
-    return Grid(columns, map(_plan_row, rows))
+    known = [row for row in rows if row["units"] is not None]
+    parts: list[Any] = [Grid(columns, map(_plan_row, known))]
+    if more := len(rows) - len(known):
+        what = f"{more} more pass{'es' * (more > 1)}"
+        parts.append(Text(f"… {what}: their units are known when the passes before them are done", "dim"))
+    return Group(*parts)
 
 
 def _plan_row(row: dict[str, Any]) -> tuple[str, ...]:
     seconds = row["seconds"]
     return (
         row["pass"],
-        "?" if row["units"] is None else f"{row['units']:,}",
+        f"{row['units']:,}",
         f"{row['done']:,}",
-        "" if row["bytes"] is None else human_bytes(row["bytes"]),
+        human_bytes(row["bytes"]),
         "" if seconds is None else f"{seconds / 60:,.1f} min" if seconds > 90 else f"{seconds:.0f} s",
     )
 
