@@ -78,7 +78,6 @@ drm = (
 )
 
 REJECTED: dict[str, tuple[bytes, str]] = {
-    "an empty file": (b"", "empty_file"),
     "an EPUB cut in half": (EPUB[: len(EPUB) // 2], "damaged"),
     "an EPUB whose bytes are overwritten": (EPUB[:900] + bytes(400) + EPUB[1300:], "damaged"),
     "an EPUB whose package document is missing": (

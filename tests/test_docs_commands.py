@@ -56,6 +56,7 @@ NOT_RUN = {
     ("cluster/README.md", "pip install 'mmedc[metrics]'"): "needs a cluster",
     ("docs/explanation/cascade.md", "python benchmarks/cascade_recall.py"): "needs the crawl of the benchmark",
     ("docs/explanation/extraction.md", "pip install 'mmedc[extractor]'"): "takes minutes",
+    ("docs/how-to/books.md", "mmedc explain book.pdf"): "needs a book of yours",
     ("docs/explanation/scale.md", "python benchmarks/dedup_scale.py"): "takes an hour",
     (
         "docs/how-to/fitting.md",

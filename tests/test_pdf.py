@@ -235,3 +235,15 @@ def test_broken_files_are_rejected_or_give_their_sound_pages(name: str) -> None:
             assert str(problem).split(":")[0] in ("damaged", "encrypted", "empty_file", "needs_ocr", "not_pdf")
         else:
             assert name in ("no-pages", "deep-tree", "wrong-map", "half") or "kidney" in found.text
+
+
+@pytest.mark.parametrize("every", [2, 6, 20])
+def test_a_dose_at_the_top_of_pages_is_no_header(every: int) -> None:
+    pdf = Pdf()
+    for number in range(60):
+        dose = [f"Dose: adults {5 * number} mg daily"] if number % every == 0 else []
+        words = [f"{name}{number}" for name in ("fever", "lung", "heart", "bone", "nerve", "skin") for _ in range(20)]
+        pdf.page(line("Handbook of medicine", 72, 800) + lines([*dose, *textwrap.wrap(" ".join(words), 70)], 72, 760))
+    text = read(pdf.build()).text
+    assert "Handbook" not in text
+    assert [n for n in range(0, 60, every) if f"Dose: adults {5 * n} mg daily" not in text] == []

@@ -10,7 +10,13 @@ SHARE = 0.25  # of the pages that have furniture at a height, from which on othe
 MAX_CHARS = 160
 MIN_LETTERS = 2
 FILLED = 0.2  # of the pages that have lines between header and footer, below which nothing is removed
+DENSE = 0.2  # of the pages from the first to the last with a line, below which it is no header of theirs
 NUMBER = re.compile(r"\d+")
+STATED = re.compile(
+    r"[.!?。！？؟।]\W*$|\d\s?(?:[µμmkc]?[gl]|mcg|mg|ml|dl|[mcµμ]?m|mmol|mol|[iu]u|ui|ie|%|мк?г|мл|г|мм|см|毫克|微克|毫升|克|度)(?![^\W\d_])",
+    re.IGNORECASE,
+)
+"""A sentence, or a number with a unit: a text of which the numbers matter, such as a dose."""
 ALONE = re.compile(r"^[^\w%]*(\d{1,5}|[ivxlc]{1,7})[^\w%]*$", re.IGNORECASE)
 Slot = tuple[int, int]
 
@@ -22,6 +28,7 @@ class Furniture:
         self.pages = 0
         self._filled = 0  # pages with more than their edges
         self._keys: Counter[tuple[int, int, str]] = Counter()
+        self._spans: dict[tuple[int, int, str], tuple[int, int]] = {}  # the first and the last page of each key
         self._offsets: Counter[tuple[int, int, int]] = Counter()
         self._slots: Counter[Slot] = Counter()
         self._sizes: dict[Slot, set[int]] = {}
@@ -32,6 +39,8 @@ class Furniture:
         self._filled += any(not line.edge for line in lines)
         for side, height, key, value, _ in set(_edges(lines)):
             self._keys[side, height, key] += 1
+            first, last = self._spans.get((side, height, key), (number, number))
+            self._spans[side, height, key] = min(first, number), max(last, number)
             if value is not None:
                 self._offsets[side, height, value - number] += 1
 
@@ -51,7 +60,12 @@ class Furniture:
     def _repeated(self, side: int, height: int, key: str) -> bool:
         if sum(char.isalpha() for char in key) < MIN_LETTERS:
             return False
-        return sum(self._keys[side, height + step, key] for step in (-1, 0, 1)) >= self._need
+        near = [(side, height + step, key) for step in (-1, 0, 1)]
+        count = sum(self._keys[place] for place in near)
+        spans = [self._spans[place] for place in near if place in self._spans]
+        if count < self._need or not spans:
+            return False
+        return count >= DENSE * (max(last for _, last in spans) - min(first for first, _ in spans) + 1)
 
     def take(self, number: int, lines: list[Placed]) -> tuple[list[Placed], list[Placed]]:
         """Return (the lines of a page that are text, those that are furniture)."""
@@ -72,19 +86,24 @@ class Furniture:
             if self._repeated(side, height, key):
                 return True
             share = max(self._slots[side, height + step] for step in (-1, 0, 1)) / max(self.pages, 1)
-            return abs(line.edge) == 2 and share >= SHARE and chars <= MAX_CHARS and self.pages > 3
+            known = abs(line.edge) == 2 and share >= SHARE and chars <= MAX_CHARS and self.pages > 3
+            return known and not STATED.search(key)
         return False
 
 
 def _edges(lines: list[Placed]) -> list[tuple[int, int, str, int | None, int]]:
-    """Return (side, height, text without its numbers, its number if it is one, characters) of lines at the edges."""
+    """Return (side, height, key, its number if it is one, characters) of lines at the edges.
+
+    The key is the text without its numbers, which change from page to page; with them where it is `STATED`.
+    """
     found = []
     for line in lines:
         if line.edge:
             text = " ".join(line.text.split())
             alone = ALONE.match(text)
             value = _value(alone[1]) if alone else None
-            key = "#" if value is not None else NUMBER.sub("#", text).casefold()
+            masked = text if STATED.search(text) else NUMBER.sub("#", text)
+            key = "#" if value is not None else masked.casefold()
             found.append((1 if line.edge > 0 else -1, round(line.base / STEP), key, value, len(text)))
     return found
 
