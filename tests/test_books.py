@@ -273,6 +273,23 @@ Doe 1999.
     assert headings(book) == [(1, "The knee"), (2, "Bones")]
 
 
+def test_html_in_markdown_is_read_as_in_pages(rules: BookRules) -> None:
+    data = b"""# Blood
+
+The platelets were 5 x 10<sup>9</sup>/L, and CO<sub>2</sub> rose.
+
+<p align=center>Given by inhaler.</p>
+
+<table><tr><td>Salbutamol</td><td>100 mg</td></tr><tr><td>Prednisone</td><td>5 mg</td></tr></table>
+
+The last line.
+"""
+    text = one(data, rules, "a.md").text
+    assert "10\u2079/L, and CO\u2082 rose." in text
+    assert "Given by inhaler." in text and "| Salbutamol | 100 mg |" in text
+    assert text.endswith("The last line.")
+
+
 @pytest.mark.parametrize(
     ("text", "charset", "expected"),
     [

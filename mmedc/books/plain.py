@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from mmedc.books.book import Book, Unreadable
 from mmedc.books.manuscript import Manuscript
 from mmedc.books.rules import BookRules
+from mmedc.books.xhtml import XhtmlWalker
+from mmedc.books.xmlfile import parse_page
 from mmedc.licences import spdx
 
 _NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(\S.*)")
@@ -104,9 +105,13 @@ def read_markdown(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
     if front := _FRONT.match(text):
         _describe(book, front[1])
         text = text[front.end() :]
+    page = MarkdownIt("commonmark", {"maxNesting": 60}).enable("table").render(text)
     out = Manuscript(rules)
-    tokens = MarkdownIt("commonmark", {"maxNesting": 60}).enable("table").parse(text)
-    _write(out, tokens)
+    walker = XhtmlWalker(out)
+    root = parse_page(page.encode("utf-8", "replace"))
+    if root is not None:
+        walker.walk(next(iter(root.iter("body")), root))
+        walker.flush()
     out.into(book)
     book.title = book.title or next((section.title for section in book.sections if section.level == 1), None)
     yield book
@@ -124,53 +129,3 @@ def _describe(book: Book, front: str) -> None:
         book.licence = spdx(said)
         book.licence_evidence = "markdown" if book.licence else f"markdown: {said[:300]}"
     book.subjects = [values[name] for name in ("subject", "type", "genre") if values.get(name)]
-
-
-def _write(out: Manuscript, tokens: list[Any]) -> None:
-    """Write the tokens of a Markdown text."""
-    marks: list[list[int]] = []  # of each list that is open: 0 with bullets, otherwise the number of the next item
-    prefix, close = "", False
-    rows: list[list[str]] = []
-    level = 0
-    for token in tokens:
-        kind = token.type
-        if kind == "heading_open":
-            level = int(token.tag[1])
-        elif kind in ("bullet_list_open", "ordered_list_open"):
-            marks.append([0 if kind[0] == "b" else int(token.attrGet("start") or 1)])
-        elif kind in ("bullet_list_close", "ordered_list_close"):
-            marks.pop()
-            close = bool(marks)
-        elif kind == "list_item_open":
-            prefix = f"{marks[-1][0]}. " if marks[-1][0] else "- "
-            marks[-1][0] += bool(marks[-1][0])
-        elif kind == "tr_open":
-            rows.append([])
-        elif kind == "table_close":
-            with out.part("tables"):
-                out.block("\n".join(f"| {' | '.join(row)} |" for row in rows))
-            rows = []
-        elif kind == "inline":
-            text = _inline(token.children or [])
-            if rows:
-                rows[-1].append(text.replace("\n", " ").replace("|", "\\|"))
-            elif level:
-                out.heading(text.replace("\n", " "), level)
-                level = 0
-            else:
-                out.block(prefix + text, close=close)
-                close = bool(marks)
-            prefix = ""
-        elif kind in ("fence", "code_block"):
-            out.block(token.content.rstrip("\n"))
-
-
-def _inline(children: list[Any]) -> str:
-    """Return the text of inline tokens: without marks, the text of links, no pictures, no tags of HTML."""
-    parts = []
-    for child in children:
-        if child.type in ("text", "code_inline"):
-            parts.append(child.content)
-        elif child.type in ("softbreak", "hardbreak"):
-            parts.append("\n")
-    return "".join(parts).strip()
