@@ -28,12 +28,12 @@ def read() -> Any:
 
 def executed(notebook: Any, folder: Path) -> Any:
     """Run the cells of a notebook in `folder`, and return it with their outputs. Raises: CellExecutionError."""
-    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(folder / ".kernel"))
-    with warnings.catch_warnings():
+    # A socket's path has 107 bytes at most, so it does not lie in `folder`.
+    with tempfile.TemporaryDirectory() as sockets, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Jupyter's own libraries
         client = NotebookClient(
             notebook,
-            km=manager,
+            km=AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel"),
             timeout=CELL_TIMEOUT_S,
             resources={"metadata": {"path": str(folder)}},
             shutdown_kernel="immediate",
