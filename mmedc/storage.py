@@ -84,6 +84,14 @@ class Store:
 
         self._try(name, put)
 
+    def put_changed(self, name: str, data: bytes) -> None:
+        """Write `name` unless it holds `data` already, so that what changes nothing writes nothing.
+
+        Raises: StorageError.
+        """
+        if not self.exists(name) or self.get(name) != data:
+            self.put(name, data)
+
     def put_new(self, name: str, data: bytes) -> bool:
         """Write `name` unless it exists; if it does, return False and change nothing. Raises: StorageError.
 

@@ -21,7 +21,6 @@ _SKIPPED = frozenset(
 """Deleted text, codes of fields, and pictures; of alternatives the first is read, and of ruby the base."""
 _WHOLE = frozenset(("drawing", "pict"))
 _FORMULA = {"f": "mfrac", "ssup": "msup", "ssub": "msub", "ssubsup": "msubsup", "rad": "msqrt", "d": "mfenced"}
-_PARTS_OF_FORMULA = frozenset(("num", "den", "e", "sup", "sub"))
 MAX_SPAN = 100
 
 

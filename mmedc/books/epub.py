@@ -14,7 +14,6 @@ from mmedc.books.rules import BookRules
 from mmedc.books.xhtml import HEADINGS, NOTES, NUMBERED, PART_OF_TYPE, XhtmlWalker, types_of
 from mmedc.books.xmlfile import attribute, local, parse, parse_page, text_of
 
-MIMETYPE = b"application/epub+zip"
 CONTAINER = "META-INF/container.xml"
 _OBFUSCATED = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")

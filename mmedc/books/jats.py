@@ -11,7 +11,6 @@ from mmedc.books.mathml import tex
 from mmedc.books.rules import BookRules
 from mmedc.books.xmlfile import local, parse, text_of
 
-ROOTS = (b"<article", b"<book", b"<book-part-wrapper", b"<pmc-articleset")
 _ITEMS = frozenset(("list-item",))
 _SKIPPED = (
     "front front-stub book-meta book-part-meta collection-meta object-id label title-group journal-meta article-meta "

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmedc.books.book import Book
-from mmedc.books.xmlfile import attribute, local, text_of
+from mmedc.books.xmlfile import attribute, iso_date, local, text_of
 from mmedc.licences import spdx
 
 _DATES = ("epub", "pub", "ppub", "epub-ppub", "collection", "epreprint", "pmc-release")
@@ -133,11 +133,7 @@ def _date(front: Any) -> str | None:
     for node in front.iter("{*}pub-date"):
         year, month, day = (text_of(node.find(f"{{*}}{name}")) for name in ("year", "month", "day"))
         if re.fullmatch(r"\d{4}", year):
-            date = year
-            if month.isdigit() and 1 <= int(month) <= 12:
-                date += f"-{int(month):02d}"
-                if day.isdigit() and 1 <= int(day) <= 31:
-                    date += f"-{int(day):02d}"
+            date = iso_date(year, month, day)
             by_kind.setdefault(node.get("pub-type") or node.get("date-type") or "pub", date)
     return next((by_kind[kind] for kind in _DATES if kind in by_kind), next(iter(by_kind.values()), None))
 

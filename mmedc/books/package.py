@@ -15,6 +15,8 @@ MAX_RATIO = 200.0
 FREE_BYTES = 1 << 20
 """A member may unpack to so many bytes whatever its ratio."""
 CHUNK_BYTES = 1 << 16
+NOT_ZIP = (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError, IndexError)
+"""What `zipfile.ZipFile` raises for bytes that are no whole archive."""
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Package:
     def __post_init__(self) -> None:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(self.data))
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError, IndexError) as problem:
+        except NOT_ZIP as problem:
             raise Unreadable(f"damaged: not a whole ZIP archive ({problem})") from None
         infos = self._zip.infolist()
         if len(infos) > MAX_MEMBERS:

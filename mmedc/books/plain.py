@@ -31,9 +31,8 @@ def characters(data: bytes) -> str:
         pass
     from resiliparse.parse.encoding import detect_encoding
 
-    name = {"gbk": "gb18030", "gb2312": "gb18030"}.get(str(detect_encoding(data[: 256 << 10])).lower(), "") or str(
-        detect_encoding(data[: 256 << 10])
-    )
+    found = str(detect_encoding(data[: 256 << 10]))
+    name = {"gbk": "gb18030", "gb2312": "gb18030"}.get(found.lower(), found)
     try:
         text = data.decode(name, "replace").replace("\0", "")
     except LookupError:

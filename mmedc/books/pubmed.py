@@ -5,7 +5,7 @@ from typing import Any
 from mmedc.books.book import ARTICLE, Book
 from mmedc.books.manuscript import Manuscript
 from mmedc.books.rules import BookRules
-from mmedc.books.xmlfile import local, parse, text_of
+from mmedc.books.xmlfile import iso_date, local, parse, text_of
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -59,9 +59,7 @@ def _date(article: Any) -> str | None:
         return None
     if month[:3].lower() in _MONTHS:
         month = str(_MONTHS.index(month[:3].lower()) + 1)
-    if not (month.isdigit() and 1 <= int(month) <= 12):
-        return year
-    return f"{year}-{int(month):02d}" + (f"-{int(day):02d}" if day.isdigit() and 1 <= int(day) <= 31 else "")
+    return iso_date(year, month, day)
 
 
 def _identifiers(root: Any) -> list[str]:

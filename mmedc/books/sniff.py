@@ -6,6 +6,8 @@ import zipfile
 from io import BytesIO
 from typing import Literal
 
+from mmedc.books.package import NOT_ZIP
+
 Format = Literal["pdf", "epub", "docx", "jats", "pubmed", "mediawiki", "html", "markdown", "text", "tar", ""]
 
 HEAD_BYTES = 4096
@@ -90,7 +92,7 @@ def _zipped(data: bytes) -> Format:
         return "epub"
     try:
         names = set(zipfile.ZipFile(BytesIO(data)).namelist())
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError, IndexError):
+    except NOT_ZIP:
         names = set()
         if b"META-INF/container.xml" in data:
             return "epub"

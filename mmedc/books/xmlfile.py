@@ -102,3 +102,10 @@ def attribute(node: Any, name: str) -> str:
 def text_of(node: Any | None) -> str:
     """Return the text of an element on one line; "" for None."""
     return " ".join("".join(node.itertext()).split()) if node is not None else ""
+
+
+def iso_date(year: str, month: str, day: str) -> str:
+    """Return a date in ISO 8601 as far as month and day are numbers that a calendar has; `year` is taken as it is."""
+    if not (month.isdigit() and 1 <= int(month) <= 12):
+        return year
+    return f"{year}-{int(month):02d}" + (f"-{int(day):02d}" if day.isdigit() and 1 <= int(day) <= 31 else "")

@@ -36,7 +36,8 @@ def leftovers(corpus: str, abandoned: bool = False) -> list[Leftover]:
     what the present build needs is not recorded.
     """
     store = Store(corpus)
-    manifest, record = read_manifest(corpus), read_record(store, read_manifest(corpus))
+    manifest = read_manifest(corpus)
+    record = read_record(store, manifest)
     begun = read_begun(store)
     if begun and not abandoned:
         raise RequestError(_under_way(corpus, begun))

@@ -92,9 +92,7 @@ def keep(
     """Record the passes of the corpus that is about to be published; see `Record`."""
     limits = {code: language.limits for code, language in policy.languages.items()}
     record = Record(build=build, recipe=recipe, sources=tuple(sources), limits=limits, passes=tuple(passes))
-    data = record.model_dump_json(exclude_unset=True).encode()
-    if not (store.exists(BUILD) and store.get(BUILD) == data):
-        store.put(BUILD, data)
+    store.put_changed(BUILD, record.model_dump_json(exclude_unset=True).encode())
 
 
 def end(store: Store) -> None:

@@ -67,9 +67,7 @@ def remember(store: Store, recipe: Recipe) -> None:
     """Write where the recipe of a run is, for `origin_of`; one that was made in Python is nowhere."""
     file, sets = recipe.origin
     if file:
-        origin = json.dumps(asdict(Origin(file, sets, os.getcwd()))).encode()
-        if not store.exists(ORIGIN) or store.get(ORIGIN) != origin:  # a build that changes nothing writes nothing
-            store.put(ORIGIN, origin)
+        store.put_changed(ORIGIN, json.dumps(asdict(Origin(file, sets, os.getcwd()))).encode())
 
 
 def origin_of(corpus: str) -> Origin:

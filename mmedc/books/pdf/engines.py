@@ -15,7 +15,6 @@ from mmedc.books.pdf.scripts import LETTER, RTL
 from mmedc.errors import RequestError
 from mmedc.redact import first_line
 
-ENGINES = ("permissive", "pymupdf")
 HANGUL = re.compile("[\uac00-\ud7a3]")
 INDIC = re.compile("[\u0900-\u0dff]")
 STRETCHED = 1.2  # sizes that a Chinese or Japanese character takes where lines are drawn out
