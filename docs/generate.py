@@ -22,7 +22,8 @@ from mmedc.bench.config import Bench
 from mmedc.cli import app
 from mmedc.corpus.manifest import Manifest
 from mmedc.document import DOCUMENT, MEASURES
-from mmedc.recipe import Recipe, SourceConfig
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import SourceConfig
 from mmedc.report.schema import SCHEMAS, schema
 from mmedc.settings import Bytes, PathRule
 from mmedc.shipped import shipped

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmedc.errors import RecipeError
+from mmedc.inputs import Input, list_inputs
 from mmedc.jsonlines import BadLine, parse_line, read_json_lines
 from mmedc.prompts import LANGUAGES
 from mmedc.shipped import SHIPPED, shipped_file
-from mmedc.storage import Input, list_inputs, open_binary
+from mmedc.storage import open_binary
 from mmedc.unpack import Damage, Unpacked
 
 Row = dict[str, Any]

@@ -26,9 +26,9 @@ from mmedc.dedup.questions import Question, find_questions, read_questions
 from mmedc.document import edited_text
 from mmedc.engine.run import Inline
 from mmedc.errors import RecipeError
+from mmedc.inputs import Input
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
-from mmedc.storage import Input
 from tests.test_build import Notes
 from tests.test_cli import mmedc
 

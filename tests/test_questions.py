@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mmedc.bench.formats import convert
 from mmedc.bench.items import read_items
 from mmedc.errors import RecipeError
+from mmedc.inputs import list_inputs
 from mmedc.questions import NotAnItem, answer_of, item_of, option_texts, options_of, read_questions, read_rows
-from mmedc.storage import list_inputs
 
 ROW = {"question": "What treats type 1 diabetes?", "options": {"A": "Insulin", "B": "Aspirin"}, "answer_idx": "A"}
 

@@ -21,7 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmedc.errors import RecipeError
-from mmedc.recipe import Recipe, SourceConfig, read_recipe
+from mmedc.recipe import Recipe, read_recipe
+from mmedc.recipe_parts import SourceConfig
 from mmedc.sources import FORMATS, Reader, list_units
 from tests.warcs import http, packed, page, record
 

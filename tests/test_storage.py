@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mmedc.errors import RequestError
-from mmedc.storage import AHEAD_BYTES, Store, _object_store, list_inputs, open_binary
+from mmedc.inputs import list_inputs
+from mmedc.storage import AHEAD_BYTES, Store, _object_store, open_binary
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mmedc.recipe import Files, read_part
+from mmedc.recipe import read_part
+from mmedc.recipe_parts import Files
 from mmedc.settings import InputPath, InputPaths, NotAPath, OutputPath, Part
 
 Protocol = Literal["letters", "options", "generate"]

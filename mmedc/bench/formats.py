@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mmedc.errors import RecipeError
+from mmedc.inputs import list_inputs
 from mmedc.questions import (
     LETTERS,
     Item,
@@ -24,7 +25,6 @@ from mmedc.questions import (
     same_texts,
 )
 from mmedc.questions import SUFFIXES as JSON_SUFFIXES
-from mmedc.storage import list_inputs
 
 SUFFIXES = (*JSON_SUFFIXES, ".csv", ".csv.gz")
 MMLU = (

@@ -28,7 +28,7 @@ from mmedc.engine.unit import Accounted, DataFile, Stream, Unit, UnitFiles
 from mmedc.folding import plain_texts
 from mmedc.limits import reasons
 from mmedc.policy import Policy
-from mmedc.recipe import Lines
+from mmedc.recipe_parts import Lines
 from mmedc.storage import Store
 from mmedc.words import U64, UNSPACED, TextBatch, mix, sums
 

@@ -7,8 +7,8 @@ import warnings
 from dataclasses import dataclass
 
 from mmedc.errors import RecipeError
+from mmedc.inputs import Input, list_inputs
 from mmedc.questions import LETTERS, SUFFIXES, Question, read_questions
-from mmedc.storage import Input, list_inputs
 
 __all__ = ["LETTERS", "Question", "Questions", "find_questions", "name_of", "quoted", "read_questions"]
 

@@ -11,7 +11,8 @@ from mmedc.engine.identity import Json, identity_of
 from mmedc.errors import RecipeError
 from mmedc.modules import load
 from mmedc.policy import Policy
-from mmedc.recipe import CustomStep, Recipe
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import CustomStep
 from mmedc.steps.foreign import DatatroveStep, datatrove_step
 from mmedc.steps.language import Language
 from mmedc.steps.measure import Measure, function_of

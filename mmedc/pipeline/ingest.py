@@ -14,7 +14,8 @@ from mmedc.filters import open_filters
 from mmedc.models import Model
 from mmedc.pipeline.custom import measures_among, with_custom
 from mmedc.policy import Policy
-from mmedc.recipe import ModelName, Recipe
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import ModelName
 from mmedc.sources import InputSplit, Reader
 from mmedc.sources.books import book_rules
 from mmedc.steps.block import Block

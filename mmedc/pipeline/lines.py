@@ -13,7 +13,7 @@ from mmedc.engine.selection import Selection
 from mmedc.engine.unit import DataFile, Pass, Unit, UnitFiles
 from mmedc.pipeline.dedup import Run
 from mmedc.policy import Policy
-from mmedc.recipe import Lines
+from mmedc.recipe_parts import Lines
 
 COUNT = 200
 HELD = 10_000

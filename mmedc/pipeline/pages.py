@@ -23,6 +23,7 @@ from mmedc.engine.chain import Funnel
 from mmedc.engine.commit import read_table
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
+from mmedc.inputs import Input
 from mmedc.pipeline.dedup import Run
 from mmedc.pipeline.ingest import Ingested
 from mmedc.recipe import Recipe
@@ -30,7 +31,7 @@ from mmedc.sources import InputSplit
 from mmedc.sources.books import ocr_rules_of
 from mmedc.sources.paged import PageTables, cover_json, local_copy
 from mmedc.sources.raw import Records, open_whole
-from mmedc.storage import Input, Store
+from mmedc.storage import Store
 
 RANGE_PAGES = 128
 """Pages of a unit. pdf-inspector parses the whole file for each: .2 s for 3,000 pages, as long as 100 of them take."""

@@ -25,7 +25,7 @@ from mmedc import __version__
 from mmedc.errors import MmedcError
 from mmedc.extras import NOT_FOR_USERS
 from mmedc.filters import open_filters
-from mmedc.recipe import Limits
+from mmedc.recipe_parts import Limits
 from mmedc.report.grid import Column, Grid, Passage
 from mmedc.report.tables import human_bytes
 

@@ -8,10 +8,12 @@ import pyarrow as pa
 
 from mmedc.document import document_id
 from mmedc.errors import RecipeError, RequestError
-from mmedc.recipe import Recipe, SourceConfig
+from mmedc.inputs import Input, list_inputs
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import SourceConfig
 from mmedc.report.grid import shortened, visible
 from mmedc.sources import FORMATS, InputSplit, Reader, format_of, list_units
-from mmedc.storage import Input, is_local, list_inputs
+from mmedc.storage import is_local
 
 LISTED = 10  # records of a file that are named where the user names none
 HEAD_CHARS = 60

@@ -17,12 +17,13 @@ from mmedc.books.rules import NAMED, BookRules
 from mmedc.books.sniff import HEAD_BYTES, format_of
 from mmedc.engine import slot
 from mmedc.filters import open_filters
-from mmedc.recipe import Recipe, SourceConfig
+from mmedc.inputs import Input
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import SourceConfig
 from mmedc.sources.containers import elements, members
 from mmedc.sources.content import Stream, parts_of
 from mmedc.sources.paged import PageTables, books_of
 from mmedc.sources.raw import InputSplit, Records
-from mmedc.storage import Input
 from mmedc.tokenizer import check_tokenizer, encoding_digest
 from mmedc.unpack import packed_suffixes
 

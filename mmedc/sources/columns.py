@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmedc.jsonlines import whole_characters
-from mmedc.recipe import SourceConfig
+from mmedc.recipe_parts import SourceConfig
 from mmedc.sources.raw import Records
 
 BATCH_ROWS = 512

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmedc.books.book import Unreadable
+from mmedc.inputs import Input
 from mmedc.sources.raw import check_size, open_whole
-from mmedc.storage import Input
 from mmedc.unpack import Damage, Unpacked
 
 FREE_BYTES = 64 << 20

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from mmedc.engine import slot
+from mmedc.inputs import Input
 from mmedc.sources.mime import type_of
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
-from mmedc.storage import Input
 from mmedc.unpack import Damage, Unpacked, packed_suffixes
 
 HTML_SUFFIXES = packed_suffixes(".html", ".htm", ".xhtml")

@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from mmedc.books import sniff
 from mmedc.errors import RecipeError
-from mmedc.recipe import Recipe, SourceConfig
+from mmedc.inputs import Input
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import SourceConfig
 from mmedc.sources import books, files, jsonl, parquet, warc
 from mmedc.sources.raw import InputSplit, open_whole
-from mmedc.storage import Input, read_each
+from mmedc.storage import read_each
 from mmedc.unpack import MemberPart, Unpacked
 from mmedc.yamlfile import nearest
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from mmedc.errors import RecipeError
+from mmedc.inputs import Input
 from mmedc.jsonlines import BOM, BadLine, parse_line, split_lines
-from mmedc.recipe import SourceConfig
+from mmedc.recipe_parts import SourceConfig
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.raw import InputSplit, Records, check_size, open_whole
-from mmedc.storage import Input
 from mmedc.unpack import Damage, Events, Unpacked, packed_suffixes
 from mmedc.yamlfile import nearest
 

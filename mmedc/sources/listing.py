@@ -11,12 +11,13 @@ import pyarrow as pa
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Unit
 from mmedc.errors import RecipeError, StorageError
-from mmedc.recipe import Recipe, SourceConfig
+from mmedc.inputs import Input, list_inputs, readable
+from mmedc.recipe import Recipe
+from mmedc.recipe_parts import SourceConfig
 from mmedc.settings import as_written
 from mmedc.sources.formats import Format, check_content, format_of
 from mmedc.sources.nearby import nearest_file
 from mmedc.sources.raw import InputSplit, Records
-from mmedc.storage import Input, list_inputs, readable
 
 
 @dataclass(frozen=True)

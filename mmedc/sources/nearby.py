@@ -4,8 +4,9 @@ import difflib
 import os
 from collections import Counter
 
+from mmedc.inputs import list_inputs
 from mmedc.sources.formats import FORMATS
-from mmedc.storage import bucket_of, has_bucket, is_local, list_inputs
+from mmedc.storage import bucket_of, has_bucket, is_local
 
 LISTED = 4
 BOOK_SUFFIXES = (".epub", ".pdf", ".docx", ".nxml", ".xml")

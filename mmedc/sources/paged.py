@@ -16,8 +16,9 @@ from mmedc.books.rules import BookRules
 from mmedc.engine.commit import read_table
 from mmedc.engine.identity import NO_EFFECT, Json
 from mmedc.engine.unit import DataFile
+from mmedc.inputs import Input
 from mmedc.sources.raw import open_whole
-from mmedc.storage import Input, Store, is_local
+from mmedc.storage import Store, is_local
 
 COPY_BYTES = 4 << 20
 

@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 
 from mmedc.engine import slot
 from mmedc.errors import RecipeError
-from mmedc.recipe import SourceConfig
+from mmedc.inputs import Input
+from mmedc.recipe_parts import SourceConfig
 from mmedc.redact import first_line
 from mmedc.sources.columns import BATCH_ROWS, add_row, named_columns
 from mmedc.sources.pages import MISSING, chunk_at, readable_values
 from mmedc.sources.raw import InputSplit, Records, check_size
-from mmedc.storage import Input, open_random
+from mmedc.storage import open_random
 from mmedc.yamlfile import nearest
 
 SUFFIXES = (".parquet",)

@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from mmedc.books.rules import BookRules
 from mmedc.document import RAW
+from mmedc.inputs import Input
 from mmedc.jsonlines import whole_characters
-from mmedc.recipe import SourceConfig
-from mmedc.storage import Input, open_binary
+from mmedc.recipe_parts import SourceConfig
+from mmedc.storage import open_binary
 
 if TYPE_CHECKING:
     from mmedc.sources.paged import PageTables
