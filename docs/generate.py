@@ -27,6 +27,7 @@ from mmedc.recipe_parts import SourceConfig
 from mmedc.report.schema import SCHEMAS, schema
 from mmedc.settings import Bytes, PathRule
 from mmedc.shipped import shipped
+from mmedc.sourcekeys import KEYED
 from mmedc.sources import FORMATS
 from mmedc.train.config import Train
 from mmedc.yamlfile import read_yaml
@@ -155,6 +156,9 @@ def keys(model: type[BaseModel], prefix: str = "", skip: tuple[str, ...] = ()) -
     if model is SourceConfig:  # the keys that name files are those of the table of formats
         for known in FORMATS:
             yield prefix + known.key, FieldInfo(annotation=tuple[str, ...], default=None, description=known.files)
+        for kind in KEYED:
+            own = [item for item in kind.model_fields.items() if item[0] not in {*SourceConfig.model_fields, kind.key}]
+            yield from ((f"{prefix.removesuffix('.')} ({kind.key}).{name}", field) for name, field in own)
     for name, field in model.model_fields.items():
         if name in skip:
             continue

@@ -32,10 +32,10 @@ from mmedc.recipe_parts import (
     Name,
     Percentage,
     Publish,
-    SourceConfig,
 )
 from mmedc.settings import AS_WRITTEN, InputPath, InputPaths, OutputPath, Part, Settings, apply_setting, checked
 from mmedc.shipped import shipped
+from mmedc.sourcekeys import SOURCE_KEYS, AnySource
 from mmedc.yamlfile import YamlFile, dotted, nearest, read_yaml
 
 
@@ -52,7 +52,7 @@ class Recipe(Part):
     """What is kept of ruby: the base text, or the readings too, in brackets. Only our own extractor reads this key."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en", "zh", "ja", "fr", "ru", "es")
     """The languages to keep, of those in `filters/`; `ar`, `de`, `hi`, `it`, `ko` and `pt` ship too."""
-    sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]
+    sources: Annotated[dict[Name, AnySource], Field(min_length=1)]
     """The sources by name. Their order is their precedence: of two duplicates of a kind, the first source's stays."""
     steps: tuple[CustomStep, ...] = ()
     """Custom steps, each after a step that it names."""
@@ -174,7 +174,7 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     yaml = _mapping(file, "docs/reference/recipe.md")
     _refuse_others(yaml, path)
     for setting in sets or []:
-        apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
+        apply_setting(yaml, setting, source_keys=SOURCE_KEYS)
     recipe = checked(Recipe, yaml, folder=_folder(file))
     recipe.__dict__["folder"] = os.path.abspath(_folder(file) or ".")
     recipe.__dict__["origin"] = path if _folder(file) == "" else os.path.abspath(file), tuple(sets or ())
@@ -191,7 +191,7 @@ def recipe_of(values: Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:
     """
     yaml = YamlFile("recipe", copy.deepcopy(dict(values)))
     for setting in sets:
-        apply_setting(yaml, setting, source_keys=tuple(SourceConfig.model_fields))
+        apply_setting(yaml, setting, source_keys=SOURCE_KEYS)
     recipe = checked(Recipe, yaml)
     recipe.__dict__["places"] = YamlFile(yaml.path, None, yaml.lines, yaml.settings)
     return recipe

@@ -9,6 +9,7 @@ from mmedc.corpus.manifest import Manifest
 from mmedc.document import MEASURES
 from mmedc.filters import PolicyFile
 from mmedc.recipe import Recipe
+from mmedc.sourcekeys import KEYED
 from mmedc.sources import FORMATS
 from mmedc.train.config import Train
 
@@ -55,9 +56,10 @@ def _name_measures(languages: dict[str, Any]) -> None:
 def _name_formats(source: dict[str, Any]) -> None:
     """Name the keys of the table of formats, one of which a source has."""
     paths = source.pop("additionalProperties")
-    source["properties"] |= {each.key: {**paths, "description": each.files} for each in FORMATS}
+    plain = [each for each in FORMATS if each.key not in {kind.key for kind in KEYED}]
+    source["properties"] |= {each.key: {**paths, "description": each.files} for each in plain}
     source["additionalProperties"] = False
-    source["oneOf"] = [{"required": [each.key]} for each in FORMATS]
+    source["oneOf"] = [{"required": [each.key]} for each in plain]
 
 
 def _spell_out(recipe: dict[str, Any], part: str) -> None:

@@ -88,6 +88,12 @@ def _many_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], reci
         )
 
 
+def _site_lists(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
+    """Yield one split; the pass `crawl` puts the WARC files in its place that it leaves."""
+    raise RecipeError(f'source "{name}": this version reads the keys of a crawl, but cannot crawl yet')
+    yield InputSplit(name, config, inputs, None, recipe.limits.document, recipe.limits.ratio)
+
+
 # Speeds were measured on a mixed crawl (4.5 MB of gzip hold 23 MB of pages) and on texts made from it, AMD EPYC.
 FORMATS = (
     Format(
@@ -139,6 +145,16 @@ FORMATS = (
         books.BooksReader(),
         books.cut,
         5e6,
+    ),
+    Format(
+        "crawl",
+        "a list of sites",
+        "Lists of sites, one a line, that are crawled.",
+        (".txt",),
+        None,
+        warc.WarcReader(),
+        _site_lists,
+        4.5e6,
     ),
 )
 """All formats."""

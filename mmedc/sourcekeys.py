@@ -1,0 +1,108 @@
+"""The keys of sources of a recipe that are more than files: settings of their own beside the key of the format."""
+
+import re
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+
+from mmedc.recipe_parts import Files, SourceConfig
+from mmedc.settings import Bytes, InputPath
+
+CONTACT = re.compile(r"https?://[^\s/@]+\.[^\s/@]+(/\S*)?|(mailto:)?[^\s@]+@[^\s@]+\.[^\s@]+")
+
+
+class KeyedSource(SourceConfig):
+    """A source whose format has settings of its own; the key of the format is a field, named by `key`."""
+
+    model_config = ConfigDict(extra="forbid")
+    key: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        for name in value if isinstance(value, dict) else ():
+            if name not in cls.model_fields:
+                near = get_close_matches(str(name), cls.model_fields, 1)
+                raise ValueError(f'unknown key "{name}"' + (f'; did you mean "{near[0]}"?' if near else ""))
+        return value
+
+    @model_validator(mode="after")
+    def _one_format(self) -> "KeyedSource":
+        return self
+
+    @property
+    def format(self) -> str:
+        """The key that names the files of this source."""
+        return self.key
+
+
+class CrawlSource(KeyedSource):
+    """A source that is crawled: the pages of the sites in a list, fetched politely and stored as WARC files."""
+
+    key = "crawl"
+
+    crawl: Files
+    """Lists of sites, one a line: a host, or a URL below which pages are fetched. The list is also the limit."""
+    contact: str = ""
+    """Required: a URL or mail address that tells the owner of a site who crawls. It is sent with every request."""
+    max_pages: Annotated[int, Field(gt=0)] = 10_000
+    """Pages that are fetched for this source at most. A larger number goes on with the same crawl."""
+    host_pages: Annotated[int, Field(gt=0)] = 2_000
+    """Pages that are fetched from one host at most."""
+    depth: Annotated[int, Field(ge=0)] = 16
+    """Links from the start of a site to a page at most."""
+    delay_s: Annotated[float, Field(ge=0)] = 1.0
+    """Seconds between two requests to a host at least. The host's own robots.txt may ask for more."""
+    page_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds that one page may take; it is cut off then."""
+    opt_outs: Literal["honour", "record"] = "honour"
+    """Whether pages whose owner reserves them are left out, or kept with that on record. See the how-to."""
+    again: Annotated[str, Field(pattern=r"[\w.-]{0,40}")] = ""
+    """A label such as `2026-12`. A new one visits known pages again, and fetches those that have changed."""
+    sets: Annotated[int, Field(gt=0, le=1024)] | None = None
+    """The number of processes that share the hosts; by default one for each 200 sites. Fixed by the first run."""
+    segment: Bytes = 256 * 2**20
+    """The size at which a WARC file is closed and the next is begun; each is a unit of ingest."""
+    hosts_file: InputPath | None = None
+    """A file in the form of `/etc/hosts` whose addresses replace those of DNS; the address may have a port."""
+    private: tuple[str, ...] = ()
+    """Hosts that may have private addresses, by name. Those in `hosts_file` may too."""
+
+    @model_validator(mode="after")
+    def _contact(self) -> "CrawlSource":
+        if not CONTACT.fullmatch(self.contact):
+            found = f'"{self.contact}" is neither' if self.contact else "it is missing"
+            raise ValueError(
+                f"contact: {found}; give a URL or mail address that tells the owner of a site who crawls, such as "
+                '`contact: "https://example.org/our-crawler"`'
+            )
+        return self
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The lists of sites."""
+        return self.crawl
+
+
+KEYED: tuple[type[KeyedSource], ...] = (CrawlSource,)
+"""The sources with settings of their own, each known by its key."""
+
+
+def _by_key(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> SourceConfig:
+    for kind in KEYED if isinstance(value, dict) else ():
+        if kind.key in value:
+            return kind.model_validate(value, context=info.context)
+    if isinstance(value, SourceConfig):
+        return value
+    made: SourceConfig = handler(value)
+    return made
+
+
+AnySource = Annotated[SourceConfig, WrapValidator(_by_key, json_schema_input_type=SourceConfig | CrawlSource)]
+"""A source of any format; one with settings of its own is recognised by its key."""
+SOURCE_KEYS = (
+    *SourceConfig.model_fields,
+    *(name for kind in KEYED for name in kind.model_fields if name not in {*SourceConfig.model_fields, kind.key}),
+)
+"""All keys of sources but those that name files."""
