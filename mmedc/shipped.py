@@ -1,4 +1,4 @@
-"""The location of the data that ships with mmedc: `filters/` and `pipelines/`, installed or in a checkout."""
+"""The location of the data that ships with mmedc: `filters/`, `pipelines/`, `cluster/`, installed or in a checkout."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ SHIPPED = "shipped:"
 
 
 def shipped(name: str) -> Path:
-    """Return the shipped folder `name` (`filters` or `pipelines`).
+    """Return the shipped folder `name` (`filters`, `pipelines` or `cluster`).
 
     A wheel carries it inside the package; a checkout has it beside the package.
 

@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from mmedc.engine.chain import Count
@@ -18,7 +17,6 @@ from mmedc.engine.run import Progress
 from mmedc.engine.runner import OnRay, _Meters, _own_token
 from mmedc.engine.unit import Accounted, Commit, DataFile
 from mmedc.errors import RequestError
-from mmedc.yamlfile import read_yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,16 +86,3 @@ def test_a_token_is_made_that_only_its_user_can_read(tmp_path: Path, monkeypatch
 def test_an_address_at_which_nothing_answers_is_said_at_once() -> None:
     with pytest.raises(RequestError, match=r"--address 127\.0\.0\.1:9: nothing answers there"):
         OnRay(address="127.0.0.1:9").start()
-
-
-def test_what_is_shipped_for_clusters_asks_for_a_token_and_hides_the_dashboard() -> None:
-    recipe = read_yaml(ROOT / "cluster" / "ray-up.yaml", RequestError).data
-    import ray
-
-    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text(encoding="utf-8"))
-    jsonschema.validate(recipe, schema)
-    starts = [
-        line for line in [*recipe["head_start_ray_commands"], *recipe["worker_start_ray_commands"]] if "start" in line
-    ]
-    assert len(starts) == 2 and all(line.startswith("RAY_AUTH_MODE=token ray start") for line in starts)
-    assert "--dashboard-host=127.0.0.1" in starts[0]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mmedc.bench.commands import app as items_app
-from mmedc.cli import building, corpora, looking, starting, training
+from mmedc.cli import building, clusters, corpora, looking, starting, training
 from mmedc.cli.options import MODELS, SETUP, Interruption
 from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
@@ -26,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (building, corpora, looking, training, starting):  # the order of the headings in the help
+for group in (building, clusters, corpora, looking, training, starting):  # the order of the headings in the help
     app.add_typer(group.app)
 app.add_typer(starting.models_app, name="models", rich_help_panel=SETUP)
 app.add_typer(starting.filters_app, name="filters", rich_help_panel=SETUP)

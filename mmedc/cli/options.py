@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-BUILD, LOOK, MODELS, SETUP = (
+BUILD, CLUSTER, LOOK, MODELS, SETUP = (
     "Build a corpus",
+    "Run on a cluster",
     "Look at a corpus or a build",
     "Train and score models",
     "Recipes, filters, this machine",

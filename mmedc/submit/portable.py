@@ -1,0 +1,86 @@
+"""A recipe as other machines read it: its values in full, what it needs that lies on disks, and its memory per CPU."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mmedc.errors import RequestError
+from mmedc.recipe import Recipe
+from mmedc.settings import AS_WRITTEN, resolved
+from mmedc.shipped import SHIPPED
+from mmedc.storage import is_local
+
+GIB = 1 << 30
+WORKER_BYTES = GIB // 2
+"""Memory of the worker process of Ray beside its parser process, which `limits.memory` bounds."""
+RAY_BYTES = GIB
+"""Memory of Ray itself on a node, its small object store included."""
+
+
+def values_of(recipe: Recipe, out: str = "") -> dict[str, Any]:
+    """Return the values of a recipe that differ from the defaults, as JSON values.
+
+    Paths are absolute, so that they mean the same on every machine that sees the disk; files that ship with mmedc are
+    named as such. `out` replaces that of the recipe.
+    """
+    absolute = recipe.model_dump(mode="json", exclude_defaults=True)
+    written = recipe.model_dump(mode="json", exclude_defaults=True, context=AS_WRITTEN)
+    values: dict[str, Any] = _portable(absolute, written)
+    return {**values, "out": str(resolved(out))} if out else values
+
+
+def as_yaml(values: Any) -> str:
+    """Return values as YAML text, in their order."""
+    stream = io.StringIO()
+    writer = YAML()
+    writer.default_flow_style = False
+    writer.width = 4096
+    writer.dump(values, stream)
+    return stream.getvalue()
+
+
+def disks_of(values: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of every absolute path of this machine among the values of a recipe."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from disks_of(value, f"{at}.{key}" if at else key)
+    elif isinstance(values, list):
+        for value in values:
+            yield from disks_of(value, at)
+    elif isinstance(values, str) and values.startswith("/") and is_local(values):
+        yield at, values
+
+
+def check_reachable(values: dict[str, Any], below: str) -> None:
+    """Check that what a recipe reads and writes is in an object store, or in the folder `below` that all nodes mount.
+
+    Raises: RequestError naming each key and path that other machines would not see.
+    """
+    if not values.get("out"):
+        raise RequestError(
+            "the recipe has no `out`, and no --out was given: other machines need a place for the corpus"
+        )
+    hidden = [(key, path) for key, path in disks_of(values) if not (below and f"{path}/".startswith(f"{below}/"))]
+    if hidden:
+        shown = "\n".join(f"  {key}: {path}" for key, path in hidden)
+        where = f"is not below {below}" if below else "is on a disk of this machine"
+        raise RequestError(
+            f"this {where}, so that the pods would not see it; copy it to an object store (s3://…), or name a volume "
+            f"that is mounted there: --volume CLAIM:/PATH\n{shown}"
+        )
+
+
+def node_bytes(recipe: Recipe, cpus: int) -> int:
+    """Return the memory that a node needs to run `cpus` units at once, in whole GiB."""
+    needed = cpus * (recipe.limits.memory + WORKER_BYTES) + RAY_BYTES
+    return -(-needed // GIB) * GIB
+
+
+def _portable(absolute: Any, written: Any) -> Any:
+    if isinstance(absolute, dict):
+        return {key: _portable(value, written[key]) for key, value in absolute.items()}
+    if isinstance(absolute, list):
+        return [_portable(value, other) for value, other in zip(absolute, written, strict=True)]
+    return written if isinstance(written, str) and written.startswith(SHIPPED) else absolute
