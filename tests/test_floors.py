@@ -22,7 +22,7 @@ HEAVY = {
     "pymupdf": {"books/pdf/mupdf.py", "books/pdf/engines.py"},
     "pypdfium2": {"books/pdf/glyphs.py"},
     "pdf_inspector": {"books/pdf/inspector.py"},
-    "lxml": {"books/xmlfile.py"},
+    "lxml": {"books/xmlfile.py", "crawl/sitemaps.py"},
     "isal": {"unpack.py"},
     "lz4": {"frames.py"},
     "brotli": {"codings.py"},
