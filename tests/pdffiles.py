@@ -76,6 +76,11 @@ def lines(texts: list[str], x: float, y: float, size: float = 10, leading: float
     return b"".join(line(text, x, y - number * leading, size) for number, text in enumerate(texts))
 
 
+def box(x: float, y: float, width: float, height: float, grey: float = 1.0) -> bytes:
+    """Return the operators that fill a box; what is drawn after it is black."""
+    return b"%g g %g %g %g %g re f 0 g\n" % (grey, x, y, width, height)
+
+
 def plain(pages: list[list[str]], info: bytes = b"") -> bytes:
     """Return a file with the given lines on its pages."""
     pdf = Pdf(info=info)

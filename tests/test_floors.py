@@ -20,7 +20,7 @@ HEAVY = {
     "selectolax": {"steps/extract/tree.py"},
     "mwparserfromhell": {"books/wiki.py"},
     "pymupdf": {"books/pdf/mupdf.py", "books/pdf/engines.py"},
-    "pypdfium2": {"books/pdf/glyphs.py"},
+    "pypdfium2": {"books/pdf/glyphs.py", "books/pdf/hidden.py"},
     "pdf_inspector": {"books/pdf/inspector.py"},
     "lxml": {"books/xmlfile.py", "crawl/sitemaps.py"},
     "isal": {"unpack.py"},

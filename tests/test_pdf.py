@@ -27,7 +27,7 @@ from mmedc.recipe import Recipe
 from mmedc.sources.books import book_rules
 from mmedc.storage import Store
 from tests.conftest import Notes
-from tests.pdffiles import Pdf, book, line, lines, plain
+from tests.pdffiles import Pdf, book, box, line, lines, plain
 from tests.pdfhostile import FILES
 from tests.test_cli import mmedc as mmedc_command
 
@@ -81,6 +81,48 @@ def test_rows_of_tables_and_footnotes(engine: str) -> None:
     text = read(pdf.build(), engine).text
     assert "| Drug | Dose | Days |\n| Iron | 5 mg | 12 |\n| Zinc | 7 mg | 14 |" in text
     assert text.index("It is done twice") < text.index("1 A note about the dose.") < text.index("After the table")
+
+
+def unseen(text: str, y: float) -> dict[str, bytes]:
+    """Return the ways in which a text is written so that nobody sees it."""
+    return {
+        "white": b"1 g\n" + line(text, 72, y) + b"0 g\n",
+        "nearly white": b".985 g\n" + line(text, 72, y) + b"0 g\n",
+        "grey on grey": box(60, y - 5, 400, 20, 0.9) + b".9 g\n" + line(text, 72, y) + b"0 g\n",
+        "no ink": b"3 Tr\n" + line(text, 72, y) + b"0 Tr\n",
+        "covered": line(text, 72, y) + box(60, y - 5, 400, 20),
+        "blackened": line(text, 72, y) + box(60, y - 5, 400, 20, 0.0),
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("extra", [b"", b"/Rotate 90", b"/CropBox [20 20 560 800]"])
+def test_text_that_a_page_does_not_show_is_removed_and_counted(engine: str, extra: bytes) -> None:
+    pdf, ways = Pdf(), unseen("Nobody sees 100 mg", 400)
+    turn = b"q 0 1 -1 0 842 0 cm\n" if b"Rotate" in extra else b"q\n"
+    for content in ways.values():
+        pdf.page(turn + lines([SENTENCE] * 5, 72, 600) + content + b"Q", extra=extra, size=(842, 842))
+    found = read(pdf.build(), engine)
+    assert "Nobody" not in found.text and found.text.count(SENTENCE) == 5 * len(ways)
+    assert [(left.part, left.chars) for left in found.left_out] == [("hidden", 15 * len(ways))]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_text_is_kept_that_only_looks_as_if_it_were_hidden(engine: str) -> None:
+    pdf = Pdf()
+    content = lines([SENTENCE] * 5, 72, 700) + box(60, 595, 400, 20, 0.2) + b"1 g\n" + line("White on dark", 72, 600)
+    content += box(60, 495, 400, 20, 0.9) + b".9 g\n" + line("0", 72, 500) + b"0 g\n" + line("35,71", 77.6, 500)
+    pdf.page(content)
+    grey = bytes(range(0, 250, 10)) * 25
+    extra = b" /Type /XObject /Subtype /Image /Width 25 /Height 25 /ColorSpace /DeviceGray /BitsPerComponent 8"
+    image = b"/XObject << /Scan %d 0 R >>" % pdf.stream(grey, extra)
+    scan = b"q 595 0 0 842 0 0 cm /Scan Do Q\n"
+    pdf.page(scan + b"3 Tr\n" + lines(["The layer of a scanned page."] * 5, 72, 700), image)
+    pdf.page(lines(["The layer under a scanned page."] * 5, 72, 700) + scan, image)
+    found = read(pdf.build(), engine)
+    assert "White on dark" in found.text and "\n35,71" in found.text
+    assert found.text.count("The layer of") == found.text.count("The layer under") == 5
+    assert [left.chars for left in found.left_out if left.part == "hidden"] == [1]
 
 
 def test_parts_are_left_out_and_counted() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mmedc.bookparts import PARTS
 from mmedc.books import pubmed, webbook, wiki
-from mmedc.books.book import BOOK, Book, Unreadable
+from mmedc.books.book import BOOK, Book, LeftOut, Unreadable
 from mmedc.books.documents import PACKED, documents, finished
 from mmedc.books.ocr.models import OcrRules, ocr_rules
 from mmedc.books.rules import NAMED, BookRules
@@ -249,6 +249,9 @@ def book_values(data: bytes, name: str, rules: BookRules, limit: int) -> dict[st
     if not books:
         return {"dropped_by": "not_text"}
     book = books[0]
+    for page in books[1:]:  # an archived response is one record, so that no page of it is rejected by itself
+        if why := page.unread or page.unwanted:
+            book.left_out.append(LeftOut("unread", f"{page.place}: {why.partition(':')[0]}", 0))
     values = {key: value for key, value in book.columns().items() if value is not None}
     return {**values, "kind": book.kind or BOOK, **_fate(book, whole)}
 

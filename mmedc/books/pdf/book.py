@@ -48,6 +48,8 @@ class Sheet:
     lines: list[Placed]
     need: str | None = None
     """Why its text is not used: see `mmedc.books.pdf.quality`."""
+    hidden: int = 0
+    """Characters that the page does not show, and that were removed."""
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Learned:
     """The texts of the first and last pages, which name licence and identifiers."""
     unread: dict[int, str] = field(default_factory=dict)
     """The pages whose text is not used, and why."""
+    hidden: int = 0
+    """Characters that pages do not show."""
 
     @classmethod
     def of(cls, sheets: Iterable[Sheet]) -> "Learned":
@@ -92,6 +96,7 @@ class Learned:
         for sheet in sheets:
             if sheet.need:
                 learned.unread[sheet.number] = sheet.need
+            learned.hidden += sheet.hidden
             learned.ends[sheet.number] = "\n".join(line.text for line in sheet.lines)
             if len(learned.ends) > FIRST_PAGES + LAST_PAGES:
                 del learned.ends[list(learned.ends)[FIRST_PAGES]]
@@ -161,24 +166,9 @@ def assembled(sheets: Iterable[Sheet], learned: Learned, rules: BookRules, cover
     book.reserved = cover.reserved
     if writer.furniture_chars:
         book.left_out.append(LeftOut("furniture", "headers, footers, page numbers", writer.furniture_chars))
-    book.left_out += _unread(learned.unread)
+    if learned.hidden:
+        book.left_out.append(LeftOut("hidden", "text that the pages do not show", learned.hidden))
     return book
-
-
-def _unread(pages: dict[int, str]) -> list[LeftOut]:
-    """Return the pages without a usable text as left-out parts: runs of pages with one reason."""
-    out: list[LeftOut] = []
-    runs: list[tuple[int, int, str]] = []
-    for number, why in sorted(pages.items()):
-        reason = why.split(":")[0]
-        if runs and runs[-1][1] == number - 1 and runs[-1][2] == reason:
-            runs[-1] = (runs[-1][0], number, reason)
-        else:
-            runs.append((number, number, reason))
-    for first, last, reason in runs:
-        where = f"page {first + 1}" if first == last else f"pages {first + 1}–{last + 1}"
-        out.append(LeftOut("unread", f"{where}: {reason}", 0))
-    return out
 
 
 class Writer:

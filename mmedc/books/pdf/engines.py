@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mmedc.books.book import Unreadable
 from mmedc.books.ocr.models import OcrRules
-from mmedc.books.pdf import glyphs, inspector, mupdf
+from mmedc.books.pdf import glyphs, hidden, inspector, mupdf
 from mmedc.books.pdf.model import Heading, Line, OcrPage, PageText
 from mmedc.books.pdf.quality import unmapped
 from mmedc.books.pdf.scripts import LETTER, RTL
@@ -85,7 +85,7 @@ class Opened:
     def page(self, number: int) -> PageText:
         """Return page `number`, from 0. Raises: Unreadable where the library fails on it."""
         try:
-            return self._page(number)
+            return self._shown(self._page(number), number)
         except (Unreadable, OSError):
             raise
         except Exception as problem:  # of a library; the other pages may be sound
@@ -115,11 +115,24 @@ class Opened:
     def _page(self, number: int) -> PageText:
         if isinstance(self._file, glyphs.Pdfium):
             page = self._held.pop(number, None)
-            if page is None or not page.lines or badly_read(page):
+            if page is None or not page.lines or self._file.turned(number) or badly_read(page):
                 return self._better(page, number)
             return self._lowered(page, number)
         page = self._file.read(number)
         return self._better(page, number) if badly_read(page) else page
+
+    def _shown(self, page: PageText, number: int) -> PageText:
+        """Return a page without the text that it does not show."""
+        if not page.lines or not page.may_hide:
+            return page
+        try:
+            found = hidden.unseen(self._glyphs(), number)
+        except Unreadable:  # pdfium refuses a file that MuPDF reads
+            return page
+        if found:
+            page.hidden = sum(hides for _, hides in found)
+            page.lines = hidden.shown(page.lines, found)
+        return page
 
     def _lowered(self, page: PageText, number: int) -> PageText:
         """Return a page of pdf-inspector with the lines of nameless fonts where they are.
@@ -147,6 +160,8 @@ class Opened:
         if page is None:
             return other
         other.images = max(page.images, other.images)
+        if self._file is self._pdfium and self._file.turned(number):
+            return other
         return page if _faults(page) < _faults(other) else other
 
 

@@ -10,7 +10,7 @@ import itertools
 import math
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmedc.books.book import Unreadable
 from mmedc.books.pdf.model import Heading, Line, PageText
@@ -22,6 +22,31 @@ MAX_GLYPHS = 60_000  # of a page; more are a drawing
 MIRRORED = {"(": ")", ")": "(", "[": "]", "]": "[", "{": "}", "}": "{", "«": "»", "»": "«"}
 Glyph = tuple[str, float, float, float, float, float]
 """Character, x0, x1 (the place that it takes, which may be more than its ink), baseline, top, size."""
+
+
+class Frame(NamedTuple):
+    """The visible box of a page in the coordinates of its content, and by how many quarters the page is turned."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    turns: int
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Return a point of the content as it is seen, from the upper left corner, y growing downwards."""
+        if self.turns == 0:
+            return x - self.left, self.top - y
+        if self.turns == 1:
+            return y - self.bottom, x - self.left
+        if self.turns == 2:
+            return self.right - x, y - self.bottom
+        return self.top - y, self.right - x
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+        """Return (left, top, right, bottom) of a box of the content as it is seen."""
+        (x0, y0), (x1, y1) = self.point(left, bottom), self.point(right, top)
+        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
 class Pdfium:
@@ -37,6 +62,7 @@ class Pdfium:
             reason = "encrypted: the file asks for a password" if "password" in words else f"damaged: {problem}"
             raise Unreadable(reason) from None
         self.pages = len(self._file)
+        self._last: tuple[int, Any] | None = None
 
     repaired: str | None = None
 
@@ -64,11 +90,8 @@ class Pdfium:
 
     def draw(self, number: int, scale: float) -> Any:
         """Return the picture of page `number` as an array of (red, green, blue); `scale` is in dots per point."""
-        page = self._file[number]
-        try:
+        with self.opened(number) as page:
             return page.render(scale=scale, rev_byteorder=True).to_numpy()[:, :, :3].copy()
-        finally:
-            page.close()
 
     def has(self, number: int) -> bool:
         """Return whether there is a page `number`; what it draws is not read."""
@@ -80,12 +103,18 @@ class Pdfium:
 
     @contextlib.contextmanager
     def opened(self, number: int) -> Iterator[Any]:
-        """Give page `number` of pypdfium2, and close it."""
-        page = self._file[number]
-        try:
-            yield page
-        finally:
-            page.close()
+        """Give page `number` of pypdfium2; it stays open until another one is asked for."""
+        if self._last is None or self._last[0] != number:
+            page = self._file[number]
+            if self._last:
+                self._last[1].close()
+            self._last = number, page
+        yield self._last[1]
+
+    def turned(self, number: int) -> bool:
+        """Return whether page `number` is shown turned."""
+        with self.opened(number) as page:
+            return bool(page.get_rotation())
 
     def read(self, number: int) -> PageText:
         """Read page `number`, from 0."""
@@ -95,10 +124,11 @@ class Pdfium:
         with self.opened(number) as page:
             text = page.get_textpage()
             try:
-                glyphs, indic = _glyphs(pdfium, text.raw, height)
+                glyphs = [glyph for _, glyph in glyphs_of(pdfium, text.raw, frame_of(page))]
             finally:
                 text.close()
             area = sum(_area(thing) for thing in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3))
+        indic = sum("\u0900" <= glyph[0] < "\u0e00" for glyph in glyphs)
         lines = in_order(glyphs) if indic > 0.1 * len(glyphs) else lines_of(glyphs)
         return PageText(width, height, lines, "glyphs", min(area / (width * height), 1.0))
 
@@ -108,13 +138,23 @@ def _area(thing: Any) -> float:
     return float(max(right - left, 0.0) * max(top - bottom, 0.0))
 
 
-def _glyphs(pdfium: Any, page: Any, height: float) -> tuple[list[Glyph], int]:
-    """Return (the glyphs in the order of the page; how many of them are of Indian scripts)."""
-    indic = 0
+def frame_of(page: Any) -> Frame:
+    """Return where a page of pypdfium2 is seen; of A4 where it says nothing."""
+    left, bottom, right, top = page.get_cropbox()
+    width, height = page.get_size()
+    turns = page.get_rotation() // 90 % 4
+    if not (right > left and top > bottom):
+        left, bottom = 0.0, 0.0
+    wide, high = (height, width) if turns % 2 else (width, height)
+    return Frame(left, bottom, left + wide, bottom + high, turns)
+
+
+def glyphs_of(pdfium: Any, page: Any, frame: Frame) -> list[tuple[int, Glyph]]:
+    """Return (index, glyph) for the glyphs of a text page of `pypdfium2.raw`, in their order there."""
     box, matrix, x, y = pdfium.FS_RECTF(), pdfium.FS_MATRIX(), ctypes.c_double(), ctypes.c_double()
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     scales: dict[float, float] = {}
-    glyphs: list[Glyph] = []
+    glyphs: list[tuple[int, Glyph]] = []
     for index in range(min(pdfium.FPDFText_CountChars(page), MAX_GLYPHS)):
         code = pdfium.FPDFText_GetUnicode(page, index)
         if code <= 32 or code == 0xA0 or pdfium.FPDFText_IsGenerated(page, index) == 1:
@@ -129,10 +169,10 @@ def _glyphs(pdfium: Any, page: Any, height: float) -> tuple[list[Glyph], int]:
         if size not in scales or size < 2:
             pdfium.FPDFText_GetMatrix(page, index, matrix)
             scales[size] = math.hypot(matrix.c, matrix.d) or 1.0
-        indic += 0x900 <= code < 0xE00
         char = "-" if code == 0xFFFE else chr(code) if not 0xD800 <= code < 0xE000 else "\ufffd"
-        glyphs.append((char, box.left, box.right, height - y.value, height - box.top, size * scales[size]))
-    return glyphs, indic
+        x0, y0, x1, _ = frame.box(box.left, box.bottom, box.right, box.top)
+        glyphs.append((index, (char, x0, x1, frame.point(x.value, y.value)[1], y0, size * scales[size])))
+    return glyphs
 
 
 def in_order(glyphs: list[Glyph]) -> list[Line]:

@@ -47,6 +47,10 @@ class PageText:
     """The library that read it: `mupdf`, `inspector`, `glyphs`."""
     images: float = 0.0
     """The share of the page that images cover, 0 to 1."""
+    may_hide: bool = True
+    """Whether some of the text may be hidden; False where the engine knows that none is."""
+    hidden: int = 0
+    """Characters that were removed because the page does not show them."""
 
 
 class OcrPage(NamedTuple):

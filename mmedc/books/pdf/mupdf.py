@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from mmedc.books.book import Unreadable
+from mmedc.books.pdf.hidden import ALIKE, LEAST_SIDE
 from mmedc.books.pdf.model import Heading, Line, PageText
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -15,6 +16,9 @@ TAG = re.compile(r"<[^>]*>")
 SOFT = re.compile("\u00ad(?=.)")
 LIGATURE = re.compile(r"(f)(f|i|l|t)\2 (?=[^\W\d_])")
 """What MuPDF makes of a ligature whose letters the file gives as `ActualText`: `offf er`, `briefii ng`."""
+COLOUR = re.compile(rb"color:#([0-9a-f]{6})")
+COLOURLESS = re.compile(rb'<span style="[^"]*pt">')
+"""Text that leaves no ink has no colour in MuPDF's HTML."""
 SCALE = 100.0
 """MuPDF writes whole numbers, so that it is asked for hundredths of a point."""
 
@@ -33,7 +37,7 @@ class MuPdf:
             raise Unreadable("damaged: MuPDF can't open the file") from None
         if self._file.needs_pass:
             raise Unreadable("encrypted: the file asks for a password")
-        self._flags = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_IMAGES
+        self._flags = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_COLLECT_VECTORS
         self.pages: int = self._file.page_count
 
     @property
@@ -65,27 +69,22 @@ class MuPdf:
 
         page = self._file[number]
         rect = page.rect
-        text = page.get_textpage(flags=self._flags)
+        text = page.get_textpage(flags=self._flags, matrix=page.rotation_matrix if page.rotation else None)
         buffer = mupdf.fz_new_buffer(8192)
         out = mupdf.FzOutput(buffer)
         mupdf.fz_print_stext_page_as_json(out, text.this, SCALE)
         out.fz_close_output()
         data = json.loads(mupdf.fz_buffer_extract_copy(buffer).decode("utf-8", "replace"), strict=False)
         found = [line for block in data["blocks"] for line in block.get("lines", ())]
-        self._raise(text, found)
+        page_html = _html(text)
+        self._raise(page_html, found)
         lines = [_line(line) for line in found]
-        return PageText(rect.width, rect.height, lines, "mupdf", _covered(page, rect))
+        may_hide = bool(lines) and _may_hide(page_html, text, data["blocks"])
+        return PageText(rect.width, rect.height, lines, "mupdf", _covered(page, rect), may_hide)
 
     @staticmethod
-    def _raise(text: Any, lines: list[dict[str, Any]]) -> None:
+    def _raise(page: bytes, lines: list[dict[str, Any]]) -> None:
         """Write raised digits as such, 10⁹ and not 109: only MuPDF's HTML says which digits are raised."""
-        from pymupdf import mupdf
-
-        buffer = mupdf.fz_new_buffer(8192)
-        out = mupdf.FzOutput(buffer)
-        mupdf.fz_print_stext_page_as_html(out, text.this, 1)
-        out.fz_close_output()
-        page = mupdf.fz_buffer_extract_copy(buffer)
         if b"<sup>" not in page:
             return
         rows = [row for row in page.decode("utf-8", "replace").split("\n") if row.startswith("<p ")]
@@ -96,6 +95,54 @@ class MuPdf:
                 raised = html.unescape(TAG.sub("", SUP.sub(lambda found: TAG.sub("", found[1]).translate(RAISED), row)))
                 if raised.translate(LOWERED).strip() == line["text"].translate(LOWERED).strip():
                     line["text"] = raised
+
+
+def _html(text: Any) -> bytes:
+    from pymupdf import mupdf
+
+    buffer = mupdf.fz_new_buffer(8192)
+    out = mupdf.FzOutput(buffer)
+    mupdf.fz_print_stext_page_as_html(out, text.this, 1)
+    out.fz_close_output()
+    return bytes(mupdf.fz_buffer_extract_copy(buffer))
+
+
+def _may_hide(page: bytes, text: Any, blocks: list[dict[str, Any]]) -> bool:
+    """Return whether some text may be hidden: it has no ink, or the colour of an area, or an area lies over it."""
+    if COLOURLESS.search(page):
+        return True
+    colours = {tuple(bytes.fromhex(found.decode())) for found in set(COLOUR.findall(page))}
+    if any(min(colour) > 255 - ALIKE for colour in colours):
+        return True
+    block = text.this.m_internal.first_block
+    before: list[Any] = []
+    alike: list[Any] = []
+    for told in blocks:  # MuPDF's JSON has the colours of areas, and only its blocks have their places
+        if not block:
+            return True
+        box, block = block.bbox, block.next
+        if told["type"] == "text":
+            if any(_share(box, area) for area in alike):
+                return True
+            before.append(box)
+        elif told["type"] == "vector" and not told["stroked"]:
+            argb = told["argb"] & 0xFFFFFFFF
+            if argb >> 24 < 255 or min(box.x1 - box.x0, box.y1 - box.y0) < LEAST_SIDE:
+                continue
+            if any(_share(text_box, box) for text_box in before):
+                return True
+            if any(
+                max(abs(a - b) for a, b in zip(argb.to_bytes(4, "big")[1:], other, strict=True)) < ALIKE
+                for other in colours
+            ):
+                alike.append(box)
+    return False
+
+
+def _share(text: Any, area: Any) -> bool:
+    """Return whether a block of text and an area lie over each other by more than they touch."""
+    wide, high = min(text.x1, area.x1) - max(text.x0, area.x0), min(text.y1, area.y1) - max(text.y0, area.y0)
+    return bool(min(wide, high) > LEAST_SIDE)
 
 
 def _covered(page: Any, rect: Any) -> float:

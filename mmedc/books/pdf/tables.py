@@ -9,7 +9,7 @@ import pyarrow as pa
 from mmedc.books.pdf.book import Sheet
 from mmedc.books.pdf.layout import Placed, layout
 from mmedc.books.pdf.model import OcrPage, PageText
-from mmedc.books.pdf.quality import Features, features
+from mmedc.books.pdf.quality import features
 
 LINE = pa.struct(
     [
@@ -36,6 +36,7 @@ PAGE = pa.schema(
         pa.field("height", pa.float32()),
         pa.field("engine", pa.string()),  # the library that read the page: mupdf, inspector, glyphs
         pa.field("chars", pa.int32()),  # without spaces
+        pa.field("hidden", pa.int32()),  # characters that the page does not show; they are not among its lines
         pa.field("images", pa.float32()),  # share of the page that images cover, 0 to 1
         pa.field("coverage", pa.float32()),  # share of the page that lines cover, 0 to 1
         pa.field("unmapped", pa.float32()),  # share of characters without a meaning, 0 to 1
@@ -67,11 +68,12 @@ class PageRows:
     def add(self, file: int, number: int, page: PageText, again: Reread | None = None) -> None:
         """Lay out a page and add it; `again` reads it by OCR where its text can't be used. Raises: Unreadable."""
         seen = features(page)
-        need, confidence, why = seen.need(), None, None
+        need, confidence, why, unseen = seen.need(), None, None, page.hidden
         if need and again and (read := again(number)):
             page, confidence, why, need = read.page, read.confidence, need, read.unused
         placed = layout(page)
-        row = (file, number, page.width, page.height, page.engine, *_of(seen), need, confidence, why, None)
+        figures = (seen.chars, unseen, seen.images, seen.coverage, seen.unmapped, seen.quality)
+        row = (file, number, page.width, page.height, page.engine, *figures, need, confidence, why, None)
         for column, value in zip(self._pages.values(), row, strict=True):
             column.append(value)
         for line in placed:
@@ -95,10 +97,6 @@ class PageRows:
         return arrays | {"lines": pa.ListArray.from_arrays(pa.array(self._offsets, pa.int32()), lines)}
 
 
-def _of(seen: Features) -> tuple[Any, ...]:
-    return seen.chars, seen.images, seen.coverage, seen.unmapped, seen.quality
-
-
 def _unused(need: str | None) -> str | None:
     """Return the reason for which the text of a page is not used, or None."""
     return need if need is None or need.startswith("ocr_") else f"needs_ocr: {need}"
@@ -110,8 +108,9 @@ def sheets(table: pa.Table) -> Iterator[Sheet]:
         lists = batch.column("lines")
         values, offsets = lists.values, lists.offsets.to_pylist()
         columns = [values.field(name).to_pylist() for name in _NAMES]
-        numbers, needs, problems = (batch.column(name).to_pylist() for name in ("page", "need", "problem"))
+        names = ("page", "need", "problem", "hidden")
+        numbers, needs, problems, unseen = (batch.column(name).to_pylist() for name in names)
         for at, number in enumerate(numbers):
             begin, end = offsets[at], offsets[at + 1]
             placed = [Placed(*row) for row in zip(*(column[begin:end] for column in columns), strict=True)]
-            yield Sheet(number, placed, problems[at] or _unused(needs[at]))
+            yield Sheet(number, placed, problems[at] or _unused(needs[at]), unseen[at] or 0)

@@ -1,0 +1,295 @@
+"""Text that a page does not show: in the colour of what is behind it, invisible, or covered by an opaque area.
+
+Readers of text layers see it like any other. The objects of a page tell which text may be hidden, and only where some
+may be is the page drawn: a glyph is hidden where its place in the picture is of one colour. Text over or under images
+stays, because that is how the text layer of a scanned page is written.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmedc.books.pdf.glyphs import Glyph, Pdfium, frame_of, glyphs_of, lines_of
+from mmedc.books.pdf.model import Line
+
+ALIKE = 8
+"""Colours (0 to 255 for each of red, green and blue) that differ by less look the same."""
+LEAST_SIDE = 4.0
+"""Points; narrower areas are rules, and no text fits in them."""
+MAX_OBJECTS = 50_000
+"""Of a page; more are a drawing, and the rest of them is not looked at."""
+OVERLAP = 0.4
+"""Of the height of a text: how far it must lie in an area to be hidden by it."""
+DEPTH = 3
+"""Levels of forms that are looked into."""
+INVISIBLE = (3, 7)
+"""Modes in which text is drawn that leave no ink: not at all, and as a clipping path."""
+SEVERAL, MOST = 0.3, 0.8
+"""Shares of the glyphs of a text object: fewer hidden ones may be chance, and where more are hidden all are."""
+SCALE, MOST_PIXELS = 2.0, 4_000_000
+TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top in the coordinates of the content."""
+Colour = tuple[int, int, int]
+NO_COLOUR = (-99, -99, -99)
+Shades = npt.NDArray[np.int16]
+Flags = npt.NDArray[np.bool_]
+
+
+class Area(NamedTuple):
+    """A filled area."""
+
+    order: int
+    """Its place among the objects of the page, in which they are drawn."""
+    box: Box
+    colour: Colour
+
+
+class Text(NamedTuple):
+    """A text object."""
+
+    order: int
+    colour: Colour | None
+    thing: Any
+    outer: tuple[float, ...] | None
+    """The matrix of the form that it is in."""
+
+
+@dataclass
+class Drawn:
+    """The objects of a page, as far as they tell whether text may be hidden."""
+
+    areas: list[Area] = field(default_factory=list)
+    images: list[Box] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    inkless: bool = False
+    """Whether some text leaves no ink, or is white."""
+    count: int = 0
+
+
+def unseen(file: Pdfium, number: int) -> list[tuple[Glyph, bool]]:
+    """Return (glyph, whether it is hidden) for the glyphs of a page, from 0; nothing where all of them are seen."""
+    import pypdfium2.raw as pdfium
+
+    with file.opened(number) as page:
+        frame = frame_of(page)
+        drawn = Drawn()
+        walk = _Walk(pdfium, drawn)
+        for index in range(pdfium.FPDFPage_CountObjects(page.raw)):
+            walk.see(pdfium.FPDFPage_GetObject(page.raw, index), None, 0)
+        if not walk.may_hide():
+            return []
+        text = page.get_textpage()
+        try:
+            glyphs = glyphs_of(pdfium, text.raw, frame)
+            writing = Writing.of(pdfium, text.raw, [index for index, _ in glyphs], drawn)
+        finally:
+            text.close()
+        doubtful = _doubtful(writing, drawn)
+        if not doubtful.any():
+            return []
+        width, height = page.get_size()
+        scale = min(SCALE, (MOST_PIXELS / max(width * height, 1.0)) ** 0.5)
+        picture = page.render(scale=scale, rev_byteorder=True, may_draw_forms=False, draw_annots=False)
+        pixels = picture.to_numpy()[:, :, :3]
+        blank = np.zeros(len(doubtful), bool)
+        for at in np.flatnonzero(doubtful):
+            ink = frame.box(*writing.ink[at].tolist())
+            blank[at] = _is_blank(writing, int(at), drawn, _cut(pixels, ink, scale))
+        gone = _hidden(writing, blank)
+    return [(glyph, bool(hides)) for (_, glyph), hides in zip(glyphs, gone, strict=True)] if gone.any() else []
+
+
+class _Walk:
+    """Goes through the objects of a page; the variables that pdfium writes to are made once."""
+
+    def __init__(self, pdfium: Any, drawn: Drawn) -> None:
+        self.pdfium, self.drawn = pdfium, drawn
+        self.rgba = [ctypes.c_uint() for _ in range(4)]
+        self.edges = [ctypes.c_float() for _ in range(4)]
+        self.fill, self.stroke = ctypes.c_int(), ctypes.c_int()
+
+    def may_hide(self) -> bool:
+        """Return whether there may be hidden text among the objects that were seen."""
+        drawn = self.drawn
+        if drawn.inkless or not drawn.areas:
+            return drawn.inkless
+        fills = {area.colour for area in drawn.areas}
+        alike = {
+            text.colour for text in drawn.texts if text.colour and any(_alike(text.colour, fill) for fill in fills)
+        }
+        last = drawn.areas[-1].order
+        texts = [text for text in drawn.texts if text.order < last or text.colour in alike]
+        if not texts:
+            return False
+        boxes = np.array([self._box(text.thing, text.outer) for text in texts])
+        order = np.array([text.order for text in texts])
+        colours = np.array([text.colour or NO_COLOUR for text in texts], np.int16)
+        thick = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+        for area in drawn.areas:
+            shared = np.minimum(boxes[:, 2:], area.box[2:]) - np.maximum(boxes[:, :2], area.box[:2])
+            suspect = (order < area.order) | (abs(colours - area.colour) < ALIKE).all(axis=1)
+            if (suspect & (shared.min(axis=1) > OVERLAP * thick)).any():
+                return True
+        return False
+
+    def see(self, thing: Any, outer: tuple[float, ...] | None, depth: int) -> None:
+        """Note an object; `outer` is the matrix of the form that it is in."""
+        pdfium, drawn = self.pdfium, self.drawn
+        drawn.count += 1
+        if drawn.count > MAX_OBJECTS:
+            return
+        kind = pdfium.FPDFPageObj_GetType(thing)
+        if kind == TEXT:
+            colour = self._colour(thing)
+            drawn.texts.append(Text(drawn.count, colour, thing, outer))
+            invisible = pdfium.FPDFTextObj_GetTextRenderMode(thing) in INVISIBLE
+            if invisible or (colour and (self.rgba[3].value == 0 or min(colour) > 255 - ALIKE)):
+                drawn.inkless = True
+        elif kind == PATH:
+            if pdfium.FPDFPath_GetDrawMode(thing, self.fill, self.stroke) and self.fill.value:
+                left, bottom, right, top = box = self._box(thing, outer)
+                if min(right - left, top - bottom) >= LEAST_SIDE:
+                    colour = self._colour(thing)
+                    if colour and self.rgba[3].value == 255:
+                        drawn.areas.append(Area(drawn.count, box, colour))
+        elif kind == IMAGE:
+            drawn.images.append(self._box(thing, outer))
+        elif kind == FORM and depth < DEPTH:
+            matrix = pdfium.FS_MATRIX()
+            pdfium.FPDFPageObj_GetMatrix(thing, matrix)
+            inner = _product(matrix, outer)
+            for index in range(pdfium.FPDFFormObj_CountObjects(thing)):
+                self.see(pdfium.FPDFFormObj_GetObject(thing, index), inner, depth + 1)
+
+    def _colour(self, thing: Any) -> Colour | None:
+        if not self.pdfium.FPDFPageObj_GetFillColor(thing, *self.rgba):
+            return None
+        red, green, blue, _ = (value.value for value in self.rgba)
+        return red, green, blue
+
+    def _box(self, thing: Any, outer: tuple[float, ...] | None) -> Box:
+        self.pdfium.FPDFPageObj_GetBounds(thing, *self.edges)
+        left, bottom, right, top = (value.value for value in self.edges)
+        if outer is not None:
+            a, b, c, d, e, f = outer
+            xs = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
+            ys = [b * x + d * y + f for x in (left, right) for y in (bottom, top)]
+            left, bottom, right, top = min(xs), min(ys), max(xs), max(ys)
+        return left, bottom, right, top
+
+
+def _address(thing: Any) -> int:
+    return ctypes.cast(thing, ctypes.c_void_p).value or 0
+
+
+def _product(matrix: Any, outer: tuple[float, ...] | None) -> tuple[float, ...]:
+    """Return the matrix of a form inside another form."""
+    a, b, c, d, e, f = matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
+    if outer is None:
+        return a, b, c, d, e, f
+    p, q, r, s, t, u = outer
+    return a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s, e * p + f * r + t, e * q + f * s + u
+
+
+@dataclass
+class Writing:
+    """How the glyphs of a page are drawn."""
+
+    order: npt.NDArray[np.int64]
+    """The place of their text object among those of the page."""
+    colour: Shades
+    """Rows of red, green and blue."""
+    inked: Flags
+    ink: npt.NDArray[np.float64]
+    """Rows of the left, bottom, right and top of what is drawn, in the coordinates of the content."""
+
+    @classmethod
+    def of(cls, pdfium: Any, page: Any, indices: Sequence[int], drawn: Drawn) -> "Writing":
+        """Return how glyphs of a text page of `pypdfium2.raw` are drawn."""
+        rgba = [ctypes.c_uint() for _ in range(4)]
+        left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+        places = {_address(text.thing): text.order for text in drawn.texts}
+        order, colours, inked, ink = [], [], [], []
+        for index in indices:
+            thing = pdfium.FPDFText_GetTextObject(page, index)
+            order.append(places.get(_address(thing), 0) if thing else 0)
+            pdfium.FPDFText_GetFillColor(page, index, *rgba)
+            colours.append([value.value for value in rgba[:3]])
+            inked.append(rgba[3].value > 0 and not (thing and pdfium.FPDFTextObj_GetTextRenderMode(thing) in INVISIBLE))
+            pdfium.FPDFText_GetCharBox(page, index, left, right, bottom, top)
+            ink.append((left.value, bottom.value, right.value, top.value))
+        return cls(np.array(order), np.array(colours, np.int16), np.array(inked), np.array(ink))
+
+
+def _doubtful(writing: Writing, drawn: Drawn) -> Flags:
+    """Return which glyphs are drawn in a way that may hide them, and not where an image is."""
+    doubtful = ~writing.inked | (writing.colour > 255 - ALIKE).all(axis=1)
+    for area in drawn.areas:
+        alike = (abs(writing.colour - np.array(area.colour, np.int16)) < ALIKE).all(axis=1)
+        doubtful |= ((area.order > writing.order) | alike) & _within(writing, area.box)
+    for image in drawn.images:
+        doubtful &= ~_within(writing, image)
+    return doubtful
+
+
+def _within(writing: Writing, box: Box) -> Flags:
+    x, y = writing.ink[:, 0] + writing.ink[:, 2], writing.ink[:, 1] + writing.ink[:, 3]
+    return (x >= 2 * box[0]) & (x <= 2 * box[2]) & (y >= 2 * box[1]) & (y <= 2 * box[3])
+
+
+def _cut(picture: "npt.NDArray[np.uint8]", ink: Box, scale: float) -> "npt.NDArray[np.uint8]":
+    """Return the part of a picture where a glyph is, and a row above and below it, as some glyphs fill their boxes."""
+    left, top, right, bottom = (round(value * scale) for value in ink)
+    return picture[max(top - 1, 0) : max(bottom + 2, 0), max(left, 0) : max(right, left + 1, 0)]
+
+
+def _is_blank(writing: Writing, at: int, drawn: Drawn, place: "npt.NDArray[np.uint8]") -> bool:
+    """Return whether the place of a glyph is of one colour: for ink its own, or that of an area over it."""
+    if not place.size:
+        return True
+    low, high = place.min(axis=(0, 1)), place.max(axis=(0, 1))
+    if int((high - low).max()) > ALIKE:
+        return False
+    red, green, blue = (int(value) for value in (low.astype(int) + high) // 2)
+    if not writing.inked[at] or (abs(writing.colour[at] - np.array((red, green, blue))) < ALIKE).all():
+        return True
+    return any(area.order > writing.order[at] and _alike(area.colour, (red, green, blue)) for area in drawn.areas)
+
+
+def _hidden(writing: Writing, blank: Flags) -> Flags:
+    """Return which glyphs the page does not show: blank ones, unless they are few of their text object."""
+    total = np.bincount(writing.order)
+    share = np.bincount(writing.order, weights=blank, minlength=len(total)) / np.maximum(total, 1)
+    shares = share[writing.order]
+    return (blank & (shares >= SEVERAL)) | (shares >= MOST)
+
+
+def _alike(a: Colour, b: Colour) -> bool:
+    return abs(a[0] - b[0]) < ALIKE and abs(a[1] - b[1]) < ALIKE and abs(a[2] - b[2]) < ALIKE
+
+
+def shown(lines: list[Line], glyphs: list[tuple[Glyph, bool]]) -> list[Line]:
+    """Return lines without their hidden glyphs; a line that is hidden in part is read again from the others."""
+    gone = [glyph for glyph, hides in glyphs if hides]
+    out: list[Line] = []
+    for line in lines:
+        if not any(_in(glyph, line) for glyph in gone):
+            out.append(line)
+            continue
+        left = [glyph for glyph, hides in glyphs if not hides and _in(glyph, line)]
+        for part in lines_of(left) if left else ():
+            part.bold = line.bold
+            out.append(part)
+    return out
+
+
+def _in(glyph: Glyph, line: Line) -> bool:
+    x = (glyph[1] + glyph[2]) / 2
+    if line.end or line.turned:
+        return line.x0 <= x <= line.x1 and line.y0 - glyph[5] <= glyph[3] <= line.y1 + glyph[5]
+    return line.x0 <= x <= line.x1 and abs(glyph[3] - line.base) < 0.3 * line.size
