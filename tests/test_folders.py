@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,31 @@ def test_an_input_and_an_output_that_one_node_does_not_see_are_refused(place: Pa
     assert f"--out {place / 'hidden' / 'out'} is not the same folder there" in said[0]
     assert f"source b: {place / 'hidden' / 'd.jsonl'} can't be read there" in said[1]
     assert all("a shared disk" in line for line in said)
+
+
+def check(place: Path, address: str, *more: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "mmedc", "check", "recipe.yaml", "--address", address, "--json", *more]
+    given = {**os.environ, "RAY_AUTH_MODE": "token"}
+    done = subprocess.run(command, cwd=place / "here", capture_output=True, text=True, timeout=300, env=given)
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout)
+    return done.returncode, {row["check"]: row for row in found["checks"]}
+
+
+def test_a_check_says_what_each_node_lacks_before_anything_runs(place: Path, address: str) -> None:
+    code, rows = check(place, address, "--out", "checked")
+    assert code == 0, rows
+    assert {row["state"] for row in rows.values()} <= {"ok", "note"}
+    assert rows["CPUs"]["found"] == "2 units at once on 2 nodes"
+    assert rows["token"]["found"] == "asked for on 2 nodes" and rows["dashboard"]["found"] == "none"
+    assert rows["inputs"]["found"] == "3 files alike on 2 nodes" and rows["models"]["state"] == "ok"
+    assert rows["--out"]["found"] == f"{place / 'here' / 'checked'}, the same place on 2 nodes"
+    assert not list((place / "here" / "checked").glob(".work/nodes/*"))
+    code, rows = check(place, address, "--out", "../hidden/out", "--set", "sources.b.jsonl=../hidden/d.jsonl")
+    assert code == 1
+    wrong = [row for row in rows.values() if row["state"] == "wrong"]
+    assert [row["check"] for row in wrong] == ["--out", "inputs"]
+    assert all(row["found"].startswith("node 127.0.0.3 (") and "a shared disk" in row["found"] for row in wrong)
 
 
 def test_a_wrong_token_is_one_line(place: Path, address: str) -> None:

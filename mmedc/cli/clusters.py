@@ -1,11 +1,12 @@
-"""The commands around a cluster: `render` writes the files that start one."""
+"""The commands around a cluster: `render` writes the files that start one, `check` asks its nodes."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmedc.cli.options import CLUSTER, OutOption, RecipeArgument, SetOption
+from mmedc.cli.options import CLUSTER, JsonOption, OutOption, RecipeArgument, SetOption, open_console
 
 if TYPE_CHECKING:
     from mmedc.recipe import Recipe
@@ -90,3 +91,35 @@ def ray(
     from mmedc.submit.render import Nodes, ray_up
 
     typer.echo(ray_up(_recipe(recipe, sets), out or "", Nodes(workers, 0, cpus), provider), nl=False)
+
+
+@app.command(rich_help_panel=CLUSTER)
+def check(
+    recipe: RecipeArgument,
+    address: Annotated[str, typer.Option("--address", "-a", help="The HOST:PORT of the head of a Ray cluster.")],
+    out: OutOption = None,
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask every node of a cluster whether it can run a recipe: versions, token, inputs, models, --out, memory.
+
+    Exit codes: 0, ready. 1, something is wrong; the table says what, where, and what to do. 2, the recipe or the
+    address is wrong.
+    """
+    from mmedc.api import prepare
+    from mmedc.engine.cluster import joined
+    from mmedc.engine.runner import OnRay, on_each_node
+    from mmedc.pipeline.nodes import seen_by
+    from mmedc.report import checked
+
+    build = prepare(_recipe(recipe, sets), out)
+    with OnRay(address=address) as running:
+        running.start()
+        probes, seen = seen_by(on_each_node, build.store, build.recipe, build.ingest)
+        rows = checked.rows_of(joined(), probes, seen, build.recipe.limits.memory, build.store.url)
+    if as_json:
+        typer.echo(json.dumps(checked.as_json(rows), ensure_ascii=False))
+    else:
+        open_console().print(checked.check_table(rows))
+    if any(row.state == "wrong" for row in rows):
+        raise typer.Exit(1)

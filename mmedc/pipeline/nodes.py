@@ -1,11 +1,11 @@
-"""Before a build runs on a cluster: which files its nodes must see as this machine does."""
+"""Before a build runs on a cluster: which files its nodes must see as this machine does, and whether they do."""
 
 import os
 import sys
 from collections.abc import Iterator
 
 from mmedc import modules
-from mmedc.engine.preflight import Spread, check_nodes, probes_of
+from mmedc.engine.preflight import OnEachNode, Probe, Seen, Spread, check_nodes, examine, probes_of
 from mmedc.engine.run import Runner
 from mmedc.engine.unit import Pass, Streamed
 from mmedc.models import Model
@@ -22,6 +22,14 @@ def guard(runner: Runner, store: Store, recipe: Recipe, ingest: Pass[InputSplit,
     """Have a runner that uses other nodes check what these see before it runs the first unit."""
     if isinstance(runner, Spread):
         runner.guard(lambda on_each_node: check_nodes(on_each_node, store, probes_of(files_read(recipe, ingest))))
+
+
+def seen_by(
+    on_each_node: OnEachNode, store: Store, recipe: Recipe, ingest: Pass[InputSplit, Ingested]
+) -> tuple[tuple[Probe, ...], list[Seen]]:
+    """Return the files that every node was asked for, and what each node sees."""
+    probes = probes_of(files_read(recipe, ingest))
+    return probes, examine(on_each_node, store, probes)
 
 
 def files_read(recipe: Recipe, ingest: Pass[InputSplit, Ingested]) -> Iterator[tuple[str, str]]:
