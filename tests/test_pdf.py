@@ -67,6 +67,21 @@ def test_paragraphs_go_on_over_lines_columns_and_pages(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_title_over_several_lines_is_one_section(engine: str) -> None:
+    pdf = Pdf()
+    title = line("The lung and", 250, 740, 18, "F2") + line("all that it does", 230, 719, 18, "F2")
+    second = line("2 A chapter about the heart and about", 72, 640, 14) + line("the vessels", 72, 623, 14)
+    two = line("3 Bones", 72, 540, 14) + line("3.1 Of the hand", 72, 520, 14)
+    pdf.page(b"".join((title, lines([SENTENCE] * 3, 72, 690), second, lines([SENTENCE] * 3, 72, 600), two)))
+    assert [section.title for section in read(pdf.build(), engine).sections] == [
+        "The lung and all that it does",
+        "2 A chapter about the heart and about the vessels",
+        "3 Bones",
+        "3.1 Of the hand",
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_rows_of_tables_and_footnotes(engine: str) -> None:
     pdf = Pdf()
     content = lines(
@@ -81,6 +96,22 @@ def test_rows_of_tables_and_footnotes(engine: str) -> None:
     text = read(pdf.build(), engine).text
     assert "| Drug | Dose | Days |\n| Iron | 5 mg | 12 |\n| Zinc | 7 mg | 14 |" in text
     assert text.index("It is done twice") < text.index("1 A note about the dose.") < text.index("After the table")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_whose_end_is_lost_gives_the_pages_that_are_there(engine: str, packed: bool) -> None:
+    pdf = Pdf()
+    if packed:
+        pdf.stream(b"1 0 " + pdf.objects.pop(1), b" /Type /ObjStm /N 1 /First 4")
+    for number in range(4):
+        pdf.page(lines([f"{SENTENCE} {number}"], 72, 600))
+    whole_file = pdf.build()
+    assert read(whole_file[: whole_file.rindex(b"xref\n0")], engine).text.count(SENTENCE) == 4
+    cut = whole_file.index(b"%d 0 obj" % pdf.pages[3])
+    found = read(whole_file[:cut], "permissive")
+    assert found.text.count(SENTENCE) == 3
+    assert ("unread", "1 pages that the file states and does not have", 0) in found.left_out
 
 
 def unseen(text: str, y: float) -> dict[str, bytes]:

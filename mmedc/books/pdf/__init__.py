@@ -3,6 +3,8 @@
 model      a page as an engine reads it: positioned lines; what the cover says
 engines    the engines by name, and when a page is read again glyph by glyph
 mupdf, inspector, glyphs    the libraries, one each
+hidden     text that a page does not show
+repair     files whose end is lost
 layout     reading order, columns, tables, vertical text and the beginnings of paragraphs, page by page
 quality    whether the text of a page can be trusted, and the figures that a decision for OCR needs
 tables     pages as Arrow tables

@@ -14,7 +14,7 @@ from mmedc.books.manuscript import PAGE, Manuscript
 from mmedc.books.pdf.cover import identifiers_in, licence_in
 from mmedc.books.pdf.furniture import Furniture
 from mmedc.books.pdf.joining import HYPHENS, Words, count_words, joined
-from mmedc.books.pdf.layout import BEGINS, LEADERS, OPEN, Placed
+from mmedc.books.pdf.layout import BEGINS, CONTINUES, LEADERS, OPEN, Placed
 from mmedc.books.pdf.model import Cover, Heading
 from mmedc.books.rules import BookRules
 
@@ -32,6 +32,8 @@ UNUSED = ("needs_ocr", "ocr_empty", "ocr_unsure")
 """The reasons for which a page that could be read is not used."""
 LARGER = 1.1  # of the size of the text: headings
 SMALLER = 0.93  # of the size of the text: footnotes
+TITLE_STEP = 1.6  # of the size: from a line of a title to the next one
+NUMBERED = re.compile(r"(?:\d+(?:\.\d+)*[.)]?|[IVX]+[.)]|[A-Z][.)])\s")
 HEADING_CHARS = 200
 BOLD_CHARS = 110
 FIRST_PAGES, LAST_PAGES = 4, 2
@@ -166,6 +168,8 @@ def assembled(sheets: Iterable[Sheet], learned: Learned, rules: BookRules, cover
     book.reserved = cover.reserved
     if writer.furniture_chars:
         book.left_out.append(LeftOut("furniture", "headers, footers, page numbers", writer.furniture_chars))
+    if cover.missing:
+        book.left_out.append(LeftOut("unread", f"{cover.missing:,} pages that the file states and does not have", 0))
     if learned.hidden:
         book.left_out.append(LeftOut("hidden", "text that the pages do not show", learned.hidden))
     return book
@@ -224,7 +228,9 @@ class Writer:
         kind = "note" if note else "row" if line.kind == "row" else "caption" if _begins_caption(line) else ""
         if last and last.kind == kind != "row" and not (kind == "note" and NOTE.match(text)):
             same = abs(line.size - last.size) <= 0.09 * last.size
-            if line.start != BEGINS and same and (line.start != OPEN or self._continues(last, line)):
+            title = last.size >= LARGER * self.learned.size
+            on = line.start == CONTINUES or (line.start == OPEN and self._continues(last, line))
+            if same and (self._title_goes_on(last, line) or (on and not (title and NUMBERED.match(text)))):
                 last.text, last.last = joined(last.text, text, self.learned.words), line
                 last.bold = last.bold and line.bold
                 return
@@ -235,6 +241,16 @@ class Writer:
             last.text, last.last = joined(last.text, text, self.learned.words), line
             return
         found.append(Paragraph(text, line.size, line.bold, kind, page, line.start != OPEN, line))
+
+    def _title_goes_on(self, last: Paragraph, line: Placed) -> bool:
+        """Return whether a line is the next one of a title: right below it, large like it, and no title of its own."""
+        above, text = last.last, line.text.strip()
+        if last.kind or above is None or above.size < LARGER * self.learned.size or last.bold != line.bold:
+            return False
+        if not 0 < line.base - above.base < TITLE_STEP * line.size or NUMBERED.match(text) or ENDED.search(last.text):
+            return False
+        known = {title for title, _ in self._titles.get(last.page, ())}
+        return len(last.text) + len(text) < HEADING_CHARS and not known & {_folded(last.text), _folded(text)}
 
     def _continues(self, last: Paragraph, line: Placed) -> bool:
         """Return whether the first line of a column or page goes on with a paragraph."""

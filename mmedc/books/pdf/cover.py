@@ -48,6 +48,7 @@ def cover_of(opened: Opened) -> Cover:
         identifiers=tuple(dict.fromkeys(identifiers)),
         outline=tuple(opened.outline()[:MAX_OUTLINE]),
         repaired=opened.repaired,
+        missing=opened.missing,
         reserved=_reserved(xmp),
     )
 

@@ -46,6 +46,7 @@ class Opened:
         try:
             self._file: mupdf.MuPdf | glyphs.Pdfium = (mupdf.MuPdf if engine == "pymupdf" else glyphs.Pdfium)(path)
             self.pages = last_page(self._file) if self._file.pages else 0
+            self.missing = self._file.pages - self.pages
         except (Unreadable, OSError):
             raise
         except Exception as problem:  # of a library

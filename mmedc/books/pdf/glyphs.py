@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mmedc.books.book import Unreadable
-from mmedc.books.pdf.model import Heading, Line, PageText
+from mmedc.books.pdf.model import REPAIRED, Heading, Line, PageText
+from mmedc.books.pdf.repair import mended
 
 LINE_TOLERANCE = 0.4  # of the size, between baselines of one line
 SPACE = 0.2  # of the size: a wider gap between glyphs is a space
@@ -55,16 +56,27 @@ class Pdfium:
     def __init__(self, path: str) -> None:
         import pypdfium2
 
+        self.repaired: str | None = None
         try:
             self._file = pypdfium2.PdfDocument(path)
         except pypdfium2.PdfiumError as problem:
-            words = str(problem).lower()
-            reason = "encrypted: the file asks for a password" if "password" in words else f"damaged: {problem}"
-            raise Unreadable(reason) from None
+            if "password" in str(problem).lower():
+                raise Unreadable("encrypted: the file asks for a password") from None
+            self._file = self._mended(path)
         self.pages = len(self._file)
         self._last: tuple[int, Any] | None = None
 
-    repaired: str | None = None
+    def _mended(self, path: str) -> Any:
+        """Return a file whose end is lost, as far as it is there. Raises: Unreadable."""
+        import pypdfium2
+
+        if data := mended(path):
+            with contextlib.suppress(pypdfium2.PdfiumError):
+                file = pypdfium2.PdfDocument(data)
+                if len(file):
+                    self.repaired = REPAIRED
+                    return file
+        raise Unreadable("damaged: the table of objects is broken, and no page can be found without it")
 
     def metadata(self) -> dict[str, str]:
         """Return the document information: `Title`, `Author`, `CreationDate`."""

@@ -283,7 +283,7 @@ def shown(lines: list[Line], glyphs: list[tuple[Glyph, bool]]) -> list[Line]:
             continue
         left = [glyph for glyph, hides in glyphs if not hides and _in(glyph, line)]
         for part in lines_of(left) if left else ():
-            part.bold = line.bold
+            part.bold, part.turned = line.bold, line.turned
             out.append(part)
     return out
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 ASCENT, DESCENT = 0.8, 0.2
 """How far a line reaches above and below its baseline, in its size; the same for all engines, so that layouts agree."""
 
+REPAIRED = "the table of objects is broken and was rebuilt"
+
 
 @dataclass(slots=True)
 class Line:
@@ -87,5 +89,7 @@ class Cover:
     outline: tuple[Heading, ...] = ()
     repaired: str | None = None
     """What was wrong with the structure of the file, if it was read nevertheless."""
+    missing: int = 0
+    """Pages that the file states and does not have."""
     reserved: str = ""
     """How the file reserves text and data mining (`tdm:reservation` of XMP); empty where it does not."""

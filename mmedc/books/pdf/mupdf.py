@@ -7,7 +7,7 @@ from typing import Any
 
 from mmedc.books.book import Unreadable
 from mmedc.books.pdf.hidden import ALIKE, LEAST_SIDE
-from mmedc.books.pdf.model import Heading, Line, PageText
+from mmedc.books.pdf.model import REPAIRED, Heading, Line, PageText
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -34,7 +34,7 @@ class MuPdf:
         try:
             self._file = pymupdf.open(path, filetype="pdf")
         except Exception:  # the message names the path, which differs from machine to machine
-            raise Unreadable("damaged: MuPDF can't open the file") from None
+            raise Unreadable("damaged: the table of objects is broken, and no page can be found without it") from None
         if self._file.needs_pass:
             raise Unreadable("encrypted: the file asks for a password")
         self._flags = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_COLLECT_VECTORS
@@ -43,7 +43,7 @@ class MuPdf:
     @property
     def repaired(self) -> str | None:
         """What was wrong with the file, if MuPDF mended it."""
-        return "the table of objects is broken and was rebuilt" if self._file.is_repaired else None
+        return REPAIRED if self._file.is_repaired else None
 
     def metadata(self) -> dict[str, str]:
         """Return the document information: `Title`, `Author`, `CreationDate`."""
