@@ -148,11 +148,16 @@ def build(
     Raises: RequestError of some kind before work begins; UnitsFailed when units could not be done; OutcomeError when
     the corpus is written, but is empty, or a source could not be read or has too many rejects (`fail_above`).
     """
+    from mmedc.engine.journal import Journal
+    from mmedc.pipeline.folder import OWNER
+    from mmedc.report.log import Watchers
+
     ready = prepare(recipe, out)
-    with runner(inline, address, cpus) as running:
-        manifest = ready.run(running, watcher or Unwatched())
-    if problems := problems_of(manifest):
-        raise OutcomeError(summary(ready.store.url, problems))
+    with Journal(ready.store, ready.recipe.name, anchor=OWNER) as journal:
+        with runner(inline, address, cpus) as running:
+            manifest = ready.run(running, Watchers(watcher or Unwatched(), journal))
+        if problems := problems_of(manifest):
+            raise OutcomeError(summary(ready.store.url, problems))
     return Corpus(ready.store.url)
 
 

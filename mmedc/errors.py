@@ -8,10 +8,11 @@
     │   ├── PolicyError     a file under `filters/`: file, line, what is wrong
     │   ├── CorpusError     a folder that is not a corpus, or belongs to another recipe
     │   └── ModelMissing    a model file that is not on this machine, and how to get it
-    └── WorkError           the work failed (exit code 1)
-        ├── StorageError    a disk or an object store fails or is full: where, and what to do
-        ├── FolderBusy      another run is under way in the output folder: who, and since when
-        ├── ClusterLost     the Ray cluster is lost; committed units are kept
+    └── WorkError           the work failed (exit code 1: look before you try again)
+        ├── TryAgain        the work failed for a reason outside it (exit code 75: the same command may resume it later)
+        │   ├── StorageError  a disk or an object store fails or is full: where, and what to do
+        │   ├── FolderBusy    another run is under way in the output folder: who, and since when
+        │   └── ClusterLost   the Ray cluster is lost, or does not answer; committed units are kept
         ├── UnitsFailed     some units failed: which, why, and how to resume
         ├── OutcomeError    a corpus was built, but is not what was asked for: empty, or a source failed
         ├── AccountingError read ≠ kept + dropped + rejected: a bug, which is never ignored
@@ -53,15 +54,21 @@ class WorkError(MmedcError):
     """The work failed."""
 
 
-class StorageError(WorkError):
+class TryAgain(WorkError):
+    """The work failed for a reason outside it, and the same command may succeed later."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class StorageError(TryAgain):
     """A disk or an object store failed, after retries."""
 
 
-class FolderBusy(WorkError):
+class FolderBusy(TryAgain):
     """Another run is under way in the output folder."""
 
 
-class ClusterLost(WorkError):
+class ClusterLost(TryAgain):
     """The Ray cluster was lost during the work."""
 
 

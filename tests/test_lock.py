@@ -141,7 +141,7 @@ def test_two_commands_in_one_folder(tmp_path: Path) -> None:
         assert first.poll() is None
         time.sleep(0.02)
     second = subprocess.run(command, capture_output=True, text=True)
-    assert second.returncode == 1 and f"process {first.pid}, since" in second.stderr
+    assert second.returncode == 75 and f"process {first.pid}, since" in second.stderr
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert (out / ".work" / "lock").exists()

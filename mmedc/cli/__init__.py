@@ -1,6 +1,7 @@
 """The command `mmedc`. Thin: parse, call, show. Nothing heavy is imported before a command needs it.
 
-Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted (resumable).
+Exit codes: 0 done, 1 the work failed, 2 the request was wrong (do not try again), 75 storage, cluster or folder was not
+to be had (try again later), 130 interrupted (resumable).
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from mmedc.bench.commands import app as items_app
-from mmedc.cli import building, clusters, corpora, looking, starting, training
+from mmedc.cli import building, clusters, corpora, looking, running, starting, training
 from mmedc.cli.options import MODELS, SETUP, Interruption
 from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
@@ -26,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (building, clusters, corpora, looking, training, starting):  # the order of the headings in the help
+for group in (building, running, clusters, corpora, looking, training, starting):  # in the order of the help
     app.add_typer(group.app)
 app.add_typer(starting.models_app, name="models", rich_help_panel=SETUP)
 app.add_typer(starting.filters_app, name="filters", rich_help_panel=SETUP)

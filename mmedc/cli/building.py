@@ -82,7 +82,8 @@ def run(
 
     Exit codes: 0, done. 1, the corpus is not complete, or it is not what was asked for: it is empty, a source could
     not be read, or too many of its records were rejected; a table says what failed. 2, the recipe or the command is
-    wrong, and nothing was done: correct it. 130, interrupted: give the same command again.
+    wrong, and nothing was done: correct it. 75, the storage or the cluster failed, or another run is under way in the
+    folder: give the same command again later. 130, interrupted: give the same command again.
     """
     sets = [*(sets or []), *([f"fail_above={fail_above}"] if fail_above else [])]
     _run(_prepare(recipe, out, sets), Way(inline, address, cpus, quiet, log, as_json))
@@ -136,6 +137,8 @@ def _run(build: "Build", way: Way, again: str = "") -> None:
     """Run a build and show what it left. Raises: OutcomeError when that is not what was asked for."""
     from mmedc.api import runner
     from mmedc.corpus.outcome import counted, problems_of, summary
+    from mmedc.engine.journal import Journal
+    from mmedc.pipeline.folder import OWNER
     from mmedc.report.log import Log, Watchers
     from mmedc.report.progress import Bars
 
@@ -143,17 +146,18 @@ def _run(build: "Build", way: Way, again: str = "") -> None:
         raise RequestError("--inline runs in this process and --address on a cluster: give one of them")
     Interruption.said = "interrupted; committed units are kept: give the same command again to resume"
     bars = Bars(open_console(stderr=True), way.quiet or way.as_json)
-    watcher = Watchers(bars, *([Log(way.log)] if way.log else []))
-    try:
-        with runner(way.inline, way.address, way.cpus) as running:
-            manifest = build.run(running, watcher, again)
-    finally:
-        bars.close()
-    show_stats(build.store.url, manifest, way.as_json, seconds=bars.seconds)
-    if manifest.contamination and not manifest.contamination.questions:
-        typer.echo("warning: decontaminate: its files hold no question, so none was looked for", err=True)
-    if problems := problems_of(manifest):
-        raise OutcomeError(summary(build.store.url, problems))
+    with Journal(build.store, build.recipe.name, anchor=OWNER) as journal:
+        try:
+            with runner(way.inline, way.address, way.cpus) as running:
+                watcher = Watchers(bars, journal, *([Log(way.log)] if way.log else []))
+                manifest = build.run(running, watcher, again)
+        finally:
+            bars.close()
+        show_stats(build.store.url, manifest, way.as_json, seconds=bars.seconds)
+        if manifest.contamination and not manifest.contamination.questions:
+            typer.echo("warning: decontaminate: its files hold no question, so none was looked for", err=True)
+        if problems := problems_of(manifest):
+            raise OutcomeError(summary(build.store.url, problems))
     if not manifest.documents:
         typer.echo(f"warning: {build.store.url}: no document was kept; `mmedc stats` shows why", err=True)
     elif not way.as_json:

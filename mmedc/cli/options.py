@@ -7,7 +7,7 @@ import typer
 
 BUILD, CLUSTER, LOOK, MODELS, SETUP = (
     "Build a corpus",
-    "Run on a cluster",
+    "Run on a cluster, watch and stop runs",
     "Look at a corpus or a build",
     "Train and score models",
     "Recipes, filters, this machine",

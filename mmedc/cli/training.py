@@ -37,9 +37,12 @@ def train(
 ) -> None:
     """Train a model on published corpora. Run the same command again to resume from the last checkpoint."""
     from mmedc.api import runner
+    from mmedc.engine.journal import Journal
     from mmedc.errors import RecipeError
+    from mmedc.report.log import Watchers
     from mmedc.report.progress import Bars
     from mmedc.report.training import Table, plot
+    from mmedc.storage import Store
     from mmedc.train.config import read_train
     from mmedc.train.launch import tokenised, train_on_ray
     from mmedc.train.launch import train as train_here
@@ -52,15 +55,22 @@ def train(
     console = open_console(stderr=True)
     bars = Bars(console, quiet or as_json)
     Interruption.said = "interrupted while texts became tokens; that part is kept: give the same command again"
-    try:
-        with runner(inline, address) as running:
-            job = tokenised(settings, folder, running, bars, questions)
-    finally:
-        bars.close()
-    Interruption.said = "interrupted; no checkpoint was written yet: the same command begins again at step 0"
-    with Table(console, job.settings.steps, quiet or as_json) as table, _told_what_is_kept(Path(folder)):
-        last = train_on_ray(job, address, table.report) if address else train_here(job, table.report)
-    plot(Path(folder))
+    with Journal(Store(folder), settings.name, ("train",)) as journal:
+        try:
+            with runner(inline, address) as running:
+                job = tokenised(settings, folder, running, Watchers(bars, journal), questions)
+        finally:
+            bars.close()
+        journal.begin_stage("train")
+        Interruption.said = "interrupted; no checkpoint was written yet: the same command begins again at step 0"
+        with Table(console, job.settings.steps, quiet or as_json) as table, _told_what_is_kept(Path(folder)):
+
+            def report(step: int, values: dict[str, float]) -> None:
+                journal.note(step, values)
+                table.report(step, values)
+
+            last = train_on_ray(job, address, report) if address else train_here(job, report)
+        plot(Path(folder))
     typer.echo(
         json.dumps(last) if as_json else f"{folder}: {job.settings.steps:,} steps; curves in {folder}/curves.svg"
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmedc.corpus.manifest import read_manifest
 from mmedc.corpus.record import RUNNING, Begun, read_begun, read_record
+from mmedc.engine.journal import RUNS
 from mmedc.engine.lock import Lock
 from mmedc.engine.run import WORK
 from mmedc.errors import CorpusError, RequestError
@@ -52,8 +53,8 @@ def leftovers(corpus: str, abandoned: bool = False) -> list[Leftover]:
         needed |= {*names, *_named_files(store, names)}
     old: dict[str, list[tuple[str, int]]] = {}
     for name, size in store.sizes(WORK).items():
-        # Files beside the folders of passes are the record, the lock and the like.
-        if name.count("/") > 1 and name not in needed and not name.startswith(PLACED):
+        # Files beside the folders of passes are the record, the lock and the like; journals are bounded by themselves.
+        if name.count("/") > 1 and name not in needed and not name.startswith((PLACED, f"{RUNS}/")):
             old.setdefault(name.split("/")[1], []).append((name, size))
     return [
         Leftover(folder, tuple(name for name, _ in files), sum(_freed(store, *file) for file in files))

@@ -51,7 +51,7 @@ class Holder:
         """Return this process as a holder."""
         pid = os.getpid()
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return cls(secrets.token_hex(8), socket.gethostname(), _machine(), pid, psutil.Process(pid).create_time(), now)
+        return cls(secrets.token_hex(8), socket.gethostname(), machine(), pid, psutil.Process(pid).create_time(), now)
 
     def __str__(self) -> str:
         return f"host {self.host}, process {self.pid}, since {self.since}"
@@ -177,7 +177,7 @@ def _after(found: Holder) -> str:
     return f"{NAME}.after-{found.token}"
 
 
-def _machine() -> str:
+def machine() -> str:
     """Return what tells this machine, and this container on it, from others."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """Running a pass: committed units are skipped, the others are given to the runner, and failures are reported."""
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ class Progress:
     failed: tuple[AnyUnit, str] | None = None
     retried: tuple[AnyUnit, str] | None = None
     """A unit whose attempt failed, and the reason; it will be tried again."""
+    trace: str = ""
+    """The traceback of the attempt that failed."""
 
 
 class Runner(Protocol):
@@ -67,18 +70,20 @@ class Attempts:
         self.raised: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
 
-    def after(self, unit: AnyUnit, problem: BaseException, lost: bool = False) -> Progress:
+    def after(self, unit: AnyUnit, problem: BaseException, lost: bool = False, trace: str = "") -> Progress:
         """Return the progress of a failed attempt: `retried` while attempts remain, otherwise `failed`.
 
-        `lost` means that a worker or node died. The unit is blamed for that only after `MAX_LOSSES` losses.
+        `lost` means that a worker or node died. The unit is blamed for that only after `MAX_LOSSES` losses. `trace` is
+        the traceback, where `problem` itself does not have it.
         """
+        trace = trace or "".join(traceback.format_exception(problem))
         why = describe(problem)
         count = self.lost if lost else self.raised
         count[unit.id] += 1
         tries, most = count[unit.id], MAX_LOSSES if lost else self.retries + 1
         if tries < most and not isinstance(problem, RequestError):
-            return Progress(retried=(unit, why))
-        return Progress(failed=(unit, f"{why} (tried {tries} times)" if tries > 1 else why))
+            return Progress(retried=(unit, why), trace=trace)
+        return Progress(failed=(unit, f"{why} (tried {tries} times)" if tries > 1 else why), trace=trace)
 
     def must_run_alone(self, unit: AnyUnit) -> bool:
         """Return whether a unit is to be run with no other unit at the same time, because its workers keep dying."""

@@ -136,7 +136,7 @@ class OnRay:
                         progress = Progress(done=form.load(ray.get(result)))
                     except Exception as problem:
                         cause = getattr(problem, "cause", None) or problem
-                        progress = attempts.after(unit, cause, isinstance(problem, LOSS_ERRORS))
+                        progress = attempts.after(unit, cause, isinstance(problem, LOSS_ERRORS), str(problem))
                     if progress.retried:
                         (exclusive if attempts.must_run_alone(unit) else waiting).append(unit)
                     yield meters.count(progress)

@@ -1,0 +1,89 @@
+"""The commands that watch and stop a run, wherever it is: `status`, `logs` and `stop`."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from mmedc.cli.options import CLUSTER, JsonOption, open_console
+from mmedc.errors import TryAgain
+
+FolderArgument = Annotated[
+    str, typer.Argument(help="The folder that the run writes to, or its s3:// URL; of a corpus, a training or a score.")
+]
+RunOption = Annotated[str, typer.Option("--run", "-r", help="A run by its id, or its beginning. Default: the newest.")]
+WATCH_S = 1.0
+STOP_S = 60.0
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=CLUSTER)
+def status(folder: FolderArgument, run: RunOption = "", as_json: JsonOption = False) -> None:
+    """Show how far a run is, or how it ended, from the files beside its results; no cluster is asked."""
+    from mmedc.report.runs import find_run, standing, status_tables
+    from mmedc.storage import Store
+
+    found = find_run(Store(folder), run)
+    if as_json:
+        typer.echo(json.dumps(found.model_dump(mode="json") | {"state": standing(found)}))
+    else:
+        open_console().print(status_tables(folder, found))
+
+
+@app.command(rich_help_panel=CLUSTER)
+def logs(
+    folder: FolderArgument,
+    run: RunOption = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    traces: Annotated[bool, typer.Option("--traces", "-t", help="Show the tracebacks instead.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what happened in a run: passes, units, failures and their tracebacks, from the files beside its results."""
+    from mmedc.engine.journal import events_of, traces_of
+    from mmedc.report.runs import event_lines, find_run, standing
+    from mmedc.storage import Store
+
+    store = Store(folder)
+    found = find_run(store, run)
+    if traces:
+        typer.echo(traces_of(store, found.run) or "no traceback was written")
+        return
+    shown = 0
+    while True:
+        ended = not follow or standing(find_run(store, found.run)) != "running"
+        events = events_of(store, found.run)
+        for event, line in zip(events[shown:], event_lines(events[shown:]), strict=True):
+            typer.echo(json.dumps(event) if as_json else line)
+        shown = len(events)
+        if ended:
+            break
+        time.sleep(WATCH_S)
+    if not as_json and traces_of(store, found.run):
+        typer.echo(f"`mmedc logs {folder} --traces` shows the tracebacks")
+
+
+@app.command(rich_help_panel=CLUSTER)
+def stop(folder: FolderArgument) -> None:
+    """Ask the run that writes to a folder to stop, on whatever machine it is, and wait until it has.
+
+    What is committed is kept; the same command resumes the run.
+    """
+    from mmedc.engine.journal import ask_to_stop
+    from mmedc.report.runs import find_run, standing
+    from mmedc.storage import Store
+
+    store = Store(folder)
+    found = find_run(store)
+    if standing(found) != "running":
+        typer.echo(f"{folder}: run {found.run} does not run: {standing(found)}")
+        return
+    ask_to_stop(store, found)
+    until = time.monotonic() + STOP_S
+    while standing(found) == "running":
+        if time.monotonic() > until:
+            raise TryAgain(f"{folder}: run {found.run} was asked to stop, and has not within {STOP_S:.0f} s")
+        time.sleep(0.2)
+        found = find_run(store, found.run)
+    typer.echo(f"{folder}: run {found.run}: {standing(found)}")
