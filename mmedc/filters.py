@@ -32,6 +32,7 @@ from mmedc.policy import (
 )
 from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
+from mmedc.sitelists import problems_of as problems_of_sites
 from mmedc.wording import sentence
 from mmedc.yamlfile import YamlFile, dotted, nearest, read_yaml
 
@@ -228,6 +229,8 @@ class Filters:
         if not self.facts(code).name:
             problems.append(f"{facts}: no name; expected the English name of the language, such as `name: Dutch`")
         problems += self._unknown_limits(code, MEASURES)
+        if sites := self.find(f"{code}/sites.txt"):
+            problems += problems_of_sites(sites)
         if len(language.lexicon) < LEAST_TERMS:
             problems.append(
                 f"{self.find(f'{code}/lexicon.txt')}: {len(language.lexicon)} terms; expected at least {LEAST_TERMS}, "
