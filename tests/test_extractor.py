@@ -76,8 +76,11 @@ def test_scores_are_those_of_each_question_asked_in_turn_in_any_batch() -> None:
     assert trees.scores(many).tolist() == scores.tolist() * 60
 
 
-def chosen(scores: list[int], sizes: list[int], shapes: list[int], headings: list[int]) -> list[bool]:
+def chosen(
+    scores: list[int], sizes: list[int], shapes: list[int], headings: list[int], terms: list[int] | None = None
+) -> list[bool]:
     described = {"words": np.array(sizes), "shape": np.array(shapes), "heading": np.array(headings)}
+    described["term"] = np.array(terms or [0] * len(sizes))
     return list(model.chosen(np.array(scores, np.int64), described).tolist())
 
 
@@ -99,6 +102,7 @@ def test_middling_blocks_stay_only_where_there_are_no_better_ones() -> None:
     assert chosen([33_000, 31_000, 30_000], sizes, apart, none) == [True, True, True]
     assert chosen([60_000, 58_000, 30_000], sizes, [1, 1, 1], none) == [True, True, True]  # one text
     assert chosen([10_000, 60_000, 10_000], sizes, apart, [2, 0, 2]) == [True, True, False]  # headings
+    assert chosen([10_000, 60_000, 10_000], sizes, apart, none, [1, 0, 1]) == [True, True, False]  # terms
 
 
 def test_kinds_of_characters_are_counted_in_every_script() -> None:

@@ -32,6 +32,11 @@ def rendered(body: str) -> tuple[str, list[render.Section]]:
         ("Acme<sup>®</sup> Acme<sup>TM</sup> p<sup>*</sup>", "Acme® Acme™ p*"),
         ("shown.<sup>[1]</sup> so.<sup>[2]</sup><sup>[3]</sup>", "shown. so."),
         ('shown.<sup><a href="#cite-1">1</a></sup> so<a href="/p#fn2"><sup>2</sup></a>', "shown. so"),
+        ("<sup>1</sup> A note<sup>[3]</sup>.", "¹ A note."),
+        ("<b><sup>[2]</sup></b> Another<sup>[3]</sup>.", "[2] Another."),
+        ('<a href="#back"><sup>a</sup></a> Below.', "ᵃ Below."),
+        ('5 × 10<sup><a href="#x">9</a></sup> 10<sup><a href="#x">9</a></sup>/L', "5 × 10⁹ 10⁹/L"),
+        ('in 10<sup><a href="#x">9</a></sup> cases', "in 10 cases"),
         ('shown<sup class="reference">3,4</sup> it<sup>5</sup>', "shown it⁵"),
         ("in patients.<sup>6</sup> In therapy<sup>7,8</sup> 患者<sup>9</sup>", "in patients. In therapy 患者"),
         ("10 square metres<sup>2</sup> (a+b)<sup>2</sup> mm<sup>3</sup>", "10 square metres² (a+b)² mm³"),
@@ -139,6 +144,21 @@ def test_cells_are_aligned_and_what_spans_is_repeated() -> None:
         "| x\\|y | nausea; rash | 10⁹ |",
         "| Heart |  |  |",
         "| z |  |  |",
+    ]
+
+
+def test_a_cell_that_spans_zero_rows_reaches_to_the_end_of_its_group() -> None:
+    table = "<table><tr><th>A<th>B<tr><td rowspan=0>1<td>x<tr><td>y<tbody><tr><td>3<td>4</table>"
+    assert lines(table) == ["| A | B |", "| 1 | x |", "| 1 | y |", "| 3 | 4 |"]
+
+
+def test_a_table_within_a_cell_of_a_small_table_is_text_of_the_cell() -> None:
+    inner = "<table><tr><td>one tablet<td>daily<tr><td>half<td>at night</table>"
+    table = f"<table><tr><th>Age<th>Dose<tr><td>Adults<td>Oral: {inner}<tr><td>Children<td>none</table>"
+    assert lines(table) == [
+        "| Age | Dose |",
+        "| Adults | Oral: one tablet daily half at night |",
+        "| Children | none |",
     ]
 
 

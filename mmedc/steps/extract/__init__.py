@@ -40,7 +40,7 @@ class Extract:
     readings: bool = False
     """Whether the readings of ruby are kept, in brackets; by our own extractor only."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def open(self) -> Transform:
         """Return the transform."""

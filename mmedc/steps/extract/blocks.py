@@ -11,8 +11,10 @@ from mmedc.steps.extract.tree import Walk
 LONG_CELL_CHARS = 600
 """A table with a longer cell lays out a page and holds no data; its cells are containers like any other."""
 MEAN_CELL_CHARS = 120
-LAYOUT = frozenset(("table", "form", "article", "main", "nav", "aside", "blockquote", "pre"))
+LAYOUT = frozenset(("form", "article", "main", "nav", "aside", "blockquote", "pre"))
 """Elements that no table of data holds."""
+NESTED_CHARS = 3_000
+"""A table of data that holds another one has a cell of the head and no more characters than this."""
 
 
 @dataclass(slots=True)
@@ -44,15 +46,23 @@ def blocks_of(walk: Walk) -> Blocks:
 
 
 def _tables(walk: Walk) -> list[int]:
-    """Return the tables that hold no other table and enough runs to be data."""
+    """Return the tables that hold enough runs to be data, and another table only within a cell of a small one."""
     return [
         number
         for number, tag in enumerate(walk.tags)
         if tag == "table"
         and walk.names[number][2] not in ("presentation", "none")
         and walk.ends[number] - walk.starts[number] >= 4
-        and LAYOUT.isdisjoint(walk.tags[number + 1 : walk.lasts[number]])
+        and LAYOUT.isdisjoint(inside := walk.tags[number + 1 : walk.lasts[number]])
+        and ("table" not in inside or _holds_tables(walk, number, inside))
     ]
+
+
+def _holds_tables(walk: Walk, number: int, inside: list[str]) -> bool:
+    """Return whether a table with the elements `inside` has tables within its cells and is one of data itself."""
+    if "th" not in inside[: inside.index("table")]:
+        return False
+    return sum(map(len, walk.texts[walk.starts[number] : walk.ends[number]])) <= NESTED_CHARS
 
 
 def _data(walk: Walk, number: int) -> Table | None:
@@ -81,6 +91,8 @@ def _with_tables(walk: Walk, tables: list[tuple[int, Table]]) -> Blocks:
     at = 0
     for number, table in tables:
         start, end = walk.starts[number], walk.ends[number]
+        if start < at:
+            continue  # within the table before
         take(at, start)
         found.texts.append(str(table))
         found.owners.append(number)

@@ -46,6 +46,8 @@ AREAS = ("nav", "header", "footer", "aside", "main", "article", "form", "ul", "o
 _AREA = {name: 1 << number for number, name in enumerate(AREAS)}
 _MAIN = _AREA["main"] | _AREA["article"]
 ROLES = {"": 0, "question": 1, "answer": 2}
+NO_FEATURES = ("shape", "term")
+"""Which blocks of the page are of one shape, and whether a block is the term of a definition list (`dt`)."""
 LONG_UNITS = 100
 """A block from this length on is long."""
 LEVELS = 5
@@ -108,8 +110,7 @@ def places_of(walk: Walk) -> Places:
 def features_of(found: Blocks, roles: Sequence[str]) -> dict[str, Ints]:
     """Return the features of the blocks of a page by name; a page has at least one block.
 
-    `roles` are those of `kinds.roles_of`, for each block element of the walk. `shape` is no feature: it only says which
-    blocks of the page are of one shape.
+    `roles` are those of `kinds.roles_of`, for each block element of the walk. Those of `NO_FEATURES` serve the choice.
     """
     walk = found.walk
     places = places_of(walk)
@@ -122,7 +123,9 @@ def features_of(found: Blocks, roles: Sequence[str]) -> dict[str, Ints]:
     parents = np.maximum(places.parents, 0)
     near = (places.own | places.own[parents] | places.own[parents[parents]])[owners]
     path, areas = places.path[owners], places.areas[owners]
-    result |= {"tag": tags, "heading": levels, "depth": places.depths[owners], "shape": places.shapes[owners]}
+    terms = np.array([walk.tags[owner] == "dt" for owner in found.owners], np.int64)
+    result |= {"tag": tags, "heading": levels, "depth": places.depths[owners]}
+    result |= {"shape": places.shapes[owners], "term": terms}
     result |= {f"near {name}": near >> _FAMILY_NUMBER[name] & 1 for name in NEAR}
     result |= {f"path {name}": path >> _FAMILY_NUMBER[name] & 1 for name in PATH}
     result |= {f"inner {name}": inner >> _FAMILY_NUMBER[name] & 1 for name in INNER}

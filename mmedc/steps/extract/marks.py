@@ -10,6 +10,11 @@ NOTE_CHARS = 12
 NOTE_NAMES = re.compile(r"reference|footnote|noteref|\bcite|citation|\bfn\b", re.IGNORECASE)
 
 
+LABEL = re.compile(r"\[?\w{1,3}\]?[.)]?|[*†‡§¶]{1,3}")
+"""A raised text at the beginning of a paragraph: it names the note that follows, and stays with it."""
+
+POWER = re.compile(r"(?:^|[^\d.,])10$")
+PER = re.compile(r"\s*[/·⋅]\s*[^\W\d_]")
 NUMBERS = re.compile(r"\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*")
 AFTER_SENTENCE = re.compile(r"[^\W\d_][.,;:!?”’\"»]$|[。，、；：！？」』）]$|[\u3041-\u30ff\u3400-\u9fff]$|\d{4}[.,;]$")
 AFTER_WORD = re.compile(r"[^\W\d_]{4,}$")
@@ -21,15 +26,28 @@ UNITS = re.compile(
 def superscript(node: Any, before: str) -> str:
     """Return the text of a `sup` that follows the text `before`: empty for the mark of a note."""
     text = " ".join(node.text().split())
-    if not text or _is_note(node, text) or _refers(text, before):
-        return ""
-    return raised(text, before[-1:])
+    if not before.strip():
+        return raised(text, "") if LABEL.fullmatch(text) else _unless_note(node, text, before)
+    return raised(text, before[-1:]) if _is_power(node, text, before) else _unless_note(node, text, before)
+
+
+def _unless_note(node: Any, text: str, before: str) -> str:
+    return "" if not text or _is_note(node, text) or _refers(text, before) else raised(text, before[-1:])
 
 
 def subscript(node: Any, before: str) -> str:
     """Return the text of a `sub` that follows the text `before`."""
     text = " ".join(node.text().split())
     return lowered(text, before[-1:]) if text else ""
+
+
+def _is_power(node: Any, text: str, before: str) -> bool:
+    """Return whether a raised number is a power of ten, though it is a link: 5 × 10⁹, or 10⁹/L."""
+    if not text.lstrip("-−–+").isdigit() or not POWER.search(before):
+        return False
+    following = node.next
+    after = following.text_content if following is not None and following.tag == "-text" else ""
+    return before[:-2].rstrip()[-1:] in ("×", "x", "·", "⋅", "*") or bool(PER.match(after or ""))
 
 
 def _refers(text: str, before: str) -> bool:

@@ -86,9 +86,10 @@ def chosen(scores: Ints, described: Mapping[str, Whole]) -> NDArray[np.bool_]:
     Half of a score is that of all blocks of the same shape, so that the paragraphs of a text stay together. The measure
     is the score down to which the best blocks hold `BEST` of the words that are expected to be main content. On a page
     with a clear text, teasers of middling scores are left out, and on a page of doubtful blocks such blocks are kept.
-    A heading right above a block that is kept is kept too.
+    A heading or a term right above a block that is kept is kept too.
     """
-    sizes, shapes, levels = (described[name] for name in ("words", "shape", "heading"))
+    sizes, shapes = described["words"], described["shape"]
+    above = (described["heading"] > 0) | (described["term"] > 0)
     words = np.bincount(shapes, sizes).astype(np.int64)
     together = np.bincount(shapes, scores * sizes).astype(np.int64) // np.maximum(words, 1)  # sums of whole numbers
     scores = (scores + together[shapes]) // 2
@@ -96,6 +97,6 @@ def chosen(scores: Ints, described: Mapping[str, Whole]) -> NDArray[np.bool_]:
     expected = np.cumsum((scores * sizes)[order])
     enough = int(np.searchsorted(expected * BEST[1], int(expected[-1]) * BEST[0]))
     kept: NDArray[np.bool_] = (scores * KEPT[1] >= scores[order[enough]] * KEPT[0]) & (scores > 0)
-    for heading in np.flatnonzero(levels[:-1])[::-1]:
-        kept[heading] |= kept[heading + 1]
+    for block in np.flatnonzero(above[:-1])[::-1]:
+        kept[block] |= kept[block + 1]
     return kept

@@ -66,6 +66,19 @@ class Section(NamedTuple):
     level: int
 
 
+def tail(pieces: list[str]) -> str:
+    """Return the end of the line so far, from its last piece with a visible character on; empty at its beginning."""
+    end = ""
+    for piece in reversed(pieces):
+        if piece == BREAK:
+            break
+        if piece not in (BORDER, SEAM):
+            end = piece + end
+            if not piece.isspace() and piece:
+                break
+    return end
+
+
 def text(pieces: list[str]) -> str:
     """Return the text of a run: white space as one space, as browsers show it, and breaks as line feeds."""
     joined = "".join(pieces)

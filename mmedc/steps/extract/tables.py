@@ -14,6 +14,12 @@ REPEATED_CHARS = 2_000
 MAX_EMPTY = 20
 """A table that needs more empty cells than this for each that it has, and `REPEATED_CHARS`, is no table of data."""
 
+GROUPS = ("thead", "tbody", "tfoot")
+"""Groups of rows; no cell reaches from one into the next."""
+
+TO_THE_END = 1_000
+"""The rows that a cell spans whose `rowspan` is 0: all that are left of its group."""
+
 CLOSING = (".", ";", ",", ":", "、", "。", "；", "，", "؛", "।")
 
 
@@ -21,18 +27,26 @@ class Table:
     """The lines of a table: `caption`, and rows of equal length."""
 
     def __init__(self, walk: Walk, number: int) -> None:
-        """Read the table that is element `number` of a walk; it holds no other table."""
+        """Read the table that is element `number` of a walk; tables within its cells are text of these cells."""
         self.caption = ""
         self.rows: list[list[str]] = []
         self.spans: dict[int, tuple[str, int]] = {}
         own = sum(map(len, walk.texts[walk.starts[number] : walk.ends[number]]))
         self.left = REPEATED_SHARE * own + REPEATED_CHARS
         cells: list[tuple[str, dict[str, Any]]] = []
+        end = number + 1
         for inside in range(number + 1, walk.lasts[number]):
             tag = walk.tags[inside]
+            if inside < end:
+                continue  # part of a table within a cell
+            end = walk.lasts[inside] if tag == "table" else inside
             if tag == "tr":
                 self.end_row(cells)
                 cells = []
+            elif tag in GROUPS:
+                self.end_row(cells)
+                cells = []
+                self.spans = {}
             elif tag in ("td", "th"):
                 cells.append((_text(walk, inside), walk.nodes[inside].attributes))
             elif tag == "caption":
@@ -98,4 +112,6 @@ def _text(walk: Walk, cell: int) -> str:
 def _span(attributes: dict[str, Any], name: str) -> int:
     """Return the number of columns or rows that a cell spans, from 1 to 1,000."""
     given = (attributes.get(name) or "").strip()
-    return min(max(int(given), 1), 1_000) if given.isascii() and given.isdigit() and len(given) < 6 else 1
+    if not (given.isascii() and given.isdigit() and len(given) < 6):
+        return 1
+    return TO_THE_END if name == "rowspan" and not int(given) else min(max(int(given), 1), 1_000)

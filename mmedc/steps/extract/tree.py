@@ -173,8 +173,7 @@ def walk(tree: Any, readings: bool = False) -> Walk:
                 pieces.append(render.BREAK)
                 breaks += 1
         elif kind == _WHOLE:
-            before = pieces[-2 if edge == len(pieces) else -1] if pieces else ""
-            pieces.append(render.INLINE[node.tag](node, before))
+            pieces.append(render.INLINE[node.tag](node, render.tail(pieces)))
         elif kind == _IMAGE:
             images += 1
             if stands_for := image_text(node.attributes):
