@@ -11,7 +11,8 @@ from mmedc.crawl.robots import robots_of
 from mmedc.crawl.sitemaps import read_sitemap
 from mmedc.crawl.types import Refused
 from mmedc.filters import open_filters
-from tests.crawlweb.server import CANARY, Server, read_log
+from tests.crawlweb.judge import judge
+from tests.crawlweb.server import CANARY, Entry, Server, read_log
 from tests.crawlweb.web import PARTS, Web
 
 AGENT = agent_of("0.1.0", "https://example.org/bot")
@@ -119,3 +120,35 @@ def test_sites_play_their_parts() -> None:
 def _split(url: str) -> tuple[str, str]:
     host, _, path = url.removeprefix("http://").partition("/")
     return host, "/" + path
+
+
+def test_the_judge_sees_what_a_crawler_does_wrong() -> None:
+    web = Web()
+    log: list[Entry] = []
+    now = dict.fromkeys(web.sites, 0.0)
+
+    def visit(host: str, target: str, status: int = 200, pause: float = 1.0, agent: str = AGENT) -> None:
+        came = now[host] + pause
+        now[host] = came + 0.1
+        log.append(Entry(came, now[host], host, target, status, 1, agent))
+
+    for host in web.sites:
+        visit(host, "/robots.txt")
+    for url in web.wanted():
+        visit(*_split(url))
+    assert judge(web, log, delay_s=1).faults(10) == []
+
+    del log[-1]
+    visit("clinic0.test", "/private/a.html")
+    visit("clinic0.test", next(iter(web.sites["clinic0.test"].pages)), pause=0.5)
+    visit("busy3.test", "/", 429)
+    visit("busy3.test", "/", pause=0.8, agent="Mozilla/5.0")
+    for number in range(11):
+        visit("traps4.test", f"/gone/{number}")
+    log.append(Entry(1.05, 1.2, "news1.test", "/list?page=0", 200, 2, AGENT))
+    log.append(Entry(1.0, 1.0, CANARY, "", 0, 0, ""))
+    faults = judge(web, log, delay_s=1).faults(10)
+    kinds = ["missed", "repeated", "unwanted", "early", "together", "hasty", "nameless", "the canary", "soft 404"]
+    assert [fault.partition(":")[0].partition(" was")[0] for fault in faults] == kinds
+    assert judge(web, log[1:], budgets=True).unruly == ["clinic0.test"]
+    assert judge(web, log, budgets=True).missed == []

@@ -85,7 +85,8 @@ class Guard:
         """Allow the hosts `allowed` any port and any address, and all other hosts `ports` and public addresses.
 
         `names` says for a host which address and port to connect to, in place of the resolver's answer and the URL's
-        port; a private address there still asks for the host to be allowed. `lookup` replaces the system's resolver.
+        port (0 leaves that); a private address there still asks for the host to be allowed. `lookup` replaces the
+        system's resolver.
         """
         self.ports = frozenset(ports)
         self.allowed, self.names = frozenset(host.lower() for host in allowed), dict(names or {})
@@ -133,7 +134,7 @@ class Guard:
         """
         allowed = host in self.allowed
         if host in self.names:
-            found, port = [self.names[host][0]], self.names[host][1]
+            found, port = [self.names[host][0]], self.names[host][1] or port
             self._judge(host, found, allowed)
         else:
             found = await self._resolved(host, port, allowed)

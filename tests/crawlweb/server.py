@@ -142,18 +142,20 @@ class _Connection(asyncio.Protocol):
         request, *lines = head.split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         target = request.split(" ")[1]
-        host = fields.get("host", "").partition(":")[0]
+        host = fields.get("host", "")
         visits = self.server.visits[host] = self.server.visits.get(host, 0) + 1
         reply = self.server.web.reply(host, target, visits, fields.get("if-none-match", ""))
         agent = fields.get("user-agent", "")
         if reply.wait_s or reply.manner:
             self.task = asyncio.get_running_loop().create_task(self.slowly(came, host, target, agent, reply))
         else:
+            ended = time.time()  # before the answer can have arrived
             self.transport.write(_head(reply) + reply.body)
-            self.server.note(Entry(came, time.time(), host, target, reply.status, self.number, agent))
+            self.server.note(Entry(came, ended, host, target, reply.status, self.number, agent))
 
     async def slowly(self, came: float, host: str, target: str, agent: str, reply: Reply) -> None:
         """Send an answer that takes time, or has no end."""
+        ended = 0.0
         try:
             await asyncio.sleep(reply.wait_s)
             if reply.manner == "stall":
@@ -169,11 +171,12 @@ class _Connection(asyncio.Protocol):
                     self.transport.write(bytes([byte]))
                     await asyncio.sleep(1)
             else:
+                ended = time.time()
                 self.transport.write(_head(reply, length=len(reply.body) * 2 if reply.manner else None) + reply.body)
                 if reply.manner == "cut":
                     self.transport.close()
         finally:
-            self.server.note(Entry(came, time.time(), host, target, reply.status, self.number, agent))
+            self.server.note(Entry(came, ended or time.time(), host, target, reply.status, self.number, agent))
 
 
 def _head(reply: Reply, length: int | None = None) -> bytes:

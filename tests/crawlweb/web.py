@@ -373,7 +373,7 @@ INSIDE = (
     "http://[64:ff9b::7f00:1]:{port}/", "http://[2002:7f00:1::]:{port}/", "http://localhost:{port}/",
     "http://localhost.:{port}/", "http://clinic0.test@127.0.0.1:{port}/", "http://169.254.169.254/latest/meta-data/",
     "http://10.0.0.1/", "http://224.0.0.1/", "http://100.64.0.1/", "http://inside.invalid:{port}/",
-    "file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "http://clinic0.test:22/",
+    "file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/",
     "http://rebinding.test:{port}/", "//127.0.0.1:{port}/", "javascript:alert(1)", "data:text/html,x",
 )  # fmt: skip
 """Links to what is no business of a crawler."""
