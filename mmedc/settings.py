@@ -28,7 +28,8 @@ from mmedc.shipped import SHIPPED, shipped_file
 from mmedc.wording import sentence
 from mmedc.yamlfile import Keys, YamlFile, dotted, nearest, parse_yaml
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_DECIMAL = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS = {**_DECIMAL, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 def _size(value: Any) -> Any:

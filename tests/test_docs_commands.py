@@ -63,6 +63,7 @@ NOT_RUN = {
     ("docs/explanation/extraction.md", "pip install 'mmedc[extractor]'"): "takes minutes",
     ("docs/how-to/books.md", "mmedc explain book.pdf"): "needs a book of yours",
     ("docs/explanation/scale.md", "python benchmarks/dedup_scale.py"): "takes an hour",
+    ("docs/explanation/scale.md", "mmedc plan web --cluster"): "the files lie in a checkout",
     (
         "docs/how-to/fitting.md",
         "mmedc filters check nl",

@@ -49,10 +49,26 @@ def _prepare(recipe: str, out: str | None, sets: list[str] | None) -> "Build":
 
 
 @app.command(rich_help_panel=BUILD)
-def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
-    """Show what a build would do: passes, units, bytes, what is done, estimated time. Changes nothing."""
+def plan(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    sets: SetOption = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", help="A file that describes a cluster: show hours, bytes and money there instead."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would do: passes, units, bytes, what is done, estimated time. Changes nothing.
+
+    With --cluster: what it would take on a cluster, from measured costs, with every assumption. The file may say what
+    would be read, such as a whole dump of Common Crawl; see `cluster/plan/`.
+    """
     from mmedc.pipeline.plan import plan_rows
 
+    if cluster:
+        _plan_at_scale(recipe, out, sets, cluster, as_json)
+        return
     build = _prepare(recipe, out, sets)
     rows = plan_rows(build)
     if as_json:
@@ -63,6 +79,33 @@ def plan(recipe: RecipeArgument, out: OutOption = None, sets: SetOption = None, 
     console = open_console()
     console.print(f"{build.recipe.name} → {build.store.url}, policy {build.policy.name}", highlight=False)
     console.print(plan_table(rows))
+
+
+def _plan_at_scale(recipe: str, out: str | None, sets: list[str] | None, file: str, as_json: bool) -> None:
+    """Show what a build would take on the cluster that `file` describes."""
+    from dataclasses import asdict
+
+    from mmedc.api import read_recipe
+    from mmedc.report.planned import estimate_table
+    from mmedc.report.tables import human_bytes
+    from mmedc.submit.cost import estimate, input_of, read_costs, read_plan
+
+    described = read_plan(file)
+    name, given = read_recipe(recipe, sets or ()).name, described.input
+    if given is None:
+        build = _prepare(recipe, out, sets)
+        formats = {source: config.format for source, config in build.recipe.sources.items()}
+        given = input_of([(formats[unit.spec.source], unit.bytes) for unit in build.ingest.units], file)
+    found = estimate(described, given, read_costs())
+    if as_json:
+        typer.echo(json.dumps(asdict(found) | {"hours": found.hours, "exchanged": found.exchanged}))
+        return
+    console = open_console()
+    console.print(
+        f"{name}: {human_bytes(given.bytes)} of {given.format} on {described.nodes:,} nodes of {described.cpus} CPUs",
+        highlight=False,
+    )
+    console.print(estimate_table(asdict(found) | {"hours": found.hours, "exchanged": found.exchanged}))
 
 
 @app.command(rich_help_panel=BUILD)
