@@ -61,6 +61,7 @@ def add(cluster: Cluster, number: int) -> Any:
 
 
 def join(address: str) -> None:
+    runner.quiet_stdout()
     ray.init(address=address, _node_ip_address="127.0.0.2", log_to_driver=False, logging_level="ERROR")
 
 

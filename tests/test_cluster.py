@@ -19,7 +19,8 @@ def scene(name: str, folder: Path) -> dict[str, Any]:
         capture_output=True, text=True, timeout=400, env=environment, cwd=Path(__file__).parent.parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    (line,) = done.stdout.strip().splitlines()  # Ray says nothing there, whatever it loses
+    found: dict[str, Any] = json.loads(line)
     return found
 
 

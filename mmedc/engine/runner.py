@@ -71,6 +71,7 @@ class OnRay:
         # Ray's own announcements are of no use to the user of a pipeline.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        quiet_stdout()
         on_sigterm = signal.getsignal(signal.SIGTERM)
         if self.address:
             head, _, port = self.address.rpartition(":")
@@ -174,6 +175,14 @@ def on_each_node(function: Callable[[int], Any]) -> list[tuple[str, Any]]:
 @ray.remote(num_cpus=0, max_retries=0)  # type: ignore[untyped-decorator]
 def _call(function: Callable[[int], Any], number: int) -> Any:
     return function(number)
+
+
+def quiet_stdout() -> None:
+    """Keep what Ray says of lost nodes from standard output, where it would stand before the JSON of a command.
+
+    Ray prints it there even where logs are not sent to the driver. The loss of a unit is reported by this module.
+    """
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
