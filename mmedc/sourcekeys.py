@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHan
 
 from mmedc.recipe_parts import Files, SourceConfig
 from mmedc.settings import Bytes, InputPath
+from mmedc.sitelists import list_file
 
 CONTACT = re.compile(r"https?://[^\s/@]+\.[^\s/@]+(/\S*)?|(mailto:)?[^\s@]+@[^\s@]+\.[^\s@]+")
 
@@ -43,9 +44,11 @@ class CrawlSource(KeyedSource):
     key = "crawl"
 
     crawl: Files
-    """Lists of sites, one a line: a host, or a URL below which pages are fetched. The list is also the limit."""
+    """Lists of sites, such as `filters/fr/sites.txt`. A crawl begins at them, and visits nothing else."""
     contact: str = ""
     """Required: a URL or mail address that tells the owner of a site who crawls. It is sent with every request."""
+    unlicensed: bool = False
+    """Whether sites whose licence is `unknown` in the list are crawled too."""
     max_pages: Annotated[int, Field(gt=0)] = 10_000
     """Pages that are fetched for this source at most. A larger number goes on with the same crawl."""
     host_pages: Annotated[int, Field(gt=0)] = 2_000
@@ -81,8 +84,8 @@ class CrawlSource(KeyedSource):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The lists of sites."""
-        return self.crawl
+        """The lists of sites; one that ships is found by its name."""
+        return tuple(str(list_file(path)) for path in self.crawl)
 
 
 KEYED: tuple[type[KeyedSource], ...] = (CrawlSource,)

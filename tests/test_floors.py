@@ -23,7 +23,7 @@ HEAVY = {
     "pypdfium2": {"books/pdf/glyphs.py", "books/pdf/hidden.py"},
     "pdf_inspector": {"books/pdf/inspector.py"},
     "lxml": {"books/xmlfile.py", "crawl/sitemaps.py"},
-    "isal": {"unpack.py"},
+    "isal": {"unpack.py", "crawl/archive.py"},
     "lz4": {"frames.py"},
     "brotli": {"codings.py"},
     "ada_url": {"crawl/address.py"},

@@ -15,8 +15,8 @@ from mmedc.engine.run import WORK
 from mmedc.errors import CorpusError, RequestError
 from mmedc.storage import Store, is_local, read_each
 
-PLACED = f"{WORK}/place-"
-"""What the pass that places files left: a few bytes for each group of files."""
+KEPT = (f"{WORK}/place-", f"{WORK}/crawl/", f"{RUNS}/")
+"""What the pass that places files left (a few bytes for each group of files), the state of crawls, and journals."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def leftovers(corpus: str, abandoned: bool = False) -> list[Leftover]:
     old: dict[str, list[tuple[str, int]]] = {}
     for name, size in store.sizes(WORK).items():
         # Files beside the folders of passes are the record, the lock and the like; journals are bounded by themselves.
-        if name.count("/") > 1 and name not in needed and not name.startswith((PLACED, f"{RUNS}/")):
+        if name.count("/") > 1 and name not in needed and not name.startswith(KEPT):
             old.setdefault(name.split("/")[1], []).append((name, size))
     return [
         Leftover(folder, tuple(name for name, _ in files), sum(_freed(store, *file) for file in files))

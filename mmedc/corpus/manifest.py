@@ -26,7 +26,7 @@ class Described(BaseModel):
 
 
 class File(Described):
-    """A Parquet file of the corpus."""
+    """A file of the corpus: Parquet, but for the WARC files of a crawl."""
 
     path: str
     """The path below the folder of the corpus."""
@@ -203,6 +203,8 @@ class Manifest(Described):
     """What the removal of repeated lines changed; null where the recipe did not ask for it."""
     rejects: tuple[File, ...] = ()
     """The files in `rejects/`."""
+    crawled: tuple[File, ...] = ()
+    """The files in `crawl/`: WARC files, whose rows are records, and tables of hosts and of opt-outs."""
     keys: KeyFiles | None = None
     """The keys for later builds; null in a corpus of an older version."""
 
@@ -214,7 +216,7 @@ class Manifest(Described):
     @property
     def files(self) -> tuple[File, ...]:
         """All files that belong to the corpus."""
-        return (*self.shards, *self.rejects, *(self.keys.files if self.keys else ()))
+        return (*self.shards, *self.rejects, *self.crawled, *(self.keys.files if self.keys else ()))
 
     def to_json(self) -> bytes:
         """Return the content of `manifest.json`."""

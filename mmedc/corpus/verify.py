@@ -33,7 +33,7 @@ def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manif
         raise VerifyError(str(problem)) from None
     _equal(f"{corpus}: documents after the last step", list(funnel.values())[-1].kept, manifest.documents)
     known = {file.path for file in manifest.files}
-    for name in [*store.names("data"), *store.names("rejects"), *store.names("keys")]:
+    for name in [*store.names("data"), *store.names("rejects"), *store.names("keys"), *store.names("crawl")]:
         if name not in known:
             raise VerifyError(f"{corpus}/{name}: the manifest does not know this file; delete it")
     for file in manifest.files:

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from mmedc.engine.chain import Funnel, add_funnel, ledger
 from mmedc.engine.commit import commit, commits
-from mmedc.engine.supervisor import Report, produce_here, supervisor
-from mmedc.engine.unit import Commit, CommitFormat, Left, Pass, Spec, Streamed, Unit, UnitFiles, Work
+from mmedc.engine.supervisor import produce_here, supervisor
+from mmedc.engine.unit import Commit, CommitFormat, Left, Pass, Report, Spec, Streamed, Unit, UnitFiles, Work
 from mmedc.errors import MmedcError, RequestError, UnitsFailed, WorkError
 from mmedc.redact import first_line
 from mmedc.storage import Store
@@ -100,7 +100,7 @@ def run_unit(
 ) -> Commit[Left]:
     """Run one unit in this process and commit it below `folder` of `store`; return the commit that is valid."""
     begun = time.monotonic()
-    out = UnitFiles(store, folder, unit.id)
+    out = UnitFiles(store, folder, unit.id, report)
     left = _streamed(work, unit, out, report, isolate) if isinstance(work, Streamed) else work.run(unit, out)
     return commit(store, folder, unit, left, CommitFormat(work), begun)
 

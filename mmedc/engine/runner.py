@@ -116,13 +116,14 @@ class OnRay:
             self._reader.begin()
         reader = self._reader = self._reader or _ProgressReader()
         work, form = ray.put(cloudpickle.dumps(current.work)), CommitFormat(current.work)
-        task: Any = _run.options(num_gpus=current.gpus) if current.gpus and ray.cluster_resources().get("GPU") else _run
+        gpus = {"num_gpus": current.gpus} if current.gpus and ray.cluster_resources().get("GPU") else {}
+        task: Any = _run.options(num_cpus=current.cpus, **gpus)
         waiting, exclusive = deque(units), deque[AnyUnit]()
         running: dict[Any, AnyUnit] = {}
         try:
             while waiting or exclusive or running:
                 nodes.check()
-                while waiting and len(running) < 2 * nodes.slots:
+                while waiting and len(running) < 2 * nodes.slots / current.cpus:
                     unit = waiting.popleft()
                     running[task.remote(modules.folders(), work, current.folder, unit, store, reader.actor)] = unit
                 if exclusive and not running:

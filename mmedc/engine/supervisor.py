@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing import Pipe
 from typing import Any
 
@@ -27,7 +27,7 @@ from mmedc import modules
 from mmedc.engine import slot
 from mmedc.engine.chain import Chain, Fault, Produced, given_up
 from mmedc.engine.child import stream
-from mmedc.engine.unit import Streamed, Unit
+from mmedc.engine.unit import Report, Streamed, Unit
 from mmedc.errors import WorkError
 
 POLL_S = 0.05
@@ -37,9 +37,6 @@ READ_AT_ONCE = 4  # records' CPU limits that a source may take for records that 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # no parser causes these signals itself
 PATIENCE = {"killed": 5, "memory": 2}
 """Deaths at one record after which the record is blamed, for reasons that it need not have caused."""
-
-Report = Callable[[int, int], None]
-"""Called after each batch with the records read and the records kept."""
 
 
 class ChildDied(Exception):

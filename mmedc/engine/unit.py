@@ -75,6 +75,14 @@ class Stream:
     do not compress."""
 
 
+Report = Callable[[int, int], None]
+"""Receives the records that were read, and those that were kept, since it was called last."""
+
+
+def unreported(read: int, kept: int) -> None:
+    """Take a report and do nothing."""
+
+
 @dataclass(frozen=True)
 class UnitFiles:
     """The store from which a unit reads the files of earlier passes, and the folder in which it writes its own.
@@ -86,6 +94,8 @@ class UnitFiles:
     folder: str
     """The folder of the pass."""
     unit: str
+    report: Report = field(default=unreported, compare=False, repr=False)
+    """What is told the records that were read and kept since it was told last, so that progress can be shown."""
 
     def write(self, role: str, table: "pa.Table | Stream") -> DataFile:
         """Write a table as Parquet; `role` names the folder that files of its kind share."""
@@ -148,6 +158,8 @@ class Pass(Generic[Spec, Left]):
     retries: int = 2
     gpus: float = 0.0
     """GPUs of one task, on a cluster that has GPUs."""
+    cpus: float = 1.0
+    """CPUs of one task; less than one for a task that waits most of the time."""
     key: str = field(init=False)
     """Digest of the identity of the work, that is of everything that the result depends on except the units."""
 

@@ -32,6 +32,7 @@ from mmedc.engine.selection import Selection
 from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Unit, files_of
 from mmedc.errors import CorpusError
 from mmedc.pipeline.classify import checkpoint_digest, classify_pass
+from mmedc.pipeline.crawl import crawls_of, run_crawls, show_crawls, with_archives
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.dedup import Counts, Dedup, Run
 from mmedc.pipeline.folder import OWNER, check_out, claim, forget_rejected, remember
@@ -69,6 +70,8 @@ class Tables:
 class Built:
     """The results of the passes of a build from which the corpus is laid out."""
 
+    sources: tuple[str, ...]
+    """The source of each unit of ingest."""
     accounts: tuple[Sequence[Accounted], ...]
     """The results of each pass that removes rows, in the order of the passes."""
     counts: Counts
@@ -79,13 +82,15 @@ class Built:
     shards: list[tuple[ShardPlan, WrittenShard]]
     keys: list[Placement]
     rejects: list[Placement]
+    crawled: list[Placement]
+    """The WARC files of sources that are crawled, and tables about them."""
     shares: Shares
 
     @property
     def placements(self) -> list[Placement]:
         """All files of the corpus, and their places in it."""
         shards = [Placement(shard.file, plan.path) for plan, shard in self.shards]
-        return [*shards, *self.rejects, *self.keys]
+        return [*shards, *self.rejects, *self.keys, *self.crawled]
 
 
 @dataclass
@@ -175,6 +180,7 @@ class Build:
         with recipe.at("classify", "checkpoint"):
             checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
         ingest = ingest_pass(recipe, policy, list_units(recipe), columns)
+        crawls_of(ingest, recipe, Store(out).below(WORK))  # for what is wrong with their lists
         return cls(recipe, policy, Store(out), ingest, questions, checkpoint, columns, known, count)
 
     def run(self, runner: Runner, watcher: Watcher, again: str = "") -> Manifest:
@@ -190,7 +196,7 @@ class Build:
             begin(self.store, self.recipe.name)
             remember(self.store, self.recipe)
             if again:
-                forget_rejected(self.store, self.ingest, again)
+                self._forget(again)
             guard(runner, self.store, self.recipe, self.ingest)
             running = Running(runner, self.store, watcher, lock)
             built = self.compose(running)
@@ -198,6 +204,13 @@ class Build:
             self._publish(running, built)
             end(self.store)
             return read_manifest(self.store.url)
+
+    def _forget(self, reason: str) -> None:
+        """Have the units of ingest read again that rejected records for a reason, if it is known which units it has."""
+        with contextlib.suppress(_Unfinished):
+            work = self.store.below(WORK)
+            crawls = run_crawls(_Looking(self.store), self.ingest, self.recipe, work)
+            forget_rejected(self.store, with_archives(crawls, self.ingest, self.recipe, work), reason)
 
     def _publish(self, running: Running, built: Built) -> None:
         """Turn the folder into the corpus of what the passes left."""
@@ -212,12 +225,12 @@ class Build:
             built.counts,
             built.rejects,
             built.keys,
+            built.crawled,
             contamination_of(self.questions, built.decontaminated) if self.questions else None,
             built.trimmed,
         )
-        sources = [unit.spec.source for unit in self.ingest.units]
         written = self.recipe.model_dump(mode="json", exclude_unset=True)
-        keep(self.store, running.digest, written, self.policy, sources, running.passes)
+        keep(self.store, running.digest, written, self.policy, built.sources, running.passes)
         lay_out(self.store, manifest, built.placements, running.runner, running.watcher)
 
     def done(self) -> list[tuple[AnyPass, dict[str, Commit[Any]]]]:
@@ -231,7 +244,10 @@ class Build:
         """Run the passes in their order, and return their results."""
         recipe, policy, retries = self.recipe, self.policy.for_limits(), self.recipe.limits.retries
         sources, schema = tuple(recipe.sources), document_schema(self.columns)
-        ingested = run(with_pages(run, self.ingest, recipe, self.store.below(WORK)))
+        work = self.store.below(WORK)
+        crawls = run_crawls(run, self.ingest, recipe, work)
+        ingest = with_pages(run, with_archives(crawls, self.ingest, recipe, work), recipe, work)
+        ingested = run(ingest)
         tables = [Tables(left.documents, left.keys) for left in ingested]
         if recipe.classify is not None:
             classified = run(classify_pass(recipe, policy, self.checkpoint, ingested, schema))
@@ -243,7 +259,7 @@ class Build:
         size = sum(file.bytes for file in duplicates.drops) // len(groups)
         sort = tuple(Unit.of(group, f"units {group.first}–{group.end - 1}", size) for group in groups)
         dropped = run(Pass("drops", SortDrops(duplicates.drops), sort, retries))
-        candidates = tuple(self._candidates(tables, duplicates.groups, [left.drops for left in dropped]))
+        candidates = tuple(_candidates(ingest.units, tables, duplicates.groups, [left.drops for left in dropped]))
         published = tuple(as_written(known.corpus) for known in self.known)
         select = Select(policy, len(tables), published)
         selected = run(Pass("select", select, candidates, retries))
@@ -255,7 +271,7 @@ class Build:
         decontaminated: list[Decontaminated] = []
         if self.questions is not None:
             clean = Decontaminate(self.questions, recipe.decontaminate.hits)
-            decontaminated = run(Pass("decontaminate", clean, self._units(selections), retries))
+            decontaminated = run(Pass("decontaminate", clean, _units(ingest.units, selections), retries))
             accounts.append(decontaminated)
             selections = [
                 Selection(old.number, old.source, old.documents, new.keep, new.sizes, new.edits)
@@ -268,14 +284,12 @@ class Build:
             selections = trimmed(selections, trims)
 
         kept = counted([left.keys for left in tables], selections)
-        units = tuple(
-            Unit.of(spec, unit.label, spec.keys.bytes) for unit, spec in zip(self.ingest.units, kept, strict=True)
-        )
+        units = tuple(Unit.of(spec, unit.label, spec.keys.bytes) for unit, spec in zip(ingest.units, kept, strict=True))
         keys = run(Pass("keys", WriteKeys(), units, retries))
         plans = self._shards(ingested, selections)
         units_of_shards = tuple(Unit.of(plan, plan.path, int(plan.high - plan.low)) for plan in plans)
         shards = run(Pass("publish", WriteShard(self.count, schema), units_of_shards, retries))
-        shares = shares_of(run, self.ingest.units, accounts, trims, untrimmed, selections, retries)
+        shares = shares_of(run, ingest.units, accounts, trims, untrimmed, selections, retries)
         accounts += [trims] if trims else []
         rejects = [
             *merge_rejects(run, accounts, retries),
@@ -284,6 +298,7 @@ class Build:
             *(show_contamination(run, decontaminated, retries) if decontaminated else ()),
         ]
         return Built(
+            sources=tuple(unit.spec.source for unit in ingest.units),
             accounts=tuple(accounts),
             counts=duplicates.counts,
             decontaminated=decontaminated,
@@ -291,24 +306,8 @@ class Build:
             shards=_without_empty(list(zip(plans, shards, strict=True))),
             keys=[Placement(left.keys, f"keys/{number:06d}.parquet") for number, left in enumerate(keys)],
             rejects=rejects,
+            crawled=show_crawls(run, crawls, retries),
             shares=shares,
-        )
-
-    def _candidates(
-        self, tables: list[Tables], groups: tuple[int, ...], drops: list[DataFile]
-    ) -> list[Unit[Candidates]]:
-        units = []
-        for number, (unit, left) in enumerate(zip(self.ingest.units, tables, strict=True)):
-            group = bisect_right(groups, number) - 1
-            part = number - groups[group]
-            spec = Candidates(number, unit.spec.source, left.documents, left.keys, drops[group], part)
-            units.append(Unit.of(spec, unit.label, left.keys.bytes))
-        return units
-
-    def _units(self, selections: list[Selection]) -> tuple[Unit[Selection], ...]:
-        return tuple(
-            Unit.of(selection, unit.label, selection.documents.bytes)
-            for unit, selection in zip(self.ingest.units, selections, strict=True)
         )
 
     def _shards(self, ingested: list[Ingested], selections: list[Selection]) -> list[ShardPlan]:
@@ -326,6 +325,25 @@ class Build:
             count = max(1, -(-total // max(int(text_per_shard), 1)))
             plans += _cut(lang, source, parts, total, count)
         return plans
+
+
+def _candidates(
+    ingested: Sequence[Unit[InputSplit]], tables: list[Tables], groups: tuple[int, ...], drops: list[DataFile]
+) -> list[Unit[Candidates]]:
+    units = []
+    for number, (unit, left) in enumerate(zip(ingested, tables, strict=True)):
+        group = bisect_right(groups, number) - 1
+        part = number - groups[group]
+        spec = Candidates(number, unit.spec.source, left.documents, left.keys, drops[group], part)
+        units.append(Unit.of(spec, unit.label, left.keys.bytes))
+    return units
+
+
+def _units(ingested: Sequence[Unit[InputSplit]], selections: list[Selection]) -> tuple[Unit[Selection], ...]:
+    return tuple(
+        Unit.of(selection, unit.label, selection.documents.bytes)
+        for unit, selection in zip(ingested, selections, strict=True)
+    )
 
 
 def _without_empty(shards: list[tuple[ShardPlan, WrittenShard]]) -> list[tuple[ShardPlan, WrittenShard]]:

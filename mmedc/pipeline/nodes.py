@@ -43,7 +43,12 @@ def files_read(recipe: Recipe, ingest: Pass[InputSplit, Ingested]) -> Iterator[t
         file = getattr(module, "__file__", None) or ""
         if os.path.dirname(file) in modules.folders():
             yield "a module of the recipe", file
-    inputs = [(unit.spec.source, each.url) for unit in ingest.units for each in unit.spec.inputs]
+    inputs = [
+        (unit.spec.source, each.url)
+        for unit in ingest.units
+        if unit.spec.config.format != "crawl"
+        for each in unit.spec.inputs
+    ]
     first = dict(reversed(inputs))
     for source, url in dict.fromkeys([*first.items(), *inputs[:: max(1, len(inputs) // PROBED)]]):
         if not url.startswith("hf://"):

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmedc.engine.run import AnyPass
 from mmedc.engine.unit import Commit
+from mmedc.pipeline import crawl
 from mmedc.pipeline.build import Build
 from mmedc.pipeline.pages import units_of_books
 from mmedc.sources import format_of
@@ -22,6 +23,7 @@ def passes_of(build: Build) -> list[str]:
     """
     recipe = build.recipe
     return [
+        *([crawl.NAME] if crawled(build) else []),
         *(["covers", "pages"] if units_of_books(build.ingest) else []),
         "ingest",
         *(["classify"] if recipe.classify else []),
@@ -52,20 +54,32 @@ def plan_rows(build: Build) -> list[dict[str, Any]]:
                 "pass": name,
                 "units": len(units),
                 "done": sum(done for _, done in units),
-                "bytes": sum(unit.bytes for unit, done in units if not done),
-                "seconds": _seconds(*rounds[0]) if name == build.ingest.name else None,
+                "bytes": None if name == crawl.NAME else sum(unit.bytes for unit, done in units if not done),
+                "seconds": _expected(name, rounds, build),
             }
         )
     if any(row["done"] < row["units"] for row in rows):
         ingest = build.ingest
         for name in passes_of(build):
-            if name == ingest.name and name not in found:
+            if name == ingest.name and name not in found and not crawled(build):
                 size = sum(unit.bytes for unit in ingest.units)
                 todo = {"units": len(ingest.units), "done": 0, "bytes": size, "seconds": _seconds(ingest, {})}
                 rows.append({"pass": name, **todo})
             elif name not in found and not (name == "pages" and ingest.name in found):
                 rows.append({"pass": name, "units": None, "done": 0, "bytes": None, "seconds": None})
     return rows
+
+
+def crawled(build: Build) -> bool:
+    """Return whether a source is crawled, so that the units of ingest are known only after that."""
+    return any(unit.spec.config.format == crawl.NAME for unit in build.ingest.units)
+
+
+def _expected(name: str, rounds: list[tuple[AnyPass, dict[str, Commit[Any]]]], build: Build) -> float | None:
+    if name == crawl.NAME:
+        current, done = rounds[-1]
+        return crawl.seconds_of(unit for unit in current.units if unit.id not in done)
+    return _seconds(*rounds[0]) if name == build.ingest.name else None
 
 
 def _seconds(ingest: AnyPass, done: dict[str, Commit[Any]]) -> float:

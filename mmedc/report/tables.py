@@ -86,7 +86,7 @@ def _plan_row(row: dict[str, Any]) -> tuple[str, ...]:
         row["pass"],
         f"{row['units']:,}",
         f"{row['done']:,}",
-        human_bytes(row["bytes"]),
+        human_bytes(row["bytes"]) if row["bytes"] is not None else "",
         "" if seconds is None else f"{seconds / 60:,.1f} min" if seconds > 90 else f"{seconds:.0f} s",
     )
 

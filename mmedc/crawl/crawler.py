@@ -1,0 +1,515 @@
+"""The crawler of one set of hosts: an event loop that takes the best URL of each host whose turn has come.
+
+Every host has one connection at a time. What an answer brings (links, records) is collected in memory and saved a few
+times a second; see `mmedc.crawl.frontier` for what a stop at any moment leaves.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from mmedc.crawl.address import host_of, normal
+from mmedc.crawl.archive import Segment, records_of, reserved_of, warcinfo
+from mmedc.crawl.fetch import Bounds, Fetcher
+from mmedc.crawl.frontier import (
+    BINS,
+    FAILED,
+    FETCHED,
+    PAGE,
+    PREFETCH,
+    QUEUED,
+    REFUSED,
+    SITEMAP,
+    Found,
+    Frontier,
+    Host,
+    Item,
+    Outcome,
+    SegmentRow,
+    bin_of,
+)
+from mmedc.crawl.guard import Guard
+from mmedc.crawl.politeness import Manners, Schedule, retry_after
+from mmedc.crawl.reading import SEED_SCORE, SITEMAP_SCORE, Reading
+from mmedc.crawl.robots import Robots
+from mmedc.crawl.rules import SiteRules
+from mmedc.crawl.scope import Scope, set_of
+from mmedc.crawl.status import NAME as STATUS
+from mmedc.crawl.status import status_of
+from mmedc.crawl.types import Fetched, OptOut, Refused
+
+SAVE_S = 0.5
+HUNGRY_S = 0.05  # where a host waits for URLs that were found
+DAY_S = 24 * 3600.0
+LEARNT = "learnt"
+HELD_BYTES = 8 << 20
+STATUS_S = 2.0
+ROUND_S = 3600.0
+SKIPS = 200  # URLs of a host that are refused without a request before others have their turn
+TRIES = 3
+BUSY_TRIES = 6
+BUSY = (429, 503)
+PASSING = frozenset(("timeout", "connect", "cut_off", "dns", "tls", "bad_http"))
+"""Reasons for which an attempt is repeated later."""
+Report = Callable[[int, int], None]
+
+
+class Keep(Protocol):
+    """Takes what is complete to where it stays."""
+
+    def closed(self, row: SegmentRow) -> None:
+        """Keep a WARC file that is complete, before the frontier says so."""
+
+    def snapshot(self) -> None:
+        """Keep the frontier, which says that the file is complete."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a crawl may do and how; the same for all sets of a source."""
+
+    source: str
+    agent: str
+    languages: tuple[str, ...]
+    filters: str | None
+    """A folder that overlays the shipped filters."""
+    sites: tuple[str, ...]
+    """The URLs at which the crawl begins, and the limit of what it visits; in normal form."""
+    sets: int
+    host_pages: int
+    depth: int
+    delay_s: float
+    page_s: float
+    body_bytes: int
+    segment_bytes: int
+    honour: bool
+    """Whether pages that are reserved by their owners are left out."""
+    agents: tuple[str, ...] = ()
+    """Names of crawlers that train models; what robots.txt says to them counts as an opt-out."""
+    allowed: tuple[str, ...] = ()
+    names: tuple[tuple[str, str, int], ...] = ()
+    """(host, address, port) that replace what DNS and the URL say."""
+    connections: int = 128
+
+
+class Crawler:
+    """Crawls one set of hosts until its budget is spent or nothing is left that may be fetched now."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        number: int,
+        folder: Path,
+        frontier: Frontier,
+        budget: int,
+        report: Report,
+        keep: "Keep | None" = None,
+    ) -> None:
+        """Take up the set `number`; `budget` is the number of answers at which it stops.
+
+        `report` is told (URLs that were answered, pages that were kept).
+        """
+        self.plan, self.number, self.folder, self.frontier = plan, number, folder, frontier
+        self.budget, self._report, self._keep = budget, report, keep
+        self.scope = Scope.of(plan.sites)
+        self.reading = Reading(
+            plan.languages, plan.filters, self.scope, plan.depth, plan.body_bytes, time.gmtime().tm_year
+        )
+        self.guard = Guard(plan.allowed, {host: (address, port) for host, address, port in plan.names})
+        if state := frontier.note(LEARNT):
+            self.reading.learn(state)
+        manners = Manners(plan.delay_s, ip_delay_s=plan.delay_s / 4, busy_s=10 * plan.delay_s)
+        self.schedule = Schedule(manners if plan.delay_s else replace(manners, share=0.0))
+        self._heaps: dict[int, list[Item]] = {}
+        self._enrolled: set[int] = set()
+        self._located: set[int] = set()
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Item | None] = {}
+        self._problem: BaseException | None = None
+        self._wake = asyncio.Event()
+        self._fetched = sum(host.fetched for host in frontier.hosts.values())
+        self._reported = time.time(), self._fetched
+        self._threshold = 0
+        self._saved = self._shown = self._begun = time.monotonic()
+        self._hungry = False
+        self.segment = self._take_up()
+
+    # Files
+
+    def _take_up(self) -> Segment:
+        """Return the open WARC file as the frontier knows it, or a new one."""
+        rows = self.frontier.segments()
+        if rows and rows[-1].sha256 is None:
+            row = rows[-1]
+            segment = Segment(self.folder, row.number, row.name)
+            there = segment.cut(row.bytes, row.records)
+            if there < row.bytes:
+                self.frontier.lost(row.number, there)
+            return segment
+        return self._new_segment(rows[-1].number + 1 if rows else 0)
+
+    def _new_segment(self, number: int) -> Segment:
+        name = f"{self.plan.source}-{self.number:04d}-{number:06d}.warc.gz"
+        segment = Segment(self.folder, number, name)
+        segment.cut(0, 0)
+        segment.add([warcinfo(name, self.plan.agent, time.time())])
+        return segment
+
+    def save(self, close: bool = False) -> None:
+        """Make everything durable that was noted; `close` also closes the WARC file, if it holds a page."""
+        self.segment.flush()
+        fresh = self.frontier.save(self.segment.row, admits=self.reading.admits)
+        if self.segment.end >= self.plan.segment_bytes or (close and self.segment.records > 1):
+            row = self.segment.close()
+            if self._keep:
+                self._keep.closed(row)
+            self.frontier.save(None, [row])
+            if self._keep:
+                self._keep.snapshot()
+            self.segment = self._new_segment(row.number + 1)
+        self._saved, self._hungry = time.monotonic(), False
+        self._queue(fresh)
+        if self._saved - self._shown > STATUS_S or close:
+            self.frontier.put_note(LEARNT, self.reading.state())
+            self._shown = time.monotonic()
+            self.show()
+
+    def close(self) -> None:
+        """Close the WARC file, so that all files are complete."""
+        self.save(close=True)
+        self.segment.abandon()
+
+    def show(self) -> None:
+        """Write what the set has done so far for `mmedc crawl-status`."""
+        now, answered = time.time(), self._fetched
+        rate = (answered - self._reported[1]) / max(now - self._reported[0], 0.001)
+        self._reported = now, answered
+        path = self.folder / STATUS
+        temporary = path.with_suffix(".part")
+        temporary.write_text(status_of(self.frontier, len(self._running), rate, now).model_dump_json())
+        temporary.replace(path)
+
+    # What comes next
+
+    def _queue(self, fresh: list[tuple[int, Item]]) -> None:
+        """Put new URLs into the heaps of their hosts where they belong there, fill empty heaps, and enrol hosts."""
+        for number, item in fresh:
+            heap = self._heaps.get(number)
+            if heap and (len(heap) < PREFETCH or item < heap[-1]):
+                heapq.heappush(heap, item)
+        self._threshold = self._cut_off()
+        busy = {item.id for item in self._running.values() if item}
+        for host in self.frontier.hosts.values():
+            if host.queued and not self._heaps.get(host.id) and self._open(host):
+                best = self.frontier.best(host.id, busy)
+                if best:
+                    self._heaps[host.id] = best  # in order, so a heap
+            if host.id not in self._enrolled and self._has_work(host):
+                self._enrol(host)
+
+    def _cut_off(self) -> int:
+        """Return the bin of scores below which URLs wait: there are enough better ones for what is left to spend."""
+        left = self.budget - self._fetched
+        for place in range(BINS, -1, -1):
+            left -= self.frontier.bins[place]
+            if left <= 0:
+                return place
+        return 0
+
+    def _open(self, host: Host) -> bool:
+        return not host.dead and host.fetched < self.plan.host_pages
+
+    def _has_work(self, host: Host) -> bool:
+        heap = self._heaps.get(host.id)
+        return heap is not None and bool(heap) and self._open(host) and bin_of(heap[0].score) >= self._threshold
+
+    def _enrol(self, host: Host) -> None:
+        """Give a host a turn when its time comes; its address is looked up first, because that is shared."""
+        self._enrolled.add(host.id)
+        if host.id in self._located:
+            self._wait(host)
+        else:
+            task = asyncio.get_running_loop().create_task(self._locate(host))
+            self._lookups.add(task)
+            task.add_done_callback(self._looked_up)
+
+    async def _locate(self, host: Host) -> None:
+        try:
+            address, _ = (await self.guard.addresses(host.name, 443))[0]
+        except Refused as refusal:
+            self._give_up(host, refusal.reason)
+            return
+        host.ip = address
+        self._located.add(host.id)
+        self.schedule.locate(host.name, address)
+        self._wait(host)
+
+    def _looked_up(self, task: "asyncio.Task[None]") -> None:
+        self._lookups.discard(task)
+        self._ended(task)
+
+    def _wait(self, host: Host) -> None:
+        now, wall = time.monotonic(), time.time()
+        asked = self.plan.delay_s - (wall - host.last) if host.last else 0.0
+        self.schedule.enrol(host.name, now + min(max(host.wait_until - wall, asked, 0.0), DAY_S))
+        self._wake.set()
+
+    def _give_up(self, host: Host, reason: str) -> None:
+        host.dead = reason
+        self._enrolled.discard(host.id)
+        self.frontier.changed(host)
+
+    async def run(self) -> None:
+        """Crawl. What was fetched is saved also when this is cancelled or fails."""
+        plan = self.plan
+        bounds = Bounds(total_s=plan.page_s, body_bytes=plan.body_bytes, content_bytes=plan.body_bytes)
+        try:
+            async with Fetcher(self.guard, plan.agent, bounds, plan.connections) as self.fetcher:
+                self.rules = SiteRules(self.frontier, self.fetcher, plan.agents, plan.delay_s, self._write)
+                self.save()
+                while not self._spent():
+                    self._launch()
+                    now = time.monotonic()
+                    save_at = self._saved + (HUNGRY_S if self._hungry else SAVE_S)
+                    if now >= save_at or self.segment.held > HELD_BYTES:
+                        self.save()
+                        continue
+                    if not self._enrolled and not self._running:
+                        self.save()
+                        if not self._enrolled and not self._lower_cut_off():
+                            break
+                        continue
+                    due = self.schedule.due() if len(self._running) < plan.connections else None
+                    until = min(save_at, due if due is not None else save_at)
+                    await self._pause(max(until - now, 0.0005))
+                await self._drain()
+        finally:
+            for task in (*self._running, *self._lookups):
+                task.cancel()
+            self.save()
+        if self._problem:
+            raise self._problem
+
+    def _lower_cut_off(self) -> bool:
+        """Take up the URLs that wait for better ones, where these cannot be fetched; return whether there are any."""
+        if not self._threshold:
+            return False
+        self._threshold = 0
+        for host in self.frontier.hosts.values():
+            if self._has_work(host):
+                self._enrol(host)
+        return bool(self._enrolled)
+
+    def _spent(self) -> bool:
+        over = time.monotonic() - self._begun > ROUND_S
+        return over or self._fetched >= self.budget or self._problem is not None
+
+    async def _pause(self, seconds: float) -> None:
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _drain(self) -> None:
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _launch(self) -> None:
+        """Give hosts their turn as long as connections and the budget allow."""
+        now = time.monotonic()
+        while len(self._running) < min(self.plan.connections, self.budget - self._fetched):
+            name = self.schedule.take(now)
+            if name is None:
+                return
+            host = self.frontier.host(name)
+            task = asyncio.get_running_loop().create_task(self._turn(host))
+            self._running[task] = None
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.pop(task, None)
+        if not task.cancelled() and (problem := task.exception()):
+            self._problem = problem
+        self._wake.set()
+
+    async def _turn(self, host: Host) -> None:
+        """Fetch the next URL of a host, or first the rules that it lies under."""
+        answer: Fetched | None = None
+        asked = False
+        begun = time.monotonic()
+        try:
+            for _ in range(SKIPS):
+                if not self._has_work(host):
+                    break
+                item = self._heaps[host.id][0]
+                if place := self.rules.lacks(item.url):
+                    asked = True
+                    answer, robots = await self.rules.fetch(place, host)
+                    self._obey(host, robots)
+                    break
+                if reason := self.rules.unreachable(item.url):
+                    self._give_up(host, reason)
+                    break
+                heapq.heappop(self._heaps[host.id])
+                self._running[_current()] = item
+                if not self._refused(host, item):
+                    asked = True
+                    answer = await self._fetch(host, item)
+                    break
+        finally:
+            self._leave(host, answer, asked, time.monotonic() - begun)
+
+    def _obey(self, host: Host, robots: Robots | None) -> None:
+        """Take over the delay and the sitemaps of a robots.txt."""
+        if robots is None:
+            return
+        if robots.delay:
+            self.schedule.slow(host.name, robots.delay)
+        for url in robots.sitemaps:
+            target = normal(url)
+            if target and target in self.scope:
+                self._find(Found(target, host_of(target), SITEMAP, 0, 0, SITEMAP_SCORE))
+
+    def _leave(self, host: Host, answer: Fetched | None, asked: bool, seconds: float) -> None:
+        """Tell the schedule that the turn of a host is over, and whether it wants another."""
+        now = time.monotonic()
+        if not self._heaps.get(host.id) and host.queued > 0:
+            self._hungry = True
+        more = self._has_work(host)
+        if not asked:
+            self.schedule.release(host.name, now, more=more)
+        elif answer is None:
+            self.schedule.done(host.name, now, 0, None, seconds, more)
+        else:
+            wait = retry_after(answer.header("retry-after"), time.time())
+            self.schedule.done(host.name, now, answer.status, wait, answer.seconds, more)
+            host.wait_until = time.time() + wait if wait else 0.0
+        if host.name in self.schedule.given_up and not host.dead:
+            self._give_up(host, self.schedule.given_up[host.name])
+        if not more:
+            self._enrolled.discard(host.id)
+        self.frontier.changed(host)
+
+    def _refused(self, host: Host, item: Item) -> bool:
+        """Settle a URL that may not be fetched; return whether it is such a one."""
+        reason = self.reading.traps.closed(item.url) if self.rules.allows(item.url) else "robots"
+        optouts = () if reason else self.rules.optouts(item.url)
+        if optouts and self.plan.honour:
+            reason = "opt_out"
+            host.opted_out += 1
+            self._note_optouts(host, item.url, optouts, 0.0, kept=False)
+        if not reason:
+            try:
+                self.guard.check(item.url)
+            except Refused as refusal:
+                reason = refusal.reason
+        if reason:
+            host.refused[reason] = host.refused.get(reason, 0) + 1
+            self.frontier.settle(Outcome(item, host.id, REFUSED, reason))
+        return bool(reason)
+
+    # Answers
+
+    async def _fetch(self, host: Host, item: Item) -> Fetched | None:
+        try:
+            conditions = json.loads(item.validators) if item.validators else {}
+            host.last = time.time()
+            fetched = await self.fetcher.fetch(item.url, conditions)
+        except Refused as refusal:
+            self._failed(host, item, refusal.reason)
+            return None
+        host.last = time.time()
+        if fetched.status in BUSY or fetched.status >= 500:
+            tries = BUSY_TRIES if fetched.status in BUSY else TRIES
+            if item.tries + 1 < tries:
+                self._again(host, item, fetched)
+                return fetched
+        self._fetched += 1
+        host.fetched += 1
+        host.bytes += len(fetched.body)
+        name = str(fetched.status)
+        host.statuses[name] = host.statuses.get(name, 0) + 1
+        self._answered(host, item, fetched)
+        return fetched
+
+    def _failed(self, host: Host, item: Item, reason: str) -> None:
+        """Note an attempt that brought no answer; a URL has TRIES of them."""
+        host.errors[reason] = host.errors.get(reason, 0) + 1
+        item.tries += 1
+        again = reason in PASSING and item.tries < TRIES
+        state = QUEUED if again else FAILED if reason in PASSING else REFUSED
+        self.frontier.settle(Outcome(item, host.id, state, reason))
+        if again:
+            heapq.heappush(self._heaps.setdefault(host.id, []), item)
+
+    def _again(self, host: Host, item: Item, fetched: Fetched) -> None:
+        """Queue a URL again whose server is busy or broken."""
+        item.tries += 1
+        self._write(records_of(fetched, (("outcome", "asked again later"),)))
+        self.frontier.settle(Outcome(item, host.id, QUEUED, f"status {fetched.status}", fetched.status))
+        heapq.heappush(self._heaps.setdefault(host.id, []), item)
+
+    def _answered(self, host: Host, item: Item, fetched: Fetched) -> None:
+        visit = self.reading.visit(item, fetched)
+        optouts = (*visit.optouts, *self.rules.optouts(item.url)) if visit.page else ()
+        if optouts:
+            kept = not self.plan.honour
+            self._note_optouts(host, item.url, optouts, fetched.started, kept)
+            host.opted_out += 1
+            visit.page = visit.page and kept
+        original = self.reading.original(self.frontier, item, fetched, visit)
+        notes = visit.notes(item, optouts)
+        reserved = bool(optouts) and self.plan.honour
+        at, length = self._write(reserved_of(fetched, notes) if reserved else records_of(fetched, notes, original))
+        if original is not None:
+            host.revisits += 1
+        elif visit.page:
+            host.pages += 1
+            host.medical += visit.score
+        if visit.trap:
+            visit.counts[visit.trap] = 1
+        for reason, number in visit.counts.items():
+            host.left_out[reason] = host.left_out.get(reason, 0) + number
+        if visit.problem:
+            host.errors[visit.problem] = host.errors.get(visit.problem, 0) + 1
+        for found in visit.found:
+            self._find(found)
+        reason = "opt_out" if reserved else visit.trap or visit.problem
+        payload = visit.payload if visit.page and original is None else None
+        outcome = Outcome(
+            item, host.id, FETCHED, reason, fetched.status, self.segment.number, at, length, payload, fetched.started,
+            visit.validators,
+        )  # fmt: skip
+        self.frontier.settle(outcome)
+        self._report(1, int(visit.page and original is None))
+
+    def _find(self, found: Found) -> None:
+        if self.plan.sets > 1 and set_of(found.host, self.plan.sets) != self.number:
+            self.frontier.send(found)
+        else:
+            self.frontier.find(found)
+
+    def _note_optouts(self, host: Host, url: str, found: tuple[OptOut, ...], at: float, kept: bool) -> None:
+        for each in dict.fromkeys(found):
+            self.frontier.opt_out(url, host.name, each.signal, each.where, each.value, at, kept)
+
+    def _write(self, records: list[bytes]) -> tuple[int, int]:
+        return self.segment.add(records)
+
+
+def _current() -> "asyncio.Task[None]":
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def seeds(plan: Plan, number: int) -> list[Found]:
+    """Return the URLs at which the set `number` begins."""
+    found = [Found(url, host_of(url), PAGE, 0, 0, SEED_SCORE) for url in plan.sites]
+    return [each for each in found if plan.sets == 1 or set_of(each.host, plan.sets) == number]

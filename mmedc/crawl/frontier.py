@@ -1,0 +1,463 @@
+"""The frontier of a set of hosts: every URL that was met, what became of it, and what comes next; an SQLite file.
+
+What lies in a WARC file and what the frontier says about it change together: the bytes of a batch are forced to disk
+first, then one transaction records the URLs and the length of the file. After any stop the file is cut to that length
+(`mmedc.crawl.segments`), so a page is in a WARC file exactly if its URL is recorded as fetched, and a URL that was
+under way is queued still.
+
+A URL is known by 63 bits of a hash, so the table is its own index and a URL is stored once. SQLite holds the lock of
+the file for as long as it is open: a second process that takes up the same set is refused.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmedc.errors import FolderBusy, WorkError
+
+NAME = "frontier.sqlite"
+QUEUED, FETCHED, REFUSED, FAILED = range(4)
+"""States of a URL: to be fetched; answered, and in a WARC file; not allowed; given up after several attempts."""
+PAGE, SITEMAP = range(2)
+BINS = 100  # of scores of links
+LOWEST, SPAN = -3.0, 7.0  # where these lie, nearly all
+LOCK_S = 20.0
+PREFETCH = 64
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS urls (
+    id INTEGER PRIMARY KEY, url TEXT NOT NULL, host INTEGER NOT NULL, kind INTEGER NOT NULL, depth INTEGER NOT NULL,
+    hops INTEGER NOT NULL, score REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0,
+    reason TEXT, status INTEGER, segment INTEGER, at INTEGER, length INTEGER, payload INTEGER, fetched REAL,
+    validators TEXT
+);
+CREATE INDEX IF NOT EXISTS queue ON urls (host, score DESC, id) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS payloads ON urls (payload) WHERE payload IS NOT NULL;
+CREATE TABLE IF NOT EXISTS hosts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS robots (origin TEXT PRIMARY KEY, fetched REAL, status INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS segments (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER NOT NULL, records INTEGER NOT NULL, sha256 TEXT
+);
+CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, part INTEGER, row TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS optouts (
+    url TEXT, host TEXT, signal TEXT, place TEXT, value TEXT, fetched REAL, kept INTEGER
+);
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+def bin_of(score: float) -> int:
+    """Return the bin of a score of a link."""
+    return max(0, min(BINS, int((score - LOWEST) * BINS / SPAN)))
+
+
+def id_of(url: str) -> int:
+    """Return the 63 bits by which a URL is known."""
+    return int.from_bytes(hashlib.blake2b(url.encode(), digest_size=8).digest(), "big") >> 1
+
+
+@dataclass(slots=True)
+class Item:
+    """A URL that is queued."""
+
+    id: int
+    url: str
+    kind: int
+    depth: int
+    hops: int
+    score: float
+    tries: int = 0
+    validators: str = ""
+    """Headers of a conditional request as JSON, where the page was fetched before."""
+
+    def __lt__(self, other: "Item") -> bool:
+        """Order items by their score, the best first."""
+        return (-self.score, self.id) < (-other.score, other.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A URL that was met: what becomes a row of the frontier, or of the outbox for another set of hosts."""
+
+    url: str
+    host: str
+    kind: int
+    depth: int
+    hops: int
+    score: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a URL."""
+
+    item: Item
+    host: int
+    state: int
+    reason: str = ""
+    status: int = 0
+    segment: int | None = None
+    at: int | None = None
+    length: int | None = None
+    payload: int | None = None
+    fetched: float = 0.0
+    validators: str = ""
+
+
+@dataclass(slots=True)
+class Host:
+    """A host: what was fetched from it and what was not, and why."""
+
+    id: int
+    name: str
+    fetched: int = 0
+    """URLs that it answered, whatever the status; these count against the budgets."""
+    pages: int = 0
+    """Pages that are in a WARC file."""
+    medical: float = 0.0
+    """The sum of their medical scores."""
+    bytes: int = 0
+    queued: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    """URLs that were not fetched, by reason: `robots`, those of the guard, and those of traps."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Links of its pages that are not followed, by reason, and pages whose links are not."""
+    errors: dict[str, int] = field(default_factory=dict)
+    """Attempts that brought no answer, and answers that could not be read, by reason."""
+    opted_out: int = 0
+    revisits: int = 0
+    dead: str = ""
+    """Why nothing more is fetched from it in this crawl; empty if it is alive."""
+    ip: str = ""
+    wait_until: float = 0.0
+    """Not to be asked before this time, in seconds since 1970."""
+    last: float = 0.0
+    """When it was asked last."""
+
+    @property
+    def score(self) -> float:
+        """The mean medical score of its pages so far; .5 where there are none."""
+        return (self.medical + 1.0) / (self.pages + 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A WARC file of the set: `bytes` of it are valid; with a hash it is closed."""
+
+    number: int
+    name: str
+    bytes: int
+    records: int
+    sha256: str | None
+
+
+class Frontier:
+    """The open frontier of a set of hosts. `save` makes changes durable; everything else reads or only notes them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the frontier in `folder`. Raises: FolderBusy when another process has it open."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / NAME
+        self._db = sqlite3.connect(self.path, timeout=LOCK_S, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA cache_size = -32768")
+            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        except sqlite3.OperationalError as problem:
+            self._db.close()
+            if "locked" in str(problem):
+                raise FolderBusy(f"{folder}: another process crawls this set of hosts; let it end") from None
+            raise WorkError(f"{self.path}: can't be opened ({problem})") from None
+        except sqlite3.DatabaseError as problem:
+            self._db.close()
+            raise WorkError(f"{self.path}: is damaged ({problem}); restore it, or delete {folder}") from None
+        self.hosts: dict[int, Host] = {}
+        self._ids: dict[str, int] = {}
+        for number, name, record in self._db.execute("SELECT id, name, record FROM hosts"):
+            self.hosts[number] = Host(number, name, **json.loads(record))
+            self._ids[name] = number
+        self._changed: set[int] = set()
+        self._found: dict[int, Found] = {}
+        self._outcomes: list[Outcome] = []
+        self._abroad: dict[int, Found] = {}
+        self._robots: list[tuple[str, float, int, bytes]] = []
+        self._optouts: list[tuple[str, str, str, str, str, float, int]] = []
+        self.bins = [0] * (BINS + 1)
+        self._count()
+
+    def close(self) -> None:
+        """Close the file; what was not saved is forgotten, as at a kill."""
+        self._db.close()
+
+    # Hosts
+
+    def host(self, name: str) -> Host:
+        """Return the host of this name; a new one is made."""
+        number = self._ids.get(name)
+        if number is None:
+            number = len(self.hosts) + 1
+            self._ids[name] = number
+            self.hosts[number] = Host(number, name)
+            self._changed.add(number)
+        return self.hosts[number]
+
+    def changed(self, host: Host) -> None:
+        """Note that the counts of a host changed."""
+        self._changed.add(host.id)
+
+    def _count(self) -> None:
+        self.bins = [0] * (BINS + 1)
+        for host in self.hosts.values():
+            host.queued = 0
+        rows = self._db.execute("SELECT host, ROUND(score, 2), COUNT(*) FROM urls WHERE state = 0 GROUP BY 1, 2")
+        for number, score, count in rows:
+            self.hosts[number].queued += count
+            self.bins[bin_of(score)] += count
+
+    # URLs
+
+    def find(self, found: Found) -> None:
+        """Note a URL of this set, with a score of two decimals; the next `save` queues it if it is new."""
+        key = id_of(found.url)
+        known = self._found.get(key)
+        if known is None or known.score < found.score:
+            self._found[key] = found
+
+    def send(self, found: Found) -> None:
+        """Note a URL that belongs to another set of hosts."""
+        self._abroad.setdefault(id_of(found.url), found)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Note what became of a URL."""
+        self._outcomes.append(outcome)
+
+    def keep_robots(self, origin: str, fetched: float, status: int, body: bytes) -> None:
+        """Note the robots.txt of an origin; status 0 stands for no answer."""
+        self._robots.append((origin, fetched, status, body))
+
+    def opt_out(self, url: str, host: str, signal: str, place: str, value: str, fetched: float, kept: bool) -> None:
+        """Note that a page is reserved by a signal, and whether it is kept nevertheless."""
+        self._optouts.append((url, host, signal, place, value[:500], fetched, int(kept)))
+
+    @property
+    def pending(self) -> int:
+        """The number of changes that are not saved."""
+        return len(self._found) + len(self._outcomes) + len(self._robots)
+
+    def save(
+        self,
+        segment: SegmentRow | None,
+        finish: Iterable[SegmentRow] = (),
+        admits: Callable[[Found], str] = lambda found: "",
+    ) -> list[tuple[int, Item]]:
+        """Record what was noted, and the valid length of the open WARC file, in one transaction.
+
+        `finish` are files that are closed by it. `admits` returns why a new URL is not worth fetching. Returns the
+        (host, URL) that are newly queued.
+        """
+        fresh = self._new(admits)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany(
+                "INSERT INTO urls (id, url, host, kind, depth, hops, score) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(i.id, i.url, host, i.kind, i.depth, i.hops, i.score) for host, i in fresh],
+            )
+            self._db.executemany(
+                "UPDATE urls SET state = ?, reason = ?, status = ?, segment = ?, at = ?, length = ?,"
+                " payload = COALESCE(?, payload), fetched = COALESCE(?, fetched), tries = ?, score = ?,"
+                " validators = COALESCE(?, validators) WHERE id = ?",
+                list(map(_settled, self._outcomes)),
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO outbox (id, part, row) VALUES (?, NULL, ?)",
+                [(key, json.dumps(asdict(found))) for key, found in self._abroad.items()],
+            )
+            self._db.executemany("INSERT OR REPLACE INTO robots VALUES (?, ?, ?, ?)", self._robots)
+            self._db.executemany("INSERT INTO optouts VALUES (?, ?, ?, ?, ?, ?, ?)", self._optouts)
+            for row in (*finish, *([segment] if segment else [])):
+                self._db.execute(
+                    "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?)",
+                    (row.number, row.name, row.bytes, row.records, row.sha256),
+                )
+            self._tell(fresh)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO hosts VALUES (?, ?, ?)",
+                [(number, self.hosts[number].name, _record(self.hosts[number])) for number in self._changed],
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.Error as problem:
+            self._db.execute("ROLLBACK")
+            raise WorkError(f"{self.path}: can't be written ({problem})") from None
+        for noted in (self._found, self._outcomes, self._abroad, self._robots, self._optouts, self._changed):
+            noted.clear()
+        return fresh
+
+    def _new(self, admits: Callable[[Found], str]) -> list[tuple[int, Item]]:
+        """Return the noted URLs that the frontier does not know, best first; those not admitted are counted."""
+        if not self._found:
+            return []
+        query = "SELECT id FROM urls WHERE id IN (SELECT value FROM json_each(?))"
+        known = {key for (key,) in self._db.execute(query, (json.dumps(list(self._found)),))}
+        fresh = []
+        for key, found in self._found.items():
+            if key in known:
+                continue
+            host = self.host(found.host)
+            if reason := admits(found):
+                host.refused[reason] = host.refused.get(reason, 0) + 1
+                self._changed.add(host.id)
+            else:
+                score = round(found.score, 2)
+                fresh.append((host.id, Item(key, found.url, found.kind, found.depth, found.hops, score)))
+        return sorted(fresh, key=lambda pair: pair[1])
+
+    def _tell(self, fresh: list[tuple[int, Item]]) -> None:
+        """Bring the counts of what is queued up to date."""
+        for number, item in fresh:
+            self.hosts[number].queued += 1
+            self.bins[bin_of(item.score)] += 1
+            self._changed.add(number)
+        for outcome in self._outcomes:
+            self._changed.add(outcome.host)
+            if outcome.state != QUEUED:
+                self.hosts[outcome.host].queued -= 1
+                self.bins[bin_of(outcome.item.score)] -= 1
+
+    def best(self, host: int, but: Iterable[int] = ()) -> list[Item]:
+        """Return the best queued URLs of a host, PREFETCH at most, without those in `but`."""
+        rows = self._db.execute(
+            "SELECT id, url, kind, depth, hops, score, tries, COALESCE(validators, '') FROM urls"
+            " WHERE state = 0 AND host = ? ORDER BY score DESC, id LIMIT ?",
+            (host, PREFETCH + len(list(but))),
+        )
+        excluded = set(but)
+        return [Item(*row) for row in rows if row[0] not in excluded]
+
+    def payload(self, digest: int) -> tuple[str, float] | None:
+        """Return (URL, time) of a page in a WARC file that has the same payload, or None."""
+        query = "SELECT url, fetched FROM urls WHERE payload = ? AND segment IS NOT NULL LIMIT 1"
+        found: tuple[str, float] | None = self._db.execute(query, (digest,)).fetchone()
+        return found
+
+    def fetched(self, key: int) -> float:
+        """Return when a URL was fetched last, in seconds since 1970; 0 if it was not."""
+        row = self._db.execute("SELECT fetched FROM urls WHERE id = ?", (key,)).fetchone()
+        return row[0] or 0.0 if row else 0.0
+
+    def robots(self, origin: str) -> tuple[float, int, bytes] | None:
+        """Return (time, status, body) of the robots.txt of an origin, or None."""
+        query = "SELECT fetched, status, body FROM robots WHERE origin = ?"
+        found: tuple[float, int, bytes] | None = self._db.execute(query, (origin,)).fetchone()
+        return found
+
+    def urls(self, state: int) -> Iterator[tuple[str, str, int, float, str]]:
+        """Yield (URL, reason, status, score, host) of all URLs in a state."""
+        query = "SELECT url, reason, status, score, host FROM urls WHERE state = ? ORDER BY id"
+        for url, reason, status, score, host in self._db.execute(query, (state,)):
+            yield url, reason or "", status or 0, score, self.hosts[host].name
+
+    def optouts(self) -> list[tuple[Any, ...]]:
+        """Return the rows of the audit of opt-outs: URL, host, signal, where, value, time, whether it was kept."""
+        return self._db.execute("SELECT * FROM optouts ORDER BY url, signal, place").fetchall()
+
+    # Segments
+
+    def segments(self) -> list[SegmentRow]:
+        """Return the WARC files of the set, closed and open."""
+        return [SegmentRow(*row) for row in self._db.execute("SELECT * FROM segments ORDER BY number")]
+
+    def lost(self, segment: int, length: int) -> int:
+        """Queue the URLs again whose records lie behind the first `length` bytes of a WARC file; return their number.
+
+        That is needed where a disk lost what it had confirmed.
+        """
+        gone = "segment = ? AND at + length > ?"
+        found = self._db.execute(
+            f"UPDATE urls SET state = 0, segment = NULL, payload = NULL WHERE {gone} AND state = 1",
+            (segment, length),
+        )
+        self._db.execute("UPDATE segments SET bytes = ? WHERE number = ?", (length, segment))
+        self._count()
+        return found.rowcount
+
+    # Notes, the outbox, and what a new run begins with
+
+    def note(self, key: str) -> Any:
+        """Return what was noted under `key`, or None."""
+        row = self._db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def put_note(self, key: str, value: Any) -> None:
+        """Note a JSON value under `key`, at once."""
+        self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, json.dumps(value)))
+
+    def unsent(self) -> list[Found]:
+        """Return the URLs for other sets that no part of the outbox has yet."""
+        rows = self._db.execute("SELECT row FROM outbox WHERE part IS NULL ORDER BY id")
+        return [Found(**json.loads(row)) for (row,) in rows]
+
+    def end(self, key: str, result: Any, part: int) -> None:
+        """Record the result of a round under `key`, and its URLs for other sets as sent with `part`."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("UPDATE outbox SET part = ? WHERE part IS NULL", (part,))
+        self.put_note(key, result)
+        self._db.execute("COMMIT")
+
+    def revive(self) -> None:
+        """Give hosts that were given up, and URLs that failed, another chance."""
+        for host in self.hosts.values():
+            if host.dead:
+                host.dead = ""
+                self._changed.add(host.id)
+        self._db.execute("UPDATE urls SET state = 0, tries = 0, reason = NULL WHERE state = ?", (FAILED,))
+        self._count()
+
+    def visit_again(self) -> int:
+        """Queue the pages that were fetched again, for requests that ask for changes; return their number."""
+        self._db.execute("BEGIN IMMEDIATE")
+        found = self._db.execute("UPDATE urls SET state = 0, tries = 0 WHERE state = ? AND status = 200", (FETCHED,))
+        for host in self.hosts.values():
+            host.fetched = 0
+            self._changed.add(host.id)
+        self._db.execute("COMMIT")
+        self._count()
+        return found.rowcount
+
+    def snapshot(self, to: Path) -> None:
+        """Write a copy of the frontier as it was saved last to the file `to`."""
+        to.unlink(missing_ok=True)
+        with sqlite3.connect(to) as copy:
+            self._db.backup(copy)
+        copy.close()
+
+
+def _record(host: Host) -> str:
+    values = asdict(host)
+    for name in ("id", "name", "queued"):
+        del values[name]
+    return json.dumps(values)
+
+
+def _settled(outcome: Outcome) -> tuple[Any, ...]:
+    item = outcome.item
+    return (
+        outcome.state,
+        outcome.reason or None,
+        outcome.status or None,
+        outcome.segment,
+        outcome.at,
+        outcome.length,
+        outcome.payload,
+        outcome.fetched or None,
+        item.tries,
+        item.score,
+        outcome.validators or None,
+        item.id,
+    )

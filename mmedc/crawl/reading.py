@@ -1,0 +1,197 @@
+"""What the crawler reads in an answer: where it leads, how medical it is, and whether its owner reserves it.
+
+Nothing is extracted here; texts of the corpus come from the WARC files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from mmedc.crawl.address import host_of, normal, site_of
+from mmedc.crawl.archive import NOT_MODIFIED, SAME_PAYLOAD, Original
+from mmedc.crawl.fetch import content_of, wanted_since
+from mmedc.crawl.frontier import PAGE, SITEMAP, Found, Frontier, Item
+from mmedc.crawl.links import decoded, read_links, shown_text
+from mmedc.crawl.optout import of_headers, of_page
+from mmedc.crawl.scope import Scope
+from mmedc.crawl.score import Scorer, Sections
+from mmedc.crawl.sitemaps import read_sitemap
+from mmedc.crawl.traps import Traps
+from mmedc.crawl.types import Fetched, Link, OptOut, Refused
+from mmedc.filters import open_filters
+
+SEED_SCORE = 4.0
+SITEMAP_SCORE = 3.0
+MAX_LINKS = 5_000  # of a page
+MAX_SITEMAP_DEPTH = 4
+REDIRECTS = range(300, 400)
+MAX_HOPS = 10
+REMEMBERED = 1 << 17  # URLs that were met before
+FEEDS = ("rss", "atom", "feed+json")
+
+
+@dataclass
+class Visit:
+    """What was read in an answer."""
+
+    page: bool = False
+    """Whether it is a page that a corpus can be made of: status 200, with content."""
+    score: float = 0.0
+    """How medical its text is, 0 to 1."""
+    trap: str = ""
+    """Why its links are not followed, where it is part of a trap."""
+    problem: str = ""
+    """Why its content could not be read."""
+    lang: str = ""
+    title: str = ""
+    optouts: tuple[OptOut, ...] = ()
+    payload: int | None = None
+    """63 bits of a hash of the body."""
+    validators: str = ""
+    """The headers of a later conditional request, as JSON."""
+    found: list[Found] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    """Links that are not followed, by reason."""
+
+    def notes(self, item: Item, optouts: Iterable[OptOut]) -> Iterator[tuple[str, str]]:
+        """Yield the fields of the metadata record."""
+        yield "depth", str(item.depth)
+        if self.page:
+            yield "medical-score", f"{self.score:.3f}"
+        for name, value in (("declared-language", self.lang), ("trap", self.trap)):
+            if value:
+                yield name, _line(value)
+        for each in optouts:
+            yield "opt-out", _line(f"{each.signal}; {each.where}; {each.value}")
+
+
+class Reading:
+    """Reads the answers of one set of hosts; it learns from page to page where medical pages are, and traps."""
+
+    def __init__(
+        self, languages: tuple[str, ...], filters: str | None, scope: Scope, depth: int, limit: int, year: int
+    ) -> None:
+        """Score for `languages`; keep links that lie in `scope`, `depth` deep at most; `limit` is that of a body."""
+        self._scope, self._depth, self._limit = scope, depth, limit
+        opened = open_filters(filters)
+        self._scorer = Scorer(languages, opened)
+        self.sections = Sections(self._scorer.weights.section)
+        missing = opened.words("crawl/missing.txt") if opened.find("crawl/missing.txt") else ()
+        self.traps = Traps(missing=missing, year=year)
+        self._met: dict[str, None] = {}
+
+    def state(self) -> dict[str, object]:
+        """Return what was learnt, as JSON values."""
+        return {"sections": self.sections.sums, "traps": self.traps.dump().decode()}
+
+    def learn(self, state: dict[str, object]) -> None:
+        """Take over what `state` returned in an earlier run."""
+        sums: dict[str, list[float]] = state["sections"]  # type: ignore[assignment]
+        self.sections.sums = {key: (total, int(pages)) for key, (total, pages) in sums.items()}
+        self.traps.load(str(state["traps"]).encode())
+
+    def visit(self, item: Item, fetched: Fetched) -> Visit:
+        """Return what an answer holds."""
+        visit = Visit()
+        if fetched.status in REDIRECTS:
+            self._redirect(item, fetched, visit)
+        elif fetched.status == 200:
+            if fetched.body:
+                visit.payload = (
+                    int.from_bytes(hashlib.sha1(fetched.body, usedforsecurity=False).digest()[:8], "big") >> 1
+                )
+            if wanted := wanted_since(fetched.headers):
+                visit.validators = json.dumps(wanted)
+            self._content(item, fetched, visit)
+        return visit
+
+    def original(self, frontier: Frontier, item: Item, fetched: Fetched, visit: Visit) -> Original | None:
+        """Return the record that an answer repeats: unchanged since it was fetched, or the payload of another page."""
+        if fetched.status == 304:
+            return Original(item.url, frontier.fetched(item.id), NOT_MODIFIED)
+        known = frontier.payload(visit.payload) if visit.payload is not None else None
+        return Original(*known, SAME_PAYLOAD) if known else None
+
+    def _redirect(self, item: Item, fetched: Fetched, visit: Visit) -> None:
+        target = normal(fetched.header("location"), item.url)
+        if not target:
+            visit.problem = "bad_redirect"
+        elif item.hops >= MAX_HOPS:
+            visit.problem = "too_many_redirects"
+        elif target in self._scope:
+            visit.found.append(Found(target, host_of(target), item.kind, item.depth, item.hops + 1, item.score))
+        else:
+            visit.counts["outside"] = 1
+
+    def _content(self, item: Item, fetched: Fetched, visit: Visit) -> None:
+        try:
+            content = content_of(fetched, self._limit)
+        except Refused as refusal:
+            visit.problem = refusal.reason
+            return
+        stated = fetched.header("content-type").lower()
+        if item.kind == SITEMAP or ("xml" in stated and any(feed in stated for feed in FEEDS)):
+            self._sitemap(item, content, visit)
+            return
+        visit.page = bool(content.strip())
+        visit.optouts = of_headers(fetched)
+        if "html" not in stated and (stated or content.lstrip()[:1] != b"<"):
+            return
+        page = decoded(content, stated)
+        read = read_links(page, item.url)
+        visit.lang, visit.title = read.lang, read.title
+        visit.optouts = (*visit.optouts, *of_page(read.robots))
+        text = shown_text(page)
+        visit.score = self._scorer.page(text)
+        visit.trap = self.traps.page(item.url, read.title, text, len(read.links))
+        self.sections.add(item.url, 0.0 if visit.trap else visit.score)
+        if visit.trap:
+            return
+        if "nofollow" in read.robots or "none" in read.robots:
+            visit.counts["nofollow"] = len(read.links)
+            return
+        if len(read.links) > MAX_LINKS:
+            visit.counts["too_many_links"] = len(read.links) - MAX_LINKS
+        for link in read.links[:MAX_LINKS]:
+            kind = SITEMAP if link.kind in ("sitemap", "feed") else PAGE
+            self._link(item, link, visit, item.depth + 1, kind)
+
+    def _sitemap(self, item: Item, content: bytes, visit: Visit) -> None:
+        read = read_sitemap(content, item.url)
+        visit.problem = read.problem.partition(":")[0]
+        for url in read.sitemaps:
+            target = normal(url, item.url)
+            if target in self._scope and item.depth < MAX_SITEMAP_DEPTH:
+                visit.found.append(Found(target, host_of(target), SITEMAP, item.depth + 1, 0, SITEMAP_SCORE))
+        for link in read.links:
+            self._link(item, link, visit, 1, PAGE)
+
+    def _link(self, item: Item, link: Link, visit: Visit, depth: int, kind: int) -> None:
+        if link.nofollow:
+            visit.counts["nofollow"] = visit.counts.get("nofollow", 0) + 1
+            return
+        url = normal(link.url, item.url)
+        if not url or url in self._met:
+            return
+        if len(self._met) >= REMEMBERED:
+            del self._met[next(iter(self._met))]
+        self._met[url] = None
+        reason = "" if url in self._scope else "outside"
+        if not reason and depth > self._depth:
+            reason = "too_deep"
+        if reason:
+            visit.counts[reason] = visit.counts.get(reason, 0) + 1
+            return
+        hops = item.hops + 1 if link.kind == "redirect" else 0
+        lang = visit.lang if link.kind == "a" else ""
+        score = self._scorer.link(url, link.anchor, visit.score, self.sections.expected(url), depth, lang)
+        visit.found.append(Found(url, host_of(url), kind, depth, hops, score))
+
+    def admits(self, found: Found) -> str:
+        """Return why a URL that is new to the frontier is not worth fetching; empty if it is."""
+        return self.traps.found(found.url, site_of(found.host))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:500]
