@@ -23,7 +23,7 @@ from mmedc.crawl.types import Fetched, Refused
 from tests.loopback import Loopback, fixed, http
 
 AGENT = agent_of("0.1.0", "https://example.org/bot")
-OPEN = Bounds(total_s=20)
+OPEN = Bounds()
 PUBLIC = "9.9.9.9"  # is never connected to here
 
 
@@ -341,10 +341,9 @@ def test_a_server_that_drips_is_cut_at_the_total() -> None:
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    answer = asyncio.run(fetch(drip, Bounds(total_s=0.3)))
+    answer = asyncio.run(fetch(drip, Bounds(total_s=1.5)))
     assert answer.truncated == "time"
-    assert 0 < len(answer.body) < 30
-    assert answer.seconds < 5
+    assert 0 < len(answer.body) < 80
 
 
 def test_a_server_that_says_nothing_or_drips_its_head_is_given_up() -> None:
@@ -377,7 +376,7 @@ def test_an_endless_body_is_cut_and_takes_no_memory() -> None:
             await writer.drain()
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    answer = asyncio.run(fetch(endless, Bounds(total_s=20, body_bytes=3 << 20)))
+    answer = asyncio.run(fetch(endless, Bounds(body_bytes=3 << 20)))
     assert (answer.truncated, len(answer.body)) == ("length", 3 << 20)
     assert len(asyncio.run(fetch(endless, body_bytes=1000)).body) == 1000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 << 10  # KiB

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 
 from tests.crawlweb.server import CANARY, Entry
 from tests.crawlweb.web import Web
@@ -51,6 +52,8 @@ class Verdict:
     """The shortest time from the end of an answer to the next request to the same host."""
     seconds: float = 0.0
     """From the first request to the last answer."""
+    pace: float = float("nan")
+    """How much longer visits took than their answers and the pauses between them: the median of calm sites."""
 
     def faults(self, trap_budget: int) -> list[str]:
         """Return what is wrong, a line each; of each kind the first three."""
@@ -97,13 +100,19 @@ def judge(
     verdict.repeated = [url for url in wanted & sent.keys() if sent[url] > 1]
     verdict.traps = {kind: max(counts.values(), default=0) for kind, counts in trapped.items()}
     verdict.seconds = last - first if last else 0.0
+    paces = []
     for host, entries in by_host.items():
-        _pace(host, sorted(entries), delay_s, retry_after_s, verdict)
+        entries.sort()
+        _look_at_pauses(host, entries, delay_s, retry_after_s, verdict)
+        if host in web.sites and web.sites[host].part in ("clinic", "news") and len(entries) > 2 and delay_s:
+            bound = sum(entry.ended - entry.came for entry in entries) + (len(entries) - 1) * delay_s
+            paces.append((entries[-1].ended - entries[0].came) / bound)
+    verdict.pace = median(paces) if paces else verdict.pace
     return verdict
 
 
-def _pace(host: str, entries: list[Entry], delay_s: float, retry_after_s: float, verdict: Verdict) -> None:
-    """Look at the times of the requests to one host."""
+def _look_at_pauses(host: str, entries: list[Entry], delay_s: float, retry_after_s: float, verdict: Verdict) -> None:
+    """Look at the times of the requests to one host, which are in order."""
     if entries[0].target != "/robots.txt":
         verdict.unruly.append(host)
     for before, after in pairwise(entries):
