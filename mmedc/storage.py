@@ -2,7 +2,7 @@
 
 Data is read through pyarrow file systems (column projection, range reads); everything is written
 through obstore, whose create-only put makes a commit atomic on a local disk and on S3 alike.
-A URL is a local path, `s3://bucket/prefix` or, for reading only, `hf://datasets/owner/name/…`.
+A URL is a local path, `s3://bucket/prefix`, `gs://bucket/prefix` or, for reading only, `hf://datasets/owner/name/…`.
 Credentials come only from the environment or the profile of the machine.
 
 An object store may answer late or not at all, or store only a part of an upload. Each request is therefore
@@ -317,13 +317,21 @@ def file_system(url: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), os.path.abspath(url)
     if scheme == "s3":
         return _s3(os.environ.get("AWS_ENDPOINT_URL", "")), path
+    if scheme == "gs":
+        return _gs(), path
     if scheme == "hf":
         try:
             from huggingface_hub import HfFileSystem
         except ImportError:
             raise RequestError(f"{url}: reading hf:// needs `pip install 'mmedc[hf]'`") from None
         return pafs.PyFileSystem(pafs.FSSpecHandler(HfFileSystem())), path
-    raise RequestError(f"{url}: unknown scheme {scheme}://; known: a local path, s3://, hf://")
+    raise RequestError(f"{url}: unknown scheme {scheme}://; known: a local path, s3://, gs://, hf://")
+
+
+@functools.lru_cache(maxsize=1)
+def _gs() -> pafs.FileSystem:
+    """Return Google Cloud Storage, with the credentials of this machine or pod."""
+    return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=RETRY_S))
 
 
 @functools.lru_cache(maxsize=4)

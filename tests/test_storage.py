@@ -1,8 +1,11 @@
 """Storage: the same calls on a local disk and on S3 (an emulator that this test starts on loopback)."""
 
+import json
 import os
 import random
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 from mmedc.errors import RequestError
 from mmedc.inputs import list_inputs
-from mmedc.storage import AHEAD_BYTES, Store, _object_store, open_binary
+from mmedc.storage import AHEAD_BYTES, Store, _object_store, file_system, open_binary
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,46 @@ def test_inputs_are_listed_alike(root: str) -> None:
     assert found.bytes == len("sub/a.jsonl")
     with open_binary(found.url) as stream:
         assert stream.read() == b"sub/a.jsonl"
+
+
+def test_a_commit_on_google_cloud_storage_is_create_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in keeps what is put and refuses, as Google does, what asks for an object that is not there yet."""
+    objects: dict[str, bytes] = {}
+
+    class Stand(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            taken = self.headers.get("x-goog-if-generation-match") == "0" and self.path in objects
+            if not taken:
+                objects[self.path] = body
+            self.send_response(412 if taken else 200)
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_HEAD(self) -> None:
+            self.send_response(200 if self.path in objects else 404)
+            self.send_header("ETag", '"1"')
+            self.send_header("Last-Modified", "Mon, 30 Nov 2026 00:00:00 GMT")
+            self.send_header("Content-Length", str(len(objects.get(self.path, b""))))
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stand)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    key = {"gcs_base_url": f"http://127.0.0.1:{server.server_port}", "disable_oauth": True}
+    key |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(key))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", key["gcs_base_url"])  # plain HTTP is allowed where it is asked for
+    _object_store.cache_clear()
+    store = Store("gs://corpora/build")
+    assert store.put_new("c", b"first") is True and store.put_new("c", b"second") is False
+    assert list(objects.values()) == [b"first"]
+    server.shutdown()
+    _object_store.cache_clear()
+    system, path = file_system("gs://corpora/build/c")
+    assert system.type_name == "gcs" and path == "corpora/build/c"
 
 
 def test_unknown_schemes_are_named() -> None:
