@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmedc.crawl import archive, frontier
-from mmedc.crawl.crawler import Plan
+from mmedc.crawl.plan import Plan
 from mmedc.engine.run import run_unit
 from mmedc.engine.unit import Commit, Unit
 from mmedc.pipeline.hostset import Crawled, CrawlHosts, HostSet

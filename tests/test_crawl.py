@@ -12,8 +12,10 @@ import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
-from mmedc.crawl.crawler import Crawler, Plan
-from mmedc.crawl.frontier import FETCHED, Found, Frontier, Outcome
+from mmedc.crawl.crawler import Crawler
+from mmedc.crawl.frontier import Frontier
+from mmedc.crawl.plan import Plan
+from mmedc.crawl.queued import FETCHED, Found, Outcome
 from mmedc.engine.run import Inline
 from mmedc.errors import FolderBusy, OutcomeError, RecipeError
 from mmedc.pipeline.build import Build

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mmedc.crawl.frontier import SegmentRow
+from mmedc.crawl.queued import SegmentRow
 from mmedc.crawl.types import Fetched
 from mmedc.errors import StorageError
 

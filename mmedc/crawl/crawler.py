@@ -10,33 +10,31 @@ import heapq
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from mmedc.crawl.address import host_of, normal
 from mmedc.crawl.archive import Segment, records_of, reserved_of, warcinfo
 from mmedc.crawl.fetch import Bounds, Fetcher
-from mmedc.crawl.frontier import (
+from mmedc.crawl.frontier import PREFETCH, Frontier
+from mmedc.crawl.guard import Guard
+from mmedc.crawl.plan import Keep, Plan
+from mmedc.crawl.politeness import Manners, Schedule, retry_after
+from mmedc.crawl.queued import (
     BINS,
     FAILED,
     FETCHED,
-    PAGE,
-    PREFETCH,
+    LOWEST,
     QUEUED,
     REFUSED,
     SITEMAP,
     Found,
-    Frontier,
     Host,
     Item,
     Outcome,
-    SegmentRow,
     bin_of,
 )
-from mmedc.crawl.guard import Guard
-from mmedc.crawl.politeness import Manners, Schedule, retry_after
-from mmedc.crawl.reading import SEED_SCORE, SITEMAP_SCORE, Reading
+from mmedc.crawl.reading import SITEMAP_SCORE, Reading
 from mmedc.crawl.robots import Robots
 from mmedc.crawl.rules import SiteRules
 from mmedc.crawl.scope import Scope, set_of
@@ -55,47 +53,13 @@ SKIPS = 200  # URLs of a host that are refused without a request before others h
 TRIES = 3
 BUSY_TRIES = 6
 BUSY = (429, 503)
+LATER = 2.0  # by which the score of a URL falls that is tried again, so that others come between
+ANSWERED = 1  # stands for the status of an answer that could not be read
+SPOILT = frozenset(("cut_off", "bad_http"))
+"""Reasons that say something about a URL, not about its server."""
 PASSING = frozenset(("timeout", "connect", "cut_off", "dns", "tls", "bad_http"))
 """Reasons for which an attempt is repeated later."""
 Report = Callable[[int, int], None]
-
-
-class Keep(Protocol):
-    """Takes what is complete to where it stays."""
-
-    def closed(self, row: SegmentRow) -> None:
-        """Keep a WARC file that is complete, before the frontier says so."""
-
-    def snapshot(self) -> None:
-        """Keep the frontier, which says that the file is complete."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a crawl may do and how; the same for all sets of a source."""
-
-    source: str
-    agent: str
-    languages: tuple[str, ...]
-    filters: str | None
-    """A folder that overlays the shipped filters."""
-    sites: tuple[str, ...]
-    """The URLs at which the crawl begins, and the limit of what it visits; in normal form."""
-    sets: int
-    host_pages: int
-    depth: int
-    delay_s: float
-    page_s: float
-    body_bytes: int
-    segment_bytes: int
-    honour: bool
-    """Whether pages that are reserved by their owners are left out."""
-    agents: tuple[str, ...] = ()
-    """Names of crawlers that train models; what robots.txt says to them counts as an opt-out."""
-    allowed: tuple[str, ...] = ()
-    names: tuple[tuple[str, str, int], ...] = ()
-    """(host, address, port) that replace what DNS and the URL say."""
-    connections: int = 128
 
 
 class Crawler:
@@ -340,7 +304,7 @@ class Crawler:
 
     async def _turn(self, host: Host) -> None:
         """Fetch the next URL of a host, or first the rules that it lies under."""
-        answer: Fetched | None = None
+        answer: Fetched | str | None = None
         asked = False
         begun = time.monotonic()
         try:
@@ -376,7 +340,7 @@ class Crawler:
             if target and target in self.scope:
                 self._find(Found(target, host_of(target), SITEMAP, 0, 0, SITEMAP_SCORE))
 
-    def _leave(self, host: Host, answer: Fetched | None, asked: bool, seconds: float) -> None:
+    def _leave(self, host: Host, answer: Fetched | str | None, asked: bool, seconds: float) -> None:
         """Tell the schedule that the turn of a host is over, and whether it wants another."""
         now = time.monotonic()
         if not self._heaps.get(host.id) and host.queued > 0:
@@ -384,8 +348,8 @@ class Crawler:
         more = self._has_work(host)
         if not asked:
             self.schedule.release(host.name, now, more=more)
-        elif answer is None:
-            self.schedule.done(host.name, now, 0, None, seconds, more)
+        elif not isinstance(answer, Fetched):
+            self.schedule.done(host.name, now, ANSWERED if answer in SPOILT else 0, None, seconds, more)
         else:
             wait = retry_after(answer.header("retry-after"), time.time())
             self.schedule.done(host.name, now, answer.status, wait, answer.seconds, more)
@@ -416,14 +380,15 @@ class Crawler:
 
     # Answers
 
-    async def _fetch(self, host: Host, item: Item) -> Fetched | None:
+    async def _fetch(self, host: Host, item: Item) -> Fetched | str:
+        """Fetch a URL and take in the answer; return it, or the reason why there is none."""
         try:
             conditions = json.loads(item.validators) if item.validators else {}
             host.last = time.time()
             fetched = await self.fetcher.fetch(item.url, conditions)
         except Refused as refusal:
             self._failed(host, item, refusal.reason)
-            return None
+            return refusal.reason
         host.last = time.time()
         if fetched.status in BUSY or fetched.status >= 500:
             tries = BUSY_TRIES if fetched.status in BUSY else TRIES
@@ -442,18 +407,24 @@ class Crawler:
         """Note an attempt that brought no answer; a URL has TRIES of them."""
         host.errors[reason] = host.errors.get(reason, 0) + 1
         item.tries += 1
-        again = reason in PASSING and item.tries < TRIES
-        state = QUEUED if again else FAILED if reason in PASSING else REFUSED
-        self.frontier.settle(Outcome(item, host.id, state, reason))
-        if again:
-            heapq.heappush(self._heaps.setdefault(host.id, []), item)
+        if reason in PASSING and item.tries < TRIES:
+            self._queue_again(host, item, reason)
+        else:
+            self.frontier.settle(Outcome(item, host.id, FAILED if reason in PASSING else REFUSED, reason))
+
+    def _queue_again(self, host: Host, item: Item, reason: str, status: int = 0) -> None:
+        """Queue a URL behind others of its host."""
+        was, item.score = item.score, round(max(item.score - LATER, LOWEST), 2)
+        self.frontier.settle(Outcome(item, host.id, QUEUED, reason, status, was=was))
+        heap = self._heaps.setdefault(host.id, [])
+        if not heap or item < heap[-1]:  # otherwise it comes with the next ones from the frontier
+            heapq.heappush(heap, item)
 
     def _again(self, host: Host, item: Item, fetched: Fetched) -> None:
         """Queue a URL again whose server is busy or broken."""
         item.tries += 1
         self._write(records_of(fetched, (("outcome", "asked again later"),)))
-        self.frontier.settle(Outcome(item, host.id, QUEUED, f"status {fetched.status}", fetched.status))
-        heapq.heappush(self._heaps.setdefault(host.id, []), item)
+        self._queue_again(host, item, f"status {fetched.status}", fetched.status)
 
     def _answered(self, host: Host, item: Item, fetched: Fetched) -> None:
         visit = self.reading.visit(item, fetched)
@@ -507,9 +478,3 @@ def _current() -> "asyncio.Task[None]":
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def seeds(plan: Plan, number: int) -> list[Found]:
-    """Return the URLs at which the set `number` begins."""
-    found = [Found(url, host_of(url), PAGE, 0, 0, SEED_SCORE) for url in plan.sites]
-    return [each for each in found if plan.sets == 1 or set_of(each.host, plan.sets) == number]

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from mmedc.crawl.address import host_of, normal, site_of
 from mmedc.crawl.archive import NOT_MODIFIED, SAME_PAYLOAD, Original
 from mmedc.crawl.fetch import content_of, wanted_since
-from mmedc.crawl.frontier import PAGE, SITEMAP, Found, Frontier, Item
+from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.links import decoded, read_links, shown_text
 from mmedc.crawl.optout import of_headers, of_page
+from mmedc.crawl.queued import PAGE, SITEMAP, Found, Item
 from mmedc.crawl.scope import Scope
 from mmedc.crawl.score import Scorer, Sections
 from mmedc.crawl.sitemaps import read_sitemap

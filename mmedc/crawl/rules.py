@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 from mmedc.crawl.address import host_of, normal, origin_of
 from mmedc.crawl.archive import records_of
 from mmedc.crawl.fetch import Fetcher, content_of
-from mmedc.crawl.frontier import Frontier, Host
+from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.optout import MAX_TDMREP, TDMREP, Reservations
+from mmedc.crawl.queued import Host
 from mmedc.crawl.robots import MAX_BODY, MAX_HOPS, Robots, robots_of, robots_url
 from mmedc.crawl.types import Fetched, OptOut, Refused
 

@@ -13,8 +13,8 @@ from typing import Any
 from mmedc import __version__
 from mmedc.corpus.layout import Join, Placement
 from mmedc.crawl.address import host_of, normal, site_of
-from mmedc.crawl.crawler import Plan
 from mmedc.crawl.fetch import agent_of
+from mmedc.crawl.plan import Plan
 from mmedc.crawl.scope import set_of
 from mmedc.engine.commit import read_table
 from mmedc.engine.identity import digest_of

@@ -16,9 +16,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from mmedc.crawl.crawler import Crawler, Plan, seeds
+from mmedc.crawl.crawler import Crawler
 from mmedc.crawl.frontier import NAME as FRONTIER
-from mmedc.crawl.frontier import Found, Frontier, Host, SegmentRow
+from mmedc.crawl.frontier import Frontier
+from mmedc.crawl.plan import Plan, seeds
+from mmedc.crawl.queued import Found, Host, SegmentRow
 from mmedc.crawl.scope import set_of
 from mmedc.engine.commit import read_table
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
