@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 
 from mmedc.errors import MmedcError, StorageError
 from mmedc.redact import first_line
-from mmedc.storage import file_system, is_local
+from mmedc.storage import Store, file_system, is_local, is_web
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ def list_inputs(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
     The list is empty if nothing matches; the caller decides whether that is an error.
     Raises: RequestError for an unknown scheme; StorageError if the hub does not answer.
     """
+    if is_web(pattern):
+        return [_web_input(pattern)]
     try:
         return _listed(pattern, suffixes)
     except Exception as problem:  # the errors of the hub's client have no common class
@@ -68,6 +70,16 @@ def _listed(pattern: str, suffixes: tuple[str, ...]) -> list[Input]:
         files = (info for info in infos if info.type == pafs.FileType.File and matches(info.path))
         found = (_input(scheme + info.path, info, info.path[len(base) :].lstrip("/")) for info in files)
     return sorted(found, key=lambda file: file.name)
+
+
+def _web_input(url: str) -> Input:
+    """Return a file of a web server; it must name one, because such servers have no lists."""
+    folder, _, name = url.rpartition("/")
+    store = Store(folder)
+    try:
+        return Input(url, name, store.size(name), store.etag(name))
+    except FileNotFoundError:
+        raise StorageError(f"{url}: the server has no such file; https:// names one file, without wildcards") from None
 
 
 def _walk(folder: str, deep: bool, above: tuple[tuple[int, int], ...]) -> Iterator["os.DirEntry[str]"]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from mmedc.recipe_parts import Files, SourceConfig
-from mmedc.settings import Bytes, InputPath
+from mmedc.settings import Bytes, InputPath, InputPaths, Part, Shape
 from mmedc.sitelists import list_file
 
 CONTACT = re.compile(r"https?://[^\s/@]+\.[^\s/@]+(/\S*)?|(mailto:)?[^\s@]+@[^\s@]+\.[^\s@]+")
@@ -88,7 +88,38 @@ class CrawlSource(KeyedSource):
         return tuple(str(list_file(path)) for path in self.crawl)
 
 
-KEYED: tuple[type[KeyedSource], ...] = (CrawlSource,)
+class CommonCrawl(Part):
+    """Which captures of an archive are fetched."""
+
+    index: Files
+    """Its index: Parquet with the columns of Common Crawl's columnar index, or CDXJ. Local, `s3://`, or `https://`."""
+    hosts: InputPaths = ()
+    """Lists of sites, one a line, whose captures are wished for; those of all sites without one."""
+    unlicensed: bool = False
+    """Whether to use sites of these lists whose licence is `unknown`, too."""
+    languages: tuple[Annotated[str, Shape("[a-z]{3}", "three letters of ISO 639-3, such as fra")], ...] = ()
+    """Languages of captures by ISO 639-3, as the index has them (`fra`, `zho`); all without any."""
+    mime: Annotated[tuple[str, ...], Field(min_length=1)] = ("text/html", "application/xhtml+xml")
+    """Media types of captures, as the archive detected them; `application/pdf` for books and articles."""
+    warcs: InputPath = "https://data.commoncrawl.org"
+    """Where the WARC files are that the index names: an `https://` or `s3://` URL, or a folder."""
+
+
+class CommonCrawlSource(KeyedSource):
+    """Captures of Common Crawl, chosen by its index and fetched record by record."""
+
+    key = "commoncrawl"
+
+    commoncrawl: CommonCrawl
+    """Which captures are fetched, and from where."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files of the index."""
+        return self.commoncrawl.index
+
+
+KEYED: tuple[type[KeyedSource], ...] = (CrawlSource, CommonCrawlSource)
 """The sources with settings of their own, each known by its key."""
 
 
@@ -102,7 +133,9 @@ def _by_key(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationI
     return made
 
 
-AnySource = Annotated[SourceConfig, WrapValidator(_by_key, json_schema_input_type=SourceConfig | CrawlSource)]
+AnySource = Annotated[
+    SourceConfig, WrapValidator(_by_key, json_schema_input_type=SourceConfig | CrawlSource | CommonCrawlSource)
+]
 """A source of any format; one with settings of its own is recognised by its key."""
 SOURCE_KEYS = (
     *SourceConfig.model_fields,

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 HASHED_BYTES = 8 << 20  # at a time
 PART_BYTES = 16 << 20  # of a multipart upload
+PAGE_BYTES = 256 << 10  # of a file of a web server that are fetched at once, at least
 AHEAD_BYTES = 4 << 20  # fetched from a remote input while the part before is processed
 TRIES = 4  # attempts at an operation, within each of which the client itself retries for RETRY_S
 RETRY_S = 60
@@ -52,6 +53,22 @@ class Store:
     def get(self, name: str) -> bytes:
         """Return the content of `name`. Raises: FileNotFoundError, StorageError."""
         return self._try(name, lambda: bytes(self._there.get(name).bytes()))
+
+    def get_range(self, name: str, start: int, end: int) -> bytes:
+        """Return the bytes of `name` from `start` up to `end`. Raises: FileNotFoundError, StorageError."""
+
+        def get() -> bytes:
+            data = bytes(self._there.get_range(name, start=start, end=end))
+            if len(data) != end - start:
+                raise OSError(f"{len(data):,} bytes came instead of {end - start:,} from offset {start:,}")
+            return data
+
+        return self._try(name, get)
+
+    def etag(self, name: str) -> str:
+        """Return the etag of `name`, or when it was changed. Raises: FileNotFoundError, StorageError."""
+        meta = self._try(name, lambda: self._there.head(name))
+        return str(meta.get("e_tag") or meta["last_modified"])
 
     def put(self, name: str, data: Any) -> None:
         """Write `name` atomically, replacing an existing file; the data is durable when the method returns.
@@ -301,10 +318,46 @@ def _object_store(url: str) -> Any:
     if is_local(url):
         return LocalStore(os.path.abspath(url))
     client: Any = {"timeout": timedelta(seconds=REQUEST_S), "connect_timeout": timedelta(seconds=min(10, REQUEST_S))}
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+    if url.startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         client["allow_http"] = True
     retry: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=RETRY_S)}
     return from_url(url, client_options=client, retry_config=retry)
+
+
+def is_web(url: str) -> bool:
+    """Return whether `url` names a file of a web server, which is read by ranges and cannot be listed or written."""
+    return url.startswith(("https://", "http://"))
+
+
+class _WebFile(io.RawIOBase):
+    """A file of a web server, read by ranges."""
+
+    def __init__(self, url: str, offset: int = 0) -> None:
+        folder, _, self._name = url.rpartition("/")
+        self._store = Store(folder)
+        self._size, self._at = self._store.size(self._name), offset
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence], 0)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._size)
+        if end <= self._at:
+            return 0
+        data = self._store.get_range(self._name, self._at, end)
+        buffer[: len(data)] = data
+        self._at = end
+        return len(data)
 
 
 def file_system(url: str) -> tuple[pafs.FileSystem, str]:
@@ -348,6 +401,8 @@ def open_binary(url: str, offset: int = 0) -> IO[bytes]:
         local = Path(url).open("rb")  # noqa: SIM115 (the caller's)
         local.seek(offset)
         return local
+    if is_web(url):
+        return io.BufferedReader(_WebFile(url, offset), AHEAD_BYTES)
     system, path = file_system(url)
     file = system.open_input_file(path)
     return io.BufferedReader(_ReadAhead(file.get_stream(offset, max(file.size() - offset, 0))), AHEAD_BYTES)
@@ -357,6 +412,8 @@ def open_random(url: str) -> Any:
     """Open a file for random access. Raises: OSError."""
     if is_local(url):
         return Path(url).open("rb")
+    if is_web(url):
+        return io.BufferedReader(_WebFile(url), PAGE_BYTES)
     system, path = file_system(url)
     return system.open_input_file(path)
 

@@ -64,7 +64,7 @@ def plan(
     With --cluster: what it would take on a cluster, from measured costs, with every assumption. The file may say what
     would be read, such as a whole dump of Common Crawl; see `cluster/plan/`.
     """
-    from mmedc.pipeline.plan import plan_rows
+    from mmedc.pipeline.plan import notes_of, plan_rows
 
     if cluster:
         _plan_at_scale(recipe, out, sets, cluster, as_json)
@@ -79,6 +79,8 @@ def plan(
     console = open_console()
     console.print(f"{build.recipe.name} → {build.store.url}, policy {build.policy.name}", highlight=False)
     console.print(plan_table(rows))
+    for note in notes_of(build):
+        console.print(note, highlight=False, markup=False)
 
 
 def _plan_at_scale(recipe: str, out: str | None, sets: list[str] | None, file: str, as_json: bool) -> None:

@@ -82,6 +82,11 @@ def _expected(name: str, rounds: list[tuple[AnyPass, dict[str, Commit[Any]]]], b
     return _seconds(*rounds[0]) if name == build.ingest.name else None
 
 
+def notes_of(build: Build) -> list[str]:
+    """Return what is to be said about the choice of what is read, such as the captures of an archive."""
+    return [unit.spec.note for unit in build.ingest.units if unit.spec.note]
+
+
 def _seconds(ingest: AnyPass, done: dict[str, Commit[Any]]) -> float:
     """Return about how long ingest still takes on one core: what is done says how fast, or else the format does."""
     left = [unit for unit in ingest.units if unit.id not in done]

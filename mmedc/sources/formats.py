@@ -12,7 +12,7 @@ from mmedc.errors import RecipeError
 from mmedc.inputs import Input
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
-from mmedc.sources import books, files, jsonl, parquet, warc
+from mmedc.sources import books, commoncrawl, files, jsonl, parquet, warc
 from mmedc.sources.raw import InputSplit, open_whole
 from mmedc.storage import read_each
 from mmedc.unpack import MemberPart, Unpacked
@@ -51,6 +51,8 @@ class Format:
     """Cuts the files of a pattern into splits. Raises: RecipeError if the recipe does not fit them."""
     bytes_per_s: float
     """Bytes on disk that ingest reads per second and core."""
+    together: bool = False
+    """Whether the files of all patterns are cut together instead of pattern by pattern."""
 
 
 def _whole_files(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
@@ -154,6 +156,17 @@ FORMATS = (
         warc.WarcReader(),
         _site_lists,
         4.5e6,
+    ),
+    Format(
+        "commoncrawl",
+        "an index of captures",
+        "A mapping: an index of Common Crawl, and which of its captures are fetched.",
+        commoncrawl.SUFFIXES,
+        re.compile(rb"PAR1|\S+ \d{14} \{| CDX"),
+        commoncrawl.CommonCrawlReader(),
+        commoncrawl.cut,
+        4.5e6,
+        together=True,
     ),
 )
 """All formats."""

@@ -66,7 +66,7 @@ def _units_of(name: str, config: SourceConfig, known: Format, recipe: Recipe) ->
         files = sum(map(len, found))
         what = "its only file is empty" if files == 1 else f"all of its {files:,} files are empty"
         raise RecipeError(f'source "{name}": {what} ({found[0][0].name}); fetch it again, or take the source out')
-    for inputs in found:
+    for inputs in [tuple(chain.from_iterable(found))] if known.together else found:
         if full := [input_file for input_file in inputs if input_file.bytes and not input_file.problem]:
             check_content(name, known, full[0], direct=full[0].url in config.paths)
         for split in known.cut(name, config, inputs, recipe):

@@ -15,6 +15,7 @@ from mmedc.storage import open_binary
 
 if TYPE_CHECKING:
     from mmedc.sources.paged import PageTables
+    from mmedc.sources.ranges import Ranges
 
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20
@@ -37,6 +38,10 @@ class InputSplit:
     """How books are read; None for formats that have none."""
     pages: "tuple[PageTables | None, ...]" = ()
     """For each file the pages that earlier passes have read of it, if it is a PDF; empty where they read none."""
+    ranges: "Ranges | None" = None
+    """The records of the files that are read, of an archive of which only these are fetched; None: whole files."""
+    note: str = ""
+    """What a plan says about the choice of what is read; it has no effect."""
 
     def identity(self) -> list[object]:
         """Return what is read and how; files count by name, size and modification time, not by their folder."""
@@ -45,7 +50,9 @@ class InputSplit:
         rows = list(self.row_groups or ())
         books = [] if self.books is None else [self.books.identity(), "kind" in self.config.model_fields_set]
         pages = [[table and table.identity() for table in self.pages]] if self.pages else []
-        return [self.source, self.config.format, settings, files, rows, self.document_bytes, self.ratio, *books, *pages]
+        ranges = [self.ranges.identity()] if self.ranges else []
+        limits = [self.document_bytes, self.ratio]
+        return [self.source, self.config.format, settings, files, rows, *limits, *books, *pages, *ranges]
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """WARC and WET files (ISO 28500), plain or compressed by gzip, zstd or lz4."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,38 +32,45 @@ class WarcReader:
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""
-        records, input_file, limit = Records(start, skip), split.inputs[0], split.document_bytes
-
-        def wanted() -> bool:
-            here = records.next()
-            slot.mark(records.ordinal)
-            if records.skipped:
-                unpacked.leap()  # a record that broke the reader is not unpacked again
-            return here and not records.skipped
-
+        records, input_file = Records(start, skip), split.inputs[0]
         with open_whole(input_file) as stream:
             unpacked = Unpacked(stream, input_file.name, hold=True)
-            archive = Archive(
-                iter(unpacked), not unpacked.codec, limit + MAX_HTTP_HEADERS, wanted, lambda: unpacked.leap()
-            )
-            for found in archive:
-                if isinstance(found, Junk):
-                    place = f"{input_file.name}#offset={found.at}"
-                    yield from records.reject(f"{input_file.name}#damaged-{found.at}", place, f"damaged: {found.what}")
-                elif records.ordinal >= start:
-                    locator = whole_characters(found.fields.get("warc-target-uri", "").strip("<> "))
-                    values = {} if records.skipped else _page(found, limit)
-                    if split.books is not None and values.get("content_type") == BOOK:
-                        values = book_values(values["payload"], locator, split.books, limit)
-                    yield from records.add(
-                        locator or f"{input_file.name}#{records.ordinal}",
-                        f"{input_file.name}#offset={found.at}",
-                        **{"date": found.fields.get("warc-date"), **values},
-                    )
+            yield from pages_of(unpacked, split, records, lambda at: (input_file.name, at))
             check_size(input_file, unpacked.tape.end)
         if not unpacked.given and not unpacked.account.damaged:
             yield from records.reject(input_file.name, input_file.name, f"empty_file: {input_file.bytes:,} bytes")
         yield from records.flush()
+
+
+def pages_of(
+    unpacked: Unpacked, split: InputSplit, records: Records, place: Callable[[str], tuple[str, str]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the records of `unpacked` and what is damaged in it; `place` turns an offset into (file, offset in it)."""
+    limit = split.document_bytes
+
+    def wanted() -> bool:
+        here = records.next()
+        slot.mark(records.ordinal)
+        if records.skipped:
+            unpacked.leap()  # a record that broke the reader is not unpacked again
+        return here and not records.skipped
+
+    archive = Archive(iter(unpacked), not unpacked.codec, limit + MAX_HTTP_HEADERS, wanted, lambda: unpacked.leap())
+    for found in archive:
+        if isinstance(found, Junk):
+            name, at = place(found.at)
+            yield from records.reject(f"{name}#damaged-{at}", f"{name}#offset={at}", f"damaged: {found.what}")
+        elif records.ordinal >= records.start:
+            locator = whole_characters(found.fields.get("warc-target-uri", "").strip("<> "))
+            values = {} if records.skipped else _page(found, limit)
+            if split.books is not None and values.get("content_type") == BOOK:
+                values = book_values(values["payload"], locator, split.books, limit)
+            name, at = place(found.at)
+            yield from records.add(
+                locator or f"{name}#{records.ordinal}",
+                f"{name}#offset={at}",
+                **{"date": found.fields.get("warc-date"), **values},
+            )
 
 
 def _page(record: Record, limit: int) -> dict[str, Any]:
