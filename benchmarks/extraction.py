@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 import trafilatura
 from side_by_side import environment
 
+from mmedc.decoding import decode_page
 from mmedc.fit.extractor import Measured, cross_validated, labelled, measured, read_labelled_pages
-from mmedc.steps.decode import decode_page
 from mmedc.steps.extract import NO_LATER, engines, kinds, main_text, shipped_trees, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 

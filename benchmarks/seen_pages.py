@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from mixes import pages
 
-from mmedc.steps.decode import decode_page
+from mmedc.decoding import decode_page
 from mmedc.steps.extract import blocks, features, kinds, model, shipped_trees, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 

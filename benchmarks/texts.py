@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mixes import pages
 
-from mmedc.steps.decode import decode_page
+from mmedc.decoding import decode_page
 from mmedc.steps.extract.engines import resiliparse_text
 
 

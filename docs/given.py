@@ -16,8 +16,9 @@ _DETAILED = re.compile(r"([a-z]+(?:_[a-z]+)*): ")
 
 
 def given() -> set[str]:
-    """Return the names of all reasons that modules of ROOMS give."""
+    """Return the names of all reasons that modules of ROOMS, and the decoder below them, give."""
     steps = [path for room in ROOMS for form in ("*.py", "*/__init__.py") for path in (PACKAGE / room).glob(form)]
+    steps.append(PACKAGE / "decoding.py")
     found = {reason for path in steps for reason in given_by(path)}
     return found | {reason for path in (PACKAGE / "books").rglob("*.py") for reason in raised_by(path)}
 

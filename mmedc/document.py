@@ -50,6 +50,9 @@ STRUCTURE = (
 UNKNOWN = "unknown"
 """The licence of a document for which none is stated."""
 
+RESERVED = "tdm:reservation"
+"""Says in `licence_evidence` that the publisher reserves text and data mining, of a document that is kept anyway."""
+
 OFFSETS = ("sections", "pages")
 """The columns that hold offsets in characters of `text`. A step that changes `text` changes them too."""
 

@@ -8,6 +8,7 @@ CREATIVE_COMMONS = re.compile(
 )
 WRITTEN = re.compile(r"\bCC[ -]?(BY(?:[ -](?:NC|SA|ND)){0,2}|0|ZERO)(?:[ -]v?([1-4]\.\d))?", re.IGNORECASE)
 OPEN_GOVERNMENT = re.compile(r"nationalarchives\.gov\.uk/doc/open-government-licence/(?:version/)?([123])")
+APACHE = re.compile(r"apache\.org/licenses/LICENSE-2\.0|^Apache[ -](?:License )?2\.0$", re.IGNORECASE)
 KINDS = frozenset(("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd"))
 _PORTED = (
     "BY-2.5-AU BY-3.0-AT BY-3.0-AU BY-3.0-DE BY-3.0-IGO BY-3.0-NL BY-3.0-US BY-NC-3.0-DE BY-NC-ND-3.0-DE "
@@ -32,6 +33,8 @@ def spdx(value: str) -> str | None:
         return _creative_commons(kind, version, port or "")
     if found := OPEN_GOVERNMENT.search(value):
         return f"OGL-UK-{found[1]}.0"
+    if APACHE.search(value):
+        return "Apache-2.0"
     if found := WRITTEN.search(value):
         if found[1].upper() in ("0", "ZERO"):
             return "CC0-1.0"

@@ -245,7 +245,7 @@ class Limits(Part):
     html_nodes: Annotated[int, Field(gt=0)] = 300_000
     """Reject pages that have more start and end tags than this, before a parser reads them."""
     unit: Bytes = 256 * 2**20
-    """The target size of a unit, for inputs that can be split (Parquet, by row groups)."""
+    """The target size of a unit, for inputs that can be split: Parquet, and large dumps of MediaWiki."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a failed unit is tried again."""
 

@@ -20,7 +20,7 @@ from mmedc.books.pdf.picture import pixels
 from tests.pdffiles import Pdf, line, lines
 
 SAMPLE = Path(__file__).parent / "sample" / "en.yaml"
-OUT = Path(__file__).parent.parent / "pipelines" / "quickstart" / "handbook.pdf"
+OUT = Path(__file__).parent.parent / "pipelines" / "quickstart" / "books" / "handbook.pdf"
 TITLE = "A small handbook of medicine"
 ROWS, CHARS, DPI = 50, 46, 110
 

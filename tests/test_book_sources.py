@@ -135,7 +135,7 @@ def test_reserved_books_are_dropped_unless_the_recipe_keeps_them(tmp_path: Path)
     (row,) = read(tmp_path / "one", {"a.epub": data})
     assert said(row) == "reserved" and row["text"] is None
     (row,) = read(tmp_path / "one", {}, books={"reserved": "keep"})
-    assert row["text"] == "Text." and row["licence_evidence"] == "epub; tdm:reservation 1"
+    assert row["text"] == "Text." and row["licence_evidence"] == "tdm:reservation 1"
 
 
 def test_a_long_book_is_split_at_its_sections(tmp_path: Path) -> None:
@@ -223,3 +223,55 @@ def test_books_among_the_pages_of_a_crawl(tmp_path: Path) -> None:
         ("/cut.epub", None, None, "truncated"),
     ]
     assert "WARC-Truncated" in rows[-1]["rejected_by"]
+
+
+WIKI_PAGES = [bookfiles.wiki_page(f"Knee {n}", f"The knee {n}. " + "More of it. " * (n * 7 % 50)) for n in range(40)]
+
+
+def packed_dumps() -> dict[str, bytes]:
+    """Return one dump, packed as dumps are: not at all, a stream for some pages, streams that cut pages, one stream."""
+    plain = bookfiles.wiki_dump(*WIKI_PAGES)
+    head, tail = plain[: plain.index(b"  <page>")], plain[plain.rindex(b"</page>\n") + 8 :]
+    groups = [head, *(b"".join(WIKI_PAGES[at : at + 5]) for at in range(0, 40, 5)), tail]
+    return {
+        "plain.xml": plain,
+        "multistream.xml.bz2": b"".join(map(bz2.compress, groups)),
+        "parallel.xml.bz2": b"".join(bz2.compress(plain[at : at + 1009]) for at in range(0, len(plain), 1009)),
+        "single.xml.bz2": bz2.compress(plain),
+    }
+
+
+def test_a_large_dump_is_read_in_ranges_and_every_page_once(tmp_path: Path) -> None:
+    for name, data in packed_dumps().items():
+        whole = [(row["locator"], row["text"]) for row in read(tmp_path / name, {name: data})]
+        assert len(whole) == 40
+        for unit in (len(data), 997):
+            recipe = {"name": "b", "sources": {"b": {"books": str(tmp_path / name)}}, "limits": {"unit": unit}}
+            units = list_units(Recipe.model_validate(recipe))
+            rows = [
+                row for one in units for batch in Reader().read(one.spec, 0, frozenset()) for row in batch.to_pylist()
+            ]
+            assert [(row["locator"], row["text"]) for row in rows] == whole
+            assert len({row["provenance"] for row in rows}) == 40 and sum(one.bytes for one in units) == len(data)
+            assert len(units) > 3 or unit == len(data) or name == "single.xml.bz2"
+
+
+def test_damage_to_a_dump_costs_the_stream_that_it_is_in(tmp_path: Path) -> None:
+    data = bytearray(packed_dumps()["multistream.xml.bz2"])
+    starts = [at for at in range(len(data)) if data[at : at + 10] == b"BZh91AY&SY"]
+    data[starts[3] + 40 : starts[3] + 50] = bytes(10)
+    folder, settings = tmp_path / "one", {"limits": {"unit": 4000}}
+    folder.mkdir()
+    (folder / "x.xml.bz2").write_bytes(bytes(data) + b"rubbish" * 9)
+    recipe = Recipe.model_validate({"name": "b", "sources": {"b": {"books": str(folder)}}, **settings})
+    rows = [
+        row
+        for one in list_units(recipe)
+        for batch in Reader().read(one.spec, 0, frozenset())
+        for row in batch.to_pylist()
+    ]
+    lost = [row["rejected_by"] for row in rows if row["rejected_by"]]
+    assert len(rows) - len(lost) == 35 and all(reason.startswith("damaged: ") for reason in lost)
+    assert any("stream at offset" in reason for reason in lost) and "63 bytes at its end" in lost[-1]
+    whole = read(tmp_path / "two", {"x.xml.bz2": bytes(data)})  # a small one is read as a whole, up to the damage
+    assert [said(row) for row in whole] == [""] * 10 + ["damaged"]

@@ -118,7 +118,8 @@ def test_documents_are_whole(quickstart: Path) -> None:
     assert sorted(set(table["lang"].to_pylist())) == sorted(LANGUAGES)
     for row in table.to_pylist():
         assert row["text"].strip() and row["tokens"] > 0 and row["title"]
-        assert row["provenance"].startswith(("pages.warc.gz#offset=", "broken.warc.gz#offset="))
+        books = ("handbook.pdf", "child-care.epub", "blood-pressure.xml")
+        assert row["provenance"].startswith(("pages.warc.gz#offset=", "broken.warc.gz#offset=", *books))
         assert row["chars"] == len(row["text"])
     assert len(set(table["id"].to_pylist())) == table.num_rows
 
@@ -226,7 +227,7 @@ def test_a_tighter_threshold_does_not_ingest_again(copy: Path, tmp_path: Path) -
     recipe = read_recipe("quickstart", [f"medical.policy={tmp_path}/mine.yaml"])
     before = read_manifest(str(copy))
     manifest = Build.prepare(recipe, str(copy)).run(Inline(), notes)
-    assert notes.done["ingest"] == (2, 2) and notes.done["exchange"][0] == 0
+    assert notes.done["ingest"] == (3, 3) and notes.done["exchange"][0] == 0
     assert sum(s.rows for s in manifest.shards) < sum(s.rows for s in before.shards)
     verify(str(copy))
 
@@ -327,9 +328,10 @@ def test_verify_finds_other_lies(copy: Path) -> None:
             verify(str(copy))
         return str(problem.value)
 
-    assert "digest" in told(lambda m: m["shards"][0].update(rows=1))
+    assert "digest" in told(lambda m: m["shards"][0].update(rows=2))
     assert "read" in told(lambda m: m["funnel"][2].update(kept=m["funnel"][2]["kept"] - 1))
     assert "tokens" in told(lambda m: m["shards"][0].update(tokens=1))
+    assert "by kind" in told(lambda m: m["shards"][0]["kinds"]["textbook"].update(rows=2))
     (copy / "manifest.json").write_text(json.dumps(manifest))
     (copy / "data" / "en" / "extra.parquet").write_bytes(b"x")
     with pytest.raises(VerifyError, match="does not know this file"):
@@ -392,7 +394,7 @@ def test_the_corpus_does_not_depend_on_how_keys_are_cut(
     manifest = Build.prepare(read_recipe("quickstart"), str(tmp_path / "other")).run(Inline(), notes)
     assert digest(manifest) == digest(read_manifest(str(quickstart)))
     assert notes.done["match"][1] > 10 and notes.done["decide-01"][1] > 5
-    assert notes.done["verify-pairs"][1] == 2
+    assert notes.done["verify-pairs"][1] == 3
 
 
 def test_what_is_published_does_not_come_again(quickstart: Path, tmp_path: Path) -> None:

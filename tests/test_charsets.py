@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from mmedc.steps.charset_choice import likeness
-from mmedc.steps.charsets import charset, decoded
-from mmedc.steps.decode import decode_page
+from mmedc.charset_choice import likeness
+from mmedc.charsets import charset, decoded
+from mmedc.decoding import decode_page
 
 TEXTS: dict[str, str] = YAML(typ="safe").load((Path(__file__).parent / "charset_texts.yaml").read_text("utf-8"))
 CODECS = {

@@ -65,7 +65,7 @@ def test_plan_touches_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = mmedc("plan", "quickstart", "--out", str(out), "--json")
     rows = {row["pass"]: row for row in json.loads(done.stdout)}
-    assert rows["ingest"]["units"] == 2 and rows["ingest"]["done"] == 0 and rows["ingest"]["seconds"] > 0
+    assert rows["ingest"]["units"] == 3 and rows["ingest"]["done"] == 0 and rows["ingest"]["seconds"] > 0
     assert rows["publish"]["units"] is None
     assert not out.exists()
     mmedc("run", "quickstart", "--out", str(out), "--inline", "--quiet")

@@ -57,7 +57,7 @@ def test_rejects_are_counted_and_shown(quickstart: Path, tmp_path: Path) -> None
 def test_rejects_of_a_language_and_of_a_source(quickstart: Path, tmp_path: Path) -> None:
     french = rejected(str(quickstart), language="fr", limit=1)
     assert counts(french) == {"medical_model_low": 1, "near_duplicate": 4, "exact_duplicate": 1}
-    assert french["unknown"] == 43 and {row["lang"] for row in french["samples"]} == {"fr"}
+    assert french["unknown"] == 44 and {row["lang"] for row in french["samples"]} == {"fr"}
     assert len(french["samples"]) == 3
     broken = rejected(str(quickstart), source="broken")
     assert counts(broken)["prefilter"] == 3 and "near_duplicate" not in counts(broken)
@@ -120,7 +120,7 @@ def test_clean_needs_the_record_of_the_present_build(quickstart: Path, tmp_path:
 
 def test_verify_as_json(corpus: Path) -> None:
     found = json.loads(mmedc("verify", str(corpus), "--json").stdout)
-    assert found["sound"] and found["documents"] == 60 and found["digest"].startswith("sha256:")
+    assert found["sound"] and found["documents"] == 63 and found["digest"].startswith("sha256:")
     shard = next(corpus.glob("data/en/*.parquet"))
     data = shard.read_bytes()
     shard.unlink()

@@ -32,9 +32,9 @@ def test_a_log_has_plain_lines_the_passes_of_the_plan_and_exact_totals(tmp_path:
     assert not re.search(r"[\x00-\x09\x0b-\x1f]|  ", text)
     lines = text.splitlines()
     assert [line.partition(":")[0] for line in lines] == passes_of(build)
-    read = build.done()[0][1]
-    assert f", {sum(next(iter(one.left.funnel.values())).read for one in read.values())} documents, " in lines[0]
-    assert re.fullmatch(r"exchange: 1 of 1 unit, in \d+\.\d s", lines[1])
+    read = build.done()[2][1]
+    assert f", {sum(next(iter(one.left.funnel.values())).read for one in read.values())} documents, " in lines[2]
+    assert re.fullmatch(r"exchange: 1 of 1 unit, in \d+\.\d s", lines[3])
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -51,7 +51,7 @@ def test_books_show_their_pdf_files_and_pages_only_if_there_are_any(tmp_path: Pa
     (tmp_path / "r.yaml").write_text("name: t\nsources: {shelf: {books: shelf}}\nmedical: {policy: balanced}\n")
     plain, build = shown(tmp_path / "a", str(tmp_path / "r.yaml"), width=180)
     assert plain.startswith("ingest: ") and passes_of(build)[:3] == ["covers", "pages", "ingest"]
-    shutil.copy(shipped("pipelines") / "quickstart" / "handbook.pdf", tmp_path / "shelf")
+    shutil.copy(shipped("pipelines") / "quickstart" / "books" / "handbook.pdf", tmp_path / "shelf")
     build = Build.prepare(read_recipe(str(tmp_path / "r.yaml")), str(tmp_path / "b"))
     first = [(row["pass"], row["units"]) for row in plan_rows(build)][:3]
     assert first == [("covers", 1), ("pages", None), ("ingest", 1)]
@@ -67,7 +67,7 @@ def test_a_plan_folds_the_passes_that_are_not_known_yet(tmp_path: Path) -> None:
     console.print(plan_table(rows))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
-    assert len(lines) == 3 and lines[1].startswith("ingest") and f"… {len(rows) - 1} more passes" in lines[2]
+    assert len(lines) == 4 and lines[2].startswith("ingest") and f"… {len(rows) - 2} more passes" in lines[3]
 
 
 def test_what_does_not_fit_is_left_out_from_the_end() -> None:

@@ -6,8 +6,8 @@ import unicodedata
 
 import pytest
 
+from mmedc.spans import MAX_COLUMNS
 from mmedc.steps.extract import blocks, render, tree
-from mmedc.steps.extract.tables import MAX_COLUMNS
 
 
 def lines(body: str) -> list[str]:

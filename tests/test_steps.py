@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmedc.decoding import decode_page
 from mmedc.filters import open_filters
 from mmedc.folding import folded_texts
 from mmedc.limits import reasons
 from mmedc.policy import Policy
-from mmedc.steps.decode import decode_page
 from mmedc.steps.extract import read_page
 from mmedc.steps.language import identifier
 from mmedc.steps.normalise import normalise

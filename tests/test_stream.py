@@ -16,9 +16,11 @@ def component(name: str, lengths: list[int], first: int = 0, held_out: float = 0
     """A component whose token values are all different, `first` onwards."""
     offsets = np.cumsum([0, *lengths])
     ids = (np.arange(len(lengths), dtype=np.uint64) + np.uint64(first)) * np.uint64(0x9E3779B97F4A7C15)
-    flat = FlatShard(np.arange(first, first + offsets[-1], dtype=np.uint32), offsets, ids, np.array(lengths) * 4)
+    tokens, kinds = np.arange(first, first + offsets[-1], dtype=np.uint32), np.full(len(lengths), b"web")
+    flat = FlatShard(tokens, offsets, ids, np.array(lengths) * 4, kinds)
     out = (ids >> np.uint64(32)).astype(float) < held_out * 2**32
-    return Component(name, (flat,), (f"data/{name}.parquet",), np.array([0, len(lengths)]), np.array(lengths), out)
+    starts, paths = np.array([0, len(lengths)]), (f"data/{name}.parquet",)
+    return Component(name, (flat,), (None,), paths, starts, np.array(lengths), out)
 
 
 def stream(components: list[Component], share: list[float], context: int = 7, seed: int = 3) -> PackedStream:

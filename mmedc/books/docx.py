@@ -13,6 +13,7 @@ from mmedc.books.xmlfile import attribute, local, parse, text_of
 from mmedc.formulas import joined
 from mmedc.licences import spdx
 from mmedc.raised import lowered, raised
+from mmedc.spans import Cell, Rows, as_lines, span
 
 DOCUMENT, CORE = "word/document.xml", "docProps/core.xml"
 _SKIPPED = frozenset(
@@ -21,7 +22,6 @@ _SKIPPED = frozenset(
 """Deleted text, codes of fields, and pictures; of alternatives the first is read, and of ruby the base."""
 _WHOLE = frozenset(("drawing", "pict"))
 _FORMULA = {"f": "mfrac", "ssup": "msup", "ssub": "msub", "ssubsup": "msubsup", "rad": "msqrt", "d": "mfenced"}
-MAX_SPAN = 100
 
 
 def read(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
@@ -181,10 +181,10 @@ class _Writer:
 
     def table(self, node: Any) -> None:
         """Write a table as rows."""
-        rows: list[list[str]] = []
-        above: dict[int, str] = {}
+        rows = Rows(len("".join(node.itertext())))
+        above: dict[int, str] = {}  # column → the text of the cell that ends above it
         for row in node.iterchildren("{*}tr"):
-            cells: list[str] = []
+            cells, column = [], 0
             for cell in row.iter("{*}tc"):
                 if cell.getparent() is not row and local(cell.getparent()) != "sdtcontent":
                     continue
@@ -192,22 +192,20 @@ class _Writer:
                 text = text.replace("|", "\\|")
                 merge = next(cell.iter("{*}vMerge"), None)
                 if merge is not None and attribute(merge, "val") != "restart":
-                    text = text or above.get(len(cells), "")
-                span = next((attribute(grid, "val") for grid in cell.iter("{*}gridSpan")), "1")
-                wide = min(int(span), MAX_SPAN) if span.isascii() and span.isdigit() and len(span) < 5 else 1
-                for _ in range(max(wide, 1)):
-                    above[len(cells)] = text
-                    cells.append(text)
-            if any(cells):
-                rows.append(cells)
-        width = max(map(len, rows), default=0)
+                    text = text or above.get(column, "")
+                above[column] = text
+                wide = span(next((attribute(grid, "val") for grid in cell.iter("{*}gridSpan")), None))
+                cells.append(Cell(text, wide))
+                column += wide
+            rows.add(cells)
+        found = rows.even()
         self.was_item = False
         with self.out.part("tables"):
-            if width == 1:
-                for (cell_text,) in rows:
+            if found and len(found[0]) == 1:
+                for (cell_text,) in found:
                     self.out.block(cell_text)
-            elif rows:
-                self.out.block("\n".join(f"| {' | '.join(row + [''] * (width - len(row)))} |" for row in rows))
+            elif found:
+                self.out.block("\n".join(as_lines(found)))
 
 
 def _formula(node: Any) -> str:

@@ -37,6 +37,11 @@ IMPRINT = re.compile(
     r"publi(?:shed|cado) (?:by|por)",
     re.IGNORECASE,
 )
+COST_A_CHAPTER = frozenset(("damaged", "too_deep"))
+"""The reasons for which a chapter is left out; for any other, the whole book is not read."""
+ENDING_BYTES = 1_000
+_ENDS = re.compile(rb"</(?:\w+:)?(?:body|html)\s*>|<\0?/\0?(?:b\0?o\0?d\0?y|h\0?t\0?m\0?l)", re.IGNORECASE)
+"""What a chapter ends with, also in UTF-16; one without it was cut off, and how much is lost nobody knows."""
 IMPRINT_CHARS = 6_000
 """A page at the beginning or end of a book with two of these marks, and no longer than this, is an imprint."""
 
@@ -70,14 +75,20 @@ def read(data: bytes, rules: BookRules, limit: int) -> Iterator[Book]:
         if name not in package:
             lost.append(LeftOut("missing", name[:200], 0))
             continue
-        data = package.read(name)
         try:
+            data = package.read(name)
             page = parse_page(data)
-        except Unreadable as problem:  # costs the chapter
-            lost.append(LeftOut(str(problem).partition(":")[0], name[:200], len(data)))
+        except Unreadable as problem:
+            if (reason := str(problem).partition(":")[0]) not in COST_A_CHAPTER:
+                raise
+            lost.append(LeftOut(reason, name[:200], package.size(name)))
             continue
-        if page is not None:
-            pages.append((name, page))
+        if page is None:
+            lost.append(LeftOut("empty", name[:200], len(data)))
+            continue
+        pages.append((name, page))
+        if not _ENDS.search(data[-ENDING_BYTES:]):
+            lost.append(LeftOut("cut", name[:200], 0))
     if not pages:
         such = f", such as {lost[0].title} ({lost[0].part})" if lost else ""
         raise Unreadable(f"no_chapters: none of the {len(spine)} chapters of the spine can be read{such}")

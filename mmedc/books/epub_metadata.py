@@ -6,9 +6,9 @@ from typing import Any
 
 from mmedc.books.book import Book, Unreadable
 from mmedc.books.xmlfile import attribute, local, text_of
+from mmedc.identifiers import ISBN, doi_in
 from mmedc.licences import spdx
 
-ISBN = re.compile(r"(?:97[89])?\d{9}[\dXx]")
 _DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?")
 _STATED_CHARS = 300
 _WRITERS = frozenset(("aut", ""))
@@ -47,9 +47,6 @@ def describe(root: Any) -> Metadata:
         raise Unreadable("damaged: the package document has no metadata")
     metas = [(attribute(meta, "property") or meta.get("name") or "", _value(meta)) for meta in node.iter("{*}meta")]
     licence, evidence = _licence(node, metas)
-    reserved = _reserved(metas)
-    if reserved:
-        evidence = f"{evidence or 'epub'}; tdm:reservation {reserved}"
     return Metadata(
         title=next((text for title in node.iter("{*}title") if (text := text_of(title))), None),
         authors=_authors(node),
@@ -57,7 +54,7 @@ def describe(root: Any) -> Metadata:
         identifiers=list(dict.fromkeys(_identifiers(node))),
         licence=licence,
         evidence=evidence,
-        reserved=reserved,
+        reserved=_reserved(metas),
         subjects=[text_of(subject) for subject in node.iter("{*}subject", "{*}type")],
     )
 
@@ -115,7 +112,7 @@ def _identifiers(node: Any) -> list[str]:
         if (scheme == "isbn" or "isbn" in low or local(one) == "identifier") and ISBN.fullmatch(digits):
             found.append(f"isbn:{digits.upper()}")
         elif low.startswith(("doi:", "https://doi.org/", "http://dx.doi.org/", "urn:doi:")) or scheme == "doi":
-            found.append(f"doi:{text[low.index('10.') :]}" if "10." in low else "")
+            found.append(f"doi:{doi}" if (doi := doi_in(low)) else "")
         elif low.startswith(("http://", "https://")) and local(one) == "identifier":
             found.append(f"url:{text}")
     return list(filter(None, found))

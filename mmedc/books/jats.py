@@ -11,6 +11,21 @@ from mmedc.books.mathml import tex
 from mmedc.books.rules import BookRules
 from mmedc.books.xmlfile import local, parse, text_of
 
+ABSTRACT = {
+    "en": "Abstract",
+    "es": "Resumen",
+    "fr": "Résumé",
+    "pt": "Resumo",
+    "it": "Riassunto",
+    "de": "Zusammenfassung",
+    "ru": "Аннотация",
+    "zh": "摘要",
+    "ja": "要旨",
+    "ko": "초록",
+    "ar": "الملخص",
+    "hi": "सारांश",
+}
+"""The heading of an abstract that has none, as journals print it, by the language of the article."""
 _ITEMS = frozenset(("list-item",))
 _SKIPPED = (
     "front front-stub book-meta book-part-meta collection-meta object-id label title-group journal-meta article-meta "
@@ -56,7 +71,10 @@ def _article(node: Any, rules: BookRules, front: Front, place: str) -> Book:
     for abstract in head.iter("{*}abstract", "{*}trans-abstract") if head is not None else ():
         foreign = local(abstract) == "trans-abstract" and stated_language(abstract) != lang
         with out.part("translations" if foreign else None, text_of(_child(abstract, "title"))):
+            if _child(abstract, "title") is None and not abstract.get("abstract-type") and text_of(abstract):
+                out.heading(ABSTRACT.get(stated_language(abstract) or lang or "en", ""), 2)
             walker.section(abstract)
+            out.end_headed()
     for child in node:
         name = local(child)
         if name in ("body", "back", "floats-group"):

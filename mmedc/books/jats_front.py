@@ -150,5 +150,7 @@ def _identifiers(front: Any) -> list[str]:
             value = f"PMC{value}"
         if scheme == "isbn":
             value = value.replace("-", "").replace(" ", "")
+        if scheme == "doi":
+            value = value.lower()
         found.append(f"{scheme}:{value}")
     return found

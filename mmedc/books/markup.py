@@ -12,21 +12,23 @@ from mmedc.books.manuscript import Manuscript
 from mmedc.books.mathml import mathml
 from mmedc.books.xmlfile import local
 from mmedc.raised import lowered, raised
+from mmedc.spans import GROUPS, TO_THE_END, Cell, Rows, as_lines, span
 
 _SPACE = re.compile(r"[ \t\r\f\v\n]+")
+_WIDE = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uffef"
+_WRAPPED = re.compile(rf"(?<=[{_WIDE}])[ \t\r]*\n[ \t\r\n]*(?=[{_WIDE}])")
+"""A line end in the file between characters of Chinese or Japanese, which write no spaces (CSS Text 3, 4.1.3)."""
 _BREAKS = re.compile(r" *\n *")
 BREAK = "\x1e"
 """Stands for a line break inside a run, until white space has been folded."""
 MAX_DEPTH = 120
 """What nests deeper than this is written as text without structure; each level takes several calls."""
-MAX_SPAN = 100
-"""A cell spans at most so many columns or rows, and is not repeated beyond this column."""
-REPEATED_CHARS = 2_000
-"""Cells that span others are repeated until the table has so many more characters than twice its own."""
 
 
 def folded(text: str) -> str:
     """Return the text of a run: white space as one space, as browsers show it, and breaks as line ends."""
+    if "\n" in text:
+        text = _WRAPPED.sub("", text)
     return _BREAKS.sub("\n", _SPACE.sub(" ", text).replace(BREAK, "\n")).strip()
 
 
@@ -173,50 +175,27 @@ class Walker:
         rows = self.rows(node)
         if rows:
             with self.out.part("tables"):
-                width = max(map(len, rows))
-                if width == 1:
+                if len(rows[0]) == 1:
                     for (cell,) in rows:
                         self.write(cell)
                 else:
-                    rows = [row + [""] * (width - len(row)) for row in rows]
-                    self.write("\n".join(f"| {' | '.join(row)} |" for row in rows))
+                    self.write("\n".join(as_lines(rows)))
 
     def rows(self, table: Any) -> list[list[str]]:
-        """Return the cells of a table by row; a cell that spans others is repeated: columns keep their place."""
-        rows: list[list[str]] = []
-        spans: dict[int, tuple[str, int]] = {}  # column → the text of a cell above, and the rows that it still takes
-        left = REPEATED_CHARS + len("".join(table.itertext()))
-
-        def again(text: str) -> str:
-            nonlocal left
-            left -= len(text) + 1
-            return text if left > 0 else ""
-
-        def pass_spans(row: list[str]) -> None:
-            while (at := len(row)) in spans:
-                text, tall = spans.pop(at)
-                if tall > 1:
-                    spans[at] = text, tall - 1
-                row.append(again(text))
-
+        """Return the cells of a table by row, each row with as many; see `mmedc.spans`."""
+        rows = Rows(len("".join(table.itertext())))
         for node in table.iter():
-            if local(node) != "tr" or _inner(node, table):
-                continue
-            row: list[str] = []
-            for cell in node:
-                if local(cell) not in ("td", "th"):
-                    continue
-                pass_spans(row)
-                text = "; ".join(self.capture(cell)).replace("\n", " ").replace("|", "\\|")
-                tall, wide = _span(cell, "rowspan"), _span(cell, "colspan")
-                for column in range(max(1, min(wide, MAX_SPAN - len(row)))):
-                    if tall > 1:
-                        spans[len(row)] = text, tall - 1
-                    row.append(again(text) if column else text)
-            pass_spans(row)
-            if any(row):
-                rows.append(row)
-        return rows
+            name = local(node)
+            if name in GROUPS and not _inner(node, table):
+                rows.end_group()
+            elif name == "tr" and not _inner(node, table):
+                rows.add(self.cell(cell) for cell in node if local(cell) in ("td", "th"))
+        return rows.even()
+
+    def cell(self, node: Any) -> Cell:
+        """Return a cell; its blocks are on one line."""
+        text = "; ".join(self.capture(node)).replace("\n", " ").replace("|", "\\|")
+        return Cell(text, span(node.get("colspan")), span(node.get("rowspan"), TO_THE_END))
 
 
 def _inner(row: Any, table: Any) -> bool:
@@ -227,8 +206,3 @@ def _inner(row: Any, table: Any) -> bool:
             return True
         node = node.getparent()
     return False
-
-
-def _span(cell: Any, name: str) -> int:
-    value = cell.get(name) or "1"
-    return min(max(int(value), 1), MAX_SPAN) if value.isascii() and value.isdigit() else 1

@@ -47,6 +47,10 @@ class Package:
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
+    def size(self, name: str) -> int:
+        """Return to how many bytes a member unpacks, as the directory says; 0 for one that is missing."""
+        return self._names[name].file_size if name in self._names else 0
+
     def read(self, name: str) -> bytes:
         """Return a member. Raises: Unreadable when it is missing, damaged, encrypted, or unpacks to too much."""
         info = self._names.get(name)

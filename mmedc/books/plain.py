@@ -8,6 +8,7 @@ from mmedc.books.manuscript import Manuscript
 from mmedc.books.rules import BookRules
 from mmedc.books.xhtml import XhtmlWalker
 from mmedc.books.xmlfile import parse_page
+from mmedc.decoding import decode_page
 from mmedc.licences import spdx
 
 _NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(\S.*)")
@@ -21,25 +22,10 @@ _FIELD = re.compile(r"^([A-Za-z_-]{2,20}):[ \t]*(.*)$", re.MULTILINE)
 
 
 def characters(data: bytes) -> str:
-    """Return the characters of a text. Raises: Unreadable, with the reason `undecodable`."""
-    for mark, name in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
-        if data.startswith(mark):
-            return data[len(mark) :].decode(name, "replace").replace("\0", "")
-    try:
-        return data.decode("utf-8").replace("\0", "")
-    except UnicodeDecodeError:
-        pass
-    from resiliparse.parse.encoding import detect_encoding
-
-    found = str(detect_encoding(data[: 256 << 10]))
-    name = {"gbk": "gb18030", "gb2312": "gb18030"}.get(found.lower(), found)
-    try:
-        text = data.decode(name, "replace").replace("\0", "")
-    except LookupError:
-        text = data.decode("utf-8", "replace").replace("\0", "")
-    broken = text.count("�")
-    if broken > max(2, len(text) // 50):
-        raise Unreadable(f"undecodable: {broken:,} broken characters in {len(text):,} as {name}")
+    """Return the characters of a text. Raises: Unreadable, with the reason `undecodable` or `binary`."""
+    text, found = decode_page(data, None)
+    if text is None:
+        raise Unreadable(found)
     return text
 
 

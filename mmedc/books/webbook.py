@@ -1,23 +1,19 @@
 """Books that are web pages: a file with all chapters, or a folder whose contents page names the order of its files."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from mmedc.books.book import Book, Unreadable
-from mmedc.books.epub_metadata import ISBN
 from mmedc.books.manuscript import Manuscript
 from mmedc.books.package import resolve
-from mmedc.books.plain import characters
 from mmedc.books.rules import BookRules
 from mmedc.books.xhtml import XhtmlWalker
 from mmedc.books.xmlfile import local, parse_page, text_of
+from mmedc.identifiers import ISBN
 from mmedc.licences import spdx
 
 CHAPTERS_SHARE = 0.6
 """A page of a folder that links to this share of the other pages is the table of contents of one book."""
-_CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "iso-8859-1": "cp1252"}
 _META = {"author": "author", "dc.creator": "author", "citation_author": "author", "dcterms.creator": "author"}
 
 
@@ -32,7 +28,7 @@ def read_pages(pages: list[tuple[str, bytes]], rules: BookRules) -> Iterator[Boo
     walker = XhtmlWalker(out)
     book = Book("")
     for name, data in pages:
-        root = parse_page(utf8(data))
+        root = parse_page(data)
         if root is None:
             continue
         describe(book, root)
@@ -45,24 +41,13 @@ def read_pages(pages: list[tuple[str, bytes]], rules: BookRules) -> Iterator[Boo
     yield out.into(book)
 
 
-def utf8(data: bytes) -> bytes:
-    """Return a page in UTF-8, by the charset that it declares if all bytes are valid in it."""
-    declared = _CHARSET.search(data[:4096])
-    if declared and not data.startswith(b"\xef\xbb\xbf"):
-        try:
-            return data.decode(_WIDER.get(name := declared[1].decode("ascii").lower(), name)).encode("utf-8", "replace")
-        except (UnicodeDecodeError, LookupError):
-            pass
-    return characters(data).encode("utf-8", "replace")
-
-
 def contents_of(pages: dict[str, bytes]) -> list[str]:
     """Return the pages of a folder in the order in which one of them links to most of the others; [] if none does."""
     best: list[str] = []
     for name, data in pages.items():
         if data.count(b"href") + data.count(b"HREF") < (len(pages) - 1) * CHAPTERS_SHARE:
             continue
-        root = parse_page(utf8(data))
+        root = parse_page(data)
         targets = (resolve(name, link.get("href") or "") for link in root.iter("{*}a", "a")) if root is not None else ()
         named = list(dict.fromkeys(target for target in targets if target in pages and target != name))
         if len(named) > len(best):

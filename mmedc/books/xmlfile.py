@@ -4,35 +4,24 @@ The document type is cut out before parsing, so that nothing it declares can be 
 the names of HTML and the five of XML are known; any other reference stays in the text as it is written.
 """
 
-import codecs
 import re
 from html.entities import html5
 from typing import Any
 
 from mmedc.books.book import Unreadable
+from mmedc.decoding import decode_page
 
 _DOCTYPE = re.compile(r"<!DOCTYPE[^\[>]*(?:\[(?:[^\]\"']|\"[^\"]*\"|'[^']*')*\])?[^>]*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&([A-Za-z][\w.:-]*);?")
-_DECLARED = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{2,40})[\"']")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _OWN = frozenset(("amp", "lt", "gt", "quot", "apos"))
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f￾￿]")
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 def characters(data: bytes) -> str:
-    """Return the characters of an XML file, by its byte-order mark or its declaration, without a document type."""
-    encoding = "utf-8"
-    for bom, name in _BOMS:
-        if data.startswith(bom):
-            data, encoding = data[len(bom) :], name
-            break
-    else:
-        if declared := _DECLARED.match(data):
-            encoding = declared[1].decode("ascii")
-    try:
-        text = data.decode(encoding, "replace")
-    except LookupError:
+    """Return the characters of an XML file without a document type; its declaration is a hint at its charset."""
+    text, _ = decode_page(data, None)
+    if text is None:
         text = data.decode("utf-8", "replace")
     text = _CONTROLS.sub("", _DECLARATION.sub("", text, count=1))
     return _ENTITY.sub(_expanded, _DOCTYPE.sub("", text, count=1))

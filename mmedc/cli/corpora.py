@@ -128,7 +128,11 @@ def explain(
     """
     from dataclasses import asdict
 
-    from mmedc.report.explained import explanation, fate
+    from rich.console import Group
+
+    from mmedc.recipe import read_recipe
+    from mmedc.report.explain import explain as explain_document
+    from mmedc.report.explained import ALONE, documents, explanation, fate
     from mmedc.report.fate import Fate, fates
 
     if corpus and (recipe or sets):
@@ -136,20 +140,23 @@ def explain(
     if pages or html:
         _explain_pages(targets, recipe, sets, pages, html, as_json)
         return
-    found: list[Explanation | Fate] = []
-    if corpus:
-        found += [one for target in targets for one in fates(corpus, target)]
-    else:
-        from mmedc.recipe import read_recipe
-        from mmedc.report.explain import explain as explain_document
-
-        settings = read_recipe(recipe or "quickstart", sets)
-        found += [explain_document(settings, target) for target in targets]
-    for number, one in enumerate(found):
+    settings = None if corpus else read_recipe(recipe or "quickstart", sets)
+    console, problems = open_console(), []
+    for number, target in enumerate(targets):
+        found: list[Explanation] | list[Fate]
+        try:
+            found = [explain_document(settings, target)] if settings else fates(corpus or "", target)
+        except RequestError as problem:  # costs no other answer
+            problems.append(str(problem))
+            continue
         if as_json:
-            typer.echo(json.dumps(asdict(one), ensure_ascii=False))
+            for one in found:
+                typer.echo(json.dumps(asdict(one), ensure_ascii=False))
         else:
-            open_console().print(*([""] if number else []), fate(one) if isinstance(one, Fate) else explanation(one))
+            told = [fate(one) if isinstance(one, Fate) else explanation(one) for one in found]
+            console.print(*([""] if number else []), documents(target, found) if len(found) > ALONE else Group(*told))
+    if problems:
+        raise RequestError("\n".join(problems))
 
 
 def _explain_pages(

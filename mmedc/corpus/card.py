@@ -1,7 +1,17 @@
 """The dataset card: what the corpus is, for people and for the Hugging Face hub."""
 
-from mmedc.corpus.manifest import Manifest, Stats
+from collections.abc import Mapping
 
+from mmedc.corpus.contents import OTHER, SCHEMES
+from mmedc.corpus.manifest import Manifest, Stats, Total
+from mmedc.corpus.outcome import counted
+from mmedc.document import RESERVED
+
+NAMES = {
+    **{scheme: scheme.upper() for scheme in SCHEMES},
+    "url": "a canonical URL",
+    OTHER: "another identifier",
+}
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -24,14 +34,9 @@ def card(manifest: Manifest, stats: Stats) -> str:
         f"with policy `{manifest.policy}`.",
         f"Digest: `{stats.digest}`. Two builds of one recipe over the same inputs have the same digest.",
         "",
-        "| language | documents | tokens |",
-        "|---|--:|--:|",
-        *(f"| {lang} | {row.documents:,} | {row.tokens:,} |" for lang, row in stats.languages.items()),
-        "",
-        "| source | documents | tokens |",
-        "|---|--:|--:|",
-        *(f"| {name} | {row.documents:,} | {row.tokens:,} |" for name, row in stats.sources.items()),
-        "",
+        *_table("language", stats.languages),
+        *_table("source", stats.sources),
+        *(_table("kind", stats.kinds) if len(stats.kinds) > 1 else ()),
         "## How it was made",
         "",
         "Every record that was read is accounted for: kept, dropped for a reason, or rejected as broken.",
@@ -48,7 +53,31 @@ def card(manifest: Manifest, stats: Stats) -> str:
         "",
         "## Licence",
         "",
-        "Each document carries its licence in the column `licence` (SPDX, or `unknown`). Check it before use.",
+        "Each document carries its licence in the column `licence` (SPDX, or `unknown`), and where it was found in "
+        "`licence_evidence`. Check it before use.",
         "",
     ]
+    if stats.licences:
+        lines += ["| licence | documents |", "|---|--:|"]
+        lines += [*(f"| {name} | {number:,} |" for name, number in stats.licences.items()), ""]
+    if said := described(stats):
+        lines += [f"{said} (columns `authors` and `identifiers`).", ""]
+    if stats.reserved:
+        lines += [
+            f"The publishers of {counted(stats.reserved, 'document')} reserve text and data mining "
+            f"(`{RESERVED}` in `licence_evidence`); the recipe keeps them all the same.",
+            "",
+        ]
     return "\n".join(lines)
+
+
+def described(stats: Stats) -> str:
+    """Return how many documents name their authors and have identifiers; empty where none does."""
+    parts = [f"{stats.authored:,} with authors"] if stats.authored else []
+    parts += [f"{number:,} with {NAMES.get(scheme, scheme)}" for scheme, number in stats.identified.items()]
+    return f"Of {counted(stats.documents, 'document')}: {', '.join(parts)}" if parts else ""
+
+
+def _table(what: str, totals: Mapping[str, Total]) -> list[str]:
+    rows = (f"| {name} | {row.documents:,} | {row.tokens:,} |" for name, row in totals.items())
+    return [f"| {what} | documents | tokens |", "|---|--:|--:|", *rows, ""]

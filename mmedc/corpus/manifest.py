@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,17 @@ class File(Described):
     """The SHA-256 of the file."""
 
 
+class KindTotal(Described):
+    """The documents of one kind in a shard."""
+
+    rows: int
+    """The number of documents."""
+    tokens: int
+    """The number of their tokens."""
+    text_bytes: int
+    """The size of their texts in bytes, as UTF-8."""
+
+
 class Shard(File):
     """A file of documents, all of one language and one source."""
 
@@ -47,6 +59,16 @@ class Shard(File):
     """The source of all documents, by its name in the recipe."""
     kind: str
     """The kind of most of its documents; each document has its own."""
+    kinds: dict[str, KindTotal] = {}
+    """The documents of each kind; empty in a corpus of an older version."""
+    licences: dict[str, int] = {}
+    """The number of documents of each licence; of more than 100 licences, the rarest together as `other`."""
+    identified: dict[str, int] = {}
+    """The number of documents with an identifier of each scheme: `isbn`, `doi`, `pmid`, `pmcid`, `issn`."""
+    authored: int = 0
+    """The number of documents whose authors are known."""
+    reserved: int = 0
+    """The number of documents that were kept although their publisher reserves text and data mining."""
     tokens: int
     """The number of tokens, by the tokenizer that the manifest names."""
     text_bytes: int
@@ -240,6 +262,15 @@ class Stats(Total):
     languages: dict[str, Total]
     sources: dict[str, Total]
     kinds: dict[str, Total]
+    """By the kind of each document. The bytes of a file with several kinds are divided by the bytes of their texts."""
+    licences: dict[str, int]
+    """Documents by licence, the most frequent first."""
+    identified: dict[str, int]
+    """Documents with an identifier, by its scheme."""
+    authored: int
+    """Documents whose authors are known."""
+    reserved: int
+    """Documents that were kept although their publisher reserves text and data mining."""
     funnel: tuple[FunnelRow, ...]
 
 
@@ -314,7 +345,11 @@ def stats(manifest: Manifest) -> Stats:
         tokenizer=manifest.tokenizer,
         languages=_totals(shards, [shard.lang for shard in shards]),
         sources=_totals(shards, [shard.source for shard in shards]),
-        kinds=_totals(shards, [shard.kind for shard in shards]),
+        kinds=_by_kind(shards),
+        licences=_summed(shard.licences for shard in shards),
+        identified=_summed(shard.identified for shard in shards),
+        authored=sum(shard.authored for shard in shards),
+        reserved=sum(shard.reserved for shard in shards),
         funnel=manifest.funnel,
     )
 
@@ -324,6 +359,35 @@ def _total(shards: Iterable[Shard]) -> Total:
     for shard in shards:
         documents, tokens, size = documents + shard.rows, tokens + shard.tokens, size + shard.bytes
     return Total(documents=documents, tokens=tokens, bytes=size)
+
+
+def _by_kind(shards: Iterable[Shard]) -> dict[str, Total]:
+    found: dict[str, list[int]] = {}
+    for shard in shards:
+        whole = KindTotal(rows=shard.rows, tokens=shard.tokens, text_bytes=shard.text_bytes)
+        before = 0
+        for kind, part in (shard.kinds or {shard.kind: whole}).items():
+            total = found.setdefault(kind, [0, 0, 0])
+            after = before + part.text_bytes
+            share = _portion(shard, after) - _portion(shard, before)
+            total[:] = [total[0] + part.rows, total[1] + part.tokens, total[2] + share]
+            before = after
+    return {
+        kind: Total(documents=rows, tokens=tokens, bytes=size) for kind, (rows, tokens, size) in sorted(found.items())
+    }
+
+
+def _portion(shard: Shard, text_bytes: int) -> int:
+    """Return the bytes of the file for the first `text_bytes` of its texts."""
+    return shard.bytes * text_bytes // shard.text_bytes if shard.text_bytes else 0
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Return the sums by name, the largest first."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _totals(shards: tuple[Shard, ...], names: list[str]) -> dict[str, Total]:

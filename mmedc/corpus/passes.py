@@ -1,6 +1,5 @@
 """The passes that make the corpus: they select the rows that are kept, and write the shards."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmedc.corpus.contents import Contents, Counted
 from mmedc.corpus.tokens import TokenCounter
 from mmedc.document import OFFSETS, edited_offsets, edited_text
 from mmedc.engine.chain import HEAD_CHARS, REMOVED, SAMPLES, Count
@@ -152,10 +152,7 @@ class WrittenShard:
     """What `WriteShard` leaves: a file of the corpus."""
 
     file: DataFile
-    tokens: int
-    text_bytes: int
-    kind: str
-    """The kind of most of its documents; empty without documents."""
+    contents: Contents
 
 
 @dataclass(frozen=True)
@@ -165,23 +162,22 @@ class WriteShard:
     count: TokenCounter
     schema: pa.Schema
     """Of the documents."""
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        totals = {"tokens": 0, "text_bytes": 0}
-        kinds: Counter[str] = Counter()
-        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, totals, kinds)))
-        return WrittenShard(file, **totals, kind=min(kinds, key=lambda kind: (-kinds[kind], kind), default=""))
+        counted = Counted()
+        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, counted)))
+        return WrittenShard(file, counted.contents())
 
-    def _tables(self, spec: ShardPlan, store: Store, totals: dict[str, int], kinds: Counter[str]) -> Iterator[pa.Table]:
+    def _tables(self, spec: ShardPlan, store: Store, counted: Counted) -> Iterator[pa.Table]:
         for selection, before in spec.parts:
             kept = read_table(store, selection.keep, filters=[("lang", "==", spec.lang)])
             sizes = kept["bytes"].to_numpy()
             begins = before + np.cumsum(sizes) - sizes
             mine = (begins >= spec.low) & (begins < spec.high)
             rows: npt.NDArray[np.int64] = kept["row"].to_numpy()[mine]
-            totals["text_bytes"] += int(sizes[mine].sum())
+            size = sizes[mine]
             if not len(rows):
                 continue
             # Ingest wrote the rows of a language together, so only its row groups are read.
@@ -192,8 +188,7 @@ class WriteShard:
             for at in range(0, table.num_rows, SLICE_ROWS):
                 part = table.slice(at, SLICE_ROWS)
                 tokens = self.count(part["text"].to_pylist())
-                totals["tokens"] += int(tokens.sum())
-                kinds.update(part["kind"].to_pylist())
+                counted.add(part, tokens, size[at : at + SLICE_ROWS])
                 part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
                 yield part.select(self.schema.names).cast(self.schema)
 

@@ -1,5 +1,6 @@
 """Verification that a corpus matches its manifest."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -58,18 +59,21 @@ def _check_hash(store: Store, file: File) -> None:
 
 
 def _check_shard(store: Store, shard: Shard, columns: tuple[str, ...]) -> npt.NDArray[np.uint64]:
-    """Check rows, schema, language and tokens of a shard; return the first 64 bits of its ids."""
+    """Check rows, schema, language, kinds and tokens of a shard; return the first 64 bits of its ids."""
     where = f"{store.url}/{shard.path}"
     try:
         with store.open_input(shard.path) as handle:
             parquet = pq.ParquetFile(handle, page_checksum_verification=True)
             _equal(f"{where}: rows", parquet.metadata.num_rows, shard.rows)
             _equal(f"{where}: columns", parquet.schema_arrow.names, [*DOCUMENT.names, *columns])
-            table = parquet.read(["id", "lang", "tokens"], use_threads=False)
+            table = parquet.read(["id", "lang", "kind", "tokens"], use_threads=False)
     except (pa.ArrowInvalid, OSError) as problem:
         raise VerifyError(f"{where}: can't be read as Parquet ({problem})") from None
     _equal(f"{where}: languages", sorted(set(table["lang"].to_pylist())), [shard.lang])
     _equal(f"{where}: tokens", int(np.sum(table["tokens"].to_numpy())), shard.tokens)
+    if shard.kinds:
+        kinds = {kind: total.rows for kind, total in shard.kinds.items()}
+        _equal(f"{where}: documents by kind", dict(sorted(Counter(table["kind"].to_pylist()).items())), kinds)
     return np.array([int(value[:16], 16) for value in table["id"].to_pylist()], np.uint64)
 
 

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
+from mmedc.decoding import decode_page
 from mmedc.errors import RequestError
 from mmedc.fit.alignment import WORD, words_in
-from mmedc.steps.decode import decode_page
 from mmedc.steps.extract import render, tree
 from mmedc.steps.extract.blocks import Blocks, blocks_of
 from mmedc.steps.extract.features import NO_FEATURES, features_of

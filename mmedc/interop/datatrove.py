@@ -13,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 
+from mmedc.decoding import decode_page
 from mmedc.document import MEASURES, RAW, set_column
 from mmedc.engine.chain import Transform
 from mmedc.errors import RecipeError
@@ -20,7 +21,6 @@ from mmedc.limits import reasons
 from mmedc.pipeline.ingest import text_steps
 from mmedc.recipe import Recipe
 from mmedc.settings import checked
-from mmedc.steps.decode import decode_page
 from mmedc.steps.extract import Engine, read_page
 from mmedc.steps.nesting import Nesting, overgrown
 from mmedc.steps.normalise import normalise

@@ -215,7 +215,7 @@ def finish_pages(
 
 def units_of_books(ingest: Pass[InputSplit, Ingested]) -> list[Unit[InputSplit]]:
     """Return the ingest units whose files may be PDF: those of sources of books."""
-    return [unit for unit in ingest.units if unit.spec.config.format == "books"]
+    return [unit for unit in ingest.units if unit.spec.config.format == "books" and unit.spec.bytes_read is None]
 
 
 def with_pages(

@@ -1,5 +1,7 @@
 """The screens of `mmedc explain`: the path of a document through the steps, and what a build did to it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group
@@ -14,6 +16,8 @@ COUNTS = ("medical_terms", "private_items", "chars", "words")
 HEAD_CHARS = 300
 TERMS = 40  # terms that are listed
 SENTENCES = 10
+ALONE = 3
+"""A file with more documents is shown as a table, a line for each."""
 
 
 def explanation(found: Explanation) -> Group:
@@ -80,6 +84,19 @@ def fate(found: Fate) -> Group:
     parts += _text(found.text)
     parts.append(Text(visible(found.verdict), "bold green" if found.verdict == "published" else "bold red"))
     return Group(*parts)
+
+
+def documents(target: str, found: Sequence[Fate | Explanation]) -> Group:
+    """Return what became of each of many documents of a file, a line each."""
+    columns = [Column("document"), Column("verdict", wrap=True)]
+    verdicts = Counter(one.verdict.partition(":")[0] for one in found)
+    rows = [
+        (visible(one.locator), Text(visible(one.verdict), "green" if one.verdict == "published" else "red"))
+        for one in found
+    ]
+    said = ", ".join(f"{verdict} {count:,}" for verdict, count in verdicts.most_common())
+    more = Text(f"{said}. Name one of them to see what each part of the build did to it.")
+    return Group(Text(visible(target), "bold"), Grid(columns, rows), "", more)
 
 
 def _text(text: str) -> list[Any]:

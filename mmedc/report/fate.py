@@ -1,7 +1,8 @@
 """What a build did to a document, from what its passes left: where and why it was removed, or where it is published."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,9 +23,11 @@ from mmedc.errors import CorpusError, RequestError
 from mmedc.recipe import Recipe
 from mmedc.report.explain import Explanation, explain_record, limits_of
 from mmedc.report.record import read_again
-from mmedc.storage import Store
+from mmedc.storage import Store, is_local
 
 ID = re.compile(r"[0-9a-f]{32}")
+MOST = 500
+"""A file with more documents, such as a crawl, is not told as a whole."""
 SHOWN = 5  # documents, questions or lines that are named of each kind
 QUOTED = 300  # characters of a removed passage
 NOT_ASKED = "not asked for by the recipe"
@@ -74,19 +77,42 @@ def _fate(document: dict[str, Any], verdict: str, events: list[Event]) -> Fate:
 def fates(corpus: str, target: str) -> list[Fate]:
     """Return what the build of `corpus` did to each document with the locator, provenance or id `target`.
 
-    Raises: RequestError when there is none; CorpusError where there is no corpus.
+    `target` may also be a file that a source read, by its name or its path: then these are all documents of the file.
+
+    Raises: RequestError when there is none, or the file has more than MOST; CorpusError where there is no corpus.
     """
     try:
         history = History(corpus)
     except CorpusError as problem:
         return _without_passes(corpus, target, problem)
-    found = [*_ingested(history, target), *_removed_by_ingest(history, target)]
+    found: list[Fate] = []
+    for name in _names(target):
+        found = [*_ingested(history, name), *_removed_by_ingest(history, name)]
+        if found:
+            break
     if not found:
         near = _near(history, target)
         hint = (
             f"did you mean {near}?" if near else f"its sources are {', '.join(dict.fromkeys(history.record.sources))}"
         )
         raise RequestError(f"{target}: {corpus} was built from no document with this locator, provenance or id; {hint}")
+    return found
+
+
+def _names(target: str) -> list[str]:
+    """Return the names that a document may have: `target`, and where it is a file here, the ends of its path."""
+    if not is_local(target) or not os.path.isfile(target):
+        return [target]
+    parts = os.path.abspath(target).split(os.sep)
+    return [target, *("/".join(parts[at:]) for at in range(1, len(parts)))]
+
+
+def _is_of(target: str, table: pa.Table) -> pa.Array:
+    """Return which rows have `target` as locator or provenance, or lie in the file of this name."""
+    columns = table["locator"], table["provenance"]
+    found = pc.or_(*(pc.equal(column, target) for column in columns))
+    if "#" not in target and "://" not in target:
+        found = pc.or_(found, pc.or_(*(pc.starts_with(column, f"{target}#") for column in columns)))
     return found
 
 
@@ -114,17 +140,19 @@ def ids_of(target: str, sources: Iterator[str] | tuple[str, ...]) -> pa.Array:
 
 def _ingested(history: History, target: str) -> list[Fate]:
     """Return the documents that ingest kept."""
-    ids = ids_of(target, history.record.sources)
-    found = []
+    places: list[tuple[int, int]] = []
     for unit, (documents, keys) in enumerate(history.tables):
         if not keys.rows:
             continue
-        rows = np.flatnonzero(pc.is_in(history.read(keys, ["id"])["id"], ids).to_numpy())
-        if not len(rows) and "#" in target:
-            places = history.read(documents, ["provenance"])["provenance"]
-            rows = np.flatnonzero(pc.equal(places, target).to_numpy())
-        found += [_Story(history, unit, int(row)).told() for row in rows]
-    return found
+        if ID.fullmatch(target):
+            mine = pc.equal(history.read(keys, ["id"])["id"], target)
+        else:
+            mine = _is_of(target, history.read(documents, ["locator", "provenance"]))
+        places += [(unit, int(row)) for row in np.flatnonzero(mine.to_numpy())]
+    if len(places) > MOST:
+        names = ", ".join(str(_document(history, *place, ["provenance"])["provenance"]) for place in places[:3])
+        raise RequestError(f"{target}: {len(places):,} documents of the corpus come from it; name one, such as {names}")
+    return [_Story(history, unit, row).told() for unit, row in places]
 
 
 def _removed_by_ingest(history: History, target: str) -> list[Fate]:
@@ -135,9 +163,9 @@ def _removed_by_ingest(history: History, target: str) -> list[Fate]:
         if ID.fullmatch(target):
             mine = [document_id(source, locator) == target for locator in table["locator"].to_pylist()]
         else:
-            mine = pc.or_(pc.equal(table["locator"], target), pc.equal(table["provenance"], target))
+            mine = _is_of(target, table)
         for row in table.filter(pa.array(mine) if isinstance(mine, list) else mine).to_pylist():
-            again, note = _again(history, units[unit], row["ordinal"])
+            again, note = _again(history, units, unit, row)
             detail = f": {row['detail']}" if row["detail"] else ""
             verdict = f"{row['fate']} at {row['step']}: {row['reason']}{detail}"
             events = [Event("ingest", f"{row['fate']} by the step {row['step']}: {row['reason']}{detail}", True)]
@@ -150,11 +178,11 @@ def _removed_by_ingest(history: History, target: str) -> list[Fate]:
     return found
 
 
-def _again(history: History, unit: str, ordinal: int) -> tuple[Explanation | None, str]:
+def _again(history: History, units: Sequence[str], number: int, row: dict[str, Any]) -> tuple[Explanation | None, str]:
     """Return what the steps say of a record now, or why that is not known."""
     recipe = history.record.settings()
     try:
-        batch = read_again(recipe, unit, ordinal)
+        batch = read_again(recipe, units, number, row)
         return (explain_record(recipe, batch), "") if batch is not None else (None, "its source has changed since")
     except RequestError as problem:
         return None, f"its source cannot be read again: {problem}"
@@ -359,7 +387,7 @@ def _without_passes(corpus: str, target: str, problem: CorpusError) -> list[Fate
     for name in ("quarantine", "samples"):
         with Store(corpus).open_input(f"rejects/{name}.parquet") as handle:
             table = pq.read_table(handle, columns=LEDGER)
-        mine = pc.or_(pc.equal(table["locator"], target), pc.equal(table["provenance"], target))
+        mine = _is_of(target, table)
         for one in table.filter(mine).to_pylist():
             verdict = f"{one['fate']} at {one['step']}: {one['reason']}"
             detail = Event(one["step"], f"{one['fate']}: {one['reason']} {one['detail']}".rstrip(), True)

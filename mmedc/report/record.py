@@ -1,8 +1,9 @@
 """The raw record that a user names: by a file, by a place in a file, or by the locator or id of a source's document."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 
@@ -119,13 +120,20 @@ def _matching(splits: Iterator[InputSplit], names: set[str], place: str = "") ->
     return None
 
 
-def read_again(recipe: Recipe, unit: str, ordinal: int) -> pa.RecordBatch | None:
-    """Return the record with number `ordinal` of a unit of ingest, or None where its source is not as it was.
+def read_again(recipe: Recipe, units: Sequence[str], number: int, row: Mapping[str, Any]) -> pa.RecordBatch | None:
+    """Return the record that a `row` of a ledger is about, or None where its source is not as it was.
+
+    `units` are the ids of the units of ingest, and `number` is that of the unit of the record.
 
     Raises: RequestError when a source can't be read.
     """
-    split = next((each.spec for each in list_units(recipe) if each.id == unit), None)
+    listed, ordinal = list_units(recipe), row["ordinal"]
+    split = next((each.spec for each in listed if each.id == units[number]), None)
+    if split is None and len(listed) == len(units) and listed[number].spec.books is not None:
+        split = listed[number].spec  # its id is another, because passes before ingest read the pages of its PDF files
     if split is None:
         return None
     first = next(Reader().read(split, ordinal, frozenset()), None)
-    return first.slice(0, 1) if first is not None and first.column("ordinal")[0].as_py() == ordinal else None
+    if first is None or first.column("ordinal")[0].as_py() != ordinal:
+        return None
+    return first.slice(0, 1) if first.column("provenance")[0].as_py() == row["provenance"] else None

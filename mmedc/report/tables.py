@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
+from mmedc.corpus.card import described
 from mmedc.corpus.leftovers import Leftover
 from mmedc.corpus.manifest import FunnelRow, Stats
 from mmedc.corpus.outcome import counted
@@ -34,6 +35,13 @@ def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> G
             continue
         rows = [(key, f"{row.documents:,}", f"{row.tokens:,}", human_bytes(row.bytes)) for key, row in totals.items()]
         parts += [Grid([Column(title), *map(number, ("documents", "tokens", "bytes"))], rows), ""]
+    if len(stats.licences) > 1:
+        found = [(name, f"{count:,}") for name, count in stats.licences.items()]
+        parts += [Grid([Column("licence"), number("documents")], found), ""]
+    if said := described(stats):
+        parts += [Text(said), ""]
+    if stats.reserved:
+        parts += [Text(f"{counted(stats.reserved, 'document')} kept although text and data mining is reserved"), ""]
     for count in tokenizers:
         total = sum(row["tokens"] for row in count["languages"].values())
         each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in count["languages"].items())

@@ -15,15 +15,18 @@ from mmedc.books.documents import PACKED, documents, finished
 from mmedc.books.ocr.models import OcrRules, ocr_rules
 from mmedc.books.rules import NAMED, BookRules
 from mmedc.books.sniff import HEAD_BYTES, format_of
+from mmedc.document import RESERVED
 from mmedc.engine import slot
 from mmedc.filters import open_filters
 from mmedc.inputs import Input
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
-from mmedc.sources.containers import elements, members
+from mmedc.sources import dumps
+from mmedc.sources.containers import Item, elements, members
 from mmedc.sources.content import Stream, parts_of
 from mmedc.sources.paged import PageTables, books_of
 from mmedc.sources.raw import InputSplit, Records
+from mmedc.storage import read_each
 from mmedc.tokenizer import check_tokenizer, encoding_digest
 from mmedc.unpack import packed_suffixes
 
@@ -81,10 +84,20 @@ class BooksReader:
 
 
 def cut(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Recipe) -> Iterator[InputSplit]:
-    """Yield the units of a source: a large file alone, small files together."""
+    """Yield the units of a source: a large file alone, a large dump in ranges, small files together."""
     rules, limits = book_rules(recipe), recipe.limits
     unit: list[Input] = []
+    ranges = dict(zip(inputs, read_each(lambda file: dumps.ranges_of(file, limits.unit), inputs), strict=True))
     for group in _groups(inputs):
+        if parts := ranges[group[0]]:
+            if unit:
+                yield InputSplit(name, config, tuple(unit), None, limits.document, limits.ratio, rules)
+                unit = []
+            for part in parts:
+                yield InputSplit(
+                    name, config, tuple(group), None, limits.document, limits.ratio, rules, bytes_read=part
+                )
+            continue
         size = sum(file.bytes for file in [*unit, *group])
         if unit and (size > UNIT_BYTES or len(unit) + len(group) > PER_UNIT):
             yield InputSplit(name, config, tuple(unit), None, limits.document, limits.ratio, rules)
@@ -156,6 +169,9 @@ def ocr_rules_of(recipe: Recipe) -> OcrRules | None:
 
 def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
     """Yield what is in a file. Raises: Unreadable."""
+    if split.bytes_read is not None:
+        yield from _range(file, split.bytes_read, split)
+        return
     stream, limit = Stream(parts_of(file, split.ratio), MAX_FILE), split.document_bytes
     try:
         head = stream.head(HEAD_BYTES)
@@ -169,7 +185,7 @@ def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
     elif found == "mediawiki":
         base = wiki.base_of(head)
         for item in elements(stream, "page", limit):
-            yield Part(item.place, _failing(item.problem) if item.problem else partial(wiki.article, item.data, base))
+            yield _wiki_page(item, base)
     elif found == "pubmed":
         for item in elements(stream, "PubmedArticle", limit):
             yield Part(
@@ -177,6 +193,16 @@ def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:
             )
     else:
         yield Part("", lambda: _whole(file, stream, head, rules, limit))
+
+
+def _range(file: Input, part: tuple[int, int], split: InputSplit) -> Iterator[Part]:
+    """Yield the pages that begin in a range of a dump. Raises: Unreadable."""
+    for item, base in dumps.pages_of(file, *part, split.document_bytes, split.ratio):
+        yield _wiki_page(item, base)
+
+
+def _wiki_page(item: Item, base: str) -> Part:
+    return Part(item.place, _failing(item.problem) if item.problem else partial(wiki.article, item.data, base))
 
 
 def _paged(tables: PageTables, rules: BookRules) -> Iterator[Part]:
@@ -261,11 +287,13 @@ def _fate(book: Book, rules: BookRules) -> dict[str, str | None]:
     if book.unwanted or book.unread:
         return {"text": None, "dropped_by": book.unwanted or None, "rejected_by": book.unread or None}
     if book.reserved and not rules.keep_reserved:
-        return {"text": None, "dropped_by": f"reserved: tdm:reservation {book.reserved}"}
+        return {"text": None, "dropped_by": f"reserved: {RESERVED} {book.reserved}"}
     if not book.text:
         parts = ", ".join(sorted({left.part for left in book.left_out}))
         return {
             "text": None,
             "rejected_by": f"no_text: all of it is left out ({parts})" if parts else "no_text: it has no text",
         }
+    if book.reserved:  # kept all the same, because the recipe says so
+        return {"licence_evidence": "; ".join(filter(None, (book.licence_evidence, f"{RESERVED} {book.reserved}")))}
     return {}

@@ -7,7 +7,7 @@ only what is parsed of it can fail.
 import re
 import tarfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mmedc.sources.content import Stream
 
@@ -23,30 +23,41 @@ class Item(NamedTuple):
     data: bytes
     problem: str = ""
     """The reason to reject it unread."""
+    at: int = 0
+    """Where it begins, in bytes of what was read."""
 
 
-def elements(stream: Stream, tag: str, limit: int) -> Iterator[Item]:
+class Readable(Protocol):
+    """What gives the bytes of a file one after another, as `Stream` does."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` of the next bytes; none at the end."""
+
+
+def elements(stream: Readable, tag: str, limit: int) -> Iterator[Item]:
     """Yield the elements `tag` of a large XML file, which must not contain each other, and what cannot be read.
 
     A file written by a program has its tags as they are looked for: without attributes, or with some.
     """
     begin, end = re.compile(rb"<%b[\s>]" % tag.encode()), b"</%b>" % tag.encode()
-    window, number, dropped = b"", 0, False
+    opened = b"<%b>" % tag.encode()
+    window, number, dropped, at = b"", 0, False, 0
     while True:
         found = begin.search(window)
         if not found:
             part = stream.read(CHUNK_BYTES)
             if not part:
                 return
+            at += max(len(window) - 64, 0)
             window = window[-64:] + part
             continue
-        window = window[found.start() :]
+        window, at = window[found.start() :], at + found.start()
         stop, searched = window.find(end), len(window)
         size = 0
         while stop < 0:
             part = stream.read(CHUNK_BYTES)
             if not part:
-                yield Item(f"{tag}={number + 1}", "", b"", f"damaged: the file ends inside <{tag}>")
+                yield Item(f"{tag}={number + 1}", "", b"", f"damaged: the file ends inside <{tag}>", at)
                 return
             if len(window) > limit:  # only the end of it is needed
                 size, dropped = size + len(window) - len(end), True
@@ -58,10 +69,14 @@ def elements(stream: Stream, tag: str, limit: int) -> Iterator[Item]:
         number += 1
         size += stop + len(end)
         if dropped or size > limit:
-            yield Item(f"{tag}={number}", "", b"", f"too_large: over {limit:,} bytes")
+            yield Item(f"{tag}={number}", "", b"", f"too_large: over {limit:,} bytes", at)
+        elif (again := window.rfind(opened, 1, stop)) > 0:  # what lay between was lost
+            yield Item(f"{tag}={number}", "", b"", f"damaged: <{tag}> has no end", at)
+            window, at = window[again:], at + again
+            continue
         else:
-            yield Item(f"{tag}={number}", "", window[: stop + len(end)])
-        window, dropped = window[stop + len(end) :], False
+            yield Item(f"{tag}={number}", "", window[: stop + len(end)], "", at)
+        window, at, dropped = window[stop + len(end) :], at + size, False
 
 
 def members(stream: Stream, limit: int) -> Iterator[Item]:

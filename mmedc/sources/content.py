@@ -90,6 +90,8 @@ class Stream:
     """How often in a row nothing was left to take."""
     last: bytes = b""
     """The last bytes that were taken."""
+    failed: Unreadable | None = None
+    """Why the file cannot be read any further."""
 
     def head(self, size: int) -> bytes:
         """Return the first `size` bytes without taking them."""
@@ -105,8 +107,15 @@ class Stream:
         got = 0
         while size < 0 or got < size:
             if self.at == len(self.held):
-                self.held, self.at = next(self.parts, b""), 0
-                if not self.held:
+                if self.failed:
+                    raise self.failed
+                try:
+                    self.held, self.at = next(self.parts, b""), 0
+                except Unreadable as problem:
+                    self.held, self.at, self.failed = b"", 0, problem
+                    if not pieces or size < 0:
+                        raise
+                if not self.held:  # at the end, or at damage behind what is sound
                     break
             stop = len(self.held) if size < 0 else min(self.at + size - got, len(self.held))
             pieces.append(self.held[self.at : stop])

@@ -79,12 +79,11 @@ def _unit(split: InputSplit, version: int) -> Unit[InputSplit]:
         label += f" and {len(split.inputs) - 1} more"
     if split.row_groups:
         label += f" row groups {split.row_groups[0]}–{split.row_groups[1] - 1}"
-    return Unit(
-        digest_of(split, version),
-        f"{split.source}: {label}",
-        split,
-        sum(input_file.bytes for input_file in split.inputs),
-    )
+    size = sum(input_file.bytes for input_file in split.inputs)
+    if split.bytes_read:
+        label += f" bytes {split.bytes_read[0]:,}–{split.bytes_read[1] - 1:,}"
+        size = split.bytes_read[1] - split.bytes_read[0]
+    return Unit(digest_of(split, version), f"{split.source}: {label}", split, size)
 
 
 def _inputs(name: str, config: SourceConfig, suffixes: tuple[str, ...]) -> list[tuple[Input, ...]]:

@@ -36,6 +36,8 @@ class InputSplit:
     """Reading of a compressed file of lines stops when it has unpacked to more than this many times its size."""
     books: BookRules | None = None
     """How books are read; None for formats that have none."""
+    bytes_read: tuple[int, int] | None = None
+    """A half-open range of bytes if the file is a dump that is split, otherwise None."""
     pages: "tuple[PageTables | None, ...]" = ()
     """For each file the pages that earlier passes have read of it, if it is a PDF; empty where they read none."""
     ranges: "Ranges | None" = None
@@ -47,7 +49,7 @@ class InputSplit:
         """Return what is read and how; files count by name, size and modification time, not by their folder."""
         files = [[file.name, file.bytes, file.version] for file in self.inputs]
         settings = self.config.model_dump(mode="json", exclude={self.config.format})
-        rows = list(self.row_groups or ())
+        rows = list(self.row_groups or self.bytes_read or ())
         books = [] if self.books is None else [self.books.identity(), "kind" in self.config.model_fields_set]
         pages = [[table and table.identity() for table in self.pages]] if self.pages else []
         ranges = [self.ranges.identity()] if self.ranges else []

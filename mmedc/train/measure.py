@@ -155,10 +155,8 @@ class HeldOut(Windows):
         self.text_bytes = np.zeros(len(components))
         for number, component in enumerate(components):
             rows = np.flatnonzero(component.held_out)
-            ids = np.concatenate([shard.ids for shard in component.shards])[rows]
-            rows = np.sort(rows[np.argsort(ids, kind="stable")[:documents]])
-            sizes = np.concatenate([shard.text_bytes for shard in component.shards])
-            self.text_bytes[number] = sizes[rows].sum()
+            rows = np.sort(rows[np.argsort(component.ids[rows], kind="stable")[:documents]])
+            self.text_bytes[number] = component.text_bytes[rows].sum()
             for row in rows.tolist():
                 tokens = component.read(row, 0, int(component.lengths[row])).astype(np.int64)
                 for at in range(0, len(tokens) - 1, context):

@@ -5,9 +5,10 @@ temperature, and shares that are fixed by pattern. Some documents, drawn by hash
 """
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,11 @@ class Component:
     name: str
     """`corpus/language/source/kind`."""
     shards: tuple[FlatShard, ...]
+    rows: tuple[Longs | None, ...]
+    """The rows of each shard that are of this kind; None for all of them."""
     paths: tuple[str, ...]
     starts: Longs
-    """(shards + 1,) the first row of each shard, and the number of rows."""
+    """(shards + 1,) the first row of the component in each shard, and the number of its rows."""
     lengths: Longs
     """(rows,) tokens of each document, with its begin and end tokens."""
     held_out: npt.NDArray[np.bool_]
@@ -53,7 +56,18 @@ class Component:
     def place(self, row: int) -> tuple[int, int]:
         """Return (shard, row in the shard) of a row."""
         shard = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return shard, row - int(self.starts[shard])
+        inside, chosen = row - int(self.starts[shard]), self.rows[shard]
+        return shard, inside if chosen is None else int(chosen[inside])
+
+    @property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """(rows,) the first 64 bits of the id of each document."""
+        return _joined([shard.ids for shard in self.shards], self.rows)
+
+    @property
+    def text_bytes(self) -> Longs:
+        """(rows,) UTF-8 bytes of the text of each document."""
+        return _joined([shard.text_bytes for shard in self.shards], self.rows)
 
     def read(self, row: int, start: int, stop: int) -> npt.NDArray[np.uint32]:
         """Return tokens `start` to `stop` of a document."""
@@ -66,22 +80,40 @@ def components_of(
     corpora: dict[str, tuple[str, Manifest, list[Tokenised]]], held_out: float, cache: Path
 ) -> list[Component]:
     """Return the components of `corpora` (name → URL, manifest, what its token pass left), sorted by name."""
-    grouped: dict[str, list[tuple[str, FlatShard]]] = {}
+    grouped: dict[str, list[_Part]] = {}
     for name, (url, manifest, tokenised) in corpora.items():
         for shard, left in zip(manifest.shards, tokenised, strict=True):
-            key = f"{name}/{shard.lang}/{shard.source}/{shard.kind}"
-            grouped.setdefault(key, []).append((shard.path, flat_shard(url, left.file, cache)))
+            flat = flat_shard(url, left.file, cache)
+            kinds = np.unique(flat.kinds).tolist()
+            for kind in kinds:
+                rows = None if len(kinds) == 1 else np.flatnonzero(flat.kinds == kind)
+                key = f"{name}/{shard.lang}/{shard.source}/{kind.decode()}"
+                grouped.setdefault(key, []).append(_Part(shard.path, flat, rows))
     return [_component(name, parts, held_out) for name, parts in sorted(grouped.items())]
 
 
-def _component(name: str, parts: list[tuple[str, FlatShard]], held_out: float) -> Component:
-    shards = tuple(shard for _, shard in parts)
-    starts = np.cumsum([0, *(len(shard.ids) for shard in shards)])
-    lengths = np.concatenate([np.diff(shard.offsets) for shard in shards])
-    ids = np.concatenate([shard.ids for shard in shards])
+class _Part(NamedTuple):
+    """The documents of one kind in a shard."""
+
+    path: str
+    shard: FlatShard
+    rows: Longs | None
+
+
+def _joined(columns: Sequence[npt.NDArray[Any]], rows: tuple[Longs | None, ...]) -> npt.NDArray[Any]:
+    """Return a column of shards in the chosen rows of each."""
+    parts = [column if mine is None else column[mine] for column, mine in zip(columns, rows, strict=True)]
+    return np.concatenate(parts)
+
+
+def _component(name: str, parts: list[_Part], held_out: float) -> Component:
+    paths, shards, rows = zip(*parts, strict=True)
+    lengths = _joined([np.diff(shard.offsets) for shard in shards], rows)
+    ids = _joined([shard.ids for shard in shards], rows)
+    sizes = [len(shard.ids) if mine is None else len(mine) for shard, mine in zip(shards, rows, strict=True)]
     # An id is a hash, so its first 32 bits decide, and decide alike in every corpus that has the document.
     out = (ids >> np.uint64(32)).astype(np.float64) < held_out * 2**32
-    return Component(name, shards, tuple(path for path, _ in parts), starts, lengths, out)
+    return Component(name, shards, rows, paths, np.cumsum([0, *sizes]), lengths, out)
 
 
 def shares(components: list[Component], data: Data, sequences: int) -> npt.NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """The token pass turns every shard of a corpus into token ids once, keyed by the shard's and the tokenizer's digests.
 
 It runs on the engine, so it is parallel, resumable and exactly once like any other pass. It leaves Parquet
-(`id`, `tokens`, `text_bytes`), which each machine that trains lays out flat, once, to map it into memory.
+(`id`, `kind`, `tokens`, `text_bytes`), which each machine that trains lays out flat, once, to map it into memory.
 """
 
 from collections.abc import Iterator
@@ -23,9 +23,11 @@ from mmedc.tokenizer import Tokenizer, open_tokenizer
 
 __all__ = ["FlatShard", "Tokenise", "Tokenizer", "flat_shard", "open_tokenizer", "tokenise"]
 
-SCHEMA = pa.schema([("id", pa.string()), ("tokens", pa.large_list(pa.uint32())), ("text_bytes", pa.int64())])
+SCHEMA = pa.schema(
+    [("id", pa.string()), ("kind", pa.string()), ("tokens", pa.large_list(pa.uint32())), ("text_bytes", pa.int64())]
+)
 ROWS = 512
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ class Tokenise:
         begin, end = list(self.tokenizer.begin), [self.tokenizer.eos]
         with self.corpus.open_input(path) as handle:
             file = pq.ParquetFile(handle, page_checksum_verification=True)
-            for batch in file.iter_batches(ROWS, columns=["id", "text"]):
+            for batch in file.iter_batches(ROWS, columns=["id", "kind", "text"]):
                 texts = batch.column("text").to_pylist()
                 ids = [begin + tokens + end for tokens in self.tokenizer.encode(texts)]
                 notes["documents"] += len(ids)
                 notes["tokens"] += sum(map(len, ids))
                 sizes = [len(text.encode()) for text in texts]
-                yield pa.table([batch.column("id"), pa.array(ids, SCHEMA.field("tokens").type), sizes], schema=SCHEMA)
+                tokens = pa.array(ids, SCHEMA.field("tokens").type)
+                yield pa.table([batch.column("id"), batch.column("kind"), tokens, sizes], schema=SCHEMA)
 
 
 def token_pass(corpus: str, manifest: Manifest, tokenizer: Tokenizer) -> Pass[str, Tokenised]:
@@ -96,6 +99,11 @@ class FlatShard:
     """(documents,) the first 64 bits of the id of each document."""
     text_bytes: npt.NDArray[np.int64]
     """(documents,) UTF-8 bytes of the text of each document."""
+    kinds: npt.NDArray[np.bytes_]
+    """(documents,) the kind of each document, such as `b"textbook"`."""
+
+
+_DTYPES: tuple[Any, ...] = (np.uint32, np.int64, np.uint64, np.int64, "S16")
 
 
 def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
@@ -103,10 +111,10 @@ def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
 
     Many processes may call this at once, because a layout appears whole, by a rename.
     """
-    names = [cache / f"{file.sha256[:24]}.{part}.npy" for part in ("tokens", "offsets", "ids", "bytes")]
+    names = [cache / f"{file.sha256[:24]}.{part}.npy" for part in ("tokens", "offsets", "ids", "bytes", "kinds")]
     if not all(name.exists() for name in names):
         cache.mkdir(parents=True, exist_ok=True)
-        parts: list[list[Any]] = [[], [], [], []]
+        parts: list[list[Any]] = [[], [], [], [], []]
         with Store(corpus).below(WORK).open_input(file.path) as handle:
             for batch in pq.ParquetFile(handle, page_checksum_verification=True).iter_batches(10 * ROWS):
                 column = batch.column("tokens")
@@ -114,10 +122,10 @@ def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
                 parts[1].append(np.diff(column.offsets.to_numpy()))
                 parts[2].append([int(id_[:16], 16) for id_ in batch.column("id").to_pylist()])
                 parts[3].append(batch.column("text_bytes").to_numpy())
-        kinds = (np.uint32, np.int64, np.uint64, np.int64)
+                parts[4].append(batch.column("kind").to_pylist())
         arrays = [
-            np.concatenate([np.empty(0, kind), *(np.asarray(column, kind) for column in part)])
-            for kind, part in zip(kinds, parts, strict=True)
+            np.concatenate([np.empty(0, dtype), *(np.asarray(column, dtype) for column in part)])
+            for dtype, part in zip(_DTYPES, parts, strict=True)
         ]
         arrays[1] = np.concatenate([[0], np.cumsum(arrays[1])])
         for name, array in zip(names, arrays, strict=True):
@@ -125,5 +133,4 @@ def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
             with part.open("wb") as sink:
                 np.save(sink, array)
             part.replace(name)
-    tokens, offsets, ids, sizes = (np.load(name, mmap_mode="r") for name in names)
-    return FlatShard(tokens, offsets, ids, sizes)
+    return FlatShard(*(np.load(name, mmap_mode="r") for name in names))

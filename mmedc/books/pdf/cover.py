@@ -12,13 +12,13 @@ from datetime import date
 
 from mmedc.books.pdf.engines import Opened
 from mmedc.books.pdf.model import Cover
+from mmedc.identifiers import doi_in
 from mmedc.licences import CREATIVE_COMMONS, spdx
 
 XMP_BYTES = 1 << 20
 MAX_OUTLINE = 20_000
 MAX_TITLE = 500
 DATE = re.compile(r"(?:D:)?(\d{4})-?(\d{2})?-?(\d{2})?")
-DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\]]{2,120}")
 ISBN = re.compile(r"ISBN(?:-1[03])?:?\s*((?:97[89][ -]?)?(?:\d[ -]?){9}[\dXx])")
 UNTITLED = re.compile(
     r"^(?:untitled|microsoft word.*|.*\.(?:docx?|indd|tex|dvi|qxd|pdf|pm6|fm|html?)|\W*)$", re.IGNORECASE
@@ -37,8 +37,8 @@ def cover_of(opened: Opened) -> Cover:
             for name in ("xmpRights:WebStatement", "cc:license", "dc:rights", "xmpRights:UsageTerms")
         ),
     ]
-    dois = [DOI.search(_one(xmp, name) or "") for name in ("prism:doi", "dc:identifier")]
-    identifiers = [f"doi:{doi[0].rstrip('.,;)')}" for doi in dois if doi]
+    dois = [doi_in(_one(xmp, name) or "") for name in ("prism:doi", "dc:identifier")]
+    identifiers = [f"doi:{doi}" for doi in dois if doi]
     return Cover(
         pages=opened.pages,
         title=title[:MAX_TITLE] if title else None,
@@ -57,8 +57,8 @@ def identifiers_in(texts: Iterable[str]) -> list[str]:
     """Return the DOI and the ISBNs with a sound check digit in the texts of the first pages."""
     found: dict[str, None] = {}
     for text in texts:
-        if doi := DOI.search(text):
-            found[f"doi:{doi[0].rstrip('.,;)')}"] = None
+        if doi := doi_in(text):
+            found[f"doi:{doi}"] = None
         for match in ISBN.finditer(text):
             digits = re.sub(r"[ -]", "", match[1]).upper()
             if _sound(digits):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from mmedc.identifiers import doi_in
 from mmedc.steps.extract import dated, jsonld, titles
 from mmedc.steps.extract.addresses import canonical
 from mmedc.steps.extract.licences import Licence, choose_licence
@@ -18,7 +19,6 @@ SELECTOR = (
     'title, meta, link[rel], h1, time, [itemprop], script[type*="ld+json"], a[rel],'
     ' a[href*="creativecommons.org/"], a[href*="open-government-licence"]'
 )
-DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>]{1,200}")
 META_KEYS = ("property", "name", "itemprop")
 RIGHTS = (
     "dcterms.license",
@@ -108,10 +108,10 @@ def read_metadata(found: Found, url: str, latest: str) -> Metadata:
 
 def _identifiers(found: Found, url: str) -> Iterator[str]:
     """Yield the identifiers of the page's work, and its canonical address."""
-    if doi := DOI.search(
+    if doi := doi_in(
         found.meta("citation_doi", "dc.identifier", "dc.identifier.doi", "prism.doi", "bepress_citation_doi")
     ):
-        yield f"doi:{doi[0].lower()}"
+        yield f"doi:{doi}"
     if (pmid := found.meta("citation_pmid").strip()).isascii() and pmid.isdigit():
         yield f"pmid:{pmid}"
     address = next((href for href in found.links.get("canonical", ()) if href.strip()), "") or found.meta("og:url")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mmedc.steps.charsets import charset, decoded
+from mmedc.charsets import charset, decoded
 
 SAMPLE_BYTES = 16 << 10
 HINT = 0.1  # what a label, or the detector, is worth in the unit of `likeness`
