@@ -44,6 +44,9 @@ def main() -> None:
     parser.add_argument(
         "--trap-budget", type=int, default=300, help="requests to one trap of one site that are in order"
     )
+    parser.add_argument(
+        "--calm", action="store_true", help="only sites that play no part: how near to the bound is it?"
+    )
     parser.add_argument("--keep", type=Path, help="a folder for the log, the recipe and the corpus")
     given = parser.parse_args()
     web = Web(given.sites, given.pages, given.seed)
@@ -63,9 +66,11 @@ def main() -> None:
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert server.stdout is not None
         about = json.loads(server.stdout.readline())
+        if given.calm:
+            web.only("clinic", "news")
         names = {host: place for host, place in about["names"].items() if host in web.sites}
         (folder / "hosts").write_text("".join(f"{ip}:{port} {host}\n" for host, (ip, port) in names.items()))
-        (folder / "sites.txt").write_text("".join(f"{seed}\n" for seed in about["seeds"]))
+        (folder / "sites.txt").write_text("".join(f"{seed}\n" for seed in web.seeds()))
         recipe = folder / "recipe.yaml"
         recipe.write_text(
             RECIPE.format(
@@ -88,9 +93,9 @@ def main() -> None:
     speed = verdict.pages / verdict.seconds
     print(f"{verdict.requests:,} requests, {verdict.pages:,} of {wanted:,} pages, {speed:,.0f} pages/s")
     print(f"shortest pause between two requests to a site: {verdict.closest_s:.3f} s (at least {given.delay} s)")
-    print(
-        "largest number of requests to a trap: " + ", ".join(f"{kind} {count}" for kind, count in verdict.traps.items())
-    )
+    print(f"visits took {verdict.pace:.3f} times as long as the delays and answers in them (the median of calm sites)")
+    traps = ", ".join(f"{kind} {count}" for kind, count in verdict.traps.items())
+    print(f"largest number of requests to a trap: {traps}")
     faults = verdict.faults(given.trap_budget)
     print("\n".join(faults) if faults else "nothing to complain about")
     sys.exit(1 if faults else 0)

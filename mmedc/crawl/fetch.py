@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 ACCEPT = "text/html,application/xhtml+xml,application/pdf;q=0.9,application/xml;q=0.8,*/*;q=0.5"
 ACCEPT_ENCODING = "gzip, br"  # what the readers of WARC files undo
 MAX_TRIES = 3  # addresses of a host that are tried
-ANSWERED = frozenset({"bad_http", "cut_off"})
-"""Reasons to refuse an answer that do not mean that the server fails: it did answer, only not well to this URL."""
 DRAIN_BYTES = 64 << 10  # read ahead of what is taken
 
 

@@ -130,6 +130,10 @@ class Web:
             for page in site.pages.values():
                 self._page(site, page, "", self.slow_s if site.part == "slow" else 0.0)
 
+    def only(self, *parts: str) -> None:
+        """Forget the sites that play other parts."""
+        self.sites = {host: site for host, site in self.sites.items() if site.part in parts}
+
     # the truth
 
     def seeds(self) -> list[str]:
