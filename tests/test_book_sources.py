@@ -275,3 +275,14 @@ def test_damage_to_a_dump_costs_the_stream_that_it_is_in(tmp_path: Path) -> None
     assert any("stream at offset" in reason for reason in lost) and "63 bytes at its end" in lost[-1]
     whole = read(tmp_path / "two", {"x.xml.bz2": bytes(data)})  # a small one is read as a whole, up to the damage
     assert [said(row) for row in whole] == [""] * 10 + ["damaged"]
+
+
+def test_a_short_section_before_a_long_one_is_no_piece_of_its_own(tmp_path: Path) -> None:
+    long = "".join(f"<h2>Part {n}</h2><p>{'The knee joint bends and the hip joint turns. ' * 20}</p>" for n in range(4))
+    page = bookfiles.page(f"<h1>Title</h1><p>One.</p><h1>Knee</h1>{long}")
+    data = bookfiles.epub({"a.xhtml": page}, metadata="<dc:title>T</dc:title>")
+    rows = read(tmp_path / "one", {"a.epub": data}, publish={"split": "section", "tokens": 256})
+    assert [row["locator"].partition("=")[2] for row in rows] == ["1-2.1", "2.2", "2.3", "2.4"]
+    assert rows[0]["text"].startswith("Title\n\nOne.\n\nKnee\n\nPart 0\n\nThe knee")
+    assert [section["title"] for section in rows[0]["sections"]] == ["Title", "Knee", "Part 0"]
+    assert rows[1]["text"].startswith("Knee\n\nPart 1\n\nThe knee")

@@ -8,12 +8,15 @@ sections, and one without sections at its paragraphs.
 import itertools
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from mmedc.books.book import BOOK, TEXTBOOK, Book, Section
 from mmedc.books.rules import BookRules
 from mmedc.tokenizer import Encode, plain_encoder
 
 SPLIT_KINDS = (None, BOOK, TEXTBOOK)
+SMALL = 16
+"""A run of sections of less than this part of the limit is no piece of its own where what follows it is split."""
 _GAP = "\n\n"
 
 
@@ -100,42 +103,59 @@ def _tree(book: Book) -> _Node:
     return root
 
 
-def _pieces(node: _Node, above: tuple[Section, ...], measure: _Measure) -> list[_Piece]:
-    """Return the pieces of a section that does not fit as a whole."""
-    own_end = node.below[0].start if node.below else node.stop
-    place = ".".join(map(str, node.number)) or "0"
-    parts: list[tuple[int, int, str, _Node | None]] = []
-    if measure.text[node.start : own_end].strip():
-        parts.append((node.start, own_end, place, None))
-    parts += [(child.start, child.stop, ".".join(map(str, child.number)), child) for child in node.below]
+class _Part(NamedTuple):
+    """What is kept together if it fits: the text of a section before its sections, or a section with all of them."""
+
+    start: int
+    stop: int
+    name: str
+    node: _Node | None
+    """The section; None for the text before its sections."""
+    above: tuple[Section, ...]
+    """The headings above it."""
+
+
+def _pieces(
+    node: _Node, above: tuple[Section, ...], measure: _Measure, lead: list[_Part] | None = None
+) -> list[_Piece]:
+    """Return the pieces of a section that does not fit as a whole; `lead` is a small run that stands before it."""
     inner = (*above, node.section) if node.section is not None else above
+    own_end, number = node.below[0].start if node.below else node.stop, ".".join(map(str, node.number)) or "0"
+    parts = [_Part(node.start, own_end, number, None, above)] if measure.text[node.start : own_end].strip() else []
+    parts += [_Part(child.start, child.stop, ".".join(map(str, child.number)), child, inner) for child in node.below]
     pieces: list[_Piece] = []
-    run: list[tuple[int, int, str, _Node | None]] = []
+    run: list[_Part] = lead or []
 
     def close() -> None:
         if run:
-            first, last = run[0], run[-1]
-            heads = above if first[3] is None else inner
-            name = first[2] if len(run) == 1 or first[2] == last[2] else f"{first[2]}-{last[2]}"
-            pieces.append(_Piece(first[0], last[1], heads, f"section={name}"))
+            pieces.append(_Piece(run[0].start, run[-1].stop, run[0].above, f"section={_span_of(run)}"))
             run.clear()
 
     for part in parts:
-        start = run[0][0] if run else part[0]
-        heads = above if (run or [part])[0][3] is None else inner
-        if measure.fits(start, part[1], heads):
+        if run and measure.fits(run[0].start, part.stop, run[0].above):
             run.append(part)
             continue
-        close()
-        heads = above if part[3] is None else inner
-        if measure.fits(part[0], part[1], heads):
+        small = [] if not run or measure.tokens(run[0].start, run[-1].stop) * SMALL > measure.limit else list(run)
+        if measure.fits(part.start, part.stop, part.above):
+            close()
             run.append(part)
-        elif part[3] is not None and part[3].below:
-            pieces += _pieces(part[3], inner, measure)
+            continue
+        if small:
+            run.clear()  # it begins what the part is split into
+        close()
+        if part.node is not None and part.node.below:
+            pieces += _pieces(part.node, part.above, measure, small)
         else:
-            pieces += _paragraphs(part[0], part[1], heads, part[2], measure)
+            first = (small or [part])[0]
+            pieces += _paragraphs(first.start, part.stop, first.above, _span_of([*small, part]), measure)
     close()
     return pieces
+
+
+def _span_of(run: list[_Part]) -> str:
+    """Return the numbers of the first and the last part of a run."""
+    first, last = run[0].name, run[-1].name
+    return first if first == last else f"{first}-{last}"
 
 
 def _paragraphs(start: int, stop: int, above: tuple[Section, ...], place: str, measure: _Measure) -> list[_Piece]:

@@ -57,7 +57,7 @@ class BooksReader:
     `too_large`, `too_deep`, `no_chapters`, `no_text`, `empty_file`, `unreadable`.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of some files; see `mmedc.engine.chain.Source`. Raises: OSError when one cannot be read."""
