@@ -139,6 +139,15 @@ def test_a_rayjob_has_the_recipe_and_the_sizes_that_it_needs(tmp_path: Path) -> 
     assert "# a build needs a CPU to begin with" in text  # comments stay
 
 
+def test_a_recipe_that_uses_a_gpu_finds_one() -> None:
+    recipe = read_recipe(
+        "quickstart", ["classify.checkpoint=shipped:x", "classify.label=medical", "limits.memory=1GiB"]
+    )
+    groups = job_of(kuberay(recipe, S3, Nodes(), Kubernetes()))["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert [(group["groupName"], group["minReplicas"]) for group in groups] == [("workers", 1), ("gpu", 1)]
+    assert "#SBATCH --gpus-per-node=1" in slurm(recipe, "r.yaml", "/out", [], Nodes())
+
+
 def test_what_pods_would_not_see_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("name: a_long\nsources: {pages: {warc: in/*.warc.gz}}\nblock: [b.txt]\n")
     recipe = read_recipe(str(tmp_path / "recipe.yaml"))

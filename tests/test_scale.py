@@ -84,6 +84,8 @@ def test_a_plan_reads_what_the_recipe_reads_or_what_the_file_says(tmp_path: Path
     found = json.loads(done.stdout)
     size = sum(path.stat().st_size for path in (shipped("pipelines") / "quickstart").glob("*.warc.gz"))
     assert found["stages"][0]["read"] == size and found["stages"][0]["units"] == 2
+    given, unknown = input_of([("books", 5_000_000), ("jsonl", 7), ("parquet", 9)], "x.yaml")
+    assert (given.format, given.bytes, given.unit) == ("parquet", 16, 8) and unknown.endswith("5.0 MB of books")
     file.write_text("nodes: 2\ninput: {format: warc, bytes: 1TB}\n")
     shown = CliRunner().invoke(app, ["plan", "quickstart", "--cluster", str(file)], env={"COLUMNS": "80"}).stdout
     assert "1.0 TB of warc on 2 nodes of 16 CPUs" in shown and "assumed" in shown
@@ -92,4 +94,4 @@ def test_a_plan_reads_what_the_recipe_reads_or_what_the_file_says(tmp_path: Path
     with pytest.raises(RequestError, match=r"cluster\.yaml:2: .*noddes"):
         read_plan(str(file))
     with pytest.raises(RequestError, match="costs are known of warc, parquet and jsonl"):
-        input_of([("books", 5), ("warc", 5)], "x.yaml")
+        input_of([("jsonl", 5), ("warc", 5)], "x.yaml")

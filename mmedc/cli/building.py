@@ -93,12 +93,12 @@ def _plan_at_scale(recipe: str, out: str | None, sets: list[str] | None, file: s
     from mmedc.submit.cost import estimate, input_of, read_costs, read_plan
 
     described = read_plan(file)
-    name, given = read_recipe(recipe, sets or ()).name, described.input
+    name, given, unknown = read_recipe(recipe, sets or ()).name, described.input, ""
     if given is None:
         build = _prepare(recipe, out, sets)
         formats = {source: config.format for source, config in build.recipe.sources.items()}
-        given = input_of([(formats[unit.spec.source], unit.bytes) for unit in build.ingest.units], file)
-    found = estimate(described, given, read_costs())
+        given, unknown = input_of([(formats[unit.spec.source], unit.bytes) for unit in build.ingest.units], file)
+    found = estimate(described, given, read_costs(), unknown)
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"hours": found.hours, "exchanged": found.exchanged}))
         return

@@ -166,26 +166,31 @@ def read_costs() -> Measured:
     return checked(Measured, read_yaml(shipped("cluster") / "plan" / "costs.yaml", RequestError), RequestError)
 
 
-def input_of(units: Sequence[tuple[str, int]], file: str) -> InputPlan:
-    """Return what a recipe reads, from the (format, bytes) of its units.
+def input_of(units: Sequence[tuple[str, int]], file: str) -> tuple[InputPlan, str]:
+    """Return what a recipe reads, from the (format, bytes) of its units, and what of it no costs are known of.
 
-    Raises: RequestError where costs of its formats are not known.
+    Raises: RequestError where costs of no format are known, or of two kinds.
     """
-    formats = {format for format, _ in units}
     known = {"warc": "warc", "parquet": "parquet", "jsonl": "parquet"}
-    if len({known.get(format) for format in formats}) != 1 or not formats <= set(known):
-        found = " and ".join(sorted(formats)) or "nothing"
+    sizes = [size for format, size in units if format in known]
+    kinds = {known[format] for format, _ in units if format in known}
+    if len(kinds) != 1:
+        found = " and ".join(sorted({format for format, _ in units})) or "nothing"
         raise RequestError(
             f"{file}: the recipe reads {found}, and costs are known of warc, parquet and jsonl, one at a time; "
             "say what would be read: input: {format: warc, bytes: 90TB}"
         )
-    total = sum(size for _, size in units)
-    format: Any = known[formats.pop()]
-    return InputPlan(format=format, bytes=max(total, 1), unit=max(total // len(units), 1))
+    others = sorted({format for format, _ in units if format not in known})
+    kind: Any = kinds.pop()
+    left_out = sum(size for format, size in units if format not in known)
+    unknown = f"not counted, because no costs are known: {left_out / 1e6:,.1f} MB of {', '.join(others)}"
+    return InputPlan(format=kind, bytes=max(sum(sizes), 1), unit=max(sum(sizes) // len(sizes), 1)), (
+        unknown if others else ""
+    )
 
 
-def estimate(plan: ClusterPlan, given: InputPlan, measured: Measured) -> Estimate:
-    """Return what a build that reads `given` takes on the cluster of a plan."""
+def estimate(plan: ClusterPlan, given: InputPlan, measured: Measured, unknown: str = "") -> Estimate:
+    """Return what a build that reads `given` takes on the cluster of a plan; `unknown` is a further assumption."""
     costs: Costs = getattr(measured, given.format)
     read = given.bytes
     documents = given.documents or read / costs.document_bytes
@@ -225,7 +230,7 @@ def estimate(plan: ClusterPlan, given: InputPlan, measured: Measured) -> Estimat
         node_price=hours * plan.nodes * price,
         storage_price=(corpus + passed_on + exchanged) / 1e9 * plan.storage,
         currency=plan.currency,
-        assumptions=tuple(_assumptions(plan, given, costs, measured)),
+        assumptions=(*([unknown] if unknown else ()), *_assumptions(plan, given, costs, measured)),
     )
 
 

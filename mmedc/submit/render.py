@@ -91,6 +91,8 @@ def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes) -> str:
     groups = cluster["workerGroupSpecs"]
     for group in groups:
         _size(group, most[group["groupName"]], nodes.cpus, node_bytes(recipe, nodes.cpus))
+        if group["groupName"] == "gpu" and recipe.classify and group["maxReplicas"]:
+            group["minReplicas"] = group["replicas"] = 1  # the pass uses a GPU only if the cluster has one by then
     cluster["workerGroupSpecs"] = [group for group in groups if group["maxReplicas"]]
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         pod = group["template"]["spec"]

@@ -20,9 +20,9 @@ Seconds = npt.NDArray[np.float64]
 class Conditions:
     """What happens on a cluster besides the work."""
 
-    driver_s: float = 0.004
+    driver_s: float = 0.003
     """Seconds of the driver per unit, in which it does nothing else."""
-    unit_s: float = 0.05
+    unit_s: float = 0.03
     """Seconds of a slot per unit, beside the work: the task, its files, its commit."""
     first_s: float = 3.0
     """Seconds of a slot before its first unit: the worker starts, and models load."""
