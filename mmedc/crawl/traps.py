@@ -31,7 +31,8 @@ DATE = re.compile(
 CALENDAR = re.compile(r"calend|kalend|agenda|/events?\b|[?&](?:month|day|date|week|mes|mois|monat)=", re.IGNORECASE)
 MAX_SHAPES = 20_000
 MAX_TEXTS = 200_000
-EXEMPLARS = 4
+MAX_QUERIES = 300_000
+EXEMPLARS = 2
 TOP_CHARS = 400
 """Characters at the beginning of a text where it would say that nothing was found."""
 
@@ -72,8 +73,8 @@ class Shape:
     alike: int = 0
     closed: str = ""
     """The reason why no more of them are fetched."""
-    exemplars: list[list[int]] = field(default_factory=list)
-    """Sketches of pages that were unlike each other."""
+    exemplars: list[str] = field(default_factory=list)
+    """Sketches of pages that were unlike each other, in hexadecimal digits."""
 
 
 @dataclass
@@ -96,7 +97,8 @@ class Traps:
         self._paths: dict[str, Path] = {}
         self._hosts: dict[str, set[str]] = {}
         self._texts: dict[int, int] = {}
-        self._absent: dict[str, list[list[int]]] = {}
+        self._absent: dict[str, list[str]] = {}
+        self._queries = 0
 
     def found(self, url: str, domain: str = "") -> str:
         """Count a new address and return why it is not worth fetching; "" if it is.
@@ -140,11 +142,9 @@ class Traps:
         if shape is None:
             return "near_identical" if same else ""
         shape.pages += 1
-        alike = same or any(
-            likeness(print_, np.array(known, np.uint32)) >= self._limits.likeness for known in shape.exemplars
-        )
+        alike = same or self._is_like(print_, shape.exemplars)
         if not alike:
-            shape.exemplars = [*shape.exemplars, print_.tolist()][-EXEMPLARS:]
+            shape.exemplars = [*shape.exemplars, print_.tobytes().hex()][-EXEMPLARS:]
             return ""
         shape.alike += 1
         self._judge(url, shape)
@@ -199,7 +199,9 @@ class Traps:
             known.keys.add(keys)
         if len(known.queries) >= self._limits.query_variants:
             return "query_variants"
-        known.queries.add(number)
+        if self._queries < MAX_QUERIES:
+            known.queries.add(number)
+            self._queries += 1
         return ""
 
     def _of_date(self, url: str, shape: Shape) -> str:
@@ -213,7 +215,7 @@ class Traps:
     def _is_missing(self, host: str, title: str, text: str, print_: Sketch) -> bool:
         """Return whether a page says that what was asked for does not exist, or is like one that said so."""
         known = self._absent.get(host, [])
-        if any(likeness(print_, np.array(one, np.uint32)) >= self._limits.likeness for one in known):
+        if self._is_like(print_, known):
             return True
         stripped = text[: 2 * self._limits.missing_characters]
         if len(" ".join(stripped.split())) > self._limits.missing_characters:
@@ -222,8 +224,13 @@ class Traps:
         if not self._missing.search(f"{title}\n{top}".lower()):
             return False
         if len(print_):
-            self._absent[host] = [*known, print_.tolist()][-EXEMPLARS:]
+            self._absent[host] = [*known, print_.tobytes().hex()][-EXEMPLARS:]
         return True
+
+    def _is_like(self, print_: Sketch, known: list[str]) -> bool:
+        """Return whether a sketch is like one of those that are known."""
+        sketches = (np.frombuffer(bytes.fromhex(one), np.uint32) for one in known)
+        return any(likeness(print_, one) >= self._limits.likeness for one in sketches)
 
     def _seen_before(self, host: str, print_: Sketch) -> bool:
         """Return whether another page of the host had the same text, but for digits and signs."""
@@ -249,6 +256,7 @@ class Traps:
         known = json.loads(state)
         self._shapes = {key: Shape(**shape) for key, shape in known["shapes"].items()}
         self._paths = {key: Path(set(keys), set(queries)) for key, (keys, queries) in known["paths"].items()}
+        self._queries = sum(len(path.queries) for path in self._paths.values())
         self._hosts = {domain: set(hosts) for domain, hosts in known["hosts"].items()}
         self._texts = dict(known["texts"])
         self._absent = known["absent"]
