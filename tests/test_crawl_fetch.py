@@ -1,6 +1,7 @@
 """Fetching: only public addresses are connected to, and no answer costs more than its bounds."""
 
 import asyncio
+import contextlib
 import datetime
 import gzip
 import ipaddress
@@ -15,6 +16,8 @@ from typing import Any
 import brotli
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmedc.crawl.address import host_of, normal, origin_of, site_of
 from mmedc.crawl.fetch import Bounds, Fetcher, agent_of, content_of, wanted_since
@@ -93,6 +96,22 @@ def test_the_short_way_to_the_normal_form_gives_what_the_parser_gives() -> None:
         assert normal(path, "https://www.example.org/d/e") == ada_url.URL(path, "https://www.example.org/d/e").href
         if path.startswith("/"):
             assert normal("http://example.org" + path) == ada_url.URL("http://example.org" + path).href
+
+
+PIECES = [*"/?&=;#%@:\\ aä", "..", ".", "41", "2e", "utm_x", "sid", ";jsessionid=1", "/(S(abcdefgh1))", "b.c"]
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=9).map("".join) | st.text(max_size=20),
+    st.sampled_from(["", "http://a.org", "https://x.a.org/"]),
+)
+def test_the_normal_form_of_a_normal_form_is_itself(text: str, before: str) -> None:
+    url = normal(before + text, "http://base.org/dir/page")
+    assert normal(url, "http://base.org/dir/page") == url if url else True
+    if url:
+        assert host_of(url) and origin_of(url)
+        with contextlib.suppress(Refused):
+            Guard().check(url)
 
 
 def test_the_parts_of_an_address() -> None:
@@ -449,9 +468,9 @@ def test_a_bomb_is_unpacked_up_to_the_bound(coding: str) -> None:
 def test_content_is_what_a_coding_was_done_to() -> None:
     page = b"<p>Blut</p>" * 99
     for coding, pack in PACKERS.items():
-        answer = asyncio.run(fetch(fixed(http(pack(page), Content_Encoding=coding))))
-        assert content_of(answer, 1 << 20) == page
-        assert answer.body == pack(page)
+        packed = pack(page)
+        answer = asyncio.run(fetch(fixed(http(packed, Content_Encoding=coding))))
+        assert (answer.body, content_of(answer, 1 << 20)) == (packed, page)
     cut = asyncio.run(fetch(fixed(http(gzip.compress(page)[:-9], Content_Encoding="gzip"))))
     assert content_reason(cut, 1 << 20) == "truncated"
     odd = asyncio.run(fetch(fixed(http(b"\x00\x01\x02" * 99, Content_Encoding="compress"))))

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from tldextract import TLDExtract
 
+MAX_PASSES = 5  # of parsing and removing, until nothing changes
 MAX_URL = 2048  # characters; longer ones are traps or data
 PLAIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?:/[a-zA-Z0-9_~+-][a-zA-Z0-9_~+.-]*)*/?")
 """A URL that is in normal form already; so are nearly all that a page names. No port, no query, nothing escaped."""
@@ -48,27 +49,32 @@ def normal(url: str, base: str = "") -> str:
 def _parsed(url: str, base: str) -> str:
     import ada_url
 
-    try:
-        parsed = ada_url.URL(url, base or None)
-        if parsed.protocol not in ("http:", "https:"):
+    for _ in range(MAX_PASSES):
+        try:
+            parsed = ada_url.URL(url, base or None)
+            if parsed.protocol not in ("http:", "https:"):
+                return ""
+            if parsed.hostname.endswith("."):
+                parsed.hostname = parsed.hostname.rstrip(".")
+            href = str(parsed.href).partition("#")[0]
+        except ValueError:  # also surrogates, which have no UTF-8
             return ""
-        if parsed.hostname.endswith("."):
-            parsed.hostname = parsed.hostname.rstrip(".")
-        href = str(parsed.href)
-    except ValueError:  # also surrogates, which have no UTF-8
-        return ""
-    href = href.partition("#")[0]
+        url = _without_visit(href)
+        if url == href:
+            return url if len(url) <= MAX_URL else ""
+    return ""  # nothing but a trap changes so often
+
+
+def _without_visit(href: str) -> str:
+    """Return a parsed URL without what says who visits it and from where, and without escapes that are not needed."""
     if "%" in href:
         href = ESCAPE.sub(_escape, href)
     head, mark, query = href.partition("?")
     if ";" in head or "/(" in head:
-        head = SESSION_PATH.sub("", head)
-    if mark:
-        kept = [part for part in query.split("&") if part and not DROPPED.fullmatch(part)]
-        href = f"{head}?{'&'.join(kept)}" if kept else head
-    else:
-        href = head
-    return href if len(href) <= MAX_URL else ""
+        path = head.index("/", head.index("//") + 2)
+        head = head[:path] + SESSION_PATH.sub("", head[path:])
+    kept = [part for part in query.split("&") if part and not DROPPED.fullmatch(part)] if mark else []
+    return f"{head}?{'&'.join(kept)}" if kept else head
 
 
 def _escape(found: re.Match[str]) -> str:
