@@ -281,6 +281,11 @@ def test_many_who_ask_for_a_name_share_one_answer() -> None:
         refusals = await asyncio.gather(*(guard.addresses("none.test", 80) for _ in range(9)), return_exceptions=True)
         assert {str(refusal) for refusal in refusals} == {"dns: none.test: no such name"}
         assert asked == [2]
+        first = asyncio.ensure_future(guard.addresses("other.test", 80))
+        second = asyncio.ensure_future(guard.addresses("other.test", 80))
+        await asyncio.sleep(0)
+        first.cancel()  # as a fetch is whose time is up
+        assert await second == [(PUBLIC, 80)]
 
     asyncio.run(run())
 

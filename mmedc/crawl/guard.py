@@ -92,7 +92,7 @@ class Guard:
         self.allowed, self.names = frozenset(host.lower() for host in allowed), dict(names or {})
         self._lookup, self._clock = lookup or self._system, clock
         self._answers: dict[str, tuple[float, list[str] | Refused]] = {}
-        self._asked: dict[str, asyncio.Future[list[str]]] = {}
+        self._asked: dict[str, asyncio.Task[list[str]]] = {}
         self._trusted: set[tuple[str, int]] = set()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -148,25 +148,22 @@ class Guard:
             if isinstance(answer, Refused):
                 raise Refused(answer.reason, answer.detail)
             return answer
-        if host in self._asked:
-            return await asyncio.shield(self._asked[host])
-        future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else may wait for it
-        self._asked[host] = future
+        if host not in self._asked:  # a task of its own: who asked first may be cancelled
+            task = asyncio.get_running_loop().create_task(self._looked_up(host, port, allowed))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to see it
+            self._asked[host] = task
+        return await asyncio.shield(self._asked[host])
+
+    async def _looked_up(self, host: str, port: int, allowed: bool) -> list[str]:
         try:
             answer = await self._ask(host, port)
             self._judge(host, answer, allowed)
         except Refused as refusal:
             self._keep(host, FAILURE_S, refusal)
-            future.set_exception(refusal)
-            raise
-        except BaseException:
-            future.cancel()
             raise
         finally:
             del self._asked[host]
         self._keep(host, ANSWER_S, answer)
-        future.set_result(answer)
         return answer
 
     async def _ask(self, host: str, port: int) -> list[str]:
