@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -26,7 +27,8 @@ from mmedc.report.grid import Column, Grid, number, shortened, visible
 HEAD_CHARS = 70
 MOST_PICTURES = 200
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em}section{display:flex;gap:2em;
-border-top:1px solid #bbb;padding:1em 0}figure{margin:0;flex:0 0 38%}img{width:100%;border:1px solid #ccc}
+border-top:1px solid #bbb;padding:1em 0}figure{margin:0;flex:0 0 46%;
+align-self:start;position:sticky;top:1em}img{width:100%;border:1px solid #ccc}
 del{color:#a33}.start{margin-top:.7em}.row{font-family:monospace}h2{font-size:1em;margin:0 0 .5em}small{color:#666}"""
 
 
@@ -147,11 +149,22 @@ def html(found: PdfFound) -> str:
     file = Pdfium(found.path)
     parts = [f"<!doctype html><meta charset=utf-8><title>{escape(found.path)}</title><style>{STYLE}</style>"]
     parts.append(f"<h1>{escape(found.cover.title or os.path.basename(found.path))}</h1>")
+    parts.append(f"<p>{escape(_summary(found))}</p>")
     for at, page in enumerate(found.pages):
         picture = _picture(file, page.page - 1) if at < MOST_PICTURES else ""
         parts.append(f"<section><figure>{picture}</figure><div><h2>{page.page} <small>{escape(page.verdict)}; "
                      f"{escape(page.engine)}</small></h2>{''.join(_lines(page))}</div></section>")  # fmt: skip
     return "\n".join(parts)
+
+
+def _summary(found: PdfFound) -> str:
+    """Return who wrote the book, how its pages are read, and what is left out of it."""
+    verdicts = Counter(page.verdict.partition(":")[0] for page in found.pages)
+    read = ", ".join(f"{verdict} {count:,}" for verdict, count in verdicts.items())
+    left = ", ".join(f"{part.part} ({part.title}) {part.chars:,}" for part in found.book.left_out)
+    about = ", ".join(filter(None, (*found.cover.authors, found.cover.date, found.cover.licence)))
+    said = f"{about}. " if about else ""
+    return f"{said}Pages: {read}." + (f" Left out, in characters: {left}." if left else "")
 
 
 def _lines(page: PageFound) -> Iterable[str]:
