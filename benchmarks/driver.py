@@ -109,6 +109,8 @@ def made_up(kind: Any, unit: str, name: str) -> Any:
     if kind is DataFile:
         digest = hashlib.sha256(f"{unit}{name}".encode()).hexdigest()
         return DataFile(f"{name}/{unit}-{digest[:12]}.parquet", digest, ROWS, FILE_BYTES)
+    if kind is str:
+        return ""
     if kind is int:
         return 0 if name in QUIET or (name == "rows" and not unit) else 1
     if kind == dict[str, Count]:
@@ -129,20 +131,9 @@ def made_up(kind: Any, unit: str, name: str) -> Any:
         if kind.__name__ == "Released":
             values["rows"] = 0
         return kind(**values)
+    if getattr(kind, "__origin__", None) is dict:
+        return {}
     return None if "None" in str(kind) else ()
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def begin(self, current: Any, done: int) -> None:
-        """See `mmedc.engine.run.Watcher`."""
-
-    def update(self, progress: Any) -> None:
-        """See `mmedc.engine.run.Watcher`."""
-
-    def end(self, current: Any, seconds: float) -> None:
-        """See `mmedc.engine.run.Watcher`."""
 
 
 def write_inputs(folder: Path, count: int) -> None:
@@ -158,6 +149,7 @@ def write_inputs(folder: Path, count: int) -> None:
 
 def measure_units(count: int, folder: Path, profile: bool) -> None:
     """Print a row of seconds and memory for each stage of a build of `count` units."""
+    from mmedc.engine.journal import Journal
     from mmedc.pipeline.build import Build, Running
     from mmedc.pipeline.folder import claim
     from mmedc.pipeline.publish import describe, lay_out
@@ -175,23 +167,23 @@ def measure_units(count: int, folder: Path, profile: bool) -> None:
         build = Build.prepare(recipe, str(folder / "out"))
         claim(build.store, build.recipe)
     units = len(build.ingest.units)
-    runner = Stub(commits=True)
-    with Stage("compose", runner, profile):
-        running = Running(runner, build.store, Silent())
+    runner, journal = Stub(commits=True), Journal(build.store, "many")
+    with Stage("compose", runner, profile), journal:
+        running = Running(runner, build.store, journal)
         built = build.compose(running)
     with Stage("describe", profile=profile):
         columns = tuple(field.name for field in build.columns)
         manifest = describe(
-            recipe, build.policy.name, columns, running.digest, built.shards, built.accounts, built.counts,
-            built.rejects, built.keys, None, built.trimmed,
+            recipe, build.policy.name, columns, running.digest, built.shards, built.accounts, built.shares,
+            built.counts, built.rejects, built.keys, None, built.trimmed,
         )  # fmt: skip
     with Stage("lay out", runner, profile):
-        lay_out(build.store, manifest, built.placements, runner, Silent())
+        lay_out(build.store, manifest, built.placements, runner, journal)
     files, sent = len(built.placements), runner.sent
     del built, running, manifest
-    again = Stub(commits=True)
-    with Stage("resume, all committed", again, profile):
-        build.compose(Running(again, build.store, Silent()))
+    again, journal = Stub(commits=True), Journal(build.store, "many")
+    with Stage("resume, all committed", again, profile), journal:
+        build.compose(Running(again, build.store, journal))
     assert not again.sent
     print(f"\n{units:,} units, {files:,} files, {sent / 1e6:.0f} MB sent to tasks")
 

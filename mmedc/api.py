@@ -9,6 +9,7 @@ for batch in corpus.documents(lang="fr", columns=["text", "medical_model"]):
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -162,9 +163,12 @@ def build(
 
 
 def runner(inline: bool = False, address: str | None = None, cpus: int | None = None) -> AbstractContextManager[Runner]:
-    """Return what runs passes: this process, Ray on this machine, or the Ray cluster at `address`."""
+    """Return what runs passes: this process, Ray on this machine, or the Ray cluster at `address`.
+
+    This process parses in `cpus` child processes at once, by default in as many as there are CPUs.
+    """
     if inline:
-        return contextlib.nullcontext(Inline(isolate=True))
+        return contextlib.nullcontext(Inline(isolate=True, processes=cpus or os.cpu_count() or 1))
     from mmedc.engine.runner import OnRay
 
     return OnRay(cpus, address)

@@ -17,8 +17,9 @@ import ray
 from ray import cloudpickle
 from ray.cluster_utils import Cluster
 
-from mmedc.engine import runner
+from mmedc.engine import runner, stragglers
 from mmedc.engine.commit import read_table
+from mmedc.engine.meters import ProgressReader
 from mmedc.engine.run import AnyPass, Progress, run_pass
 from mmedc.engine.runner import OnRay
 from mmedc.engine.unit import Commit, Pass, Unit
@@ -124,12 +125,17 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     (folder / "marks").mkdir()
     store = Store(str(folder / "c"))
     one = Pass("test", Straggler(str(folder / "marks")), UNITS[:1])
-    reader = runner._ProgressReader()
+    reader = ProgressReader()
     tasks = [
         runner._run.remote((), cloudpickle.dumps(one.work), one.folder, UNITS[0], store, reader.actor) for _ in range(2)
     ]
     first, second = (json.loads(data) for data in ray.get(tasks))
+    stragglers.LEAST_S = 0.5
+    (folder / "more").mkdir()
+    more, news = Pass("more", Straggler(str(folder / "more")), UNITS), News()
+    commits = run_pass(more, OnRay(), store, news)
     return {
+        "attempted twice near the end": len(commits) == len(UNITS) and not news.retried,
         "equal": first == second,
         "late": (folder / "marks" / "late").exists(),
         "entries": [name.removeprefix(f"{one.folder}/") for name in store.names(f"{one.folder}/units")],

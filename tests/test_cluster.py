@@ -35,6 +35,7 @@ def test_a_node_that_dies_costs_its_units_another_try_and_a_new_one_helps(tmp_pa
 def test_an_attempt_that_ends_after_its_retry_changes_nothing(tmp_path: Path) -> None:
     found = scene("a_slow_attempt_ends_after_its_retry", tmp_path)
     assert found == {
+        "attempted twice near the end": True,
         "equal": True,
         "late": True,
         "entries": ["units/u0.json"],

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mmedc.engine.chain import Chain, Count, check_funnel
 from mmedc.engine.commit import commit, commits, parquet_bytes, read_table
 from mmedc.engine.run import AnyPass, Inline, Progress, run_pass, run_unit
+from mmedc.engine.stragglers import Stragglers
 from mmedc.engine.unit import Bounds, Commit, CommitFormat, DataFile, Pass, Stream, Streamed, Unit
 from mmedc.errors import AccountingError, UnitsFailed
 from mmedc.storage import Store
@@ -204,3 +205,25 @@ def test_a_file_does_not_depend_on_the_parts_it_came_in(rows: list[tuple[int, st
     parts = [table.slice(at, part) for at in range(0, table.num_rows, part)]
     again, _ = parquet_bytes(Stream(schema, iter(parts), "n"))
     assert count == table.num_rows and bytes(whole) == bytes(again)
+
+
+def test_a_unit_is_late_by_what_others_of_its_size_took() -> None:
+    known = Stragglers()
+    assert known.late([("a", 10, 1e6)]) is None
+    for _ in range(3):
+        known.done(10, 20.0)
+    assert known.late([("a", 10, 59.0), ("large", 100, 500.0)]) is None
+    assert known.late([("a", 10, 61.0), ("b", 10, 90.0)]) == "b"
+    assert known.late([("a", 10, 61.0), ("b", 10, 90.0)]) == "a"
+    assert known.late([("a", 10, 99.0), ("b", 10, 99.0)]) is None
+
+
+def test_several_parser_processes_leave_what_one_does(tmp_path: Path) -> None:
+    chain, source = (DropMultiples(3), Trouble((7, 13), "segfault")), Numbers(5)
+    found = []
+    for processes in (1, 3):
+        store = Store(str(tmp_path / str(processes)))
+        commits = run_pass(a_pass(*chain, source=source), Inline(True, processes), store, Silent())
+        funnels = [{name: (each.kept, each.rejected) for name, each in c.left.funnel.items()} for c in commits]
+        found.append((kept(store, commits), funnels))
+    assert found[0] == found[1] and found[0][1][0]["trouble"][1] == {"crash SIGSEGV": 2}

@@ -11,7 +11,14 @@ FLOORS = {"__main__": 8, "cli": 7, "__init__": 7, "api": 6, "report": 5, "intero
           "pipeline": 3, "sources": 2, "steps": 2, "dedup": 2, "corpus": 2, "crawl": 2,
           "engine": 1, "books": 1}  # fmt: skip
 HEAVY = {
-    "ray": {"engine/runner.py", "engine/cluster.py", "train/launch.py", "bench/fleet.py"},
+    "ray": {
+        "engine/runner.py",
+        "submit/client.py",
+        "engine/cluster.py",
+        "engine/meters.py",
+        "train/launch.py",
+        "bench/fleet.py",
+    },
     "trafilatura": {"steps/extract/engines.py"},
     "fasttext": {"steps/language.py", "steps/score.py"},
     "resiliparse": {"steps/extract/engines.py", "steps/preview.py"},

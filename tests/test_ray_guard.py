@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from mmedc.engine.chain import Count
+from mmedc.engine.meters import Meters
 from mmedc.engine.run import Progress
-from mmedc.engine.runner import OnRay, _Meters, _own_token
+from mmedc.engine.runner import OnRay, _own_token
 from mmedc.engine.unit import Accounted, Commit, DataFile
 from mmedc.errors import RequestError
 
@@ -37,7 +38,7 @@ def test_a_ray_of_ours_lets_no_stranger_in(tmp_path: Path) -> None:
 
 def test_the_dashboard_for_grafana_asks_for_the_numbers_that_the_runner_gives() -> None:
     asked = set(re.findall(r"ray_(mmedc_\w+?)(?:_total)?\b", (ROOT / "cluster" / "grafana.json").read_text("utf-8")))
-    given = set(re.findall(r'"(mmedc_\w+)"', (ROOT / "mmedc" / "engine" / "runner.py").read_text("utf-8")))
+    given = set(re.findall(r'"(mmedc_\w+)"', (ROOT / "mmedc" / "engine" / "meters.py").read_text("utf-8")))
     assert asked == given and len(given) == 5
 
 
@@ -54,7 +55,7 @@ def test_the_meters_count_what_the_entries_say(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("ray.util.metrics.Counter", Meter)
     monkeypatch.setattr("ray.util.metrics.Gauge", Meter)
-    meters = _Meters("ingest")
+    meters = Meters("ingest")
     funnel = {"read": Count(10, 9, {}, {"broken": 1}), "prefilter": Count(9, 4, {"prefilter": 3}, {"odd": 2})}
     meters.count(Progress(read=3, kept=1))
     file = DataFile("removed.parquet", "0", 4, 100)

@@ -29,8 +29,8 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(settings: Bench) -> Backend:
-    """Return the backend of a benchmark. Raises: RecipeError where it is not available."""
+def open_backend(settings: Bench, spread: bool = False) -> Backend:
+    """Return the backend of a benchmark; `spread` opens its model on a cluster. Raises: RecipeError where it can't."""
     if settings.backend == "server":
         from mmedc.bench.served import Served
 
@@ -39,7 +39,7 @@ def open_backend(settings: Bench) -> Backend:
         from mmedc.bench.vllm import Vllm
 
         return Vllm(settings.model, settings.adapter, settings.context, settings.seed)
-    if settings.workers > 1:
+    if settings.workers > 1 or spread:
         from mmedc.bench.fleet import Fleet
 
         return Fleet(settings, open_local)

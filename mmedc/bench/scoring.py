@@ -69,8 +69,10 @@ def comparisons(settings: Bench) -> list[tuple[str, str, tuple[str, ...], int]]:
     return out
 
 
-def score(settings: Bench, on_progress: OnProgress = silent) -> dict[str, Any]:
+def score(settings: Bench, on_progress: OnProgress = silent, spread: bool = False) -> dict[str, Any]:
     """Score a checkpoint and return the result. With `out`, also write `items.jsonl` and `scores.json`.
+
+    `spread`: on the cluster that this process has joined, with a GPU where it has any, even if it is one worker.
 
     Raises: RecipeError for items, examples or a checkpoint that cannot be used.
     """
@@ -78,7 +80,7 @@ def score(settings: Bench, on_progress: OnProgress = silent) -> dict[str, Any]:
     if settings.reasoned:  # fail now, not after hours of answers
         ready({item.lang for item in items if item.rationale})
     presented = asked(items, settings)
-    backend = open_backend(settings)
+    backend = open_backend(settings, spread and not settings.texts)
     prompts = [prompt_of(question.shown, settings, examples.get(question.item.lang)) for question in presented]
     if settings.chat:
         prompts = [backend.chat(prompt) for prompt in prompts]

@@ -10,9 +10,12 @@ from mmedc.cli.options import CLUSTER, JsonOption, open_console
 from mmedc.errors import TryAgain
 
 FolderArgument = Annotated[
-    str, typer.Argument(help="The folder that the run writes to, or its s3:// URL; of a corpus, a training or a score.")
+    str, typer.Argument(help="The folder of the corpus or training, or its s3:// URL; with --address, a job.")
 ]
-RunOption = Annotated[str, typer.Option("--run", "-r", help="A run by its id, or its beginning. Default: the newest.")]
+ServerOption = Annotated[
+    str | None, typer.Option("--address", "-a", help="The job server, http://HOST:8265, to ask about a job by its id.")
+]
+RunOption = Annotated[str, typer.Option("--run", help="A run by its id, or its beginning. Default: the newest.")]
 WATCH_S = 1.0
 STOP_S = 60.0
 
@@ -20,8 +23,20 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel=CLUSTER)
-def status(folder: FolderArgument, run: RunOption = "", as_json: JsonOption = False) -> None:
-    """Show how far a run is, or how it ended, from the files beside its results; no cluster is asked."""
+def status(
+    folder: FolderArgument, run: RunOption = "", address: ServerOption = None, as_json: JsonOption = False
+) -> None:
+    """Show how far a run is, or how it ended, from the files beside its results; no cluster needs to be there."""
+    if address:
+        from mmedc.report.runs import jobs_table
+        from mmedc.submit.client import JobServer
+
+        job = vars(JobServer(address).job(folder))
+        if as_json:
+            typer.echo(json.dumps(job))
+        else:
+            open_console().print(jobs_table([job]))
+        return
     from mmedc.report.runs import find_run, standing, status_tables
     from mmedc.storage import Store
 
@@ -36,11 +51,21 @@ def status(folder: FolderArgument, run: RunOption = "", as_json: JsonOption = Fa
 def logs(
     folder: FolderArgument,
     run: RunOption = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
-    traces: Annotated[bool, typer.Option("--traces", "-t", help="Show the tracebacks instead.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+    traces: Annotated[bool, typer.Option("--traces", help="Show the tracebacks instead.")] = False,
+    address: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what happened in a run: passes, units, failures and their tracebacks, from the files beside its results."""
+    if address:
+        from mmedc.submit.client import JobServer
+
+        server = JobServer(address)
+        if follow:
+            server.follow(folder, lambda text: typer.echo(text, nl=False))
+        else:
+            typer.echo(server.output(server.job(folder).id), nl=False)
+        return
     from mmedc.engine.journal import events_of, traces_of
     from mmedc.report.runs import event_lines, find_run, standing
     from mmedc.storage import Store
@@ -65,11 +90,19 @@ def logs(
 
 
 @app.command(rich_help_panel=CLUSTER)
-def stop(folder: FolderArgument) -> None:
+def stop(folder: FolderArgument, address: ServerOption = None) -> None:
     """Ask the run that writes to a folder to stop, on whatever machine it is, and wait until it has.
 
     What is committed is kept; the same command resumes the run.
     """
+    if address:
+        from mmedc.submit.client import JobServer
+
+        server = JobServer(address)
+        server.stop(server.job(folder).id)
+        ended = server.follow(folder, lambda _: None)
+        typer.echo(f"{folder}: {ended.status.lower()}; the same submit resumes it")
+        return
     from mmedc.engine.journal import ask_to_stop
     from mmedc.report.runs import find_run, standing
     from mmedc.storage import Store

@@ -4,16 +4,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mmedc.cli.options import MODELS, Interruption, JsonOption, QuietOption, SetOption, open_console
 from mmedc.errors import RequestError
-
-if TYPE_CHECKING:
-    from mmedc.train.accuracy import MultipleChoice
-    from mmedc.train.config import Watch
 
 app = typer.Typer()
 
@@ -43,6 +39,7 @@ def train(
     from mmedc.report.progress import Bars
     from mmedc.report.training import Table, plot
     from mmedc.storage import Store
+    from mmedc.submit.stages import questions_of
     from mmedc.train.config import read_train
     from mmedc.train.launch import tokenised, train_on_ray
     from mmedc.train.launch import train as train_here
@@ -51,7 +48,7 @@ def train(
     folder = str(out or settings.out)
     if not folder:
         raise RecipeError(f"{recipe}: no `out` in the training, and no --out")
-    questions = _questions(settings.watch) if settings.watch.questions else ()
+    questions = questions_of(settings.watch)
     console = open_console(stderr=True)
     bars = Bars(console, quiet or as_json)
     Interruption.said = "interrupted while texts became tokens; that part is kept: give the same command again"
@@ -66,7 +63,7 @@ def train(
         with Table(console, job.settings.steps, quiet or as_json) as table, _told_what_is_kept(Path(folder)):
 
             def report(step: int, values: dict[str, float]) -> None:
-                journal.note(step, values)
+                journal.note({"step": step + 1, **values})
                 table.report(step, values)
 
             last = train_on_ray(job, address, report) if address else train_here(job, report)
@@ -87,15 +84,6 @@ def _told_what_is_kept(folder: Path) -> Iterator[None]:
         if found := newest(folder / "checkpoints"):
             Interruption.said = f"interrupted; {found[0]} is kept: give the same command again to go on from it"
         raise
-
-
-def _questions(watch: "Watch") -> tuple["MultipleChoice", ...]:
-    from mmedc.bench.config import Bench
-    from mmedc.bench.scoring import comparisons
-    from mmedc.train.accuracy import MultipleChoice
-
-    asked = comparisons(Bench(model="", items=watch.questions, limit=watch.questions_limit))
-    return tuple(MultipleChoice(*one) for one in asked)
 
 
 @app.command(rich_help_panel=MODELS)

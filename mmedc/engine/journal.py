@@ -162,10 +162,10 @@ class Journal:
             self.state.stage, self.state.values = stage, {}
             self._event("stage", stage=stage)
 
-    def note(self, step: float, values: dict[str, float]) -> None:
-        """Record the last values of a training or a scoring."""
+    def note(self, values: dict[str, float]) -> None:
+        """Record the last values of a training or a scoring, such as the step and the loss."""
         with self._guard:
-            self.state.values = {"step": step, **values}
+            self.state.values = values
             self._changed = True
 
     def begin(self, current: AnyPass, done: int) -> None:

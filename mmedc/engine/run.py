@@ -2,9 +2,12 @@
 
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -126,30 +129,60 @@ def _streamed(work: Streamed[Spec, Left], unit: Unit[Spec], out: UnitFiles, repo
 
 
 class Inline:
-    """Runs units one after another in this process, for tests, debuggers and machines with one core."""
+    """Runs units in this process, without Ray: one after another, or where they are isolated several at a time.
 
-    def __init__(self, isolate: bool = False) -> None:
-        self.isolate = isolate
+    `isolate` parses in child processes, `processes` at a time; without it one unit after another is run wholly in this
+    process, for tests and debuggers.
+    """
+
+    def __init__(self, isolate: bool = False, processes: int = 1) -> None:
+        self.isolate, self.processes = isolate, processes if isolate else 1
 
     def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
         """Yield the progress of each unit; see `Runner`."""
-        attempts = Attempts(current.retries)
-        for unit in units:
-            counts = [0, 0]
+        attempts, at_once = Attempts(current.retries), min(self.processes, len(units))
+        if at_once < 2 or not isinstance(current.work, Streamed):  # other work is done in this process, not in a child
+            for unit in units:
+                yield from self._tried(current, unit, store, attempts)
+            return
+        # A thread waits for each child and writes what it sends. Threads do not outlast the pass, children not theirs.
+        waiting, reports = deque(sorted(units, key=lambda unit: -unit.bytes)), SimpleQueue[Progress | None]()
 
-            def report(read: int, kept: int, counts: list[int] = counts) -> None:
-                counts[0] += read
-                counts[1] += kept
+        def work() -> None:
+            with suppress(IndexError):
+                while True:
+                    for report in self._tried(current, waiting.popleft(), store, attempts):
+                        reports.put(report)
+            reports.put(None)
 
-            progress = Progress(retried=(unit, ""))
-            while progress.retried:
-                try:
-                    done = run_unit(current.work, current.folder, unit, store, report, self.isolate)
-                    progress = Progress(done=done)
-                except Exception as problem:
-                    progress = attempts.after(unit, problem)
-                yield replace(progress, read=counts[0], kept=counts[1])
-                counts[:] = [0, 0]
+        for number in range(at_once):
+            Thread(target=work, name=f"mmedc-unit-{number}", daemon=True).start()
+        try:
+            while at_once:
+                found = reports.get()
+                if found is None:
+                    at_once -= 1
+                else:
+                    yield found
+        finally:
+            waiting.clear()
+
+    def _tried(self, current: AnyPass, unit: AnyUnit, store: Store, attempts: Attempts) -> Iterator[Progress]:
+        """Yield the progress of a unit until it is done or has failed."""
+        counts = [0, 0]
+
+        def report(read: int, kept: int) -> None:
+            counts[0] += read
+            counts[1] += kept
+
+        progress = Progress(retried=(unit, ""))
+        while progress.retried:
+            try:
+                progress = Progress(done=run_unit(current.work, current.folder, unit, store, report, self.isolate))
+            except Exception as problem:
+                progress = attempts.after(unit, problem)
+            yield replace(progress, read=counts[0], kept=counts[1])
+            counts[:] = [0, 0]
 
 
 def run_pass(

@@ -25,9 +25,11 @@ from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mmedc import modules
+from mmedc.engine.meters import Meters, ProgressReader
 from mmedc.engine.preflight import OnEachNode
 from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
-from mmedc.engine.unit import Accounted, CommitFormat
+from mmedc.engine.stragglers import Stragglers
+from mmedc.engine.unit import CommitFormat
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.redact import first_line
 from mmedc.storage import Store
@@ -57,7 +59,7 @@ class OnRay:
     def __init__(self, cpus: int | None = None, address: str | None = None) -> None:
         self.cpus, self.address = cpus, address
         self._own = False
-        self._reader: _ProgressReader | None = None
+        self._reader: ProgressReader | None = None
         self._check: Callable[[OnEachNode], None] | None = None
 
     def __enter__(self) -> "OnRay":
@@ -65,14 +67,20 @@ class OnRay:
 
     def start(self) -> None:
         """Start or join Ray; called only when there is something to run."""
-        if ray.is_initialized():
-            return
+        if not ray.is_initialized():
+            self._start()
+
+    def _start(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
         # Ray's own announcements are of no use to the user of a pipeline.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
         quiet_stdout()
-        on_sigterm = signal.getsignal(signal.SIGTERM)
+        with _own_sigterm():
+            self._initialise(options)
+        self._own = True
+
+    def _initialise(self, options: dict[str, Any]) -> None:
         if self.address:
             head, _, port = self.address.rpartition(":")
             if port.isdigit() and "/" not in head and not _opens((head.strip("[]"), int(port))):
@@ -84,11 +92,11 @@ class OnRay:
             # "local" never joins a cluster that already runs on this machine. The object store is
             # small, because only paths and counts pass through it.
             _own_token()
+            # With `ray[default]` a dashboard process that nobody asked for would show its metrics to everyone, without
+            # a token. Ray has no switch for that; it only logs that it can't listen on a port that there is not.
+            os.environ.setdefault("DASHBOARD_METRIC_PORT", "-1")
             cpus = self.cpus or os.cpu_count()
             ray.init(address="local", num_cpus=cpus, object_store_memory=100 << 20, include_dashboard=False, **options)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces the handler by one that exits silently
-        self._own = True
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is ClusterLost:  # the cluster no longer answers; Ray cleans up when the process exits
@@ -111,45 +119,109 @@ class OnRay:
         if self._check:
             self._check(on_each_node)
             self._check = None
-        nodes, meters, attempts = _Nodes(self.cpus), _Meters(current.name), Attempts(current.retries)
+        nodes, meters, attempts = _Nodes(self.cpus), Meters(current.name), Attempts(current.retries)
         if self._reader:
             self._reader.begin()
-        reader = self._reader = self._reader or _ProgressReader()
-        work, form = ray.put(cloudpickle.dumps(current.work)), CommitFormat(current.work)
-        gpus = {"num_gpus": current.gpus} if current.gpus and ray.cluster_resources().get("GPU") else {}
-        task: Any = _run.options(num_cpus=current.cpus, **gpus)
-        waiting, exclusive = deque(units), deque[AnyUnit]()
-        running: dict[Any, AnyUnit] = {}
+        reader = self._reader = self._reader or ProgressReader()
+        flight = _Flight(current, units, store, attempts, reader)
         try:
-            while waiting or exclusive or running:
+            while flight.goes_on:
                 nodes.check()
-                while waiting and len(running) < 2 * nodes.slots / current.cpus:
-                    unit = waiting.popleft()
-                    running[task.remote(modules.folders(), work, current.folder, unit, store, reader.actor)] = unit
-                if exclusive and not running:
-                    unit = exclusive.popleft()
-                    running[task.remote(modules.folders(), work, current.folder, unit, store, reader.actor)] = unit
-                ready, _ = ray.wait(list(running), timeout=REPORT_S) if running else ([], [])
-                meters.in_flight(len(running))
+                flight.launch(nodes.slots)
+                meters.in_flight(len(flight.running))
                 yield meters.count(reader.progress())
-                for result in ready:
-                    unit = running.pop(result)
-                    try:
-                        progress = Progress(done=form.load(ray.get(result)))
-                    except Exception as problem:
-                        cause = getattr(problem, "cause", None) or problem
-                        progress = attempts.after(unit, cause, isinstance(problem, LOSS_ERRORS), str(problem))
-                    if progress.retried:
-                        (exclusive if attempts.must_run_alone(unit) else waiting).append(unit)
+                for progress in flight.landed():
                     yield meters.count(progress)
             meters.in_flight(0)
         except ClusterLost:
-            running.clear()  # nothing is left that could cancel the tasks
+            flight.running.clear()  # nothing is left that could cancel the tasks
             raise
         finally:
-            for result in running:
-                with contextlib.suppress(Exception):
-                    ray.cancel(result, force=True)
+            flight.cancel()
+
+
+class _Flight:
+    """The units of a pass that wait, the attempts that are under way, and those that have ended.
+
+    The largest units come first, so that none of them begins when all others are done. Near the end, when CPUs are
+    free, a unit that is late is attempted a second time, on another node if there is one. In flight are at most
+    twice as many tasks as there are CPUs, which is all that this process and Ray know of a pass at a time.
+    """
+
+    def __init__(
+        self, current: AnyPass, units: list[AnyUnit], store: Store, attempts: Attempts, reader: ProgressReader
+    ) -> None:
+        self.running: dict[Any, AnyUnit] = {}
+        self._current, self._store, self._attempts, self._reader = current, store, attempts, reader
+        self._work, self._form = ray.put(cloudpickle.dumps(current.work)), CommitFormat(current.work)
+        self._waiting = deque(sorted(units, key=lambda unit: -unit.bytes))
+        self._exclusive = deque[AnyUnit]()
+        self._stragglers, self._begun, self._all_begun = Stragglers(), dict[Any, float](), 0.0
+        gpus = {"num_gpus": current.gpus} if current.gpus and ray.cluster_resources().get("GPU") else {}
+        self._task: Any = _run.options(num_cpus=current.cpus, **gpus)
+        self._elsewhere: Any = _run.options(num_cpus=current.cpus, scheduling_strategy="SPREAD", **gpus)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a unit that is not done."""
+        return bool(self._waiting or self._exclusive or self.running)
+
+    def launch(self, slots: int) -> None:
+        """Hand out as many units as may be in flight on so many CPUs."""
+        slots = int(slots / self._current.cpus)
+        while self._waiting and len(self.running) < 2 * slots:
+            self._hand_out(self._waiting.popleft(), self._task)
+        if self._exclusive and not self.running:
+            self._hand_out(self._exclusive.popleft(), self._task)
+        now = time.monotonic()
+        if len(self.running) > slots:
+            self._all_begun = now  # until then, some wait for a CPU
+        elif not self._waiting and not self._exclusive and len(self.running) < slots and self._current.twice:
+            ages = [
+                (unit.id, unit.bytes, now - max(self._begun[task], self._all_begun))
+                for task, unit in self.running.items()
+            ]
+            if late := self._stragglers.late(ages):
+                self._hand_out(next(unit for unit in self.running.values() if unit.id == late), self._elsewhere)
+
+    def landed(self) -> Iterator[Progress]:
+        """Wait a moment, and yield the progress of the attempts that have ended."""
+        ready, _ = ray.wait(list(self.running), timeout=REPORT_S) if self.running else ([], [])
+        for task in ready:
+            unit, begun = self.running.pop(task, None), self._begun.pop(task, 0.0)
+            if unit is None:
+                continue  # the second of two attempts, cancelled
+            twins = [other for other, same in self.running.items() if same.id == unit.id]
+            try:
+                done = self._form.load(ray.get(task))
+            except Exception as problem:
+                if twins:
+                    continue  # the other attempt decides
+                cause = getattr(problem, "cause", None) or problem
+                progress = self._attempts.after(unit, cause, isinstance(problem, LOSS_ERRORS), str(problem))
+                if progress.retried:
+                    (self._exclusive if self._attempts.must_run_alone(unit) else self._waiting).append(unit)
+                yield progress
+                continue
+            self._stragglers.done(unit.bytes, time.monotonic() - begun)
+            for twin in twins:
+                del self.running[twin], self._begun[twin]
+                _cancel(twin)
+            yield Progress(done=done)
+
+    def cancel(self) -> None:
+        """Cancel what is under way."""
+        for task in self.running:
+            _cancel(task)
+
+    def _hand_out(self, unit: AnyUnit, task: Any) -> None:
+        made = task.remote(modules.folders(), self._work, self._current.folder, unit, self._store, self._reader.actor)
+        self.running[made], self._begun[made] = unit, time.monotonic()
+
+
+def _cancel(task: Any) -> None:
+    with contextlib.suppress(Exception):
+        ray.cancel(task, force=True)
 
 
 def on_each_node(function: Callable[[int], Any]) -> list[tuple[str, Any]]:
@@ -204,6 +276,19 @@ def _join(address: str, options: dict[str, Any]) -> None:
             "RAY_AUTH_TOKEN_PATH to a file with the token that its head was started with"
         )
     raise RequestError(f"--address {address}: can't join ({why}). Is Ray up there, and is this one of its nodes?")
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM, which Ray replaces by one that exits silently, and interrupt where that one did."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Quiet:
@@ -290,92 +375,6 @@ def _own_token() -> None:
         path.chmod(0o600)
         if not path.stat().st_size:
             path.write_text(secrets.token_hex(32))
-
-
-class _Meters:
-    """The metrics of a pass for Prometheus, through Ray's own exporter (`ray_mmedc_…`)."""
-
-    def __init__(self, name: str) -> None:
-        from ray.util.metrics import Counter, Gauge
-
-        self._tags = {"pass": name}
-        self._read = Counter("mmedc_documents_read", "Records read.", ("pass",))
-        self._kept = Counter("mmedc_documents_kept", "Records that the steps of a pass kept.", ("pass",))
-        self._rejected = Counter("mmedc_documents_rejected", "Records in quarantine.", ("pass",))
-        self._units = Counter("mmedc_units", "Units that are done, tried again or failed.", ("pass", "fate"))
-        self._in_flight = Gauge("mmedc_units_in_flight", "Units that are being worked on.", ("pass",))
-
-    def in_flight(self, number: int) -> None:
-        """Report how many units are in flight."""
-        self._in_flight.set(number, self._tags)
-
-    def count(self, progress: Progress) -> Progress:
-        """Count `progress` and return it."""
-        left = progress.done.left if progress.done else None
-        if isinstance(left, Accounted) and left.funnel:  # exact; the live figures may miss the last batch of a unit
-            counts = list(left.funnel.values())
-            rejected = sum(sum(count.rejected.values()) for count in counts)
-            for meter, value in (
-                (self._read, counts[0].read),
-                (self._kept, counts[-1].kept),
-                (self._rejected, rejected),
-            ):
-                if value:
-                    meter.inc(value, self._tags)
-        for fate in ("done", "retried", "failed"):
-            if getattr(progress, fate):
-                self._units.inc(1, {**self._tags, "fate": fate})
-        return progress
-
-
-class _ProgressReader:
-    """Reads the progress that the tasks report to an actor; it never waits, because no result depends on it."""
-
-    def __init__(self) -> None:
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
-        self.actor = _ProgressActor.options(**options).remote()  # type: ignore[attr-defined]
-        self._asked: Any = self.actor.total.remote()
-        self._seen = (0, 0)
-
-    def begin(self) -> None:
-        """Ignore the progress that an earlier pass reported."""
-        with contextlib.suppress(ray_errors.RayError, TimeoutError):
-            self._seen = ray.get(self.actor.total.remote(), timeout=5)
-        self._asked = self.actor.total.remote()
-
-    def progress(self) -> Progress:
-        """Return the progress since the last answer of the actor."""
-        if not ray.wait([self._asked], timeout=0)[0]:
-            return Progress()
-        asked, self._asked = self._asked, self.actor.total.remote()
-        try:
-            read, kept = ray.get(asked)
-        except ray_errors.RayError:
-            return Progress()
-        before = self._seen if read >= self._seen[0] else (0, 0)  # smaller: the actor was restarted
-        self._seen = read, kept
-        return Progress(read - before[0], kept - before[1])
-
-    def close(self) -> None:
-        """End the actor."""
-        with contextlib.suppress(Exception):
-            ray.kill(self.actor)
-
-
-@ray.remote(num_cpus=0)
-class _ProgressActor:
-    """Adds up the progress that the tasks report."""
-
-    def __init__(self) -> None:
-        self.read = self.kept = 0
-
-    def add(self, read: int, kept: int) -> None:
-        self.read += read
-        self.kept += kept
-
-    def total(self) -> tuple[int, int]:
-        return self.read, self.kept
 
 
 @ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]

@@ -46,6 +46,11 @@ def narrowed(ordinal: int) -> bool:
     return ordinal < _singly_until
 
 
+def write(shared: mmap.mmap, step: int, ordinal: int, count: int) -> None:
+    """Record in the slot of another process that its `step` begins on `count` records from `ordinal` on."""
+    _LAYOUT.pack_into(shared, 0, step, ordinal, count)
+
+
 def read(shared: mmap.mmap) -> tuple[int, int, int]:
     """Return (step, first ordinal, count) as the parser process last wrote them."""
     step, ordinal, count = _LAYOUT.unpack_from(shared, 0)

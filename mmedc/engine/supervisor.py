@@ -15,6 +15,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -155,8 +156,7 @@ class _Child:
         self, work: Streamed[Any, Any], unit: Unit[Any], start: int, faults: dict[int, Fault], alone_until: int
     ) -> Iterator[Produced]:
         """Yield the results of the child. Raises: ChildDied, _RunSingly, or WorkError for a failed read."""
-        slot.attach(self._slot)
-        slot.enter(-1, start, 1)  # -1: the child is starting
+        slot.write(self._slot, -1, start, 1)  # -1: the child is starting
         slot_reset = slot.read(self._slot)
         os.truncate(self._errors.fileno(), 0)
         try:
@@ -243,11 +243,12 @@ class _Guard:
             raise WorkError(f"over {limits.unit_seconds:g} CPU seconds for one unit (limits.unit_seconds)")
 
 
-_supervisor: Supervisor | None = None
+_of_thread = threading.local()
 
 
 def supervisor() -> Supervisor:
-    """Return the supervisor of this process, which keeps the same child from unit to unit."""
-    global _supervisor
-    _supervisor = _supervisor or Supervisor()
-    return _supervisor
+    """Return the supervisor of this thread, which keeps the same child from unit to unit."""
+    if not hasattr(_of_thread, "supervisor"):
+        _of_thread.supervisor = Supervisor()
+    found: Supervisor = _of_thread.supervisor
+    return found

@@ -160,6 +160,8 @@ class Pass(Generic[Spec, Left]):
     """GPUs of one task, on a cluster that has GPUs."""
     cpus: float = 1.0
     """CPUs of one task; less than one for a task that waits most of the time."""
+    twice: bool = True
+    """Whether a unit may be attempted a second time while the first attempt is under way."""
     key: str = field(init=False)
     """Digest of the identity of the work, that is of everything that the result depends on except the units."""
 

@@ -102,7 +102,7 @@ def run_crawls(run: Run, ingest: Pass[InputSplit, Ingested], recipe: Recipe, sto
         if not units:
             break
         asked = tuple(unit for _, unit in units)
-        current = Pass(f"{NAME}-{number}", CrawlHosts(), asked, recipe.limits.retries, cpus=CPUS)
+        current = Pass(f"{NAME}-{number}", CrawlHosts(), asked, recipe.limits.retries, cpus=CPUS, twice=False)
         for (crawl, unit), left in zip(units, run(current), strict=True):
             crawl.left[unit.spec.number] = left
             crawl.commits.append((current.folder, unit.id))

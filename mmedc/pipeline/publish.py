@@ -187,7 +187,7 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
         Unit.of(group, f"files {number + 1} of {len(groups)}", sum(placement.file.bytes for placement in group))
         for number, group in enumerate(groups)
     )
-    run_pass(Pass("place", Place(store), units), runner, store, watcher, again=True)
+    run_pass(Pass("place", Place(store), units, twice=False), runner, store, watcher, again=True)
     sweep(store, {placement.path for placement in placements})
     _describe_folder(store, manifest)
 

@@ -140,3 +140,22 @@ def _line(event: dict[str, Any]) -> str:
     if what == "ended":
         return f"{event['state']}, exit code {event['code']}{': ' if event['said'] else ''}{event['said']}"
     return str(event)
+
+
+def jobs_table(jobs: list[dict[str, Any]]) -> RenderableType:
+    """Return the jobs of a cluster for a terminal."""
+    if not jobs:
+        return Passage("no run of mmedc was submitted to this cluster")
+    columns = [Column("job"), Column("recipe", rank=2), Column("state"), number("code"), Column("began (UTC)", rank=1)]
+    rows = [
+        (
+            job["id"],
+            job["recipe"],
+            job["status"].lower(),
+            "" if job["code"] is None else str(job["code"]),
+            datetime.fromtimestamp(job["began"], UTC).strftime("%Y-%m-%d %H:%M"),
+            visible(job["out"]),
+        )
+        for job in jobs
+    ]
+    return Grid([*columns, Column("folder", rank=3)], rows)
