@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 import mmedc
 from mmedc.books.book import Book, Unreadable
 from mmedc.books.pdf import whole
-from mmedc.books.pdf.glyphs import logical
+from mmedc.books.pdf.glyphs import lines_of, logical
 from mmedc.books.pdf.joining import count_words, joined
 from mmedc.books.pdf.quality import quality
 from mmedc.books.rules import BookRules
@@ -156,6 +156,25 @@ def test_text_is_kept_that_only_looks_as_if_it_were_hidden(engine: str) -> None:
     assert [left.chars for left in found.left_out if left.part == "hidden"] == [1]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_wrapped_cell_stays_in_its_row(engine: str) -> None:
+    pdf = Pdf()
+    content = lines([SENTENCE] * 3, 72, 740)
+    for row, (drug, note, dose) in enumerate(
+        (("Iron", "with meals", "5"), ("Zinc", "not with milk", "7"), ("Salt", "", "9"))
+    ):
+        y = 660 - 34 * row
+        content += line(drug, 72, y - 6) + line(dose, 330, y - 6)
+        content += lines(["It is taken in the morning", note or "and before going to bed"], 180, y)
+    pdf.page(content + lines([SENTENCE] * 3, 72, 520))
+    rows = [text for text in read(pdf.build(), engine).text.split("\n") if text.startswith("|")]
+    assert rows == [
+        "| Iron | It is taken in the morning with meals | 5 |",
+        "| Zinc | It is taken in the morning not with milk | 7 |",
+        "| Salt | It is taken in the morning and before going to bed | 9 |",
+    ]
+
+
 def test_parts_are_left_out_and_counted() -> None:
     contents = [f"Chapter {n} ............ {n * 7}" for n in range(1, 10)]
     pdf = Pdf()
@@ -196,6 +215,15 @@ def test_line_ends(before: str, after: str, whole_text: str) -> None:
 def test_order_of_text_from_right_to_left() -> None:
     assert logical("31 هنس") == "سنه 31"
     assert logical("plain text (1)") == "plain text (1)"
+
+
+def test_arabic_letters_that_lie_over_each_other_keep_their_order() -> None:
+    # Alef, Lam, Meem, Qaf as Amiri draws them: Lam stands above the left half of Meem; each with its pen.
+    boxes = [("ا", 281.1, 282.3, 280.5), ("ل", 277.4, 278.0, 278.2), ("م", 276.4, 279.7, 276.7), ("ق", 272.8, 277, 273)]
+    glyphs = [(char, x0, x1, 127.5, 118.0, 10.0, pen) for char, x0, x1, pen in boxes]
+    assert [line.text for line in lines_of(glyphs)] == ["المق"]
+    ligature = [("ل", 163.6, 166.7, 126.0, 118.0, 10.0, 161.8), ("ا", 162.1, 166.9, 126.0, 118.0, 10.0, 161.8)]
+    assert [line.text for line in lines_of(ligature)] == ["لا"]
 
 
 def test_quality_of_texts() -> None:

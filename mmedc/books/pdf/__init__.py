@@ -6,6 +6,7 @@ mupdf, inspector, glyphs    the libraries, one each
 hidden     text that a page does not show
 repair     files whose end is lost
 layout     reading order, columns, tables, vertical text and the beginnings of paragraphs, page by page
+wrapped    tables whose cells run over several lines
 quality    whether the text of a page can be trusted, and the figures that a decision for OCR needs
 tables     pages as Arrow tables
 furniture  headers, footers and page numbers, learned over the whole book

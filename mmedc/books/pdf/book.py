@@ -16,14 +16,10 @@ from mmedc.books.pdf.furniture import Furniture
 from mmedc.books.pdf.joining import HYPHENS, Words, count_words, joined
 from mmedc.books.pdf.layout import BEGINS, CONTINUES, LEADERS, OPEN, Placed
 from mmedc.books.pdf.model import Cover, Heading
+from mmedc.books.pdf.scripts import CAPTION
 from mmedc.books.rules import BookRules
 
 NOTE = re.compile(r"^\s*(\(?\d{1,3}\)?|[*†‡§¶]{1,3}|[¹²³⁰-⁹]{1,3})(?=[\s.\])]|[^\W\d_])")
-CAPTION = re.compile(
-    r"^(?:fig(?:ure|ura|\.)?|tab(?:le|la|elle|leau|ella|ela|\.)?|abb(?:ildung|\.)|quadro|рис(?:\.|унок)|табл(?:\.|ица)"
-    r"|图|圖|表|図|그림|표|شكل|جدول|चित्र|तालिका)\s?\d",
-    re.IGNORECASE,
-)
 ENDED = re.compile(r"[.!?:;。！？：；।؟…][\"'”’»)\]」』）]*\s*$")
 IMPRINT = re.compile(r"\bISBN\b|©|\(c\) \d{4}|all rights reserved|copyright \d{4}", re.IGNORECASE)
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

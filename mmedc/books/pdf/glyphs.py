@@ -20,9 +20,11 @@ LINE_TOLERANCE = 0.4  # of the size, between baselines of one line
 SPACE = 0.2  # of the size: a wider gap between glyphs is a space
 SPLIT = 1.0  # of the size: a wider gap ends the run
 MAX_GLYPHS = 60_000  # of a page; more are a drawing
+STACKED = 3  # letters that lie over each other
 MIRRORED = {"(": ")", ")": "(", "[": "]", "]": "[", "{": "}", "}": "{", "«": "»", "»": "«"}
-Glyph = tuple[str, float, float, float, float, float]
-"""Character, x0, x1 (the place that it takes, which may be more than its ink), baseline, top, size."""
+Glyph = tuple[str, float, float, float, float, float, float]
+"""Character, x0, x1 (the place that it takes, which may be more than its ink), baseline, top, size, and the place
+of the pen, which is the same for the characters of one ligature."""
 
 
 class Frame(NamedTuple):
@@ -183,7 +185,8 @@ def glyphs_of(pdfium: Any, page: Any, frame: Frame) -> list[tuple[int, Glyph]]:
             scales[size] = math.hypot(matrix.c, matrix.d) or 1.0
         char = "-" if code == 0xFFFE else chr(code) if not 0xD800 <= code < 0xE000 else "\ufffd"
         x0, y0, x1, _ = frame.box(box.left, box.bottom, box.right, box.top)
-        glyphs.append((index, (char, x0, x1, frame.point(x.value, y.value)[1], y0, size * scales[size])))
+        pen, base = frame.point(x.value, y.value)
+        glyphs.append((index, (char, x0, x1, base, y0, size * scales[size], pen)))
     return glyphs
 
 
@@ -219,14 +222,15 @@ def lines_of(glyphs: list[Glyph]) -> list[Line]:
     if _stands(glyphs):
         return _standing(glyphs)
     lines: list[Line] = []
-    rows: list[list[Glyph]] = []
-    for glyph in sorted(glyphs, key=lambda glyph: glyph[3]):
-        if rows and glyph[3] - rows[-1][0][3] <= LINE_TOLERANCE * max(rows[-1][0][5], glyph[5]):
-            rows[-1].append(glyph)
+    rows: list[list[tuple[Glyph, int]]] = []
+    for pair in sorted(zip(glyphs, itertools.count(), strict=False), key=lambda pair: pair[0][3]):
+        glyph, first = pair[0], rows[-1][0][0] if rows else None
+        if first and glyph[3] - first[3] <= LINE_TOLERANCE * max(first[5], glyph[5]):
+            rows[-1].append(pair)
         else:
-            rows.append([glyph])
-    for row in rows:
-        row.sort(key=lambda glyph: glyph[1] + glyph[2])
+            rows.append([pair])
+    for found in rows:
+        row = _side_by_side(found)
         run = [row[0]]
         for glyph in row[1:]:
             if glyph[1] - run[-1][2] > SPLIT * max(glyph[5], run[-1][5]):
@@ -235,6 +239,32 @@ def lines_of(glyphs: list[Glyph]) -> list[Line]:
             run.append(glyph)
         lines.append(_run(run))
     return lines
+
+
+def _side_by_side(row: list[tuple[Glyph, int]]) -> list[Glyph]:
+    """Return the glyphs of a row from left to right; each comes with its place in the order of the page.
+
+    Where letters from right to left lie one above the other, as Lam and Meem do in Amiri, their order on the page tells
+    which is first, seen from that of the letters beside each other.
+    """
+    row.sort(key=lambda pair: pair[0][1] + pair[0][2])
+    joined = [_is_joined(a[0], b[0]) for a, b in itertools.pairwise(row)]
+    if any(joined):
+        steps = [b[1] - a[1] for (a, b), over in zip(itertools.pairwise(row), joined, strict=True) if not over]
+        backwards = sum(step < 0 for step in steps) > sum(step > 0 for step in steps)
+        for _ in range(STACKED):
+            for at in range(len(row) - 1):
+                a, b = row[at], row[at + 1]
+                if (a[1] < b[1]) is backwards and _is_joined(a[0], b[0]):
+                    row[at : at + 2] = b, a
+    return [glyph for glyph, _ in row]
+
+
+def _is_joined(a: Glyph, b: Glyph) -> bool:
+    """Return whether two glyphs of Arabic lie over each other by more than half of the narrower one."""
+    if a[6] == b[6] or not ("\u0600" <= a[0] < "\u0900" and "\u0600" <= b[0] < "\u0900"):
+        return False
+    return min(a[2], b[2]) - max(a[1], b[1]) > 0.5 * min(a[2] - a[1], b[2] - b[1])
 
 
 def _stands(glyphs: list[Glyph]) -> bool:
@@ -287,11 +317,12 @@ def _stand(run: list[Glyph], lines: list[Line], level: list[Glyph]) -> None:
 def _run(run: list[Glyph]) -> Line:
     size = max(glyph[5] for glyph in run)
     bases = sorted(glyph[3] for glyph in run)
-    pieces = [run[0][0]]
+    pieces, end = [run[0][0]], run[0][2]
     for before, glyph in itertools.pairwise(run):
-        if glyph[1] - before[2] > SPACE * size and not _dense(before[0], glyph[0]):
+        if glyph[1] - end > SPACE * size and not _dense(before[0], glyph[0]):
             pieces.append(" ")
         pieces.append(glyph[0])
+        end = max(end, glyph[2])
     text = "".join(pieces)
     return Line(run[0][1], max(g[2] for g in run), bases[len(bases) // 2], size, logical(text))
 

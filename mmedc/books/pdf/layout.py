@@ -11,6 +11,7 @@ from itertools import groupby, pairwise
 
 from mmedc.books.pdf.model import ASCENT, Line, PageText
 from mmedc.books.pdf.scripts import RTL, dense, is_rtl
+from mmedc.books.pdf.wrapped import unwrapped
 
 MERGE = 1.0  # of the size: runs on a baseline that are further apart are different cells or columns
 SPACE = 0.14  # of the size: runs that are further apart are different words
@@ -337,6 +338,9 @@ def _rows(lines: list[Line], rtl: bool, edges: dict[int, int]) -> list[Placed]:
     """Return the rows of a column: lines side by side are the cells of a table, or parts of one line."""
     rows = [sorted(row, key=lambda line: line.x0, reverse=rtl) for row in _by_baseline(lines, 0.4)]
     several = [len(row) > 1 and not any(id(line) in edges for line in row) and _cells(row) for row in rows]
+    if not rtl and sum(several) > 1 and (tables := unwrapped(rows, several, edges)) != rows:
+        rows = tables
+        several = [len(row) > 1 and not any(id(line) in edges for line in row) and _cells(row) for row in rows]
     out: list[Placed] = []
     for at, row in enumerate(rows):
         table = several[at] and ((at > 0 and several[at - 1]) or (at + 1 < len(rows) and several[at + 1]))

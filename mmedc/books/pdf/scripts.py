@@ -3,6 +3,12 @@
 import re
 
 RTL = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+CAPTION = re.compile(
+    r"^(?:fig(?:ure|ura|\.)?|tab(?:le|la|elle|leau|ella|ela|\.)?|abb(?:ildung|\.)|quadro|рис(?:\.|унок)|табл(?:\.|ица)"
+    r"|图|圖|表|図|그림|표|شكل|جدول|चित्र|तालिका)\s?\d",
+    re.IGNORECASE,
+)
+"""How captions of tables and figures begin."""
 LETTER = re.compile(r"[^\W\d_]")
 
 
