@@ -167,7 +167,7 @@ def test_a_capture_that_the_archive_cut_is_counted_and_not_fetched(archive: Arch
     rows = read(made)
     assert [row["dropped_by"].partition(":")[0] for row in rows if row["dropped_by"]] == ["cut_by_archive"] * 2
     assert len(rows) == 36
-    assert "2 are cut by the archive" in list_units(made)[0].spec.note
+    assert "because the archive cut them: 2" in list_units(made)[0].spec.note
 
 
 def test_damage_in_the_archive_costs_its_own_records(archive: Archive) -> None:

@@ -42,14 +42,15 @@ def test_character_references_in_addresses() -> None:
 
 def test_what_a_page_says_about_itself() -> None:
     page = """<html lang="es-MX"><head><base href="/base/"><title> Asma
-    &amp; tos </title><meta name="Robots" content="NoIndex, nofollow"><link rel="canonical" href="asma">
+    &amp; tos </title><meta name="Robots" content="NoIndex, nofollow">
+    <meta name=tdm-reservation content=1><link rel="canonical" href="asma">
     <link rel="alternate" hreflang="fr" href="/fr/asthme"><link rel="alternate" type="application/rss+xml" href="rss">
     <link rel=sitemap href=map.xml><meta http-equiv=refresh content="0; url='next.html'"></head>
     <a href="x" rel="nofollow noopener">x</a><a href="y" rel="ugc">y</a><a href="y">a longer text</a></html>"""
     links = read_links(page, HERE)
     base = "https://clinic.example.org/base/"
     assert (links.lang, links.title, links.canonical) == ("es-mx", "Asma & tos", f"{base}asma")
-    assert links.robots == {"noindex", "nofollow"}
+    assert links.robots == {"noindex", "nofollow", "tdm-reservation=1"}
     assert {(link.kind, link.url) for link in links.links if link.kind != "a"} == {
         ("canonical", f"{base}asma"),
         ("hreflang", "https://clinic.example.org/fr/asthme"),

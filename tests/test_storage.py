@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmedc.errors import RequestError
+from mmedc.errors import RequestError, StorageError
 from mmedc.inputs import list_inputs
 from mmedc.storage import AHEAD_BYTES, Store, _object_store, file_system, open_binary
 
@@ -51,6 +51,11 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_a_store_on_disk_and_on_s3(root: str) -> None:
     store = Store(root)
     assert store.names() == [] and not store.exists("a/b")
+    store.put("range", b"0123456789")
+    assert (store.get_range("range", 2, 5), store.get_range("range", 9, 10)) == (b"234", b"9")
+    with pytest.raises(StorageError):
+        store.get_range("range", 5, 20)  # a part is never taken for the whole
+    store.delete("range")
     with pytest.raises(FileNotFoundError):
         store.get("a/b")
     store.put("a/b", b"one")

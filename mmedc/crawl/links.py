@@ -46,6 +46,8 @@ FEED_TYPES = frozenset(("application/rss+xml", "application/atom+xml", "applicat
 NOT_FOLLOWED = frozenset(("nofollow", "ugc", "sponsored"))
 ROBOTS = frozenset(("robots", "mmedc"))
 """The names of `meta` elements whose words are meant for this crawler."""
+RESERVATION = "tdm-reservation"
+"""The name of the `meta` element of the TDM Reservation Protocol; it becomes a word such as `tdm-reservation=1`."""
 NO_PAGES = ("javascript:", "mailto:", "tel:", "data:", "#")
 STATEFUL = frozenset(("iso-2022-jp", "utf-16le", "utf-16be", "replacement"))
 """Charsets whose bytes may be valid UTF-8 with another meaning."""
@@ -187,6 +189,9 @@ class _Scan:
         name, content = attributes.get("name", "").strip().lower(), attributes.get("content", "")
         if name in ROBOTS:
             self._robots.update(word for word in re.split(r"[\s,;]+", content.lower()) if word)
+            return
+        if name == RESERVATION:
+            self._robots.add(f"{RESERVATION}={content.strip()}")
             return
         directive = attributes.get("http-equiv", "").strip().lower()
         if directive == "refresh" and (target := REFRESH.match(content)):

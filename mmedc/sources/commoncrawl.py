@@ -300,7 +300,7 @@ def cut(name: str, config: SourceConfig, inputs: tuple[Input, ...], recipe: Reci
     ranges = choice.ranges(str(settings.warcs))
     if not ranges.rows:
         raise RecipeError(f'source "{name}": no capture of the index is chosen ({_counted(choice.counts)})')
-    note = f"{name}: {_note(ranges, choice.counts)}"
+    note = f"{name}: {_note(ranges, as_written(settings.warcs), choice.counts)}"
     for part in _of_even_size(ranges, recipe.limits.unit):
         yield replace(_split(name, config, part, recipe), note=note)
         note = ""
@@ -336,15 +336,15 @@ def _counted(counts: "Counter[str]") -> str:
     return f"of {counts['captures']:,}: {', '.join(others) or 'all'}"
 
 
-def _note(ranges: Ranges, counts: "Counter[str]") -> str:
+def _note(ranges: Ranges, place: str, counts: "Counter[str]") -> str:
     """Return what is chosen and what it takes to fetch it, in a sentence."""
     table = ranges.table
     whole = table[~table["cut"]]
     fetched = list(requests_of(ranges))
     asked = sum(request.end - request.start for request in fetched)
     told = (
-        f"{len(table):,} captures ({_counted(counts)}) in {len(ranges.names):,} files of {as_written(ranges.base)}; "
+        f"{len(table):,} captures ({_counted(counts)}) in {len(ranges.names):,} files of {place}; "
         f"{int(whole['length'].sum()):,} bytes, in {len(fetched):,} requests for {asked:,} bytes"
     )
     cut_off = len(table) - len(whole)
-    return told + (f"; {cut_off:,} are cut by the archive and are dropped unread" if cut_off else "")
+    return told + (f"; dropped unread because the archive cut them: {cut_off:,}" if cut_off else "")
