@@ -43,6 +43,7 @@ from mmedc.crawl.status import status_of
 from mmedc.crawl.types import Fetched, OptOut, Refused
 
 SAVE_S = 0.5
+SAVING_S = 0.02  # that a save may take; it waits for a host that is due before
 HUNGRY_S = 0.05  # where a host waits for URLs that were found
 DAY_S = 24 * 3600.0
 LEARNT = "learnt"
@@ -241,7 +242,9 @@ class Crawler:
                     self._launch()
                     now = time.monotonic()
                     save_at = self._saved + (HUNGRY_S if self._hungry else SAVE_S)
-                    if now >= save_at or self.segment.held > HELD_BYTES:
+                    due = self.schedule.due() if len(self._running) < plan.connections else None
+                    soon = due is not None and due - now < SAVING_S and now < save_at + SAVE_S
+                    if (now >= save_at and not soon) or self.segment.held > HELD_BYTES:
                         self.save()
                         continue
                     if not self._enrolled and not self._running:
@@ -249,8 +252,7 @@ class Crawler:
                         if not self._enrolled and not self._lower_cut_off():
                             break
                         continue
-                    due = self.schedule.due() if len(self._running) < plan.connections else None
-                    until = min(save_at, due if due is not None else save_at)
+                    until = min(due or save_at, max(save_at, now + SAVING_S))
                     await self._pause(max(until - now, 0.0005))
                 await self._drain()
         finally:
@@ -343,6 +345,8 @@ class Crawler:
     def _leave(self, host: Host, answer: Fetched | str | None, asked: bool, seconds: float) -> None:
         """Tell the schedule that the turn of a host is over, and whether it wants another."""
         now = time.monotonic()
+        if asked:
+            now -= max(time.time() - host.last, 0.0)  # the pause begins when the answer has come, not when it is read
         if not self._heaps.get(host.id) and host.queued > 0:
             self._hungry = True
         more = self._has_work(host)
@@ -387,6 +391,7 @@ class Crawler:
             host.last = time.time()
             fetched = await self.fetcher.fetch(item.url, conditions)
         except Refused as refusal:
+            host.last = time.time()
             self._failed(host, item, refusal.reason)
             return refusal.reason
         host.last = time.time()

@@ -14,6 +14,7 @@ from mmedc.crawl.robots import MAX_BODY, MAX_HOPS, Robots, robots_of, robots_url
 from mmedc.crawl.types import Fetched, OptOut, Refused
 
 REDIRECTS = range(300, 400)
+NOTHING = Fetched("http://host.example/robots.txt", "", 200, (), b"User-agent: *\nDisallow:\n", b"")
 NO_ANSWER = 0
 ENDLESS = -1
 
@@ -33,6 +34,7 @@ class SiteRules:
         self._frontier, self._fetcher, self._agents, self._delay_s = frontier, fetcher, tuple(agents), delay_s
         self._write = write
         self._robots: dict[str, Robots] = {}
+        robots_of(NOTHING, 0.0).allows(NOTHING.url)  # loads the parser before anybody waits for it
         self._reserved: dict[str, Reservations] = {}
 
     def lacks(self, url: str) -> str:
