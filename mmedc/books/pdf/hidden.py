@@ -24,6 +24,8 @@ MAX_OBJECTS = 50_000
 """Of a page; more are a drawing, and the rest of them is not looked at."""
 OVERLAP = 0.4
 """Of the height of a text: how far it must lie in an area to be hidden by it."""
+MOST_PAIRS = 100_000
+"""Of texts and areas that are compared at once."""
 DEPTH = 3
 """Levels of forms that are looked into."""
 INVISIBLE = (3, 7)
@@ -130,10 +132,15 @@ class _Walk:
         order = np.array([text.order for text in texts])
         colours = np.array([text.colour or NO_COLOUR for text in texts], np.int16)
         thick = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-        for area in drawn.areas:
-            shared = np.minimum(boxes[:, 2:], area.box[2:]) - np.maximum(boxes[:, :2], area.box[:2])
-            suspect = (order < area.order) | (abs(colours - area.colour) < ALIKE).all(axis=1)
-            if (suspect & (shared.min(axis=1) > OVERLAP * thick)).any():
+        step = max(MOST_PAIRS // len(texts), 1)
+        for begin in range(0, len(drawn.areas), step):
+            areas = drawn.areas[begin : begin + step]
+            edges = np.array([area.box for area in areas])[:, None]
+            fills_of = np.array([area.colour for area in areas], np.int16)[:, None]
+            later = np.array([area.order for area in areas])[:, None] > order
+            shared = np.minimum(boxes[:, 2:], edges[..., 2:]) - np.maximum(boxes[:, :2], edges[..., :2])
+            suspect = later | (abs(colours - fills_of) < ALIKE).all(axis=2)
+            if (suspect & (shared.min(axis=2) > OVERLAP * thick)).any():
                 return True
         return False
 
