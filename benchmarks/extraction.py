@@ -30,7 +30,7 @@ from side_by_side import environment
 
 from mmedc.decoding import decode_page
 from mmedc.fit.extractor import Measured, cross_validated, labelled, measured, read_labelled_pages
-from mmedc.steps.extract import NO_LATER, engines, kinds, main_text, shipped_trees, tree
+from mmedc.steps.extract import NO_LATER, claims, engines, kinds, main_text, shipped_trees, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 KINDS = ("all", "article", "documentation", "service", "forum", "product", "listing", "collection")
@@ -108,7 +108,8 @@ def ours(page: str) -> str:
     title = read_metadata(said, "", NO_LATER).title or ""
     walked = tree.walk(parsed)
     roles = kinds.roles_of(walked)
-    return main_text(walked, roles, shipped_trees(), title, kinds.kind_of(said.things, walked, roles))[0]
+    kind = kinds.kind_of(said.things, walked, roles)
+    return main_text(walked, roles, shipped_trees(), title, kind, claims.claims_of(said, title))[0]
 
 
 ENGINES: dict[str, Callable[[str], str]] = {

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from mixes import pages
 
 from mmedc.decoding import decode_page
-from mmedc.steps.extract import blocks, features, kinds, model, shipped_trees, tree
+from mmedc.steps.extract import blocks, claims, features, kinds, model, shipped_trees, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -89,7 +89,7 @@ def right(page: str, url: str) -> str:
     split = blocks.blocks_of(walked)
     if not split.texts:
         return "no text"
-    described = features.features_of(split, roles)
+    described = features.features_of(split, roles, claims.claims_of(found, said.title or ""))
     kept = model.chosen(shipped_trees().scores(described), described).tolist()
     lines = [f'<span class="said">{html.escape(f"{said.title} · {said.date} · {said.licence} · {kind}")}</span>']
     for stays, texts in groupby(zip(kept, split.texts, strict=True), key=itemgetter(0)):

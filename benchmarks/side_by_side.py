@@ -8,9 +8,11 @@ runs in an environment of its own, which is made at the first call (`.venv-datat
 """
 
 import argparse
+import ctypes
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -23,6 +25,7 @@ from mmedc.filters import open_filters
 from mmedc.policy import read_policy
 
 HERE = Path(__file__).parent
+PR_SET_CHILD_SUBREAPER = 36
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
 
 
@@ -57,14 +60,30 @@ def terms_file(folder: Path) -> Path:
     return path
 
 
-def timed(command: list[str], folder: Path) -> tuple[float, dict]:
-    """Run a command from an empty folder and return (wall seconds, the JSON of its last line)."""
+def adopt_orphans() -> None:
+    """Become the parent of processes whose own parent ends before them, so that their CPU time is counted (Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def timed(command: list[str], folder: Path) -> tuple[float, float, dict]:
+    """Run a command from an empty folder and return (wall seconds, CPU seconds, the JSON of its last line).
+
+    The CPU time is that of the command and of all processes that it started and that have ended, start-up included.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    begun = time.perf_counter()
+    used, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
+    wall = time.perf_counter() - begun
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
-    return time.perf_counter() - begun, json.loads(done.stdout.strip().splitlines()[-1])
+    while True:  # the workers of a cluster may end a little later than its driver
+        try:
+            os.wait()
+        except ChildProcessError:
+            break
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    return wall, cpu, json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main() -> None:
@@ -75,11 +94,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--medical", action="store_true")
     given = parser.parse_args()
+    adopt_orphans()
     python = environment(given.peer)
     input_folder = Path(given.folder).resolve()
     of_text = any(input_folder.glob("*.parquet"))
     size = sum(path.stat().st_size for path in input_folder.iterdir())
-    rates: dict[str, list[tuple[float, float]]] = {"mmedc": [], given.peer: []}
+    rates: dict[str, list[tuple[float, float, float]]] = {"mmedc": [], given.peer: []}
     with tempfile.TemporaryDirectory() as temporary:
         out = {name: Path(temporary) / name for name in rates}
         theirs = [python, str(HERE / PEERS[given.peer]), str(input_folder), str(out[given.peer])]
@@ -94,23 +114,24 @@ def main() -> None:
         ours += ["--cpus", str(given.workers), "--set", f"sources.pages={source}"]
         for number in range(given.rounds):
             for name, command in (("mmedc", ours), (given.peer, theirs)):
-                seconds, said = timed(command, out[name])
+                seconds, cpu, said = timed(command, out[name])
                 if name == "mmedc":
                     # The peer is given its pages as mmedc counted them, also those that its reader loses.
                     read = read_here = said["funnel"][0]["read"]
                     first, kept = said["seconds"]["ingest"], said["documents"]
                 else:
                     read_here, first, kept = said["read"], said["stages"]["extract"], said["kept"]
-                rates[name].append((read / seconds, read / first))
+                rates[name].append((read / seconds, read / first, read / cpu))
                 print(
                     f"round {number + 1} {name:<11} {seconds:7.1f} s, of which ingest {first:7.1f} s; "
+                    f"CPU {cpu:7.1f} s; "
                     f"read {read_here:,} kept {kept:,}",
                     flush=True,
                 )
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.workers} workers each")
     print(f"{read:,} documents, {size / 1e6:.1f} MB; start-up included\n")
     print(f"| documents/s (medians) | mmedc | {given.peer} | ratio (each pair) |\n|---|--:|--:|--:|")
-    for at, what in enumerate(("whole road", "ingest")):
+    for at, what in enumerate(("whole road", "ingest", "whole road, of CPU time")):
         mine, peer = ([rate[at] for rate in rates[name]] for name in rates)
         ratios = sorted(a / b for a, b in zip(mine, peer, strict=True))
         spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"

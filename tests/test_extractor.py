@@ -1,5 +1,6 @@
 """Our own extractor: main content in several languages and kinds of pages, the same in every batch."""
 
+import json
 from collections import Counter
 from itertools import pairwise
 
@@ -14,9 +15,11 @@ from mmedc.fit.extractor import fit_extractor, site_of
 from mmedc.steps.extract import model, read_page, shipped_trees, tree
 from mmedc.steps.extract.blocks import blocks_of
 from mmedc.steps.extract.characters import KINDS, kinds_of
+from mmedc.steps.extract.claims import claims_of
 from mmedc.steps.extract.features import features_of
 from mmedc.steps.extract.heads import with_title
 from mmedc.steps.extract.kinds import roles_of
+from mmedc.steps.extract.metadata import Found
 from tests.extractor_pages import LABELS, PARAGRAPHS, SAMPLES, Sample, framed
 
 FLOORS = {"article": 0.97, "thread": 0.85, "leaflet": 0.9, "questions": 0.9}
@@ -80,7 +83,8 @@ def chosen(
     scores: list[int], sizes: list[int], shapes: list[int], headings: list[int], terms: list[int] | None = None
 ) -> list[bool]:
     described = {"words": np.array(sizes), "shape": np.array(shapes), "heading": np.array(headings)}
-    described["term"] = np.array(terms or [0] * len(sizes))
+    described |= {"term": np.array(terms or [0] * len(sizes)), "article": np.ones(len(sizes), np.int64)}
+    described["path comment"] = np.zeros(len(sizes), np.int64)
     return list(model.chosen(np.array(scores, np.int64), described).tolist())
 
 
@@ -189,3 +193,38 @@ def test_a_title_that_the_text_has_is_not_added_again() -> None:
     assert with_title(found, kept, levels, "Asthma").tolist() == kept.tolist()
     kept[2] = False
     assert with_title(found, kept, levels, "Asthma").tolist() == [False, False, True, True]
+
+
+def stating(article: str, body: str) -> str:
+    said = {"@type": "NewsArticle", "articleBody": article}
+    return f'<head><script type="application/ld+json">{json.dumps(said)}</script></head><body>{body}</body>'
+
+
+def test_an_article_that_a_page_states_and_does_not_show_is_its_text() -> None:
+    article = "<p>Asthma is a disease of the airways &amp; lungs.</p><p>It often begins in childhood.</p>" * 6
+    text = read_page(stating(article, "<p>Please switch JavaScript on.</p>")).text
+    assert text.splitlines()[:2] == ["Asthma is a disease of the airways & lungs.", "It often begins in childhood."]
+    plain = "Asthma is a disease of the airways.\n\n" * 15
+    assert read_page(stating(plain, "")).text == "\n".join(["Asthma is a disease of the airways."] * 15)
+    shown = "".join(f"<p>{paragraph}</p>" for paragraph in PARAGRAPHS["en"])
+    assert "Please" not in read_page(stating(article[:300], f"<main>{shown}</main>")).text
+
+
+def test_the_block_that_a_description_was_taken_from_is_found_in_any_script() -> None:
+    for lang, paragraphs in PARAGRAPHS.items():
+        head = f'<head><meta name="description" content="{paragraphs[0][:60]} …"></head>'
+        parsed = tree.parse(f"{head}<body><h1>1</h1><p>{paragraphs[1]}</p><p>{paragraphs[0]}</p></body>")
+        claimed = claims_of(Found(parsed), "")
+        found = blocks_of(tree.walk(parsed))
+        assert features_of(found, roles_of(found.walk), claimed)["described"].tolist() == [0, 0, 1], lang
+
+
+def test_comments_below_an_article_are_left_out() -> None:
+    described = {name: np.zeros(3, np.int64) for name in ("heading", "term")} | {"shape": np.arange(3)}
+    described |= {"words": np.array([60, 90, 10]), "path comment": np.array([0, 1, 0])}
+    scores = np.array([60_000, 60_000, 60_000], np.int64)
+    for article, kept in ((1, [True, False, True]), (0, [True, True, True])):
+        described["article"] = np.full(3, article)
+        assert model.chosen(scores, described).tolist() == kept
+    described["article"], described["words"] = np.ones(3, np.int64), np.array([5, 200, 5])
+    assert model.chosen(scores, described).tolist() == [True, True, True]  # the name says nothing here

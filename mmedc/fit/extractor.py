@@ -19,10 +19,12 @@ from ruamel.yaml import YAML
 from mmedc.decoding import decode_page
 from mmedc.errors import RequestError
 from mmedc.fit.alignment import WORD, words_in
-from mmedc.steps.extract import render, tree
+from mmedc.steps.extract import NO_LATER, render, tree
 from mmedc.steps.extract.blocks import Blocks, blocks_of
+from mmedc.steps.extract.claims import Claims, claims_of
 from mmedc.steps.extract.features import NO_FEATURES, features_of
 from mmedc.steps.extract.kinds import roles_of
+from mmedc.steps.extract.metadata import Found, read_metadata
 from mmedc.steps.extract.model import SCALE, Trees, chosen
 
 USE = "main content or the frame of a page, block by block; card in models/extractor.md"
@@ -106,9 +108,13 @@ def labelled(html: bytes | str, gold: str, url: str, kind: str) -> Labelled:
     """Return a page with its gold text as rows of numbers."""
     page = decode_page(html, None)[0] if isinstance(html, bytes) else html
     parsed = tree.parse(page or "")
+    said = Claims()
+    if parsed is not None:
+        stated = Found(parsed)
+        said = claims_of(stated, read_metadata(stated, url, NO_LATER).title or "")
     found = blocks_of(tree.walk(parsed) if parsed is not None else tree.Walk())
     found.walk.nodes.clear()
-    described = features_of(found, roles_of(found.walk)) if found.texts else {}
+    described = features_of(found, roles_of(found.walk), said) if found.texts else {}
     small = {name: values.astype(np.int32) for name, values in described.items()}
     return Labelled(site_of(url), kind, gold, found, small, *words_in(found.texts, gold))
 

@@ -1,8 +1,8 @@
 """Extraction of pages: the main text, by our own extractor or by trafilatura or resiliparse, and what they state.
 
 `tree` parses a page and walks over it once; `blocks` makes blocks of what the walk found; `features` describes them by
-numbers; `model` decides which are the page's main content; `heads` adds the title; `render` writes texts; `engines`
-calls other extractors.
+numbers, with `claims`, what the page says of its text; `model` decides which are the page's main content; `heads` adds
+the title; `render` writes texts; `engines` calls other extractors.
 `metadata` reads what the page says about itself (with `jsonld`, `titles`, `dated`, `dates`, `licences`, `addresses`),
 and `kinds` finds questions with their answers.
 """
@@ -19,7 +19,7 @@ from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.filters import open_filters
 from mmedc.models import Model
-from mmedc.steps.extract import blocks, engines, features, heads, kinds, model, render, tree
+from mmedc.steps.extract import blocks, claims, engines, features, heads, kinds, model, render, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
 
 NO_LATER = "2100-01-01"
@@ -40,7 +40,7 @@ class Extract:
     readings: bool = False
     """Whether the readings of ruby are kept, in brackets; by our own extractor only."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -120,7 +120,8 @@ def read_page(
     kind = kinds.kind_of(found.things, walked, roles)
     sections: list[render.Section] = []
     if engine == "mmedc":
-        text, sections = main_text(walked, roles, trees or shipped_trees(), said.title or "", kind)
+        claimed = claims.claims_of(found, said.title or "")
+        text, sections = main_text(walked, roles, trees or shipped_trees(), said.title or "", kind, claimed)
     else:
         text = engines.resiliparse_text(html) if engine == "resiliparse" else engines.trafilatura_text(html)
     return Page(
@@ -137,17 +138,25 @@ def read_page(
 
 
 def main_text(
-    walked: tree.Walk, roles: list[kinds.Role], trees: model.Trees, title: str = "", kind: str | None = None
+    walked: tree.Walk,
+    roles: list[kinds.Role],
+    trees: model.Trees,
+    title: str = "",
+    kind: str | None = None,
+    claimed: claims.Claims = claims.NOTHING,
 ) -> tuple[str, list[render.Section]]:
     """Return the main text of a page by our own extractor, and its sections.
 
     The text of a thread, or of a page with sections, begins with the `title` where the page shows it as a heading.
-    `kind` is that of `kinds.kind_of`.
+    `kind` is that of `kinds.kind_of`, `claimed` what the page says of its main content: an article that it states and
+    does not show is its text.
     """
     found = blocks.blocks_of(walked)
+    if stated := claimed.article_not_in(found.texts):
+        return stated, []
     if not found.texts:
         return "", []
-    described = features.features_of(found, roles)
+    described = features.features_of(found, roles, claimed)
     kept = model.chosen(trees.scores(described), described)
     if title and heads.asks_for_title(walked, kind, described["heading"], kept):
         kept = heads.with_title(found, kept, described["heading"], title)

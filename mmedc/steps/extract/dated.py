@@ -64,7 +64,7 @@ def day_of_publication(found: Any, main: jsonld.Thing, url: str, latest: str) ->
     if in_path:
         return in_path
     changed = []
-    for value, is_change in chain(_shown(found), _alone(found.tree)):
+    for value, is_change in chain(_shown(found), _alone(found.by_tag["h1"])):
         if believable(date := read_date(value, found.lang), latest) and str(date) >= FIRST_SHOWN:
             if not is_change:
                 return date
@@ -107,17 +107,33 @@ def _shown(found: Any) -> Iterator[tuple[str, bool]]:
             yield text, bool(CHANGED.search(text))
 
 
-def _alone(tree: Any) -> Iterator[tuple[str, bool]]:
-    """Yield the short texts with a year that follow a heading of the first level."""
-    if tree.body is None:
-        return
-    since = LONE_TEXTS
-    for node in tree.body.traverse(include_text=True):
-        tag = node.tag
-        if tag == "h1":
-            since = 0
-        elif tag == "-text" and since < LONE_TEXTS:
-            since += 1
+def _alone(headings: list[Any]) -> Iterator[tuple[str, bool]]:
+    """Yield the short texts with a year that follow a heading of the first level; `headings` are all of them."""
+    for heading in {node.mem_id: node for node in headings}.values():
+        for node in _texts_after(heading):
             text = node.text_content.strip()
             if 6 <= len(text) <= LONE_CHARS and YEAR.search(text) and node.parent.tag not in ASIDE:
                 yield text, bool(CHANGED.search(text))
+
+
+def _texts_after(heading: Any) -> Iterator[Any]:
+    """Yield the next `LONE_TEXTS` texts of a page, those of the heading first, up to the next such heading."""
+    left = LONE_TEXTS
+    node = heading.first_child or _beyond(heading)
+    while node is not None and left:
+        tag = node.tag
+        if tag == "h1":
+            return
+        if tag == "-text":
+            left -= 1
+            yield node
+        node = node.first_child or _beyond(node)
+
+
+def _beyond(node: Any) -> Any | None:
+    """Return the node after `node` and all that it holds, in the order of the page, or None at its end."""
+    while node is not None:
+        if node.next is not None:
+            return node.next
+        node = node.parent
+    return None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmedc.steps.extract import claims
 from mmedc.steps.extract.blocks import Blocks
 from mmedc.steps.extract.characters import KINDS, WIDE_UNITS, kinds_of
 from mmedc.steps.extract.names import FAMILIES, bits_of, shape_of
@@ -46,8 +47,9 @@ AREAS = ("nav", "header", "footer", "aside", "main", "article", "form", "ul", "o
 _AREA = {name: 1 << number for number, name in enumerate(AREAS)}
 _MAIN = _AREA["main"] | _AREA["article"]
 ROLES = {"": 0, "question": 1, "answer": 2}
-NO_FEATURES = ("shape", "term")
-"""Which blocks of the page are of one shape, and whether a block is the term of a definition list (`dt`)."""
+NO_FEATURES = ("shape", "term", "article")
+"""Which blocks of the page are of one shape, whether a block is the term of a definition list (`dt`), and whether the
+page says that it is an article."""
 LONG_UNITS = 100
 """A block from this length on is long."""
 LEVELS = 5
@@ -107,10 +109,11 @@ def places_of(walk: Walk) -> Places:
     return Places(*(np.array(one, np.int64) for one in (parents, depths, areas, own, path, shapes, mains)))
 
 
-def features_of(found: Blocks, roles: Sequence[str]) -> dict[str, Ints]:
+def features_of(found: Blocks, roles: Sequence[str], said: claims.Claims = claims.NOTHING) -> dict[str, Ints]:
     """Return the features of the blocks of a page by name; a page has at least one block.
 
-    `roles` are those of `kinds.roles_of`, for each block element of the walk. Those of `NO_FEATURES` serve the choice.
+    `roles` are those of `kinds.roles_of`, for each block element of the walk, and `said` is what the page says of its
+    main content. Those of `NO_FEATURES` serve the choice.
     """
     walk = found.walk
     places = places_of(walk)
@@ -119,7 +122,7 @@ def features_of(found: Blocks, roles: Sequence[str]) -> dict[str, Ints]:
     units, linked = result["units"], result["linked"]
     tags = np.array([TAGS.get(walk.tags[owner], 0) for owner in found.owners], np.int64)
     levels = np.array([HEADINGS.get(walk.tags[owner], 0) for owner in found.owners], np.int64)
-    inner = np.array([_inner(walk, run) for run in found.runs], np.int64)
+    inner = np.array([_inner(walk, run) if walk.inner[run] else 0 for run in found.runs], np.int64)
     parents = np.maximum(places.parents, 0)
     near = (places.own | places.own[parents] | places.own[parents[parents]])[owners]
     path, areas = places.path[owners], places.areas[owners]
@@ -135,6 +138,8 @@ def features_of(found: Blocks, roles: Sequence[str]) -> dict[str, Ints]:
     result |= _repetition(found, places, owners, units, linked)
     result |= _neighbours(units, result, tags)
     result |= _posts(walk, roles, owners, units)
+    result |= claims.described(found.texts, levels, units, said)
+    result["article"] = np.full(len(units), said.is_article, np.int64)
     return result | _page(found, units, linked, tags, result)
 
 
@@ -274,6 +279,9 @@ def _repetition(found: Blocks, places: Places, owners: Ints, units: Ints, linked
 
 def _posts(walk: Walk, roles: Sequence[str], owners: Ints, units: Ints) -> dict[str, Ints]:
     """Return which blocks are in posts of a thread (1 the question, 2 an answer), and in which."""
+    if not any(roles):
+        none = np.zeros(len(owners), np.int64)
+        return {"role": none, "post": none - 1, "page posts": none, "page post units": none}
     codes = np.array([ROLES[role] for role in roles], np.int64)
     posts = [-1] * len(roles)
     count = 0

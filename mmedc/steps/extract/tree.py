@@ -145,7 +145,8 @@ def walk(tree: Any, readings: bool = False) -> Walk:
             else:
                 if attributes:
                     called = _names(attributes)
-                    inner.append(called)
+                    if called != NAMELESS:
+                        inner.append(called)
                     if not shown.TELLING.isdisjoint(attributes) or shown.ICON in called[0]:
                         apart = shown.set_apart(attributes)
                         if apart == shown.HIDDEN:
