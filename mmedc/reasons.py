@@ -10,6 +10,7 @@ from mmedc.document import MEASURES
 DROPPED: dict[str, dict[str, str]] = {
     "read": {
         "http_status": "The server did not answer with status 200.",
+        "superseded": "A later visit of the crawl found another version of the page, or that it is gone or reserved.",
         "cut_by_archive": "The archive cut the payload, as its index says (`content_truncated`); it is not fetched.",
         "not_text": "The content type, or the suffix of the file, is not that of a page, of plain text or of a book.",
         "not_article": "The page of a dump is a redirect, or no article: a discussion, a template, a category.",

@@ -63,6 +63,8 @@ class CrawlSource(KeyedSource):
     """Whether pages whose owner reserves them are left out, or kept with that on record. See the how-to."""
     again: Annotated[str, Field(pattern=r"[\w.-]{0,40}")] = ""
     """A label such as `2026-12`. A new one visits known pages again, and fetches those that have changed."""
+    revisit: Literal["all", "due"] = "all"
+    """Which pages a new label in `again` visits: all, or those that are due by age and changes."""
     sets: Annotated[int, Field(gt=0, le=1024)] | None = None
     """The number of processes that share the hosts; by default one for each 200 sites. Fixed by the first run."""
     segment: Bytes = 256 * 2**20

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmedc.crawl.address import host_of, normal
-from mmedc.crawl.archive import Segment, records_of, reserved_of, warcinfo
+from mmedc.crawl.archive import Original, Segment, records_of, reserved_of, warcinfo
 from mmedc.crawl.fetch import Bounds, Fetcher
 from mmedc.crawl.frontier import PREFETCH, Frontier
 from mmedc.crawl.guard import Guard
@@ -33,14 +33,16 @@ from mmedc.crawl.queued import (
     Item,
     Outcome,
     bin_of,
+    id_of,
 )
-from mmedc.crawl.reading import SITEMAP_SCORE, Reading
+from mmedc.crawl.reading import SITEMAP_SCORE, Reading, Visit
 from mmedc.crawl.robots import Robots
 from mmedc.crawl.rules import SiteRules
 from mmedc.crawl.scope import Scope, set_of
 from mmedc.crawl.status import NAME as STATUS
 from mmedc.crawl.status import status_of
 from mmedc.crawl.types import Fetched, OptOut, Refused
+from mmedc.crawl.versions import FORBIDDEN, ends
 
 SAVE_S = 0.5
 SAVING_S = 0.02  # that a save may take; it waits for a host that is due before
@@ -379,7 +381,8 @@ class Crawler:
                 reason = refusal.reason
         if reason:
             host.refused[reason] = host.refused.get(reason, 0) + 1
-            self.frontier.settle(Outcome(item, host.id, REFUSED, reason))
+            ended = reason if item.version and reason in FORBIDDEN else ""
+            self.frontier.settle(Outcome(item, host.id, REFUSED, reason, ends=ended))
         return bool(reason)
 
     # Answers
@@ -439,9 +442,9 @@ class Crawler:
             self._note_optouts(host, item.url, optouts, fetched.started, kept)
             host.opted_out += 1
             visit.page = visit.page and kept
-        original = self.reading.original(self.frontier, item, fetched, visit)
-        notes = visit.notes(item, optouts)
         reserved = bool(optouts) and self.plan.honour
+        original = None if reserved else self.reading.original(self.frontier, item, fetched, visit)
+        notes = visit.notes(item, optouts)
         at, length = self._write(reserved_of(fetched, notes) if reserved else records_of(fetched, notes, original))
         if original is not None:
             host.revisits += 1
@@ -456,14 +459,35 @@ class Crawler:
             host.errors[visit.problem] = host.errors.get(visit.problem, 0) + 1
         for found in visit.found:
             self._find(found)
-        reason = "opt_out" if reserved else visit.trap or visit.problem
-        payload = visit.payload if visit.page and original is None else None
-        outcome = Outcome(
-            item, host.id, FETCHED, reason, fetched.status, self.segment.number, at, length, payload, fetched.started,
-            visit.validators,
-        )  # fmt: skip
-        self.frontier.settle(outcome)
+        self.frontier.settle(self._outcome(host, item, fetched, visit, reserved, original, (at, length)))
         self._report(1, int(visit.page and original is None))
+
+    def _outcome(
+        self,
+        host: Host,
+        item: Item,
+        fetched: Fetched,
+        visit: Visit,
+        reserved: bool,
+        original: Original | None,
+        place: tuple[int, int],
+    ) -> Outcome:
+        """Return what becomes of a URL by an answer that is stored at `place`, and of what it brought before."""
+        reason = "opt_out" if reserved else visit.trap or visit.problem
+        outcome = Outcome(item, host.id, FETCHED, reason, fetched.status, self.segment.number, *place)
+        outcome.fetched = fetched.started
+        copy = original is not None and original.url != item.url
+        if item.version:
+            sound = not visit.problem and not fetched.truncated
+            outcome.ends = "opt_out" if reserved else ends(fetched.status, sound)
+            if (original is not None and not copy) or not outcome.ends:
+                outcome.ends, outcome.kept = "", True
+        if copy and original is not None:
+            outcome.original = id_of(original.url)
+        elif not reserved:
+            outcome.validators = visit.validators
+            outcome.payload = visit.payload if visit.page else None
+        return outcome
 
     def _find(self, found: Found) -> None:
         if self.plan.sets > 1 and set_of(found.host, self.plan.sets) != self.number:

@@ -11,6 +11,7 @@ the file for as long as it is open: a second process that takes up the same set 
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -29,18 +30,23 @@ from mmedc.crawl.queued import (
     bin_of,
     id_of,
 )
+from mmedc.crawl.revisit import Revisits
+from mmedc.crawl.versions import CHANGED, orphans, queue_again, queue_changed, supersede
+from mmedc.crawl.versions import SCHEMA as VERSIONS
 from mmedc.errors import FolderBusy, WorkError
 
 NAME = "frontier.sqlite"
 LOCK_S = 20.0
 PREFETCH = 64
+GENERATION, DUE = "generation", "only due"  # notes
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS urls (
     id INTEGER PRIMARY KEY, url TEXT NOT NULL, host INTEGER NOT NULL, kind INTEGER NOT NULL, depth INTEGER NOT NULL,
     hops INTEGER NOT NULL, score REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0,
     reason TEXT, status INTEGER, segment INTEGER, at INTEGER, length INTEGER, payload INTEGER, fetched REAL,
-    validators TEXT
+    validators TEXT, original INTEGER, first REAL, seen REAL, visits INTEGER NOT NULL DEFAULT 0,
+    changes INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS queue ON urls (host, score DESC, id) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS payloads ON urls (payload) WHERE payload IS NOT NULL;
@@ -55,6 +61,15 @@ CREATE TABLE IF NOT EXISTS optouts (
 );
 CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+TOUCHED = "UPDATE urls SET state = ?, reason = ?, tries = ?, score = ? WHERE id = ?"
+"""Of a URL that brought no answer. The place of what an earlier visit brought stays."""
+KEPT = "UPDATE urls SET state = ?, reason = NULL, tries = 0, seen = ?, visits = visits + 1 WHERE id = ?"
+"""Of an answer that leaves what an earlier visit brought as it is."""
+ANSWERED = (
+    "UPDATE urls SET state = ?, reason = ?, status = ?, segment = ?, at = ?, length = ?, payload = ?,"
+    " fetched = COALESCE(?, fetched), first = COALESCE(first, ?), seen = COALESCE(?, seen), tries = ?, score = ?,"
+    " validators = ?, original = ?, visits = visits + 1, changes = changes + ? WHERE id = ?"
+)
 
 
 class Frontier:
@@ -70,7 +85,7 @@ class Frontier:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA cache_size = -32768")
-            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {VERSIONS} COMMIT;")
         except sqlite3.OperationalError as problem:
             self._db.close()
             if "locked" in str(problem):
@@ -90,6 +105,9 @@ class Frontier:
         self._abroad: dict[int, Found] = {}
         self._robots: list[tuple[str, float, int, bytes]] = []
         self._optouts: list[tuple[str, str, str, str, str, float, int]] = []
+        self._modified: dict[int, float] = {}
+        self.revisits: Revisits | None = Revisits() if self.note(DUE) else None
+        """When pages are due whose sitemap says that they have changed; None where that is not asked."""
         self.bins = [0] * (BINS + 1)
         self._count()
 
@@ -127,6 +145,8 @@ class Frontier:
     def find(self, found: Found) -> None:
         """Note a URL of this set, with a score of two decimals; the next `save` queues it if it is new."""
         key = id_of(found.url)
+        if found.changed and self.revisits:
+            self._modified[key] = found.changed
         known = self._found.get(key)
         if known is None or known.score < found.score:
             self._found[key] = found
@@ -170,12 +190,12 @@ class Frontier:
                 "INSERT INTO urls (id, url, host, kind, depth, hops, score) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(i.id, i.url, host, i.kind, i.depth, i.hops, i.score) for host, i in fresh],
             )
-            self._db.executemany(
-                "UPDATE urls SET state = ?, reason = ?, status = ?, segment = ?, at = ?, length = ?,"
-                " payload = COALESCE(?, payload), fetched = COALESCE(?, fetched), tries = ?, score = ?,"
-                " validators = COALESCE(?, validators) WHERE id = ?",
-                list(map(_settled, self._outcomes)),
-            )
+            ended = supersede(self._db, self._outcomes)
+            for outcome in self._outcomes:
+                self._db.execute(*_settled(outcome))
+            queued = orphans(self._db, ended)
+            if self.revisits and self._modified:
+                queued += queue_changed(self._db, self._modified, time.time(), self.revisits)
             self._db.executemany(
                 "INSERT OR IGNORE INTO outbox (id, part, row) VALUES (?, NULL, ?)",
                 [(key, json.dumps(asdict(found))) for key, found in self._abroad.items()],
@@ -187,7 +207,7 @@ class Frontier:
                     "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?)",
                     (row.number, row.name, row.bytes, row.records, row.sha256),
                 )
-            self._tell(fresh)
+            self._tell(fresh, queued)
             self._db.executemany(
                 "INSERT OR REPLACE INTO hosts VALUES (?, ?, ?)",
                 [(number, self.hosts[number].name, _record(self.hosts[number])) for number in self._changed],
@@ -196,7 +216,15 @@ class Frontier:
         except sqlite3.Error as problem:
             self._db.execute("ROLLBACK")
             raise WorkError(f"{self.path}: can't be written ({problem})") from None
-        for noted in (self._found, self._outcomes, self._abroad, self._robots, self._optouts, self._changed):
+        for noted in (
+            self._found,
+            self._outcomes,
+            self._abroad,
+            self._robots,
+            self._optouts,
+            self._changed,
+            self._modified,
+        ):
             noted.clear()
         return fresh
 
@@ -219,11 +247,11 @@ class Frontier:
                 fresh.append((host.id, Item(key, found.url, found.kind, found.depth, found.hops, score)))
         return sorted(fresh, key=lambda pair: pair[1])
 
-    def _tell(self, fresh: list[tuple[int, Item]]) -> None:
-        """Bring the counts of what is queued up to date."""
-        for number, item in fresh:
+    def _tell(self, fresh: list[tuple[int, Item]], queued: list[tuple[int, float]]) -> None:
+        """Bring the counts of what is queued up to date; `queued` are (host, score) of URLs that are queued again."""
+        for number, score in (*((number, item.score) for number, item in fresh), *queued):
             self.hosts[number].queued += 1
-            self.bins[bin_of(item.score)] += 1
+            self.bins[bin_of(score)] += 1
             self._changed.add(number)
         for outcome in self._outcomes:
             self._changed.add(outcome.host)
@@ -237,7 +265,8 @@ class Frontier:
     def best(self, host: int, but: Iterable[int] = ()) -> list[Item]:
         """Return the best queued URLs of a host, PREFETCH at most, without those in `but`."""
         rows = self._db.execute(
-            "SELECT id, url, kind, depth, hops, score, tries, COALESCE(validators, '') FROM urls"
+            "SELECT id, url, kind, depth, hops, score, tries, COALESCE(validators, ''),"
+            " COALESCE(status = 200 AND segment IS NOT NULL, 0) FROM urls"
             " WHERE state = 0 AND host = ? ORDER BY score DESC, id LIMIT ?",
             (host, PREFETCH + len(list(but))),
         )
@@ -246,12 +275,12 @@ class Frontier:
 
     def payload(self, digest: int) -> tuple[str, float] | None:
         """Return (URL, time) of a page in a WARC file that has the same payload, or None."""
-        query = "SELECT url, fetched FROM urls WHERE payload = ? AND segment IS NOT NULL LIMIT 1"
+        query = "SELECT url, fetched FROM urls WHERE payload = ? LIMIT 1"
         found: tuple[str, float] | None = self._db.execute(query, (digest,)).fetchone()
         return found
 
     def fetched(self, key: int) -> float:
-        """Return when a URL was fetched last, in seconds since 1970; 0 if it was not."""
+        """Return when the answer of a URL that is in a WARC file came, in seconds since 1970; 0 if there is none."""
         row = self._db.execute("SELECT fetched FROM urls WHERE id = ?", (key,)).fetchone()
         return row[0] or 0.0 if row else 0.0
 
@@ -288,6 +317,7 @@ class Frontier:
             (segment, length),
         )
         self._db.execute("UPDATE segments SET bytes = ? WHERE number = ?", (length, segment))
+        self._db.execute("DELETE FROM superseded WHERE segment = ? AND at >= ?", (segment, length))
         self._count()
         return found.rowcount
 
@@ -323,16 +353,26 @@ class Frontier:
         self._db.execute("UPDATE urls SET state = 0, tries = 0, reason = NULL WHERE state = ?", (FAILED,))
         self._count()
 
-    def visit_again(self) -> int:
-        """Queue the pages that were fetched again, for requests that ask for changes; return their number."""
+    def visit_again(self, generation: str, only_due: bool = False) -> int:
+        """Begin a generation: queue pages for another visit, all or those that are due; return their number."""
+        revisits = Revisits() if only_due else None
         self._db.execute("BEGIN IMMEDIATE")
-        found = self._db.execute("UPDATE urls SET state = 0, tries = 0 WHERE state = ? AND status = 200", (FETCHED,))
+        found = queue_again(self._db, time.time(), revisits)
+        self.put_note(GENERATION, generation)
+        self.put_note(DUE, only_due)
+        self._db.execute("COMMIT")
+        self.revisits = revisits
         for host in self.hosts.values():
             host.fetched = 0
             self._changed.add(host.id)
-        self._db.execute("COMMIT")
         self._count()
-        return found.rowcount
+        return found
+
+    def superseded(self) -> Iterator[tuple[str, int, str, str]]:
+        """Yield (WARC file, offset, URL, reason) of the records that do not count any more, in their order."""
+        yield from self._db.execute(
+            "SELECT name, at, url, reason FROM superseded JOIN segments ON number = segment ORDER BY number, at"
+        )
 
     def snapshot(self, to: Path) -> None:
         """Write a copy of the frontier as it was saved last to the file `to`."""
@@ -349,19 +389,14 @@ def _record(host: Host) -> str:
     return json.dumps(values)
 
 
-def _settled(outcome: Outcome) -> tuple[Any, ...]:
-    item = outcome.item
-    return (
-        outcome.state,
-        outcome.reason or None,
-        outcome.status or None,
-        outcome.segment,
-        outcome.at,
-        outcome.length,
-        outcome.payload,
-        outcome.fetched or None,
-        item.tries,
-        item.score,
-        outcome.validators or None,
-        item.id,
-    )
+def _settled(outcome: Outcome) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement that records an outcome, and its values."""
+    item, state, reason = outcome.item, outcome.state, outcome.reason or None
+    if outcome.kept:
+        return KEPT, (state, outcome.fetched, item.id)
+    if state != FETCHED and not outcome.ends:
+        return TOUCHED, (state, reason, item.tries, item.score, item.id)
+    at = outcome.fetched or None
+    record = (outcome.status or None, outcome.segment, outcome.at, outcome.length, outcome.payload, at, at, at)
+    more = (outcome.validators or None, outcome.original, int(outcome.ends == CHANGED), item.id)
+    return ANSWERED, (state, reason, *record, item.tries, item.score, *more)

@@ -33,6 +33,8 @@ class Item:
     tries: int = 0
     validators: str = ""
     """Headers of a conditional request as JSON, where the page was fetched before."""
+    version: bool = False
+    """Whether an earlier visit brought a page."""
 
     def __lt__(self, other: "Item") -> bool:
         """Order items by their score, the best first."""
@@ -49,6 +51,8 @@ class Found:
     depth: int
     hops: int
     score: float
+    changed: float = 0.0
+    """When it changed last, as a sitemap or feed says, in seconds since 1970; 0 if unknown."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,12 @@ class Outcome:
     payload: int | None = None
     fetched: float = 0.0
     validators: str = ""
+    ends: str = ""
+    """Why what an earlier visit brought does not count any more."""
+    kept: bool = False
+    """Whether it still counts, and the place of its record stays; only `fetched` is new."""
+    original: int | None = None
+    """The id of the URL whose record stands for this page, which has the same payload."""
     was: float | None = None
     """The score that the URL had, where it is queued again with another."""
 

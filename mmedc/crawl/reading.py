@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from mmedc.crawl.address import host_of, normal, site_of
 from mmedc.crawl.archive import NOT_MODIFIED, SAME_PAYLOAD, Original
@@ -173,7 +174,7 @@ class Reading:
             visit.counts["nofollow"] = visit.counts.get("nofollow", 0) + 1
             return
         url = normal(link.url, item.url)
-        if not url or url in self._met:
+        if not url or (url in self._met and not link.lastmod):
             return
         if len(self._met) >= REMEMBERED:
             del self._met[next(iter(self._met))]
@@ -187,7 +188,7 @@ class Reading:
         hops = item.hops + 1 if link.kind == "redirect" else 0
         lang = visit.lang if link.kind == "a" else ""
         score = self._scorer.link(url, link.anchor, visit.score, self.sections.expected(url), depth, lang)
-        visit.found.append(Found(url, host_of(url), kind, depth, hops, score))
+        visit.found.append(Found(url, host_of(url), kind, depth, hops, score, _time_of(link.lastmod)))
 
     def admits(self, found: Found) -> str:
         """Return why a URL that is new to the frontier is not worth fetching; empty if it is."""
@@ -196,3 +197,12 @@ class Reading:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:500]
+
+
+def _time_of(lastmod: str) -> float:
+    """Return a date of ISO 8601 in seconds since 1970, the first day of a year or month; 0 for none."""
+    try:
+        when = datetime.fromisoformat((lastmod + "-01-01"[len(lastmod) - 4 :]) if 4 <= len(lastmod) < 10 else lastmod)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0

@@ -71,7 +71,7 @@ class Crawl:
             inbox = self._inbox(each)
             self.received[each] = len(inbox)
             budget = share + (self.left[each].fetched if each in self.left else 0)
-            spec = HostSet(self.plan, each, number, budget, inbox, self.config.again)
+            spec = HostSet(self.plan, each, number, budget, inbox, self.config.again, self.config.revisit)
             label = f"{self.plan.source}: set {each + 1} of {self.plan.sets}, round {number + 1}"
             units.append(Unit.of(spec, label, share * PAGE_BYTES))
         return units
@@ -125,18 +125,30 @@ def with_archives(
             units.append(unit)
         elif name not in done:
             done.add(name)
+            ended = _superseded(by_name[name], store)
             for file in by_name[name].archives:
                 label = file.path.rpartition("/")[2]
                 archive = Input(f"{store.url}/{file.path}", label, file.bytes, file.sha256)
                 given = recipe.sources[name].model_dump(include={"kind", "licence"}, exclude_unset=True)
                 config = SourceConfig.model_validate({"warc": archive.url, **given})
-                for split in warc.cut(name, config, (archive,), recipe):
+                for whole in warc.cut(name, config, (archive,), recipe):
+                    split = replace(whole, superseded=ended.get(label, ()))
                     units.append(Unit(digest_of(split, warc.reader.version), f"{name}: {label}", split, file.bytes))
     return replace(ingest, units=tuple(units))
 
 
+def _superseded(crawl: Crawl, store: Store) -> dict[str, tuple[int, ...]]:
+    """Return the offsets of records that do not count any more, by WARC file."""
+    offsets: dict[str, list[int]] = {}
+    for file in (left.superseded for left in crawl.left.values() if left.superseded):
+        table = read_table(store, file, ["file", "offset"])
+        for name, offset in zip(table["file"].to_pylist(), table["offset"].to_pylist(), strict=True):
+            offsets.setdefault(name, []).append(offset)
+    return {name: tuple(sorted(found)) for name, found in offsets.items()}
+
+
 def show_crawls(run: Run, crawls: list[Crawl], retries: int) -> list[Placement]:
-    """Return the files that a corpus has of its crawls: the WARC files, the table of hosts, and that of opt-outs."""
+    """Return the files that a corpus has of its crawls: WARC files, and tables of hosts, opt-outs and old records."""
     if not crawls:
         return []
     placements = [
@@ -146,6 +158,8 @@ def show_crawls(run: Run, crawls: list[Crawl], retries: int) -> list[Placement]:
     ]
     sets = [left for crawl in crawls for _, left in sorted(crawl.left.items())]
     files = {"hosts": [left.hosts for left in sets], "optouts": [left.optouts for left in sets]}
+    if ended := [left.superseded for left in sets if left.superseded]:
+        files["superseded"] = ended
     units = tuple(Unit.of(tuple(part), name, sum(file.bytes for file in part)) for name, part in files.items())
     tables = run(Pass("crawled", Join(MAX_ROWS), units, retries))
     return [

@@ -17,8 +17,8 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from mmedc.crawl.crawler import Crawler
+from mmedc.crawl.frontier import GENERATION, Frontier
 from mmedc.crawl.frontier import NAME as FRONTIER
-from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.plan import Plan, seeds
 from mmedc.crawl.queued import Found, Host, SegmentRow
 from mmedc.crawl.scope import set_of
@@ -37,6 +37,7 @@ MAIL = pa.schema(
         "depth": pa.int64(),
         "hops": pa.int64(),
         "score": pa.float64(),
+        "changed": pa.float64(),
     }
 )
 HOSTS = pa.schema(
@@ -56,6 +57,9 @@ HOSTS = pa.schema(
         "left_out": COUNTS,
         "errors": COUNTS,
     }
+)
+SUPERSEDED = pa.schema(
+    {"source": pa.string(), "file": pa.string(), "offset": pa.int64(), "url": pa.string(), "reason": pa.string()}
 )
 OPTOUTS = pa.schema(
     {
@@ -91,7 +95,9 @@ class HostSet:
     inbox: tuple[DataFile, ...]
     """All URLs that other sets have found for this one; those that it has taken before are skipped."""
     generation: str
-    """A new one visits all pages again."""
+    """A new one visits pages again."""
+    revisit: str = "all"
+    """Which pages these are: `all`, or those that are `due` by their age and their changes."""
 
     @property
     def folder(self) -> str:
@@ -116,6 +122,8 @@ class Crawled:
     """Pages in the WARC files."""
     queued: int
     """URLs that may still be fetched."""
+    superseded: DataFile | None = None
+    """A row for each record in the WARC files that does not count any more (SUPERSEDED); None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +161,9 @@ class CrawlHosts:
 
     def _begin(self, spec: HostSet, store: Store, frontier: Frontier) -> None:
         """Queue where the crawl begins and what other sets have found; all of it is done once, however often."""
-        if frontier.note("generation") not in (None, spec.generation):
-            frontier.visit_again()
-        frontier.put_note("generation", spec.generation)
+        if frontier.note(GENERATION) not in (None, spec.generation):
+            frontier.visit_again(spec.generation, spec.revisit == "due")
+        frontier.put_note(GENERATION, spec.generation)
         if spec.round == 0:
             frontier.revive()
         for found in seeds(spec.plan, spec.number):
@@ -193,7 +201,10 @@ class CrawlHosts:
             }
             for url, host, signal, place, value, at, kept in frontier.optouts()
         ]
+        names = ("file", "offset", "url", "reason")
+        ended = [dict(zip(names, row, strict=True), source=spec.plan.source) for row in frontier.superseded()]
         return Crawled(
+            superseded=out.write("superseded", pa.Table.from_pylist(ended, schema=SUPERSEDED)) if ended else None,
             segments=tuple(keep.files()),
             outbox=(*before, *parcels),
             hosts=out.write("hosts", pa.Table.from_pylist(rows, schema=HOSTS)),

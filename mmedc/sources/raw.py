@@ -42,6 +42,8 @@ class InputSplit:
     """For each file the pages that earlier passes have read of it, if it is a PDF; empty where they read none."""
     ranges: "Ranges | None" = None
     """The records of the files that are read, of an archive of which only these are fetched; None: whole files."""
+    superseded: tuple[int, ...] = ()
+    """Offsets of records of a WARC file that do not count any more, because a later one stands for the page."""
     note: str = ""
     """What a plan says about the choice of what is read; it has no effect."""
 
@@ -53,8 +55,9 @@ class InputSplit:
         books = [] if self.books is None else [self.books.identity(), "kind" in self.config.model_fields_set]
         pages = [[table and table.identity() for table in self.pages]] if self.pages else []
         ranges = [self.ranges.identity()] if self.ranges else []
+        superseded = [["superseded", *self.superseded]] if self.superseded else []
         limits = [self.document_bytes, self.ratio]
-        return [self.source, self.config.format, settings, files, rows, *limits, *books, *pages, *ranges]
+        return [self.source, self.config.format, settings, files, rows, *limits, *books, *pages, *ranges, *superseded]
 
 
 @dataclass

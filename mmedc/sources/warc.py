@@ -23,7 +23,8 @@ MAX_HTTP_HEADERS = 64 << 10
 class WarcReader:
     """Reads the pages of WARC files: responses, resources and (WET) conversions.
 
-    Dropped here: `http_status` (not 200) and `not_text` (by type and first bytes). Rejected here:
+    Dropped here: `http_status` (not 200), `not_text` (by type and first bytes), and of the files of a crawl the
+    records that a later visit has `superseded`. Rejected here:
     `too_large`, `truncated`, `bad_encoding`, `bad_http`, `damaged` (bytes that hold no sound record) and
     `empty_file`.
     """
@@ -46,7 +47,7 @@ def pages_of(
     unpacked: Unpacked, split: InputSplit, records: Records, place: Callable[[str], tuple[str, str]]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the records of `unpacked` and what is damaged in it; `place` turns an offset into (file, offset in it)."""
-    limit = split.document_bytes
+    limit, superseded = split.document_bytes, frozenset(map(str, split.superseded))
 
     def wanted() -> bool:
         here = records.next()
@@ -62,7 +63,10 @@ def pages_of(
             yield from records.reject(f"{name}#damaged-{at}", f"{name}#offset={at}", f"damaged: {found.what}")
         elif records.ordinal >= records.start:
             locator = whole_characters(found.fields.get("warc-target-uri", "").strip("<> "))
-            values = {} if records.skipped else _page(found, limit)
+            if found.at in superseded:
+                values: dict[str, Any] = {"dropped_by": "superseded"}
+            else:
+                values = {} if records.skipped else _page(found, limit)
             if split.books is not None and values.get("content_type") == BOOK:
                 values = book_values(values["payload"], locator, split.books, limit)
             name, at = place(found.at)
