@@ -291,7 +291,7 @@ COLUMNS = {
     "tokens": "The number of tokens, by the tokenizer that the manifest names.",
     "authors": "The authors that the source or the page states, in its order.",
     "identifiers": "Identifiers of the work: `doi:…`, `isbn:…`, `pmid:…`, `url:…` for the canonical URL of a page.",
-    "licence_evidence": "Where the licence was found: `source` (the recipe), `page:link`, `jats`, `epub`, `pdf`, ….",
+    "licence_evidence": "Where the licence was found: `source` (the recipe), `sites` (a list), `page:link`, `pdf`, ….",
     "sections": "The sections: offset of the heading in characters, its text, and its level, from 1 for the highest.",
     "pages": "For a book: the offset of each of its pages, in characters.",
     "left_out": "For a book: the parts that are not in the text (`part`, `title`, `chars`); see `books.parts`.",

@@ -37,9 +37,10 @@ def texts(out: Path) -> dict[str, str]:
 def test_the_newest_version_counts_and_what_is_gone_or_reserved_later_does_not_stay(tmp_path: Path) -> None:
     web = Later(2, 60)
     web.replaced = {}
+    sites = [f"{seed} | CC BY-SA 4.0 | 2026-11-30 test | the test web" for seed in web.seeds()]
 
     def build(more: str = "") -> Manifest:
-        recipe = read_recipe(recipe_in(tmp_path, {"names": names, "seeds": web.seeds()}, more))
+        recipe = read_recipe(recipe_in(tmp_path, {"names": names}, more, sites))
         return Build.prepare(recipe, str(tmp_path / "out")).run(Inline(), Notes())
 
     async def crawl_twice() -> tuple[dict[str, str], dict[str, str], Manifest]:
@@ -69,6 +70,10 @@ def test_the_newest_version_counts_and_what_is_gone_or_reserved_later_does_not_s
     assert set(first) - set(second) <= {changed, gone, reserved, moved} and broken in second
     assert not {gone, reserved, moved} & set(second)
     assert second.get(changed) != first[changed]
+    table = ds.dataset(tmp_path / "out" / "data").to_table(["licence", "licence_evidence"])
+    assert table.group_by(["licence", "licence_evidence"]).aggregate([]).to_pylist() == [
+        {"licence": "CC-BY-SA-4.0", "licence_evidence": "sites: 2026-11-30 test"}
+    ]
     rows = pq.read_table(tmp_path / "out" / "crawl" / "superseded.parquet").to_pylist()
     reasons = {row["url"]: row["reason"] for row in rows if not row["url"].endswith("/sitemap.xml")}
     assert reasons == {changed: "changed", gone: "gone", reserved: "opt_out", moved: "moved"}

@@ -5,6 +5,7 @@ import pytest
 from mmedc.errors import PolicyError
 from mmedc.filters import open_filters
 from mmedc.shipped import shipped
+from mmedc.sitelicences import Licences, licences_of
 from mmedc.sitelists import Site, list_file, numbered_sites, problems_of, read_sites
 
 LISTS = sorted(shipped("filters").glob("*/sites.txt"))
@@ -63,3 +64,29 @@ def test_every_language_has_sites_and_each_says_what_is_known() -> None:
         sites = [site for _, site in numbered_sites(file)]
         assert len(sites) >= 8 and sum(site.licensed for site in sites) >= 2, file
         assert len(read_sites(f"filters/{file.parent.name}/sites.txt")) == sum(site.licensed for site in sites)
+
+
+@pytest.mark.parametrize(
+    ("url", "licence"),
+    [
+        ("https://www.clinic.example/a", "CC-BY-4.0"),
+        ("http://de.clinic.example:8080/", "CC-BY-4.0"),
+        ("https://clinic.example/open/b", "public domain"),
+        ("https://de.clinic.example/open/b", "CC-BY-4.0"),
+        ("https://institute.example/open/b", "CC0-1.0"),
+        ("https://institute.example/", None),
+        ("https://unknown.example/", None),
+        ("not an address", None),
+    ],
+)
+def test_the_longest_address_with_a_licence_decides(url: str, licence: str | None) -> None:
+    listed = [
+        Site("clinic.example", "CC BY 4.0", "2026-11-30 https://clinic.example/terms"),
+        Site("www.clinic.example/open/", "public domain"),
+        Site("institute.example/open", "CC0-1.0"),
+        Site("unknown.example", "unknown"),
+        Site("bare.example"),
+    ]
+    found = Licences(licences_of(listed)).of(url)
+    assert (found and found[0]) == licence
+    assert found is None or found[1] in ("sites: 2026-11-30 https://clinic.example/terms", "sites: unverified")

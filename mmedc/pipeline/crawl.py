@@ -28,6 +28,7 @@ from mmedc.pipeline.ingest import Ingested
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
 from mmedc.settings import as_written
+from mmedc.sitelicences import SiteLicence, licences_of
 from mmedc.sitelists import read_sites
 from mmedc.sourcekeys import CrawlSource
 from mmedc.sources import FORMATS, InputSplit
@@ -50,6 +51,8 @@ class Crawl:
 
     plan: Plan
     config: CrawlSource
+    licences: tuple[SiteLicence, ...] = ()
+    """The licences that its lists state."""
     left: dict[int, Crawled] = field(default_factory=dict)
     received: dict[int, int] = field(default_factory=dict)
     """For each set the parcels that it has been given."""
@@ -132,7 +135,7 @@ def with_archives(
                 given = recipe.sources[name].model_dump(include={"kind", "licence"}, exclude_unset=True)
                 config = SourceConfig.model_validate({"warc": archive.url, **given})
                 for whole in warc.cut(name, config, (archive,), recipe):
-                    split = replace(whole, superseded=ended.get(label, ()))
+                    split = replace(whole, superseded=ended.get(label, ()), licences=by_name[name].licences)
                     units.append(Unit(digest_of(split, warc.reader.version), f"{name}: {label}", split, file.bytes))
     return replace(ingest, units=tuple(units))
 
@@ -209,7 +212,7 @@ def _crawl(name: str, files: list[Input], recipe: Recipe, store: Store) -> Crawl
         allowed=tuple(sorted({*config.private, *(host for host, _, _ in names)})),
         names=names,
     )
-    return Crawl(plan, config)
+    return Crawl(plan, config, licences_of(listed))
 
 
 def _names(path: str) -> Iterator[tuple[str, str, int]]:

@@ -16,6 +16,7 @@ from mmedc.pipeline.custom import measures_among, with_custom
 from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import ModelName
+from mmedc.sitelicences import Licences
 from mmedc.sources import InputSplit, Reader
 from mmedc.sources.books import book_rules
 from mmedc.steps.block import Block
@@ -130,6 +131,9 @@ class FinishIngest:
             "licence_evidence": "source" if split.config.licence != UNKNOWN else None,
         }
 
+        if split.licences and rows:
+            table = _with_site_licences(table, locators, Licences(split.licences))
+
         def column(field: pa.Field) -> pa.Array:
             if field.name in given:
                 return pa.array(given[field.name], field.type)
@@ -153,6 +157,22 @@ class FinishIngest:
             funnel=funnel,
             removed=removed,
         )
+
+
+def _with_site_licences(table: pa.Table, locators: list[str], licences: Licences) -> pa.Table:
+    """Return `table` with the licences of a list of sites where pages state none."""
+    names = ("licence", "licence_evidence")
+    columns: list[list[str | None]] = [
+        table[name].to_pylist() if name in table.schema.names else [None] * table.num_rows for name in names
+    ]
+    for row, locator in enumerate(locators):
+        if columns[0][row] is None and (found := licences.of(locator)):
+            columns[0][row], columns[1][row] = found
+    for name, values in zip(names, columns, strict=True):
+        array = pa.array(values, RAW.field(name).type)
+        at = table.schema.get_field_index(name)
+        table = table.append_column(name, array) if at < 0 else table.set_column(at, name, array)
+    return table
 
 
 def ingest_pass(

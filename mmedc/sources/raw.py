@@ -11,6 +11,7 @@ from mmedc.document import RAW
 from mmedc.inputs import Input
 from mmedc.jsonlines import whole_characters
 from mmedc.recipe_parts import SourceConfig
+from mmedc.sitelicences import SiteLicence
 from mmedc.storage import open_binary
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class InputSplit:
     """The records of the files that are read, of an archive of which only these are fetched; None: whole files."""
     superseded: tuple[int, ...] = ()
     """Offsets of records of a WARC file that do not count any more, because a later one stands for the page."""
+    licences: tuple[SiteLicence, ...] = ()
+    """The licences of sites, for pages of a crawl that state none."""
     note: str = ""
     """What a plan says about the choice of what is read; it has no effect."""
 
@@ -56,8 +59,10 @@ class InputSplit:
         pages = [[table and table.identity() for table in self.pages]] if self.pages else []
         ranges = [self.ranges.identity()] if self.ranges else []
         superseded = [["superseded", *self.superseded]] if self.superseded else []
+        licences = [["licences", *map(list, self.licences)]] if self.licences else []
         limits = [self.document_bytes, self.ratio]
-        return [self.source, self.config.format, settings, files, rows, *limits, *books, *pages, *ranges, *superseded]
+        own = [self.source, self.config.format, settings, files, rows, *limits, *books, *pages, *ranges]
+        return [*own, *superseded, *licences]
 
 
 @dataclass
