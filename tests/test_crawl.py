@@ -1,5 +1,6 @@
 """The crawler end to end, on a web of its own: what is fetched, what lies in WARC files, and what a stop leaves."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from mmedc.recipe import read_recipe
 from mmedc.storage import Store
 from tests.conftest import Notes
 from tests.crawlset import POINTS, crawl, plan_of
-from tests.crawlweb.server import read_log
+from tests.crawlweb.server import Server, read_log
 from tests.crawlweb.web import Web
 
 SITES, PAGES = 3, 60
@@ -235,9 +236,39 @@ def test_a_warc_file_that_lost_its_end_is_cut_to_whole_records(
 
 
 def _run(plan: Plan, state: Path, frontier: Frontier, budget: int) -> None:
-    import asyncio
-
     crawler = Crawler(plan, 0, state, frontier, budget, lambda read, kept: None)
     asyncio.run(crawler.run())
     crawler.segment.abandon()
     frontier.close()
+
+
+def test_stats_shows_hosts_those_without_a_page_and_who_opted_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from mmedc.cli import app
+
+    web = Web(10, 60)
+
+    async def build() -> None:
+        async with Server(web) as server:
+            about = {"names": server.names() | {"gone.test": ("127.9.9.9", 9)}}
+            sites = [url for url in web.seeds() if web.sites[url.split("/")[2]].part in ("clinic", "optouts")]
+            recipe = read_recipe(recipe_in(tmp_path, about, "", [*sites, "http://gone.test/"]))
+            await asyncio.to_thread(Build.prepare(recipe, str(tmp_path / "out")).run, Inline(), Notes())
+
+    asyncio.run(build())
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(app, ["stats", str(tmp_path / "out")]).output
+    assert max(map(len, said.splitlines())) <= 80
+    text = " ".join(said.split())
+    assert "1 of 3 hosts brought no page: gone.test (robots.txt connect)" in text
+    found = json.loads(CliRunner().invoke(app, ["stats", str(tmp_path / "out"), "--json"]).output)["crawl"]
+    hosts = {host["name"]: host for host in found["hosts"]["web"]}
+    assert hosts["clinic0.test"]["medical_share"] > 0.1 and hosts["gone.test"]["dead"]
+    signals = {row["signal"]: row for row in found["opt_outs"]}
+    assert {"robots", "noai"} <= set(signals) and all(
+        row["hosts"] == 1 and row["kept"] == 0 for row in signals.values()
+    )
+    assert all(row["signal"] in said for row in signals.values())

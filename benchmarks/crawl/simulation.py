@@ -10,6 +10,7 @@ largest of three: the slowest host at its delay (politeness), the CPU of the bus
 """
 
 import argparse
+import asyncio
 import json
 import os
 import tempfile
@@ -123,7 +124,7 @@ def page_of(number: int, random: Random, hosts: list[str]) -> tuple[Item, Fetche
     return Item(id_of(url), url, PAGE, 2, 0, 1.0), answer
 
 
-def page_costs(pages: int) -> dict[str, float]:
+async def page_costs(pages: int) -> dict[str, float]:
     """Return what reading pages costs, the bytes of their records, and the memory of what is learnt from them.
 
     What is learnt from the first half fills the caches; the second half says what a page adds.
@@ -138,7 +139,7 @@ def page_costs(pages: int) -> dict[str, float]:
     for number in range(pages):
         item, fetched = page_of(number, random, hosts)
         begun = time.process_time()
-        visit = reading.visit(item, fetched)
+        visit = await reading.visit(item, fetched)
         found += sum(not reading.admits(each) for each in visit.found)
         read = time.process_time()
         stored += sum(len(record) for record in records_of(fetched, [("depth", "2")]))
@@ -202,7 +203,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=100_000_000)
     parser.add_argument("--nodes", type=int, default=50)
     asked = parser.parse_args()
-    costs = host_costs() | page_costs(asked.read) | frontier_costs(asked.urls)
+    costs = host_costs() | asyncio.run(page_costs(asked.read)) | frontier_costs(asked.urls)
     costs |= {"base_mib": costs["rss_reading_mib"] + 90, "learnt_bytes": costs["bytes_learnt"]}
     costs["known_per_page"] = 5.0
     costs["cpu_ms"] = (

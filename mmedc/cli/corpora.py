@@ -41,10 +41,14 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
     from mmedc.corpus.manifest import stats as stats_of
     from mmedc.corpus.outcome import problems_of
     from mmedc.corpus.tokens import counts_by_tokenizer
+    from mmedc.report.crawled import crawled_json, crawled_tables, read_crawled, read_optouts
 
+    crawled = read_crawled(corpus, manifest)
+    optouts = read_optouts(corpus, manifest) if crawled else []
     found, tokenizers, problems = stats_of(manifest), counts_by_tokenizer(corpus), problems_of(manifest)
     if as_json:
         more |= {"tokenizers": tokenizers, "problems": [asdict(problem) for problem in problems]}
+        more |= {"crawl": crawled_json(crawled, optouts)} if crawled else {}
         typer.echo(json.dumps(found.model_dump(mode="json") | more))
         return
     from mmedc.report.shares import problems_table, shares_table
@@ -56,6 +60,8 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
     console.print(stats_tables(corpus, found, tokenizers))
     if len(manifest.by_source) > 1:
         console.print("", shares_table(manifest.by_source, "source"), sep="\n")
+    if crawled:
+        console.print("", crawled_tables(crawled, optouts), sep="\n")
     if problems and manifest.documents:
         console.print("", problems_table(problems), sep="\n")
 

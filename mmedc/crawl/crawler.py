@@ -403,12 +403,7 @@ class Crawler:
             if item.tries + 1 < tries:
                 self._again(host, item, fetched)
                 return fetched
-        self._fetched += 1
-        host.fetched += 1
-        host.bytes += len(fetched.body)
-        name = str(fetched.status)
-        host.statuses[name] = host.statuses.get(name, 0) + 1
-        self._answered(host, item, fetched)
+        await self._answered(host, item, fetched)
         return fetched
 
     def _failed(self, host: Host, item: Item, reason: str) -> None:
@@ -434,8 +429,14 @@ class Crawler:
         self._write(records_of(fetched, (("outcome", "asked again later"),)))
         self._queue_again(host, item, f"status {fetched.status}", fetched.status)
 
-    def _answered(self, host: Host, item: Item, fetched: Fetched) -> None:
-        visit = self.reading.visit(item, fetched)
+    async def _answered(self, host: Host, item: Item, fetched: Fetched) -> None:
+        visit = await self.reading.visit(item, fetched)
+        # From here on nothing waits, so that a save has all of an answer or nothing.
+        self._fetched += 1
+        host.fetched += 1
+        host.bytes += len(fetched.body)
+        name = str(fetched.status)
+        host.statuses[name] = host.statuses.get(name, 0) + 1
         optouts = (*visit.optouts, *self.rules.optouts(item.url)) if visit.page else ()
         if optouts:
             kept = not self.plan.honour
