@@ -17,7 +17,9 @@ from mmedc.books.book import Book, Unreadable
 from mmedc.books.pdf import whole
 from mmedc.books.pdf.glyphs import lines_of, logical
 from mmedc.books.pdf.joining import count_words, joined
+from mmedc.books.pdf.model import Line
 from mmedc.books.pdf.quality import quality
+from mmedc.books.pdf.wrapped import unwrapped
 from mmedc.books.rules import BookRules
 from mmedc.engine.run import Inline, run_pass
 from mmedc.engine.unit import Pass
@@ -173,6 +175,15 @@ def test_a_wrapped_cell_stays_in_its_row(engine: str) -> None:
         "| Zinc | It is taken in the morning not with milk | 7 |",
         "| Salt | It is taken in the morning and before going to bed | 9 |",
     ]
+
+
+def test_a_blank_line_in_a_wrapped_cell_is_no_text() -> None:
+    rows = []
+    for top in (100, 140, 180):
+        rows.append([Line(72, 90, top, 10, "Iron"), Line(180, 260, top, 10, "in the morning")])
+        rows.append([Line(180, 183, top + 12, 10, " "), Line(300, 330, top + 12, 10, "5 mg")])
+    together = unwrapped(rows, [len(row) > 1 for row in rows], ())
+    assert [[cell.text for cell in row] for row in together] == [["Iron", "in the morning", "5 mg"]] * 3
 
 
 def test_parts_are_left_out_and_counted() -> None:

@@ -137,7 +137,7 @@ class PageReader:
 
     engine: str
     ocr: OcrRules | None
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def read(self, ranges: tuple[PageRange, ...], start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the pages; see `mmedc.engine.chain.Source`. Raises: OSError when a file cannot be read."""

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mmedc.books.book import Unreadable
-from mmedc.books.pdf.hidden import ALIKE, LEAST_SIDE
+from mmedc.books.pdf.hidden import ALIKE, LEAST_SIDE, Box
 from mmedc.books.pdf.model import REPAIRED, Heading, Line, PageText
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -114,35 +114,44 @@ def _may_hide(page: bytes, text: Any, blocks: list[dict[str, Any]]) -> bool:
     colours = {tuple(bytes.fromhex(found.decode())) for found in set(COLOUR.findall(page))}
     if any(min(colour) > 255 - ALIKE for colour in colours):
         return True
+    last = max((at for at, told in enumerate(blocks) if _is_filled(told)), default=-1)
     block = text.this.m_internal.first_block
-    before: list[Any] = []
-    alike: list[Any] = []
-    for told in blocks:  # MuPDF's JSON has the colours of areas, and only its blocks have their places
-        if not block:
+    before: list[Box] = []
+    alike: list[Box] = []
+    for at, told in enumerate(blocks):  # MuPDF's JSON has the colours of areas, and only its blocks have their places
+        if at > last and not alike:
+            return False
+        if at <= last and not block:
             return True
-        box, block = block.bbox, block.next
         if told["type"] == "text":
-            if any(_share(box, area) for area in alike):
+            x, y, wide, high = (told["bbox"][name] / SCALE for name in "xywh")
+            place = x, y, x + wide, y + high
+            if any(_share(place, area) for area in alike):
                 return True
-            before.append(box)
-        elif told["type"] == "vector" and not told["stroked"]:
-            argb = told["argb"] & 0xFFFFFFFF
-            if argb >> 24 < 255 or min(box.x1 - box.x0, box.y1 - box.y0) < LEAST_SIDE:
-                continue
-            if any(_share(text_box, box) for text_box in before):
-                return True
-            if any(
-                max(abs(a - b) for a, b in zip(argb.to_bytes(4, "big")[1:], other, strict=True)) < ALIKE
-                for other in colours
-            ):
-                alike.append(box)
+            before.append(place)
+        elif _is_filled(told):
+            box = block.bbox
+            place = box.x0, box.y0, box.x1, box.y1
+            if min(place[2] - place[0], place[3] - place[1]) >= LEAST_SIDE:
+                if any(_share(written, place) for written in before):
+                    return True
+                rgb = (told["argb"] & 0xFFFFFF).to_bytes(3, "big")
+                if any(max(abs(a - b) for a, b in zip(rgb, other, strict=True)) < ALIKE for other in colours):
+                    alike.append(place)
+        if at < last:
+            block = block.next
     return False
 
 
-def _share(text: Any, area: Any) -> bool:
+def _is_filled(block: dict[str, Any]) -> bool:
+    """Return whether a block of MuPDF's JSON is an opaque area."""
+    return block["type"] == "vector" and not block["stroked"] and block["argb"] & 0xFFFFFFFF >= 0xFF000000
+
+
+def _share(text: Box, area: Box) -> bool:
     """Return whether a block of text and an area lie over each other by more than they touch."""
-    wide, high = min(text.x1, area.x1) - max(text.x0, area.x0), min(text.y1, area.y1) - max(text.y0, area.y0)
-    return bool(min(wide, high) > LEAST_SIDE)
+    wide, high = min(text[2], area[2]) - max(text[0], area[0]), min(text[3], area[3]) - max(text[1], area[1])
+    return min(wide, high) > LEAST_SIDE
 
 
 def _covered(page: Any, rect: Any) -> float:

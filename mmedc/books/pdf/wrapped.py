@@ -123,9 +123,9 @@ def _column(line: Line, columns: list[tuple[float, float]]) -> int:
 def _cell(cell: list[Line], group: list[Line]) -> Line:
     """Return the lines of a cell as one, on the first baseline of its row."""
     cell.sort(key=lambda line: (round(line.base), line.x0))
-    text = cell[0].text.strip()
-    for above, line in pairwise(cell):
-        tight = above.text.strip() and (dense(above.text.strip()[-1]) or dense(line.text.strip()[0]))
-        text += line.text.strip() if tight else f" {line.text.strip()}"
+    texts = [text for line in cell if (text := line.text.strip())]
+    text = "".join(texts[:1])
+    for above, below in pairwise(texts):
+        text += below if dense(above[-1]) or dense(below[0]) else f" {below}"
     base, size = min(line.base for line in group), max(line.size for line in cell)
     return Line(min(line.x0 for line in cell), max(line.x1 for line in cell), base, size, text, cell[0].bold)
