@@ -166,7 +166,7 @@ def _there(make: Callable[[], Reader]) -> bool:
 
 def _mmedc(engine: str) -> Callable[[], Reader]:
     rules = BookRules(dropped=(), engine=engine)
-    return lambda: lambda path: whole.book_of(path, rules).text
+    return lambda: lambda path: next(whole.read(Path(path).read_bytes(), rules)).text
 
 
 def _pymupdf() -> Reader:

@@ -20,6 +20,7 @@ from mmedc.books.pdf.scripts import CAPTION
 from mmedc.books.rules import BookRules
 
 NOTE = re.compile(r"^\s*(\(?\d{1,3}\)?|[*†‡§¶]{1,3}|[¹²³⁰-⁹]{1,3})(?=[\s.\])]|[^\W\d_])")
+SIGNS = re.compile(r"[\W_]+")
 ENDED = re.compile(r"[.!?:;。！？：；।؟…][\"'”’»)\]」』）]*\s*$")
 IMPRINT = re.compile(r"\bISBN\b|©|\(c\) \d{4}|all rights reserved|copyright \d{4}", re.IGNORECASE)
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -435,4 +436,4 @@ def _is_contents(lines: list[Placed]) -> bool:
 
 
 def _folded(title: str) -> str:
-    return "".join(char for char in title.casefold() if char.isalnum())
+    return SIGNS.sub("", title.casefold())

@@ -99,8 +99,9 @@ def _vertical(page: PageText, standing: list[Line]) -> list[Placed]:
 def merged(lines: list[Line]) -> list[Line]:
     """Return runs joined where they continue each other on a baseline; signs that are raised or lowered join too."""
     out: list[Line] = []
+    has_rtl = any(RTL.search(line.text) for line in lines)
     for row in _by_baseline(lines):
-        backwards = any(RTL.search(line.text) for line in row)
+        backwards = has_rtl and any(RTL.search(line.text) for line in row)
         row.sort(key=lambda line: -line.x1 if backwards else line.x0)
         run = _copy(row[0])
         for line in row[1:]:
@@ -155,7 +156,7 @@ def _by_baseline(lines: list[Line], part: float = 0.3) -> list[list[Line]]:
     for line in sorted(lines, key=lambda line: line.base):
         if rows:
             first = rows[-1][0]
-            large, small = max(first.size, line.size), min(first.size, line.size)
+            large, small = (first.size, line.size) if first.size > line.size else (line.size, first.size)
             if line.base - first.base <= (0.5 if small < 0.8 * large else part) * large:
                 rows[-1].append(line)
                 continue
