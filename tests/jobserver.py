@@ -1,7 +1,7 @@
 """A Ray cluster of one node on loopback, with its job server and a token, for tests of submissions."""
 
 import os
-import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,22 +11,22 @@ from pathlib import Path
 
 import psutil
 
-START_S = 120
+START_S = 240
+END_S = 20
 
 
 class Head:
-    """A head node with a job server, as `ray start --head` starts it; a context manager."""
+    """A head node with a job server, as `ray start --head` starts it; a context manager.
 
-    def __init__(self, folder: Path) -> None:
-        self.token = folder / "token"
-        self.token.write_text(secrets.token_hex(32))
-        self.token.chmod(0o600)
-        self.place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # paths of sockets must be short
+    Its token is that of the tests, which conftest.py makes.
+    """
+
+    def __init__(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of sockets must be short
         self.environment = {
             **os.environ,
-            "HOME": str(folder),
+            "HOME": str(self.place),
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self.token),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONWARNINGS": "ignore",
         }
@@ -41,32 +41,37 @@ class Head:
             *("--dashboard-host=127.0.0.1", f"--dashboard-port={self.port}", "--dashboard-agent-listen-port=0"),
             *("--disable-usage-stats", f"--temp-dir={self.place}", "--object-store-memory=100000000"),
         ]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=START_S)
-        assert done.returncode == 0, done.stdout + done.stderr
+        try:
+            done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=START_S)
+            assert done.returncode == 0, done.stdout + done.stderr
+        except BaseException:
+            self.end()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.end()
 
     def end(self) -> None:
-        """Kill the processes of this cluster, which are those that name its folder, and no others."""
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            found = [each for each in psutil.process_iter(["cmdline"]) if self._is_mine(each)]
+        """Kill the processes of this cluster, and no others, and delete its folder."""
+        until = time.monotonic() + END_S
+        while (found := self.left()) and time.monotonic() < until:
             for each in found:
                 try:
                     each.kill()
                 except psutil.Error:
                     continue
-            if not found:
-                return
             time.sleep(0.1)
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def left(self) -> list[psutil.Process]:
+        """Return the processes of this cluster: those that name its folder, and the drivers of its jobs."""
+        return [each for each in psutil.process_iter(["cmdline"]) if self._is_mine(each)]
 
     def _is_mine(self, process: psutil.Process) -> bool:
         try:
-            named = self.place in " ".join(process.info["cmdline"] or ())
-            return (named or process.environ().get("RAY_SESSION_DIR", "").startswith(self.place)) and (
-                process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
-            )
+            said = (*(process.info["cmdline"] or ()), *process.environ().values())
+            named = any(str(self.place) in each for each in said)
+            return named and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from mmedc import __version__
 from mmedc.cli import app
-from mmedc.errors import RequestError
+from mmedc.errors import RecipeError, RequestError
 from mmedc.recipe import read_recipe, recipe_of
 from mmedc.submit.render import Kubernetes, Nodes, kuberay, ray_up, slurm
 from tests.kuberay import check
@@ -146,6 +146,39 @@ def test_a_recipe_that_uses_a_gpu_finds_one() -> None:
     groups = job_of(kuberay(recipe, S3, Nodes(), Kubernetes()))["spec"]["rayClusterSpec"]["workerGroupSpecs"]
     assert [(group["groupName"], group["minReplicas"]) for group in groups] == [("workers", 1), ("gpu", 1)]
     assert "#SBATCH --gpus-per-node=1" in slurm(recipe, "r.yaml", "/out", [], Nodes())
+
+
+TRAINED = """name: toy
+languages: [en]
+sources: {pages: {warc: "shipped:quickstart/pages.warc.gz", kind: web, licence: Apache-2.0}}
+train: {name: toy, model: {config: {model_type: llama}}, data: {corpora: {medical: corpus}}, steps: 2}
+bench: {model: none, items: questions}
+"""
+
+
+def test_stages_after_the_corpus_are_rendered(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(TRAINED)
+    (tmp_path / "questions").mkdir()
+    name, place = str(tmp_path / "toy.yaml"), ("--out", S3, "--volume", f"disk:{tmp_path}")
+    builds = job_of(rendered("kuberay", name, "--out", S3, "--then", ""))["spec"]
+    assert builds["entrypoint"] == "mmedc pipeline /etc/mmedc/recipe.yaml --address auto"
+    done = CliRunner().invoke(app, ["render", "kuberay", name, *place])
+    assert isinstance(done.exception, RecipeError) and "train.out" in str(done.exception)
+    text = rendered("kuberay", name, *place, "--set", f"train.out={tmp_path}/model")
+    values = YAML(typ="safe").load(documents(text)[1]["data"]["recipe.yaml"])
+    assert values["train"]["data"]["corpora"] == {"medical": S3}
+    assert values["train"]["out"] == str(tmp_path / "model") and values["bench"]["items"] == [f"{tmp_path}/questions"]
+    spec = job_of(text)["spec"]
+    check(job_of(text))
+    assert spec["entrypoint"].endswith(" --address auto --then train,bench")
+    assert [group["groupName"] for group in spec["rayClusterSpec"]["workerGroupSpecs"]] == ["workers", "gpu"]
+    head = spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    assert head["image"].endswith("-gpu")  # the driver exports the model
+    for then, line in ((None, "(--then train,bench)"), ("train", "(--then train)"), ("", "(--then '')")):
+        script = rendered("slurm", name, "--out", "/out", *([] if then is None else ["--then", then]))
+        assert f"\nTHEN={line}\n" in script and ("#SBATCH hetjob" in script) == (then != "")
+    (machines,) = documents(rendered("ray", name, "--out", S3))
+    assert "train:" not in str(machines) and "bench:" not in str(machines)
 
 
 def test_what_pods_would_not_see_is_refused(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def without(packages: tuple[str, ...], *arguments: str) -> subprocess.CompletedP
     ("packages", "arguments", "extra"),
     [
         (("torch",), ("train", "train-tiny", "--inline"), "train"),
+        (("torch",), ("pipeline", "mmedc-small", "--inline", "--out", "x"), "train"),
         (("torch",), ("export", "runs/x", "models/x"), "train"),
         (("torch", "transformers"), ("bench", "mmedc-small"), "train"),
         (("huggingface_hub",), ("plan", "web", "--out", "x", "--set", "sources.pages={parquet: 'hf://datasets/a/b/*'}"), "hf"),
@@ -53,6 +54,17 @@ def test_a_missing_extra_is_one_line_with_the_pip_command(
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
     assert len(lines) == 1 and f"pip install 'mmedc[{extra}]'" in lines[0], done.stderr
+
+
+def test_a_build_needs_no_package_of_training(tmp_path: Path) -> None:
+    command = ("render", "kuberay", "quickstart", "--out", "s3://bucket/q")
+    assert without(("torch", "transformers"), *command).returncode == 0
+    done = without(
+        ("torch", "transformers"), "submit", "quickstart", "--out", str(tmp_path), "--address", "http://[::1]:1"
+    )
+    assert "no job server answers" in done.stderr, done.stderr
+    done = without(("torch", "transformers"), "pipeline", "quickstart", "--out", str(tmp_path), "--cpus", "0")
+    assert done.returncode == 2 and "--cpus" in done.stderr and "torch" not in done.stderr, done.stderr
 
 
 def test_the_extra_of_a_package_is_the_smallest() -> None:

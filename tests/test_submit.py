@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from mmedc.cli import app
+from mmedc.engine.journal import RunState
 from mmedc.errors import RecipeError, RequestError
 from mmedc.recipe import read_recipe
+from mmedc.report.runs import find_run
+from mmedc.storage import Store
 from mmedc.submit.stages import Stages
 from mmedc.submit.upload import write_package, write_upload
 from tests.jobserver import Head
@@ -49,55 +54,60 @@ def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-def state_of(out: Path) -> dict[str, Any]:
-    done = run("status", out, "--json")
-    return json.loads(done.stdout) if done.returncode == 0 else {"state": "", "stage": ""}
+def said(*arguments: object) -> str:
+    """Return what a command prints that runs in this process, which spares the import of Ray for each."""
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    if done.exception:
+        raise done.exception
+    return done.stdout
+
+
+def state_of(out: Path) -> RunState:
+    return find_run(Store(str(out)))
 
 
 @pytest.mark.ray
-def test_a_run_on_a_cluster_is_watched_stopped_resumed_and_outlives_it(recipe: Path, tmp_path: Path) -> None:
-    out, home = tmp_path / "corpus", tmp_path / "home"
-    home.mkdir()
-    with Head(home) as head:
-        here: dict[str, Any] = {"env": head.environment, "cwd": tmp_path}
+def test_a_run_on_a_cluster_is_watched_stopped_resumed_and_outlives_it(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "corpus"
+    with Head() as head:
         there = ("--address", head.address)
+        (tmp_path / "token").write_text("0" * 64)
+        with monkeypatch.context() as patched, pytest.raises(RequestError, match="asks for a token") as refused:
+            patched.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+            said("submit", recipe, "--out", out, *there)
+        assert len(str(refused.value).splitlines()) == 1
 
-        other = tmp_path / "token"
-        other.write_text("0" * 64)
-        refused = run("submit", recipe, "--out", out, *there, env={**here["env"], "RAY_AUTH_TOKEN_PATH": str(other)})
-        assert refused.returncode == 2 and "asks for a token" in refused.stderr
-        assert len(refused.stderr.strip().splitlines()) == 1
-
-        submitted = run("submit", recipe, "--out", out, "--then", "train,bench", *there, "--json", **here)
-        assert submitted.returncode == 0, submitted.stderr
-        job = json.loads(submitted.stdout)["job"]
-        attached = run("submit", recipe, "--out", out, "--then", "train,bench", *there, "--json", **here)
-        assert json.loads(attached.stdout)["job"] == job and json.loads(attached.stdout)["attached"]
-        while state_of(out)["state"] != "running":
+        whole = ("submit", recipe, "--out", out, "--then", "train,bench", *there)
+        job = json.loads(said(*whole, "--json"))["job"]
+        attached = json.loads(said(*whole, "--json"))
+        assert attached["job"] == job and attached["attached"]
+        while not list(out.glob(".work/runs/*/state.json")):
             time.sleep(0.2)
-        assert state_of(out)["job"] == job
-        stopped = run("stop", out, **here)
-        assert "stopped" in stopped.stdout, stopped
+        assert (state_of(out).state, state_of(out).job) == ("running", job)
+        assert "stopped" in said("stop", out)
 
         wrong = ("--set", f"sources.pages.warc={tmp_path}/absent.warc.gz", "--out", tmp_path / "wrong", "--then", "")
-        ended = run("submit", recipe, *wrong, *there, "--follow", **here)
-        assert ended.returncode == 2 and "absent.warc.gz" in ended.stdout, ended
+        ended = CliRunner().invoke(app, ["submit", str(recipe), *map(str, wrong), *there, "--follow"])
+        assert ended.exit_code == 2 and "absent.warc.gz" in ended.stdout, ended.output
         assert "the same submit would fail again" in ended.stderr and not (tmp_path / "wrong").exists()
 
-        ended = run("submit", recipe, "--out", out, "--then", "train,bench", *there, "--follow", **here)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert "done: build, train, bench" in ended.stdout
-        jobs = json.loads(run("jobs", *there, "--json", **here).stdout)
+        resumed = run(*whole, "--follow", cwd=tmp_path)
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+        assert "done: build, train, bench" in resumed.stdout
+        jobs = json.loads(said("jobs", *there, "--json"))
         assert [each["id"].rpartition("-")[2] for each in jobs] == ["1", "1", "2"]
         assert {each["id"]: each["code"] for each in jobs}[job] == 130
-        assert json.loads(run("status", jobs[-1]["id"], *there, "--json", **here).stdout)["status"] == "SUCCEEDED"
-        assert "ingest" in run("logs", jobs[-1]["id"], *there, **here).stdout
-    state = state_of(out)
+        assert json.loads(said("status", jobs[-1]["id"], *there, "--json"))["status"] == "SUCCEEDED"
+        assert "ingest" in said("logs", jobs[-1]["id"], *there)
+    state = json.loads(said("status", out, "--json"))
     assert (state["state"], state["code"], state["job"]) == ("done", 0, jobs[-1]["id"])
-    assert "stage bench" in run("logs", out).stdout
+    assert "stage bench" in said("logs", out)
     assert json.loads((tmp_path / "corpus-model" / "scores" / "scores.json").read_text())["languages"]
-    gone = run("jobs", *there, **here)
-    assert gone.returncode == 2 and "no job server answers" in gone.stderr
+    with pytest.raises(RequestError, match="no job server answers"):
+        said("jobs", *there)
+    assert head.left() == [] and not head.place.exists()
 
 
 def test_the_stages_of_a_recipe_run_here_and_are_not_done_twice(recipe: Path, tmp_path: Path) -> None:
@@ -107,7 +117,7 @@ def test_the_stages_of_a_recipe_run_here_and_are_not_done_twice(recipe: Path, tm
     found = json.loads(first.stdout)
     assert found["documents"] > 0 and found["train"]["loss"] > 0 and found["bench"]["languages"]["en"]["items"] == 1
     state = state_of(out)
-    assert state["stages"] == ["build", "train", "bench"] and state["state"] == "done"
+    assert state.stages == ("build", "train", "bench") and state.state == "done"
     models = {path: path.stat().st_mtime_ns for path in (tmp_path / "corpus-model" / "models").iterdir()}
     again = run("pipeline", recipe, "--out", out, "--inline")
     assert again.returncode == 0 and "done: build, train, bench" in again.stdout, again.stderr

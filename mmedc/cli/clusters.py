@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmedc.cli.options import CLUSTER, JsonOption, OutOption, RecipeArgument, SetOption, open_console
+from mmedc.cli.options import CLUSTER, JsonOption, OutOption, RecipeArgument, SetOption, ThenOption, open_console
 
 if TYPE_CHECKING:
     from mmedc.recipe import Recipe
@@ -32,6 +32,12 @@ def _recipe(recipe: str, sets: list[str] | None) -> "Recipe":
     return read_recipe(recipe, sets or ())
 
 
+def _stages(recipe: "Recipe", then: str | None) -> tuple[str, ...]:
+    from mmedc.submit.stages import named, stages_of
+
+    return stages_of({"train": recipe.train, "bench": recipe.bench}, named(then))
+
+
 @render_app.command("kuberay")
 def kuberay(
     recipe: RecipeArgument,
@@ -41,6 +47,7 @@ def kuberay(
     spot: Annotated[int, typer.Option(min=0, help="The number of spot machines beside them, at most.")] = 0,
     cpus: WorkerCpusOption = 8,
     gpus: GpusOption = None,
+    then: ThenOption = None,
     image: Annotated[str, typer.Option(help="The image; machines with a GPU use the one with -gpu at its end.")] = "",
     volume: Annotated[
         str,
@@ -52,11 +59,14 @@ def kuberay(
 ) -> None:
     """Write a RayJob for KubeRay, with its recipe, for `kubectl apply --filename -`."""
     from mmedc import __version__
+    from mmedc.submit.portable import parts_of
     from mmedc.submit.render import Kubernetes, Nodes
     from mmedc.submit.render import kuberay as rendered
 
     site = Kubernetes(image or f"mmedc:{__version__}", volume, role)
-    typer.echo(rendered(_recipe(recipe, sets), out or "", Nodes(workers, spot, cpus, gpus), site), nl=False)
+    read = _recipe(recipe, sets)
+    parts = parts_of(read, recipe, sets or [], _stages(read, then), out or read.out)
+    typer.echo(rendered(read, out or "", Nodes(workers, spot, cpus, gpus), site, parts), nl=False)
 
 
 @render_app.command("slurm")
@@ -67,6 +77,7 @@ def slurm(
     workers: WorkersOption = 4,
     cpus: WorkerCpusOption = 16,
     gpus: GpusOption = None,
+    then: ThenOption = None,
 ) -> None:
     """Write a job for Slurm, for `sbatch`: Ray on all of its nodes, then the recipe."""
     from mmedc.recipe import recipe_file
@@ -75,7 +86,8 @@ def slurm(
 
     known = recipe if not Path(recipe).suffix else str(recipe_file(recipe).resolve())
     read = _recipe(recipe, sets)
-    typer.echo(rendered(read, known, out or "", sets or [], Nodes(workers, 0, cpus, gpus)), nl=False)
+    nodes = Nodes(workers, 0, cpus, gpus)
+    typer.echo(rendered(read, known, out or "", sets or [], nodes, _stages(read, then)), nl=False)
 
 
 @render_app.command("ray")

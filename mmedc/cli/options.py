@@ -30,6 +30,10 @@ CorpusArgument = Annotated[str, typer.Argument(help="The folder of a corpus, or 
 
 WIDTH = 180
 """Columns of a table in a file or a pipe, where the environment variable COLUMNS does not say another number."""
+ThenOption = Annotated[
+    str | None,
+    typer.Option("--then", help="The stages after the corpus: train, or train,bench. Default: those of the recipe."),
+]
 
 
 def open_console(stderr: bool = False) -> Any:

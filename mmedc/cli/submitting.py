@@ -18,6 +18,7 @@ from mmedc.cli.options import (
     QuietOption,
     RecipeArgument,
     SetOption,
+    ThenOption,
     open_console,
 )
 from mmedc.errors import RequestError
@@ -25,10 +26,6 @@ from mmedc.errors import RequestError
 if TYPE_CHECKING:
     from mmedc.engine.journal import Journal
 
-ThenOption = Annotated[
-    str | None,
-    typer.Option("--then", help="The stages after the corpus: train, or train,bench. Default: those of the recipe."),
-]
 ServerOption = Annotated[
     str | None,
     typer.Option(
@@ -37,10 +34,6 @@ ServerOption = Annotated[
 ]
 
 app = typer.Typer()
-
-
-def _stages(then: str | None) -> tuple[str, ...] | None:
-    return None if then is None else tuple(filter(None, (name.strip() for name in then.split(","))))
 
 
 @app.command(rich_help_panel=CLUSTER)
@@ -63,11 +56,11 @@ def pipeline(
     from mmedc.api import runner
     from mmedc.engine.journal import Journal
     from mmedc.pipeline.folder import OWNER
-    from mmedc.submit.stages import Stages
+    from mmedc.submit.stages import Stages, named
 
     if inline and address:
         raise RequestError("--inline runs in this process and --address on a cluster: give one of them")
-    stages = Stages.prepare(recipe, out, sets or [], _stages(then))
+    stages = Stages.prepare(recipe, out, sets or [], named(then))
     build = stages.build
     Interruption.said = "interrupted; what is done is kept: give the same command again to resume"
     with Journal(build.store, build.recipe.name, stages.names, OWNER) as journal:
@@ -148,12 +141,12 @@ def submit(
     from mmedc.api import read_recipe
     from mmedc.settings import resolved
     from mmedc.submit.client import JobServer, check_place
-    from mmedc.submit.stages import stages_of
+    from mmedc.submit.stages import named, stages_of
 
     found = read_recipe(recipe, sets or ())
     place = str(resolved(out)) if out else found.out
     check_place(place)
-    after = stages_of({"train": found.train, "bench": found.bench}, _stages(then))
+    after = stages_of({"train": found.train, "bench": found.bench}, named(then))
     server = JobServer(address)
     job, attached = server.submit(found, recipe, place, sets or [], after, ship_code)
     if as_json and not follow:

@@ -76,9 +76,9 @@ class JobServer:
             from ray.job_submission import JobSubmissionClient
         except ImportError:
             raise RequestError("submitting needs the job client of Ray: `pip install 'mmedc[submit]'`") from None
-        logging.getLogger("ray").setLevel(logging.WARNING)  # which files are packed is of no use to the user
         self._open = JobSubmissionClient
         self._client = self._connected()
+        logging.getLogger("ray").setLevel(logging.WARNING)  # which files are packed is of no use; the client resets it
 
     def _connected(self) -> Any:
         from ray.exceptions import AuthenticationError
@@ -91,7 +91,8 @@ class JobServer:
                 return self._open(self.address, headers=headers)
             except AuthenticationError:
                 continue
-            except (ConnectionError, OSError, RuntimeError) as problem:
+            except (ConnectionError, OSError, RuntimeError, LookupError, TypeError, ValueError) as problem:
+                # of other servers, what their answers lack
                 raise RequestError(
                     f"--address {self.address}: no job server answers there ({first_line(problem)}); is the head up, "
                     "and is this the port of its dashboard?"

@@ -1,16 +1,19 @@
 """A recipe as other machines read it: its values in full, what it needs that lies on disks, and its memory per CPU."""
 
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from mmedc.errors import RequestError
+from mmedc.bench.config import read_bench
+from mmedc.errors import RecipeError, RequestError
 from mmedc.recipe import Recipe
 from mmedc.settings import AS_WRITTEN, resolved
-from mmedc.shipped import SHIPPED
+from mmedc.shipped import SHIPPED, shipped
 from mmedc.storage import is_local
+from mmedc.train.config import Train, read_train
 
 GIB = 1 << 30
 WORKER_BYTES = GIB // 2
@@ -23,12 +26,74 @@ def values_of(recipe: Recipe, out: str = "") -> dict[str, Any]:
     """Return the values of a recipe that differ from the defaults, as JSON values.
 
     Paths are absolute, so that they mean the same on every machine that sees the disk; files that ship with mmedc are
-    named as such. `out` replaces that of the recipe.
+    named as such. `out` replaces that of the recipe. The parts of later stages are left to `parts_of`.
     """
-    absolute = recipe.model_dump(mode="json", exclude_defaults=True)
-    written = recipe.model_dump(mode="json", exclude_defaults=True, context=AS_WRITTEN)
+    options: Any = {"mode": "json", "exclude_defaults": True, "exclude": {"train", "bench"}}
+    absolute = recipe.model_dump(**options)
+    written = recipe.model_dump(**options, context=AS_WRITTEN)
     values: dict[str, Any] = _portable(absolute, written)
     return {**values, "out": str(resolved(out))} if out else values
+
+
+def parts_of(recipe: Recipe, path: str, sets: list[str], then: tuple[str, ...], out: str) -> dict[str, Any]:
+    """Return the values of the parts of a recipe, read from `path`, for the stages `then` after a corpus in `out`.
+
+    Paths are as in `values_of`. Raises: RecipeError for parts that are wrong, or a training without a folder.
+    """
+    parts: dict[str, Any] = {}
+    if "train" in then:
+        train = read_train(path, below("train", sets))
+        check_folder(train, out)
+        parts["train"] = _dumped(reading(train, recipe.out, out))
+    if "bench" in then:
+        parts["bench"] = _dumped(read_bench(path, below("bench", sets)))
+    return parts
+
+
+def below(part: str, sets: list[str]) -> list[str]:
+    """Return the settings of a part of a recipe, as its own reader takes them."""
+    return [each.removeprefix(f"{part}.") for each in sets if each.startswith(f"{part}.")]
+
+
+def check_folder(train: Train, out: str) -> None:
+    """Check that a training on the corpus in `out` has a folder. Raises: RecipeError."""
+    if not train.out and not is_local(out):
+        raise RecipeError(f"the corpus is in an object store ({out}); name a folder that all nodes see in train.out")
+
+
+def reading(train: Train, out: str, place: str) -> Train:
+    """Return a training that reads the corpus at `place` instead of the one that the recipe names.
+
+    Raises: RecipeError where it names several, and none of them is the recipe's own.
+    """
+    corpora = train.data.corpora
+    if train.examples is not None:
+        return train
+    built = [name for name, url in corpora.items() if url in (out, place)] or (
+        list(corpora) if len(corpora) == 1 else []
+    )
+    if not built:
+        named = json.dumps(corpora)
+        raise RecipeError(f"train.data.corpora: none of them is the corpus that is built, {place}; found {named}")
+    data = train.data.model_copy(update={"corpora": {**corpora, built[0]: place}})
+    return train.model_copy(update={"data": data})
+
+
+def _dumped(part: Any) -> dict[str, Any]:
+    """Return the values of a part; files that ship with mmedc are named as such."""
+    root = str(shipped("pipelines"))
+
+    def portable(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: portable(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [portable(each) for each in value]
+        if isinstance(value, str) and value.startswith(f"{root}/"):
+            return SHIPPED + value.removeprefix(f"{root}/")
+        return value
+
+    found: dict[str, Any] = portable(part.model_dump(mode="json", exclude_unset=True))
+    return found
 
 
 def as_yaml(values: Any) -> str:

@@ -7,6 +7,7 @@ depends on the recipe and the options only.
 import io
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,11 +44,11 @@ class Nodes:
     cpus: int = 8
     """CPUs of a worker: the units that it runs at once."""
     gpus: int | None = None
-    """The most machines with a GPU; by default 1 where the recipe has a pass for it, else none."""
+    """The most machines with a GPU; by default 1 where the recipe or a stage after it uses one, else none."""
 
-    def gpu_nodes(self, recipe: Recipe) -> int:
-        """Return the most machines with a GPU for this recipe."""
-        return self.gpus if self.gpus is not None else int(recipe.classify is not None)
+    def gpu_nodes(self, recipe: Recipe, parts: Iterable[str] | None = None) -> int:
+        """Return the most machines with a GPU for this recipe and the stages after its corpus."""
+        return self.gpus if self.gpus is not None else int(recipe.classify is not None or bool(parts))
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,17 @@ class Kubernetes:
     """The role of AWS (`arn:…`) or the account of Google Cloud that lets the pods into the object store."""
 
 
-def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes) -> str:
+def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes, parts: dict[str, Any] | None = None) -> str:
     """Return the YAML of a RayJob that runs a recipe, with its ConfigMap, ServiceAccount and NetworkPolicy.
+
+    `parts` are the values of the stages after the corpus (`parts_of`), none by default.
 
     Raises: RequestError when pods would not see what the recipe names, or a value is of the wrong form.
     """
     claim, separator, mounted = site.volume.partition(":")
     if site.volume and not (claim and separator and mounted.startswith("/")):
         raise RequestError(f"--volume {site.volume}: expected CLAIM:/PATH, such as corpora:/data")
-    values = values_of(recipe, out)
+    values = {**values_of(recipe, out), **(parts or {})}
     check_reachable(values, mounted.rstrip("/"))
     name = _kubernetes_name(recipe.name)
     account, policy, job = (_template("kuberay", path) for path in (
@@ -85,9 +88,11 @@ def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes) -> str:
     }
     job["metadata"]["name"] = name
     spec = job["spec"]
+    if parts:
+        spec["entrypoint"] += f" --then {','.join(parts)}"
     spec["submitterPodTemplate"]["spec"]["containers"][0]["image"] = site.image
     cluster = spec["rayClusterSpec"]
-    most = {"workers": nodes.workers, "spot": nodes.spot, "gpu": nodes.gpu_nodes(recipe)}
+    most = {"workers": nodes.workers, "spot": nodes.spot, "gpu": nodes.gpu_nodes(recipe, parts)}
     groups = cluster["workerGroupSpecs"]
     for group in groups:
         _size(group, most[group["groupName"]], nodes.cpus, node_bytes(recipe, nodes.cpus))
@@ -96,7 +101,8 @@ def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes) -> str:
     cluster["workerGroupSpecs"] = [group for group in groups if group["maxReplicas"]]
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         pod = group["template"]["spec"]
-        pod["containers"][0]["image"] = f"{site.image}-gpu" if group.get("groupName") == "gpu" else site.image
+        with_torch = group.get("groupName") == "gpu" or (parts and group is cluster["headGroupSpec"])
+        pod["containers"][0]["image"] = f"{site.image}-gpu" if with_torch else site.image
         pod["volumes"][0]["configMap"]["name"] = f"{name}-recipe"
         if claim:
             pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": claim}})
@@ -104,8 +110,8 @@ def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes) -> str:
     return _documents(account, config, policy, job)
 
 
-def slurm(recipe: Recipe, file: str, out: str, sets: list[str], nodes: Nodes) -> str:
-    """Return the script of a Slurm job that runs the recipe `file` with the settings `sets`."""
+def slurm(recipe: Recipe, file: str, out: str, sets: list[str], nodes: Nodes, then: tuple[str, ...] = ()) -> str:
+    """Return the script of a Slurm job that runs the recipe `file` with the settings `sets`, and the stages `then`."""
     script = (shipped("cluster") / "slurm" / "build.sbatch").read_text(encoding="utf-8")
     megabytes = -(-node_bytes(recipe, nodes.cpus) // nodes.cpus >> 20)
     settings = " ".join(f"--set {shlex.quote(each)}" for each in sets)
@@ -116,6 +122,7 @@ def slurm(recipe: Recipe, file: str, out: str, sets: list[str], nodes: Nodes) ->
         "#SBATCH --mem-per-cpu=": f"{megabytes}M",
         "RECIPE=": shlex.quote(file),
         "OUT=": shlex.quote(out),
+        "THEN=": f"({'--then ' + shlex.quote(','.join(then))})",
         "SETTINGS=": f"({settings})",
     }
     for start, value in lines.items():
@@ -123,7 +130,7 @@ def slurm(recipe: Recipe, file: str, out: str, sets: list[str], nodes: Nodes) ->
         if len(re.findall(pattern, script)) != 1:
             raise RequestError(f"cluster/slurm/build.sbatch: expected exactly one line {start}…")
         script = re.sub(pattern, (start + value).replace("\\", r"\\"), script)
-    if count := nodes.gpu_nodes(recipe):
+    if count := nodes.gpu_nodes(recipe, then):
         header = f"#SBATCH hetjob\n#SBATCH --nodes={count}\n#SBATCH --ntasks-per-node=1\n#SBATCH --gpus-per-node=1\n"
         header += f"#SBATCH --cpus-per-task={nodes.cpus}\n#SBATCH --mem-per-cpu={megabytes}M\n"
         script = script.replace("set -euo pipefail\n", f"{header}set -euo pipefail\n", 1)

@@ -5,14 +5,14 @@ model that was trained. On a cluster all stages use one session of Ray; training
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mmedc.bench.config import Bench, read_bench
 from mmedc.corpus.manifest import Manifest
@@ -24,8 +24,11 @@ from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.settings import resolved
 from mmedc.storage import is_local
-from mmedc.train.accuracy import MultipleChoice
+from mmedc.submit.portable import below, check_folder, reading
 from mmedc.train.config import Train, Watch, read_train
+
+if TYPE_CHECKING:
+    from mmedc.train.accuracy import MultipleChoice
 
 LATER = ("train", "bench")
 """The stages after the corpus, in their order; parts of a recipe have the same names."""
@@ -80,13 +83,14 @@ class Stages:
         if not place:
             raise RecipeError(f"{recipe.name}: no `out` in the recipe, and no --out")
         wanted = stages_of({"train": recipe.train, "bench": recipe.bench}, then)
-        train = read_train(path, _below("train", sets)) if "train" in wanted else None
-        bench = read_bench(path, _below("bench", sets)) if "bench" in wanted else None
+        train = read_train(path, below("train", sets)) if "train" in wanted else None
+        bench = read_bench(path, below("bench", sets)) if "bench" in wanted else None
         folder = (train.out if train else "") or ("" if not is_local(place) else f"{place.rstrip('/')}-model")
-        if train and not folder:
-            raise RecipeError(f"{recipe.name}: the corpus is in an object store; name a folder in train.out")
+        if (train or bench) and not find_spec("torch"):  # a package that lacks would be noticed after the build
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
         if train:
-            train = _reading(train, recipe.out, place)
+            check_folder(train, place)
+            train = reading(train, recipe.out, place)
         if bench and not train and is_local(bench.model) and not os.path.isdir(bench.model):
             raise RecipeError(
                 f"bench.model {bench.model}: is no folder; name a model, or have one trained: --then train,bench"
@@ -156,9 +160,15 @@ def stages_of(parts: dict[str, Any], then: tuple[str, ...] | None) -> tuple[str,
     return tuple(name for name in LATER if name in then)
 
 
-def questions_of(watch: Watch) -> tuple[MultipleChoice, ...]:
+def named(then: str | None) -> tuple[str, ...] | None:
+    """Return the stages that the option `--then` names; None where it is not given."""
+    return None if then is None else tuple(filter(None, (name.strip() for name in then.split(","))))
+
+
+def questions_of(watch: Watch) -> tuple["MultipleChoice", ...]:
     """Return the questions that a training is watched by."""
     from mmedc.bench.scoring import comparisons
+    from mmedc.train.accuracy import MultipleChoice
 
     if not watch.questions:
         return ()
@@ -182,25 +192,3 @@ def export_newest(run: Path) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         export(found, part / folder.name).rename(folder)
     return folder
-
-
-def _below(part: str, sets: list[str]) -> list[str]:
-    return [each.removeprefix(f"{part}.") for each in sets if each.startswith(f"{part}.")]
-
-
-def _reading(train: Train, out: str, place: str) -> Train:
-    """Return a training that reads the corpus at `place` instead of the one that the recipe names.
-
-    Raises: RecipeError where it names several, and none of them is the recipe's own.
-    """
-    corpora = train.data.corpora
-    if train.examples is not None:
-        return train
-    built = [name for name, url in corpora.items() if url in (out, place)] or (
-        list(corpora) if len(corpora) == 1 else []
-    )
-    if not built:
-        named = json.dumps(corpora)
-        raise RecipeError(f"train.data.corpora: none of them is the corpus that is built, {place}; found {named}")
-    data = train.data.model_copy(update={"corpora": {**corpora, built[0]: place}})
-    return train.model_copy(update={"data": data})

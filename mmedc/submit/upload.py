@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import mmedc
-from mmedc.bench.config import read_bench
 from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe
-from mmedc.shipped import SHIPPED, shipped
+from mmedc.shipped import shipped
 from mmedc.storage import is_local
-from mmedc.submit.portable import as_yaml, values_of
-from mmedc.train.config import read_train
+from mmedc.submit.portable import as_yaml, parts_of, values_of
 
 ASSET_BYTES, ASSETS_BYTES = 16 << 20, 64 << 20
 """Of one asset, and of all: larger files belong where all nodes see them."""
@@ -42,37 +40,13 @@ def write_upload(folder: Path, recipe: Recipe, path: str, out: str, sets: list[s
 
     Raises: RecipeError for parts that are wrong, or assets that are too large together.
     """
-    values = values_of(recipe, out)
-    for part in ("train", "bench"):
-        values.pop(part, None)
-    below = {part: [each.removeprefix(f"{part}.") for each in sets if each.startswith(f"{part}.")] for part in then}
-    if "train" in then:
-        values["train"] = _dumped(read_train(path, below["train"]))
-    if "bench" in then:
-        values["bench"] = _dumped(read_bench(path, below["bench"]))
+    values = {**values_of(recipe, out), **parts_of(recipe, path, sets, then, out)}
     left = ASSETS_BYTES
     for keys in ASSETS:
         values, left = _with_assets(values, keys, folder, left)
     _copy_modules(recipe, folder)
     (folder / "recipe.yaml").write_text(as_yaml(values), encoding="utf-8")
     return _digest(folder)
-
-
-def _dumped(part: Any) -> dict[str, Any]:
-    """Return the values of a part; files that ship with mmedc are named as such."""
-    root = str(shipped("pipelines"))
-
-    def portable(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: portable(each) for key, each in value.items()}
-        if isinstance(value, list):
-            return [portable(each) for each in value]
-        if isinstance(value, str) and value.startswith(f"{root}/"):
-            return SHIPPED + value.removeprefix(f"{root}/")
-        return value
-
-    found: dict[str, Any] = portable(part.model_dump(mode="json", exclude_unset=True))
-    return found
 
 
 def _with_assets(values: Any, keys: tuple[str, ...], folder: Path, left: int) -> tuple[Any, int]:
