@@ -173,22 +173,24 @@ class _Walk:
 
     def see(self, get: Callable[[int, int], int], holder: int, count: int, outer: Matrix | None, depth: int) -> None:
         """Note the objects of a page, or of a form whose matrix is `outer`."""
-        drawn, calls, to_rgba, rgba = self.drawn, self.calls, self.to_rgba, self.rgba
+        drawn, rgba, texts, white = self.drawn, self.rgba, self.drawn.texts, 255 - ALIKE
+        _, of_form, kind_of, mode, fill, _, _ = self.calls
+        red_at, green_at, blue_at, alpha_at = self.to_rgba
         for index in range(count):
             drawn.count += 1
             if drawn.count > MAX_OBJECTS:
                 return
             thing = get(holder, index)
-            kind = calls.kind(thing)
+            kind = kind_of(thing)
             if kind == TEXT:
                 colour = None
-                if calls.fill(thing, *to_rgba):
+                if fill(thing, red_at, green_at, blue_at, alpha_at):
                     red, green, blue, alpha = FOUR(rgba)
                     colour = red, green, blue
-                    if alpha == 0 or min(colour) > 255 - ALIKE:
+                    if alpha == 0 or (red > white and green > white and blue > white):
                         drawn.inkless = True
-                drawn.texts.append((drawn.count, colour, thing, outer))
-                if calls.mode(thing) in INVISIBLE:
+                texts.append((drawn.count, colour, thing, outer))
+                if mode(thing) in INVISIBLE:
                     drawn.inkless = True
             elif kind == PATH:
                 self._path(thing, outer)
@@ -198,7 +200,7 @@ class _Walk:
                 form, matrix = ctypes.cast(thing, self.pdfium.FPDF_PAGEOBJECT), self.pdfium.FS_MATRIX()
                 self.pdfium.FPDFPageObj_GetMatrix(form, matrix)
                 inside = self.pdfium.FPDFFormObj_CountObjects(form)
-                self.see(calls.of_form, thing, inside, _product(matrix, outer), depth + 1)
+                self.see(of_form, thing, inside, _product(matrix, outer), depth + 1)
 
     def _path(self, thing: int, outer: Matrix | None) -> None:
         if self.calls.drawn(thing, *self.to_flags) and self.flags[0]:

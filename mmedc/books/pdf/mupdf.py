@@ -150,6 +150,8 @@ def _is_filled(block: dict[str, Any]) -> bool:
 
 def _share(text: Box, area: Box) -> bool:
     """Return whether a block of text and an area lie over each other by more than they touch."""
+    if text[3] - area[1] <= LEAST_SIDE or area[3] - text[1] <= LEAST_SIDE:  # as most are, above or below each other
+        return False
     wide, high = min(text[2], area[2]) - max(text[0], area[0]), min(text[3], area[3]) - max(text[1], area[1])
     return min(wide, high) > LEAST_SIDE
 

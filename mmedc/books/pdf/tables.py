@@ -77,7 +77,8 @@ class PageRows:
         for column, value in zip(self._pages.values(), row, strict=True):
             column.append(value)
         for line in placed:
-            line.text = line.text.encode("utf-8", "replace").decode()
+            if not line.text.isascii():
+                line.text = line.text.encode("utf-8", "replace").decode()
         for name, values in self._lines.items():
             values += [getattr(line, name) for line in placed]
         self._offsets.append(len(self._lines["text"]))
