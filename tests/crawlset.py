@@ -16,6 +16,7 @@ from mmedc.crawl import archive, frontier
 from mmedc.crawl.plan import Plan
 from mmedc.engine.run import run_unit
 from mmedc.engine.unit import Commit, Unit
+from mmedc.pipeline import hostset
 from mmedc.pipeline.hostset import Crawled, CrawlHosts, HostSet
 from mmedc.storage import Store
 
@@ -27,6 +28,7 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "after a WARC file is closed": (archive.Segment, "close", True),
     "before the round is recorded": (frontier.Frontier, "end", False),
     "after the round is recorded": (frontier.Frontier, "end", True),
+    "before the frontier is copied": (hostset._Keeper, "snapshot", False),
     "after the unit is committed": (Store, "put_new", True),
 }
 """Point → what reaches it, and whether the process ends before or after that."""
@@ -54,8 +56,8 @@ def plan_of(about: dict[str, Any], **given: Any) -> Plan:
     return Plan(**usual | given)
 
 
-def crawl(folder: Path, plan: Plan, number: int = 0, budget: int = 1000, again: str = "") -> Commit[Crawled]:
-    """Crawl one round of a set in this process, and commit it."""
+def crawl(folder: Path | str, plan: Plan, number: int = 0, budget: int = 1000, again: str = "") -> Commit[Crawled]:
+    """Crawl one round of a set in this process, and commit it in a folder or an object store."""
     unit = Unit.of(HostSet(plan, number, 0, budget, (), again), "set", 1)
     return run_unit(CrawlHosts(), "crawl-0", unit, Store(str(folder)), lambda read, kept: None)
 
@@ -100,4 +102,4 @@ if __name__ == "__main__":
         tear(int(count))
     elif point:
         end_at(point, int(count))
-    crawl(Path(folder), plan_of(json.loads(Path(about).read_text())))
+    crawl(folder, plan_of(json.loads(Path(about).read_text())))
