@@ -165,7 +165,8 @@ def item_of(row: Row, file: str, number: int) -> Item:
     letters = answer_of(row, options)
     # In MMedBench a rationale that was checked need not have passed.
     passed = row.get("human_check_passed", row.get("human_checked"))
-    checked(row["question"], options, letters)
+    # A text that is stated to be empty is one: the passage before it may ask. A text that is missing is an error.
+    checked("-" if row["question"] == "" else row["question"], options, letters)
     return Item(
         id=str(row.get("id") or f"{file.rsplit('/', 1)[-1]}#{number}"),
         lang=str(row.get("lang") or language_of(file.rsplit("/", 1)[-1])),
@@ -267,7 +268,7 @@ def marked_multiple(items: list[Item]) -> list[Item]:
 
 def row_of(item: Item) -> Row:
     """Return an item as a row of mmedc's own format, without the keys that say nothing."""
-    row = {key: value for key, value in vars(item).items() if value and key != "gold"}
+    row = {key: value for key, value in vars(item).items() if (value or key == "question") and key != "gold"}
     return row | {"answer": ",".join(item.gold)}
 
 

@@ -21,7 +21,7 @@ from mmedc.bench import local
 from mmedc.bench.config import Bench, read_bench
 from mmedc.bench.greedy import groups_of, pools
 from mmedc.bench.harness import export
-from mmedc.bench.items import QUESTIONS, Item, read_items
+from mmedc.bench.items import QUESTIONS, Item, read_items, write_items
 from mmedc.bench.local import Local
 from mmedc.bench.packing import Request, rows_of
 from mmedc.bench.protocols import asked, choices_of, prompt_of
@@ -122,6 +122,20 @@ def test_sets_of_letters_where_a_benchmark_has_several(tmp_path: Path) -> None:
     assert choices_of(items[0], how())[-1] == (("A", "B", "C"), "A,B,C")
     path.write_text(json.dumps(lines[0]))
     assert len(choices_of(read_items((str(path),))[0], how())) == 3
+
+
+def test_a_limit_draws_by_hash(tmp_path: Path) -> None:
+    items = [Item(str(n), "fr", "?", {"A": "x", "B": "y"}, ("A",) if n < 100 else ("B",)) for n in range(200)]
+    write_items(items, tmp_path / "items.jsonl")  # sorted, as FrenchMedMCQA is
+
+    def drawn(limit: int) -> list[Item]:
+        return selected(how(items=[str(tmp_path / "items.jsonl")], limit=limit))[0]
+
+    assert 30 < sum(item.gold == ("B",) for item in drawn(100)) < 70
+    before = [item.id for item in drawn(50)]
+    assert before == sorted(before, key=int)
+    write_items(items[::-1], tmp_path / "items.jsonl")
+    assert [item.id for item in drawn(50)] == before[::-1]
 
 
 def test_options_with_the_same_text_are_one_choice() -> None:

@@ -134,6 +134,15 @@ def test_what_people_say_on_a_sheet_is_taken_in(tmp_path: Path) -> None:
         read_sheet(items, sheet)
 
 
+def test_a_question_without_words_is_read_as_it_was_written(tmp_path: Path) -> None:
+    items = [item(id="0", question="", context="A passage that asks."), item(id="1")]
+    write_items(items, tmp_path / "items.jsonl")
+    assert read_items((str(tmp_path / "items.jsonl"),)) == items
+    (tmp_path / "items.jsonl").write_text('{"question": null, "options": ["x", "y"], "answer": "A"}\n')
+    with pytest.raises(RecipeError, match="no question"):
+        read_items((str(tmp_path / "items.jsonl"),))
+
+
 def test_a_judge_ranks_without_knowing_names() -> None:
     items = [item(id=f"{n}") for n in range(6)]
     runs = {name: {one.id: f"{name} says {one.id}" for one in items} for name in ("good", "fair", "poor")}

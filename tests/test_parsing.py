@@ -49,6 +49,14 @@ def test_a_box_is_read_in_any_font_and_sentence(letter: str, fonts: list[str], s
     assert parse(sentence.format(rf"\boxed{{{boxed}}}"), OPTIONS) == (letter,)
 
 
+@pytest.mark.parametrize("joined", ["or", ", or", "ou", "или", "或", "$ or $", " または "])
+def test_two_boxes_with_or_between_them_choose_nothing(joined: str) -> None:
+    text = rf"\boxed{{B}} {joined} \boxed{{C}}"
+    assert parse(text, OPTIONS) is None and parse(text, OPTIONS, multiple=True) is None
+    assert parse(r"First \boxed{B}. Or rather, \boxed{C}", OPTIONS) == ("C",)
+    assert parse(r"\boxed{B} and \boxed{C}", OPTIONS, multiple=True) == ("B", "C")
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.text(r"ABE \boxed{}()text.:,rmfinalanswer是答案ответ\n$*_<>", max_size=80), st.booleans())
 def test_any_text_gives_letters_of_the_options_or_nothing(text: str, multiple: bool) -> None:

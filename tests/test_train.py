@@ -32,7 +32,7 @@ from mmedc.train.launch import train as train_here
 from mmedc.train.loader import Batch, make_batch
 from mmedc.train.loss import linear_cross_entropy
 from mmedc.train.measure import read_lines
-from mmedc.train.model import Trained, build, flops, matrix_parameters, save
+from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, save
 from mmedc.train.optimizer import SpikeGuard, lr_at
 from mmedc.train.stream import IGNORE, Sequence
 from mmedc.train.tokens import Tokenizer, open_tokenizer
@@ -353,6 +353,19 @@ def test_adapters_in_two_processes_are_those_of_one(recipe: Path, tmp_path: Path
     read = [safetensors.torch.load_file(folder / "model.safetensors") for folder in merged]
     assert read[0].keys() == read[1].keys()
     assert all(torch.allclose(read[0][name], read[1][name], atol=1e-4) for name in read[0])
+
+
+def test_a_model_in_bfloat16_keeps_its_frequencies(small: tuple[Trained, Tokenizer]) -> None:
+    _, tokenizer = small
+    model, exact = (build(ModelSettings(config=TINY), tokenizer, 64, 1) for _ in range(2))
+    cast_parameters(model, torch.bfloat16)
+    buffers = dict(model.named_buffers())
+    assert any(name.endswith("inv_freq") for name in buffers)
+    assert all(torch.equal(buffers[name], was) and was.dtype == torch.float32 for name, was in exact.named_buffers())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    tied = build(ModelSettings(config=TINY | {"tie_word_embeddings": True}), tokenizer, 64, 1)
+    cast_parameters(tied, torch.bfloat16)
+    assert tied.head.weight is tied.base.get_input_embeddings().weight
 
 
 @pytest.mark.parametrize("states", ["bfloat16", "8bit"])

@@ -41,7 +41,8 @@ class Bench(Part):
     seed: int = 0
     """The seed of these orders and of generation by vLLM or a server."""
     limit: Count = 0
-    """Use at most this many items per language, the first ones; 0 uses all."""
+    """Use at most this many items per language, drawn by the hashes of their ids; 0 uses all. Of `texts`, the first
+    ones are used."""
     backend: Literal["transformers", "vllm", "server"] = "transformers"
     """What runs the model; `server` is an OpenAI-compatible endpoint."""
     endpoint: str = ""

@@ -81,7 +81,8 @@ _FINAL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BOX = re.compile(r"\\f?(?:rame)?box(?:ed)?(?![a-z])")
-_BOXES = re.compile(rf"\}}(\$*\s*(?:[,、;/&+]|{_AND})\s*\$*)\\boxed\{{", re.IGNORECASE)
+_BOXES = re.compile(rf"\}}([\s$]*(?:[,、;/&+]|[,、]?\s*(?:{_AND}|{_OR}))[\s$]*)\\boxed\{{", re.IGNORECASE)
+"""What joins two boxes: a list of letters, or a choice between them, which chooses neither."""
 _FONT = re.compile(
     r"\\(?:text\w*|math(?:rm|bf|sf|it|tt|cal|bb|frak|normal)|operatorname|boldsymbol|bm|pmb|emph|underline|mbox|hbox)\s*\*?\s*"
     r"(?=\{)|\\(?:rm|bf|it|sf|tt|sc|em|left|right|[bB]igg?[lr]?|limits|(?:display|text)style|normalsize|large|Large)(?![a-zA-Z])"
@@ -263,7 +264,7 @@ def _list(text: str, options: Mapping[str, str], multiple: bool, whole: bool = F
                 rf"-(?=[A-J](?![A-Za-z]))|\s*(?:[,、;/&+·・]\s*(?:{_AND}\s+|{_AND}(?=\s*[A-J]))?|\s{_AND}\s+|{_AND}(?=\s*[A-J]))\s*",
                 rest[at:],
             )
-            if (other := re.match(rf"\s*[,、]?\s*{_OR}\s*{_OPEN}[A-J](?![A-Za-z])", rest[at:])) and not between:
+            if other := re.match(rf"\s*[,、]?\s*{_OR}\s*{_OPEN}[A-J](?![A-Za-z])", rest[at:]):
                 return (), rest[at + other.end() :]
             if not between:
                 break

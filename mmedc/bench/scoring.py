@@ -307,15 +307,18 @@ def _size(text: str, normal: Normal) -> int:
 
 
 def _limited(items: list[Item], limit: int) -> list[Item]:
+    """Return at most `limit` items of each language, drawn by the hashes of their ids, in their order.
+
+    Question sets are often sorted, so their first items are no sample.
+    """
     if not limit:
         return items
-    taken: dict[str, int] = {}
-    out = []
-    for item in items:
-        taken[item.lang] = taken.get(item.lang, 0) + 1
-        if taken[item.lang] <= limit:
-            out.append(item)
-    return out
+    by_lang: dict[str, list[tuple[str, int]]] = {}
+    for number, item in enumerate(items):
+        drawn = hashlib.sha256(f"{item.lang}/{item.id}".encode()).hexdigest()
+        by_lang.setdefault(item.lang, []).append((drawn, number))
+    taken = {number for group in by_lang.values() for _, number in sorted(group)[:limit]}
+    return [item for number, item in enumerate(items) if number in taken]
 
 
 def _examples(settings: Bench, languages: set[str]) -> dict[str, list[Item]]:

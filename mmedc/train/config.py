@@ -144,7 +144,7 @@ class Watch(Part):
     questions: InputPaths = ()
     """Files of questions, as for `bench.items`. Their accuracy is measured together with the held-out loss."""
     questions_limit: Annotated[int, Field(ge=0)] = 50
-    """Use at most this many questions per language, the first ones; 0 uses all."""
+    """Use at most this many questions per language, drawn by the hashes of their ids; 0 uses all."""
     tensorboard: bool = True
     """Whether to write TensorBoard event files into the run's folder."""
     plugins: tuple[str, ...] = ()

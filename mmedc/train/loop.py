@@ -18,7 +18,7 @@ from mmedc.train import checkpoint, measure
 from mmedc.train.accuracy import AccuracyWindows
 from mmedc.train.config import Train
 from mmedc.train.loader import Loader, targets_in
-from mmedc.train.model import Trained, build, flops, matrix_parameters, prepare
+from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
 from mmedc.train.stream import TrainingStream
 from mmedc.train.windows import Evaluation
@@ -86,7 +86,7 @@ def run(settings: Train, prepared: Prepared, report: Report = lambda step, value
     precision = precision_of(settings, place.device)
     model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
     if settings.optimizer.states != "float32":
-        model = model.to(torch.bfloat16)
+        cast_parameters(model, torch.bfloat16)
     shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
     model = prepare(model, settings.model, place.device, precision, place.mesh)
     model.train()  # `transformers` loads a checkpoint in evaluation mode

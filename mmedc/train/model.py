@@ -136,6 +136,15 @@ def _with_lora(lm: Any, settings: config.Lora) -> Any:
     return get_peft_model(lm, made)
 
 
+def cast_parameters(model: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the parameters of a model. Its buffers stay, because rounded RoPE frequencies turn positions wrongly.
+
+    In bfloat16 the frequencies of a head of 128 dimensions are off by up to 15 rad at position 8,192.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
 def prepare(
     model: Trained, settings: config.ModelSettings, device: torch.device, precision: torch.dtype, mesh: Any
 ) -> Trained:
