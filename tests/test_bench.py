@@ -6,6 +6,7 @@ import json
 import math
 import runpy
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
 import torch
 
-from mmedc.bench import local
+from mmedc.bench import local, scoring
 from mmedc.bench.config import Bench, read_bench
 from mmedc.bench.greedy import groups_of, pools
 from mmedc.bench.harness import export
@@ -25,7 +26,7 @@ from mmedc.bench.items import QUESTIONS, Item, read_items, write_items
 from mmedc.bench.local import Local
 from mmedc.bench.packing import Request, rows_of
 from mmedc.bench.protocols import asked, choices_of, prompt_of
-from mmedc.bench.scoring import Scored, compare, positions, score, selected, summary, write
+from mmedc.bench.scoring import Scored, compare, comparisons, positions, score, selected, summary, write
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
 from mmedc.errors import RecipeError
 from mmedc.tokenizer import continuation_of
@@ -119,9 +120,52 @@ def test_sets_of_letters_where_a_benchmark_has_several(tmp_path: Path) -> None:
     assert [item.gold for item in items] == [("A",), ("A", "C"), ("A", "B")]
     # The one with a single answer is asked like the others: nothing tells.
     assert [len(choices_of(item, how())) for item in items] == [7, 7, 7]
-    assert choices_of(items[0], how())[-1] == (("A", "B", "C"), "A,B,C")
+    assert choices_of(items[0], how())[-1] == (("A", "B", "C"), "A,B,C\n")
+    texts = [text for _, text in choices_of(items[0], how())]
+    assert not any(one != other and other.startswith(one) for one in texts for other in texts)
     path.write_text(json.dumps(lines[0]))
     assert len(choices_of(read_items((str(path),))[0], how())) == 3
+
+
+class Oracle:
+    """A model that continues each prompt with its right answer and the end of the line, letter by letter, or nearly."""
+
+    identity = "oracle"
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        self.answers = answers
+
+    def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
+        """Give each character that the answer has .9, any other .1 / 9, as a chain of conditional probabilities."""
+        for number, request in enumerate(requests):
+            right = " " + self.answers[request.prompt] + "\n"
+            yield number, [self._likelihood(text, right) for text in request.continuations]
+
+    def _likelihood(self, text: str, right: str) -> float:
+        same = next((at for at in range(len(text)) if text[at] != right[at : at + 1]), len(text))
+        return same * math.log(0.9) + (len(text) - same) * math.log(0.1 / 9)
+
+
+@pytest.mark.parametrize("normal", ["sum", "characters", "bytes"])
+def test_a_model_that_prefers_the_right_sets_has_them_all(
+    normal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = [letters for size in range(1, 6) for letters in itertools.combinations("ABCDE", size)]
+    items = [
+        Item(str(n), "fr", f"Question {n} ?", dict.fromkeys("ABCDE", f"{n}"), letters) for n, letters in enumerate(sets)
+    ]
+    write_items(items, tmp_path / "items.jsonl")
+    settings = how(items=[str(tmp_path / "items.jsonl")], normal=normal)
+    found = selected(settings)[0]
+    oracle = Oracle({prompt_of(item, settings): ",".join(item.gold) for item in found})
+    monkeypatch.setattr(scoring, "open_backend", lambda *_: oracle)
+    result = score(settings)
+    row = result["languages"]["fr"]
+    assert (row["accuracy"], row["per_letter"], row["hamming"]) == (1.0, 1.0, 1.0)
+    assert result["sets"] == "sets of letters, each with an end"
+    for lang, prompt, answers, right, shares in comparisons(settings):
+        likelihoods = next(oracle.score([Request(prompt, answers)]))[1]
+        assert lang == "fr" and int(np.argmax(likelihoods)) == right and shares[right] == 1.0
 
 
 def test_a_limit_draws_by_hash(tmp_path: Path) -> None:
@@ -199,12 +243,13 @@ def test_a_benchmark_from_recipe_to_scores(model: Path, tmp_path: Path) -> None:
 
 def test_right_is_the_exact_set() -> None:
     rows = [
-        Scored("1", "fr", ("A", "B"), ("A", "B")),
-        Scored("2", "fr", ("A",), ("A", "B")),
+        Scored("1", "fr", ("A", "B"), ("A", "B"), options=5),
+        Scored("2", "fr", ("A",), ("A", "B"), options=5),
         Scored("3", "en", ("C",), ("A",)),
     ]
     found = summary(rows)
     assert found["languages"]["fr"]["accuracy"] == 0.5 and found["languages"]["fr"]["hamming"] == 0.75
+    assert found["languages"]["fr"]["per_letter"] == 0.9
     assert found["average"]["accuracy"] == 0.25
 
 
@@ -259,7 +304,7 @@ def test_tasks_for_the_harness_say_what_we_ask(tmp_path: Path) -> None:
     docs = [json.loads(line) for line in (tmp_path / "mmedc_fr.jsonl").open(encoding="utf-8")]
     french = [item for item in items if item.lang == "fr"]
     for item, doc in zip(french, docs, strict=True):
-        assert doc["choices"][doc["gold"]] == ",".join(item.gold) and len(doc["choices"]) == 15
+        assert doc["choices"][doc["gold"]] == ",".join(item.gold) + "\n" and len(doc["choices"]) == 15
         example = json.loads((tmp_path / "mmedc_fr_examples.jsonl").read_text(encoding="utf-8"))
         solved = example["prompt"] + task["target_delimiter"] + example["choices"][example["gold"]]
         # What the harness makes of it is our prompt, to the letter.

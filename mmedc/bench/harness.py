@@ -9,7 +9,7 @@ from ruamel.yaml.comments import TaggedScalar
 
 from mmedc.bench import parsing
 from mmedc.bench.config import Bench
-from mmedc.bench.protocols import answer_of, choices_of, delimiter, question_of
+from mmedc.bench.protocols import END, answer_of, choices_of, delimiter, question_of
 from mmedc.questions import Item
 
 GROUP = "mmedc"
@@ -95,7 +95,8 @@ def _doc(item: Item, settings: Bench, example: bool = False) -> dict[str, Any]:
     sets = [letters for letters, _ in choices]
     right = item.gold[:1] if example and settings.protocol == "options" else item.gold  # as in `answer_of`
     gold = sets.index(right) if right in sets else NONE
-    return doc | {"choices": [text for _, text in choices], "gold": gold}
+    # The delimiter of examples ends a solved one already.
+    return doc | {"choices": [text.removesuffix(END) if example else text for _, text in choices], "gold": gold}
 
 
 def _metrics(*names: str) -> list[dict[str, Any]]:

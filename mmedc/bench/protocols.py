@@ -10,6 +10,9 @@ from mmedc.bench.config import Bench
 from mmedc.filters import QuestionWords, open_filters
 from mmedc.questions import Item
 
+END = "\n"
+"""Ends a set of letters that is compared with others: "A" begins "A,B", so without an end no larger set is likelier."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -79,8 +82,9 @@ def choices_of(item: Item, settings: Bench) -> list[tuple[tuple[str, ...], str]]
     """Return the answers that are compared, as (letters, answer).
 
     Where several letters may be right (`Item.multiple`), all sets of letters are compared: 31 for five options
-    (FrenchMedMCQA). The texts of options are compared one by one, so that an item with several right answers cannot
-    be answered rightly. Options with the same text are one choice, which stands for the right one among them.
+    (FrenchMedMCQA). Each ends with its line, so that a set which begins another competes with it; the paper's prompt
+    states an end itself. The texts of options are compared one by one, so that an item with several right answers
+    cannot be answered rightly. Options with the same text are one choice, which stands for the right one among them.
     """
     if settings.protocol == "options":
         by_text: dict[str, str] = {}
@@ -90,7 +94,13 @@ def choices_of(item: Item, settings: Bench) -> list[tuple[tuple[str, ...], str]]
         return [((letter,), answer_of((letter,), item, settings)) for letter in by_text.values()]
     most = len(item.options) if item.multiple and settings.protocol == "letters" else 1
     sets = [letters for size in range(1, most + 1) for letters in combinations(item.options, size)]
-    return [(letters, answer_of(letters, item, settings)) for letters in sets]
+    end = END if ended(item, settings) else ""
+    return [(letters, answer_of(letters, item, settings) + end) for letters in sets]
+
+
+def ended(item: Item, settings: Bench) -> bool:
+    """Return whether the answers that are compared end with their line: sets of letters after the prompt `short`."""
+    return item.multiple and settings.protocol == "letters" and settings.prompt == "short"
 
 
 def prompt_of(item: Item, settings: Bench, examples: list[Item] | None = None) -> str:

@@ -42,6 +42,8 @@ class Scored:
     topic: str = ""
     order: tuple[str, ...] = ()
     """The item's own letter at each place, where the order was another one."""
+    options: int = 0
+    """How many options the item has."""
 
     @property
     def right(self) -> bool:
@@ -55,8 +57,10 @@ def selected(settings: Bench) -> tuple[list[Item], dict[str, list[Item]]]:
     return items, _examples(settings, {item.lang for item in items})
 
 
-def comparisons(settings: Bench) -> list[tuple[str, str, tuple[str, ...], int]]:
-    """Return (language, prompt, answers, index of the right one) of each item, to score a model during training.
+def comparisons(settings: Bench) -> list[tuple[str, str, tuple[str, ...], int, tuple[float, ...]]]:
+    """Return (language, prompt, answers, index of the right one, shares) of each item, to score a model in training.
+
+    Shares: for each answer the share of options that it rightly chooses or leaves, where several may be right.
 
     Raises: RecipeError.
     """
@@ -65,7 +69,10 @@ def comparisons(settings: Bench) -> list[tuple[str, str, tuple[str, ...], int]]:
     for item in items:
         letters, texts = zip(*choices_of(item, settings), strict=True)
         answers = tuple(delimiter(settings) + text for text in texts)
-        out.append((item.lang, prompt_of(item, settings, examples.get(item.lang)), answers, letters.index(item.gold)))
+        prompt = prompt_of(item, settings, examples.get(item.lang))
+        each = [Scored(item.id, item.lang, chosen, item.gold, options=len(item.options)) for chosen in letters]
+        shares = tuple(map(_told_apart, each)) if item.multiple else ()
+        out.append((item.lang, prompt, answers, letters.index(item.gold), shares))
     return out
 
 
@@ -89,6 +96,7 @@ def score(settings: Bench, on_progress: OnProgress = silent, spread: bool = Fals
         records = answer(presented, prompts, settings, backend, cache, on_progress)
         texts = _perplexity(settings, backend, cache) if settings.texts else {}
     result = summary(records[: len(items)]) | {
+        "sets": _sets_of(items, settings),
         "model": settings.model,
         "protocol": settings.protocol,
         "normal": settings.normal,
@@ -114,6 +122,15 @@ def score(settings: Bench, on_progress: OnProgress = silent, spread: bool = Fals
             shown = [readable(prompt) for prompt in prompts[: len(items)]]
             leaderboard.write(Path(settings.out) / "leaderboard", items, shown, outputs, result)
     return result
+
+
+def _sets_of(items: list[Item], settings: Bench) -> str:
+    """Return how items with several right letters are answered, or nothing where there are none."""
+    if not any(item.multiple for item in items):
+        return ""
+    if settings.protocol == "letters":
+        return "sets of letters, each with an end"
+    return "one option each" if settings.protocol == "options" else "letters in an answer"
 
 
 def write(folder: Path, records: list[Scored], result: dict[str, Any]) -> None:
@@ -168,7 +185,16 @@ def _generated(
 def _record(question: Asked, chosen: tuple[str, ...], **more: Any) -> Scored:
     item = question.item
     order = question.order if question.order != tuple(item.options) else ()
-    return Scored(item.id, item.lang, question.meant(chosen), item.gold, topic=item.topic, order=order, **more)
+    return Scored(
+        item.id,
+        item.lang,
+        question.meant(chosen),
+        item.gold,
+        topic=item.topic,
+        order=order,
+        options=len(item.options),
+        **more,
+    )
 
 
 def _rationales(items: list[Item], records: list[Scored], settings: Bench) -> dict[str, Any]:
@@ -210,7 +236,11 @@ def _contamination(items: list[Item], records: list[Scored], settings: Bench) ->
 
 
 def summary(records: list[Scored]) -> dict[str, Any]:
-    """Return accuracy with its 95% interval, Hamming score and unparsed answers, by language and by topic."""
+    """Return accuracy with its 95% interval, scores of letters and unparsed answers, by language and by topic.
+
+    `accuracy`: the share of items whose exact set of letters was chosen. `per_letter`: the mean share of an item's
+    options that were rightly chosen or rightly left. `hamming`: the mean share of letters that both sets have.
+    """
     groups: dict[str, list[Scored]] = {}
     topics: dict[str, list[Scored]] = {}
     for record in records:
@@ -234,6 +264,7 @@ def _accuracy(records: list[Scored]) -> dict[str, Any]:
         "accuracy": right / len(records),
         "interval": wilson(right, len(records)),
         "hamming": float(np.mean(shared)),
+        "per_letter": float(np.mean([_told_apart(record) for record in records])),
         "unparsed": sum(not record.chosen for record in records),
     }
 
@@ -300,6 +331,12 @@ def _differences(
 def _in_common(chosen: Sequence[str], gold: Sequence[str]) -> float:
     """Return the share of the letters of two sets that are in both (Hamming score)."""
     return len({*chosen} & {*gold}) / len({*chosen} | {*gold})
+
+
+def _told_apart(record: Scored) -> float:
+    """Return the share of an item's options that were rightly chosen or rightly left."""
+    wrong = len({*record.chosen} ^ {*record.gold})
+    return 1 - wrong / (record.options or len({*record.chosen} | {*record.gold}))
 
 
 def _size(text: str, normal: Normal) -> int:

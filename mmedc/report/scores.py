@@ -36,6 +36,8 @@ def scores_table(found: Row, compared: dict[str, dict[str, float]]) -> Grid:
         columns.append((number("no choice"), [f"{row['unparsed']:,}" for row in rows[:-1]]))
     if any(row["hamming"] != row["accuracy"] for row in rows[:-1]):
         columns.append((number("letters %"), [_percent(row["hamming"]) for row in rows[:-1]]))
+    if found.get("sets") and all("per_letter" in row for row in rows[:-1]):
+        columns.append((number("each letter %", rank=1), [_percent(row["per_letter"]) for row in rows[:-1]]))
     if clean := found.get("contamination", {}).get("without"):
         left = [clean["languages"].get(lang) for lang in languages]
         shown = [f"{_percent(row['accuracy'])} of {row['items']:,}" if row else "" for row in left]
@@ -45,7 +47,8 @@ def scores_table(found: Row, compared: dict[str, dict[str, float]]) -> Grid:
     columns += _published(found, languages)
     every = [[*values, *[""] * (len(rows) - len(values))] for _, values in columns]
     shots = f"{found['shots']} shots, " if found["shots"] else ""
-    title = f"{found['model']}: {shots}{found['protocol']}, {found['normal']}"
+    sets = f" ({found['sets']})" if found.get("sets") else ""
+    title = f"{found['model']}: {shots}{found['protocol']}{sets}, {found['normal']}"
     return Grid([column for column, _ in columns], list[list[Cell]](map(list, zip(*every, strict=True))), title)
 
 

@@ -22,6 +22,8 @@ class MultipleChoice:
     answers: tuple[str, ...]
     right: int
     """The index in `answers` of the right one."""
+    letter_shares: tuple[float, ...] = ()
+    """For each answer the share of options that it rightly chooses or leaves, where several may be right."""
 
 
 class AccuracyWindows(Windows):
@@ -68,7 +70,11 @@ class AccuracyWindows(Windows):
         return Sequence(tokens, targets, sizes[sizes > 0], 0), owners
 
     def evaluate(self, evaluation: Evaluation) -> dict[str, float]:
-        """Return the share of questions answered rightly, by language and as their mean (`accuracy/…`)."""
+        """Return the share of questions answered rightly, by language and as their mean (`accuracy/…`).
+
+        Where several letters may be right these are exact sets, and `per_letter/…` is the mean share of options that
+        are rightly chosen or left.
+        """
         if not self._questions:
             return {}
         likelihoods = torch.zeros(self._answers, dtype=torch.float64, device=evaluation.device)
@@ -79,10 +85,14 @@ class AccuracyWindows(Windows):
             dist.all_reduce(likelihoods)
         found = likelihoods.cpu().numpy()
         right: dict[str, list[bool]] = {}
+        letters: dict[str, list[float]] = {}
         at = 0
         for question in self._questions:
             chosen = int(np.argmax(found[at : at + len(question.answers)]))  # the first of equals
             right.setdefault(question.lang, []).append(chosen == question.right)
+            if question.letter_shares:
+                letters.setdefault(question.lang, []).append(question.letter_shares[chosen])
             at += len(question.answers)
+        by_letter = {f"per_letter/{lang}": float(np.mean(shares)) for lang, shares in sorted(letters.items())}
         by_lang = {f"accuracy/{lang}": float(np.mean(marks)) for lang, marks in sorted(right.items())}
-        return {**by_lang, "accuracy/mean": float(np.mean(list(by_lang.values())))}
+        return {**by_lang, **by_letter, "accuracy/mean": float(np.mean(list(by_lang.values())))}
