@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from mmedc.errors import RecipeError, RequestError
 from mmedc.recipe import read_recipe
 from mmedc.report.runs import find_run
 from mmedc.storage import Store
+from mmedc.submit.client import Job, JobServer
 from mmedc.submit.stages import Stages
 from mmedc.submit.upload import write_package, write_upload
 from tests.jobserver import Head
@@ -122,6 +125,41 @@ def test_the_stages_of_a_recipe_run_here_and_are_not_done_twice(recipe: Path, tm
     again = run("pipeline", recipe, "--out", out, "--inline")
     assert again.returncode == 0 and "done: build, train, bench" in again.stdout, again.stderr
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "corpus-model" / "models").iterdir()} == models
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "expected"),
+    [
+        ("SUCCEEDED", 0, "", 0),
+        ("FAILED", 2, "", 2),
+        ("FAILED", 75, "", 75),
+        ("FAILED", 137, "", 75),  # killed, as by a node that lacks memory
+        ("FAILED", -9, "", 75),
+        ("FAILED", None, "Job supervisor actor died unexpectedly", 75),
+        ("FAILED", None, "Failed to set up runtime environment", 1),
+        ("STOPPED", None, "", 130),
+    ],
+)
+def test_the_exit_code_says_whether_the_same_submit_may_succeed(
+    status: str, code: int | None, message: str, expected: int
+) -> None:
+    assert Job("mmedc-toy-0-1", "toy", "/out", "", status, code, message, 0.0).exit_code == expected
+
+
+def test_a_server_that_is_not_of_ray_is_named_in_one_line() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RequestError, match="no job server answers there"):
+            JobServer(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
 
 
 def test_what_is_wrong_with_a_later_stage_is_said_before_the_first(recipe: Path, tmp_path: Path) -> None:

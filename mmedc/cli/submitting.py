@@ -139,6 +139,7 @@ def submit(
     --follow says that the same submit may succeed later, 2 that it will not.
     """
     from mmedc.api import read_recipe
+    from mmedc.report.grid import visible
     from mmedc.settings import resolved
     from mmedc.submit.client import JobServer, check_place
     from mmedc.submit.stages import named, stages_of
@@ -164,7 +165,8 @@ def submit(
     ended = server.follow(job.id, lambda text: typer.echo(text, nl=False))
     said = {75: "; the same submit resumes it", 2: "; correct it: the same submit would fail again"}
     code = ended.exit_code
-    typer.echo(f"{job.id}: {ended.status.lower()}, exit code {code}{said.get(code, '')}", err=True)
+    why = f" ({visible(ended.message)})" if ended.code is None and ended.message and code else ""
+    typer.echo(f"{job.id}: {ended.status.lower()}{why}, exit code {code}{said.get(code, '')}", err=True)
     raise typer.Exit(code)
 
 

@@ -7,6 +7,7 @@ attaches to the job that runs; when it has ended, another attempt resumes the ru
 import hashlib
 import logging
 import os
+import re
 import shlex
 import tempfile
 import time
@@ -27,6 +28,7 @@ LOST_S = 30.0  # without an answer after which a cluster that is followed is con
 POLL_S = (0.5, 5.0)  # between questions, at first and at last
 PREFIX = "mmedc-"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+INTERRUPTED, SIGNAL = 130, 128  # of a shell: after Ctrl-C, and above which a signal ended a process
 T = TypeVar("T")
 
 
@@ -54,10 +56,18 @@ class Job:
 
     @property
     def exit_code(self) -> int:
-        """The exit code for whoever followed the job: that of its driver; 130 when it was stopped."""
+        """The exit code for whoever followed the job: that of its driver.
+
+        130 when the job was stopped, 75 when its driver was killed or lost with its node, as it can be resumed.
+        """
         if self.status == "STOPPED":
-            return 130
-        return 0 if self.status == "SUCCEEDED" else self.code or 1
+            return INTERRUPTED
+        if self.status == "SUCCEEDED":
+            return 0
+        if self.code is None:
+            return 1 if "runtime environment" in self.message.lower() else ClusterLost.exit_code
+        killed = self.code < 0 or (self.code > SIGNAL and self.code != INTERRUPTED)
+        return ClusterLost.exit_code if killed else self.code or 1
 
 
 class JobServer:
@@ -78,7 +88,8 @@ class JobServer:
             raise RequestError("submitting needs the job client of Ray: `pip install 'mmedc[submit]'`") from None
         self._open = JobSubmissionClient
         self._client = self._connected()
-        logging.getLogger("ray").setLevel(logging.WARNING)  # which files are packed is of no use; the client resets it
+        for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # which files are packed is of no use to the user
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     def _connected(self) -> Any:
         from ray.exceptions import AuthenticationError
@@ -141,7 +152,7 @@ class JobServer:
             if ship_code:
                 environment["py_modules"] = [str(write_package(Path(place)))]
             while True:
-                earlier = [job for job in self.jobs() if job.id.rpartition("-")[0] == stem]
+                earlier = [job for job in self.jobs() if re.fullmatch(rf"{re.escape(stem)}-\d+", job.id)]
                 for job in earlier:
                     if not job.ended:
                         return self._attached(job, digest), True
@@ -185,16 +196,20 @@ class JobServer:
             pause = min(2 * pause, 5.0)
 
     def follow(self, job: str, show: Callable[[str], None]) -> Job:
-        """Show what a job prints until it ends, and return it. Raises: ClusterLost when no answer comes any more."""
+        """Show what a job prints until it ends, and return it.
+
+        Raises: RequestError where there is no such job, ClusterLost when no answer comes any more.
+        """
+        self.job(job)
         shown, pause, heard = 0, POLL_S[0], time.monotonic()
         while True:
             try:
                 found = self.job(job)
                 text = self.output(job) if found.status != "PENDING" else ""
                 heard = time.monotonic()
-            except ClusterLost:
+            except (ClusterLost, RequestError) as problem:
                 if time.monotonic() - heard > LOST_S:
-                    raise
+                    raise ClusterLost(str(problem)) from None  # a head that has restarted knows of no job
                 time.sleep(pause)
                 continue
             if len(text) > shown:
