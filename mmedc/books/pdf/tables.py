@@ -6,10 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from mmedc.books.book import Unreadable
 from mmedc.books.pdf.book import Sheet
 from mmedc.books.pdf.layout import Placed, layout
 from mmedc.books.pdf.model import OcrPage, PageText
 from mmedc.books.pdf.quality import features
+from mmedc.redact import first_line
 
 LINE = pa.struct(
     [
@@ -71,7 +73,10 @@ class PageRows:
         need, confidence, why, unseen = seen.need(), None, None, page.hidden
         if need and again and (read := again(number)):
             page, confidence, why, need = read.page, read.confidence, need, read.unused
-        placed = layout(page)
+        try:
+            placed = layout(page)
+        except Exception as problem:  # a fault of ours costs the page, and not the book or the build
+            raise Unreadable(f"error: layout: {type(problem).__name__}: {first_line(problem)}") from None
         figures = (seen.chars, unseen, seen.images, seen.coverage, seen.unmapped, seen.quality)
         row = (file, number, page.width, page.height, page.engine, *figures, need, confidence, why, None)
         for column, value in zip(self._pages.values(), row, strict=True):
