@@ -26,9 +26,9 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "inside the transaction": (frontier.Frontier, "_tell", True),
     "after the transaction": (frontier.Frontier, "save", True),
     "after a WARC file is closed": (archive.Segment, "close", True),
+    "before the frontier is copied": (hostset._Keeper, "snapshot", False),
     "before the round is recorded": (frontier.Frontier, "end", False),
     "after the round is recorded": (frontier.Frontier, "end", True),
-    "before the frontier is copied": (hostset._Keeper, "snapshot", False),
     "after the unit is committed": (Store, "put_new", True),
 }
 """Point → what reaches it, and whether the process ends before or after that."""

@@ -65,7 +65,12 @@ def test_killed_at_every_point_no_page_is_fetched_twice_and_none_is_lost(
     (tmp_path / "about").write_text(json.dumps(about))
     begun = len(read_log(log))
     state, kept = tmp_path / "work" / "crawl" / "web" / "0000", dict[str, int]()
-    counts = {"before the round is recorded": 1, "after the round is recorded": 1, "after the unit is committed": 2}
+    counts = {
+        "before the frontier is copied": 1,
+        "before the round is recorded": 1,
+        "after the round is recorded": 1,
+        "after the unit is committed": 2,
+    }
     for point in ["inside the write of a WARC", *POINTS, ""]:
         arguments = [str(tmp_path / "work"), str(tmp_path / "about"), point, str(counts.get(point, 2))]
         done = subprocess.run([sys.executable, "-m", "tests.crawlset", *arguments], capture_output=True, text=True)
@@ -238,7 +243,7 @@ def test_a_warc_file_that_lost_its_end_is_cut_to_whole_records(
 def _run(plan: Plan, state: Path, frontier: Frontier, budget: int) -> None:
     crawler = Crawler(plan, 0, state, frontier, budget, lambda read, kept: None)
     asyncio.run(crawler.run())
-    crawler.segment.abandon()
+    crawler.spool.segment.abandon()
     frontier.close()
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmedc.crawl.address import host_of, normal
-from mmedc.crawl.archive import Original, Segment, records_of, reserved_of, warcinfo
+from mmedc.crawl.archive import Original, records_of, reserved_of
 from mmedc.crawl.fetch import Bounds, Fetcher
 from mmedc.crawl.frontier import PREFETCH, Frontier
 from mmedc.crawl.guard import Guard
@@ -39,8 +39,7 @@ from mmedc.crawl.reading import SITEMAP_SCORE, Reading, Visit
 from mmedc.crawl.robots import Robots
 from mmedc.crawl.rules import SiteRules
 from mmedc.crawl.scope import Scope, set_of
-from mmedc.crawl.status import NAME as STATUS
-from mmedc.crawl.status import status_of
+from mmedc.crawl.spool import Spool
 from mmedc.crawl.types import Fetched, OptOut, Refused
 from mmedc.crawl.versions import FORBIDDEN, ends
 
@@ -82,8 +81,8 @@ class Crawler:
 
         `report` is told (URLs that were answered, pages that were kept).
         """
-        self.plan, self.number, self.folder, self.frontier = plan, number, folder, frontier
-        self.budget, self._report, self._keep = budget, report, keep
+        self.plan, self.number, self.frontier = plan, number, frontier
+        self.budget, self._report = budget, report
         self.scope = Scope.of(plan.sites)
         self.reading = Reading(
             plan.languages, plan.filters, self.scope, plan.depth, plan.body_bytes, time.gmtime().tm_year
@@ -101,66 +100,25 @@ class Crawler:
         self._problem: BaseException | None = None
         self._wake = asyncio.Event()
         self._fetched = sum(host.fetched for host in frontier.hosts.values())
-        self._reported = time.time(), self._fetched
         self._threshold = 0
         self._saved = self._shown = self._begun = time.monotonic()
         self._hungry = False
-        self.segment = self._take_up()
-
-    # Files
-
-    def _take_up(self) -> Segment:
-        """Return the open WARC file as the frontier knows it, or a new one."""
-        rows = self.frontier.segments()
-        if rows and rows[-1].sha256 is None:
-            row = rows[-1]
-            segment = Segment(self.folder, row.number, row.name)
-            there = segment.cut(row.bytes, row.records)
-            if there < row.bytes:
-                self.frontier.lost(row.number, there)
-            return segment
-        return self._new_segment(rows[-1].number + 1 if rows else 0)
-
-    def _new_segment(self, number: int) -> Segment:
-        name = f"{self.plan.source}-{self.number:04d}-{number:06d}.warc.gz"
-        segment = Segment(self.folder, number, name)
-        segment.cut(0, 0)
-        segment.add([warcinfo(name, self.plan.agent, time.time())])
-        return segment
+        self.spool = Spool(plan, number, folder, frontier, keep)
 
     def save(self, close: bool = False) -> None:
         """Make everything durable that was noted; `close` also closes the WARC file, if it holds a page."""
-        self.segment.flush()
-        fresh = self.frontier.save(self.segment.row, admits=self.reading.admits)
-        if self.segment.end >= self.plan.segment_bytes or (close and self.segment.records > 1):
-            row = self.segment.close()
-            if self._keep:
-                self._keep.closed(row)
-            self.frontier.save(None, [row])
-            if self._keep:
-                self._keep.snapshot()
-            self.segment = self._new_segment(row.number + 1)
+        fresh = self.spool.save(self.reading.admits, close)
         self._saved, self._hungry = time.monotonic(), False
         self._queue(fresh)
         if self._saved - self._shown > STATUS_S or close:
             self.frontier.put_note(LEARNT, self.reading.state())
             self._shown = time.monotonic()
-            self.show()
+            self.spool.show(len(self._running), self._fetched)
 
     def close(self) -> None:
         """Close the WARC file, so that all files are complete."""
         self.save(close=True)
-        self.segment.abandon()
-
-    def show(self) -> None:
-        """Write what the set has done so far for `mmedc crawl-status`."""
-        now, answered = time.time(), self._fetched
-        rate = (answered - self._reported[1]) / max(now - self._reported[0], 0.001)
-        self._reported = now, answered
-        path = self.folder / STATUS
-        temporary = path.with_suffix(".part")
-        temporary.write_text(status_of(self.frontier, len(self._running), rate, now).model_dump_json())
-        temporary.replace(path)
+        self.spool.segment.abandon()
 
     # What comes next
 
@@ -238,7 +196,7 @@ class Crawler:
         bounds = Bounds(total_s=plan.page_s, body_bytes=plan.body_bytes, content_bytes=plan.body_bytes)
         try:
             async with Fetcher(self.guard, plan.agent, bounds, plan.connections) as self.fetcher:
-                self.rules = SiteRules(self.frontier, self.fetcher, plan.agents, plan.delay_s, self._write)
+                self.rules = SiteRules(self.frontier, self.fetcher, plan.agents, plan.delay_s, self.spool.write)
                 self.save()
                 while not self._spent():
                     self._launch()
@@ -246,7 +204,7 @@ class Crawler:
                     save_at = self._saved + (HUNGRY_S if self._hungry else SAVE_S)
                     due = self.schedule.due() if len(self._running) < plan.connections else None
                     soon = due is not None and due - now < SAVING_S and now < save_at + SAVE_S
-                    if (now >= save_at and not soon) or self.segment.held > HELD_BYTES:
+                    if (now >= save_at and not soon) or self.spool.segment.held > HELD_BYTES:
                         self.save()
                         continue
                     if not self._enrolled and not self._running:
@@ -426,7 +384,7 @@ class Crawler:
     def _again(self, host: Host, item: Item, fetched: Fetched) -> None:
         """Queue a URL again whose server is busy or broken."""
         item.tries += 1
-        self._write(records_of(fetched, (("outcome", "asked again later"),)))
+        self.spool.write(records_of(fetched, (("outcome", "asked again later"),)))
         self._queue_again(host, item, f"status {fetched.status}", fetched.status)
 
     async def _answered(self, host: Host, item: Item, fetched: Fetched) -> None:
@@ -446,7 +404,7 @@ class Crawler:
         reserved = bool(optouts) and self.plan.honour
         original = None if reserved else self.reading.original(self.frontier, item, fetched, visit)
         notes = visit.notes(item, optouts)
-        at, length = self._write(reserved_of(fetched, notes) if reserved else records_of(fetched, notes, original))
+        at, length = self.spool.write(reserved_of(fetched, notes) if reserved else records_of(fetched, notes, original))
         if original is not None:
             host.revisits += 1
         elif visit.page:
@@ -475,7 +433,7 @@ class Crawler:
     ) -> Outcome:
         """Return what becomes of a URL by an answer that is stored at `place`, and of what it brought before."""
         reason = "opt_out" if reserved else visit.trap or visit.problem
-        outcome = Outcome(item, host.id, FETCHED, reason, fetched.status, self.segment.number, *place)
+        outcome = Outcome(item, host.id, FETCHED, reason, fetched.status, self.spool.segment.number, *place)
         outcome.fetched = fetched.started
         copy = original is not None and original.url != item.url
         if item.version:
@@ -499,9 +457,6 @@ class Crawler:
     def _note_optouts(self, host: Host, url: str, found: tuple[OptOut, ...], at: float, kept: bool) -> None:
         for each in dict.fromkeys(found):
             self.frontier.opt_out(url, host.name, each.signal, each.where, each.value, at, kept)
-
-    def _write(self, records: list[bytes]) -> tuple[int, int]:
-        return self.segment.add(records)
 
 
 def _current() -> "asyncio.Task[None]":
