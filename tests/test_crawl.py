@@ -172,6 +172,23 @@ def test_a_crawl_without_a_page_fails_with_a_table_and_can_be_tried_again(
             build.run(Inline(), Notes())
 
 
+def test_sites_whose_servers_were_down_are_asked_again_by_the_next_run(
+    tmp_path: Path, served: tuple[dict[str, Any], Path]
+) -> None:
+    about, out = served[0], str(tmp_path / "out")
+    down = {**about, "names": dict.fromkeys(about["names"], ("127.9.9.9", 9))}
+    with pytest.raises(OutcomeError, match="the crawl brought no page"):
+        Build.prepare(read_recipe(recipe_in(tmp_path, down)), out).run(Inline(), Notes())
+    manifest = Build.prepare(read_recipe(recipe_in(tmp_path, about, "    max_pages: 20\n")), out).run(Inline(), Notes())
+    assert manifest.documents > 2
+
+
+def test_a_site_that_is_a_private_address_is_refused_as_such(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path, {"names": {"a.test": ("127.9.9.9", 9)}, "seeds": ["http://127.0.0.1:9/"]})
+    with pytest.raises(OutcomeError, match=r"given up \(private_address: 127.0.0.1\)(.|\n)*name it in `private`"):
+        Build.prepare(read_recipe(recipe), str(tmp_path / "out")).run(Inline(), Notes())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

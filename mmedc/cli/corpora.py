@@ -182,6 +182,8 @@ def _explain_pages(
             typer.echo(json.dumps(report.as_json(found), ensure_ascii=False))
         else:
             open_console().print(report.screen(found))
+            if html:
+                typer.echo(f"written: {html}")
 
 
 @app.command(rich_help_panel=LOOK)

@@ -168,7 +168,7 @@ class Crawler:
         try:
             address, _ = (await self.guard.addresses(host.name, 443))[0]
         except Refused as refusal:
-            self._give_up(host, refusal.reason)
+            self._give_up(host, str(refusal))
             return
         host.ip = address
         self._located.add(host.id)

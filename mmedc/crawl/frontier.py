@@ -345,7 +345,11 @@ class Frontier:
         self._db.execute("COMMIT")
 
     def revive(self) -> None:
-        """Give hosts that were given up, and URLs that failed, another chance."""
+        """Give hosts that were given up, and URLs that failed, another chance.
+
+        What was noted of a robots.txt that could not be had is forgotten, so that the server is asked for it again.
+        """
+        self._db.execute("DELETE FROM robots WHERE status = 0 OR status = 429 OR status >= 500")
         for host in self.hosts.values():
             if host.dead:
                 host.dead = ""

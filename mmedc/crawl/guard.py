@@ -45,6 +45,15 @@ Lookup = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host, each as text; raises OSError where there are none."""
 
 
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address, which no resolver needs to be asked for."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_public(address: str) -> bool:
     """Return whether an IP address belongs to a host of the public internet, also by what it embeds."""
     try:
@@ -167,6 +176,8 @@ class Guard:
         return answer
 
     async def _ask(self, host: str, port: int) -> list[str]:
+        if is_address(host):
+            return [host]
         try:
             async with asyncio.timeout(LOOKUP_S):
                 found = await self._lookup(host, port)
@@ -181,7 +192,7 @@ class Guard:
     def _judge(self, host: str, found: list[str], allowed: bool) -> None:
         for address in () if allowed else found:
             if not is_public(address):
-                raise Refused("private_address", f"{host} resolves to {address}")
+                raise Refused("private_address", host if host == address else f"{host} resolves to {address}")
 
     def _keep(self, host: str, seconds: float, answer: list[str] | Refused) -> None:
         if len(self._answers) >= MAX_NAMES:

@@ -257,9 +257,11 @@ def _check(crawl: Crawl, store: Store) -> None:
         store.delete(f"{folder}/units/{unit}.json")
     rows = "\n".join(f"  {row['host']}: {_fate(row)}" for row in hosts[:LISTED])
     more = f"\n  … and {len(hosts) - LISTED} more hosts" if len(hosts) > LISTED else ""
+    private = any("private_address" in _fate(row) for row in hosts)
+    hint = "\nTo crawl a host of your own network, name it in `private` of the source." if private else ""
     raise OutcomeError(
-        f'source "{crawl.plan.source}": the crawl brought no page.\n{rows}{more}\nCorrect the list of sites, or give '
-        "the same command again when the sites are up: it asks them again."
+        f'source "{crawl.plan.source}": the crawl brought no page.\n{rows}{more}{hint}\nCorrect the list of sites, '
+        "or give the same command again when\nthe sites are up: it asks them again."
     )
 
 

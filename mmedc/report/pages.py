@@ -71,6 +71,9 @@ def explain_pages(path: str, rules: BookRules, wanted: str = "") -> PdfFound:
         opened = Opened(path, rules.engine)
         cover = cover_of(opened)
     except Unreadable as problem:
+        if str(problem).startswith("not_pdf"):
+            advice = "--pages and --html read only PDF; leave them out"
+            raise RequestError(f"{path}: not a PDF. {advice}: mmedc explain {path}") from None
         raise RequestError(f"{path}: {problem}") from None
     chosen = set(numbers(wanted, opened.pages)) if wanted else set(range(opened.pages))
     table = pages_of(opened, range(opened.pages))
