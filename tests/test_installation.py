@@ -144,7 +144,7 @@ def test_the_wheel_runs_the_quickstart_in_another_folder(wheel: Path, tmp_path: 
     assert (
         str(wheel) in installed(wheel, tmp_path, "plan", "quickstart", "--set", "languages=[xx]").stderr
     )  # not this checkout
-    assert json.loads(done.stdout)["documents"] == 60
+    assert json.loads(done.stdout)["documents"] == 63
     assert (tmp_path / "corpus" / "quickstart" / "manifest.json").is_file()
 
 

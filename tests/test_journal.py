@@ -42,7 +42,7 @@ def test_a_run_says_how_far_it_is_and_how_it_ended(tmp_path: Path) -> None:
     assert (run.state, run.code, one.units, one.done, one.read, one.kept) == ("done", 0, 3, 3, 60, 39)
     assert [event["event"] for event in events_of(store, run.run)] == ["began", "begin", *["done"] * 3, "end", "ended"]
     said = mmedc("status", str(tmp_path))
-    assert said.returncode == 0 and "numbers, done" in said.stdout and "65.0%" in said.stdout
+    assert said.returncode == 0 and "numbers, done" in " ".join(said.stdout.split()) and "65.0%" in said.stdout
     assert json.loads(mmedc("status", str(tmp_path), "--json").stdout)["state"] == "done"
     assert "test: unit 2 done in" in mmedc("logs", str(tmp_path)).stdout
     assert mmedc("status", str(tmp_path / "elsewhere")).returncode == 2
