@@ -27,6 +27,7 @@ _FORMS = (
         ),
         rf"\1{HIDDEN}",
     ),
+    (re.compile(r"(?i)(\btoken=)[\w+/.~-]{8,}"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b(?:hf|ghp|glpat|sk)[_-][A-Za-z0-9_-]{16,}"), HIDDEN),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
 )

@@ -34,7 +34,7 @@ def lengths(batch):
     return pc.utf8_length(batch.column("text"))
 
 def breaks(text):
-    raise ValueError("no number for this")
+    raise ValueError("no number for this: https://me:{word}@a.example".format(word="pass" + "phrase"))
 
 @dataclass(frozen=True)
 class Lines:
@@ -136,6 +136,8 @@ def test_a_policy_limits_a_custom_measure(module: str, tmp_path: Path) -> None:
 def test_a_document_that_a_measure_breaks_on_is_rejected_with_the_reason(module: str, tmp_path: Path) -> None:
     manifest, rows = build(recipe_of(tmp_path, measures=f"[{{use: '{module}:breaks', name: b}}]"), tmp_path / "out")
     assert not rows and {row.step: row.rejected_by for row in manifest.funnel}["b"] == {"error": 4}
+    details = pads.dataset(tmp_path / "out/rejects/quarantine.parquet").to_table().column("detail").to_pylist()
+    assert len(details) == 4 and all("no number" in each and "passphrase" not in each for each in details)
 
 
 def test_what_is_wrong_with_a_custom_part_is_said_before_work_begins(module: str, tmp_path: Path) -> None:

@@ -281,6 +281,7 @@ SECRETS = {
     "Authorization: Bearer abcdefgh12345": "Authorization: Bearer …secret…",
     "aws_secret_access_key = wJalrXUtnFEMI": "aws_secret_access_key = …secret…",
     "key AKIAIOSFODNN7EXAMPLE is": "key …secret… is",
+    "401 for token=abcdefgh12345": "401 for token=…secret…",
     "token hf_abcdefghijklmnopqrst here": "token …secret… here",
     "nothing of the kind: 10:30, a@b.example, /a/b?c=d": "nothing of the kind: 10:30, a@b.example, /a/b?c=d",
 }

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from mmedc.document import RAW, SCRATCH, set_column, views
 from mmedc.engine import slot
 from mmedc.errors import AccountingError, RecipeError
+from mmedc.redact import redact
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -204,7 +205,7 @@ def _split(batch: pa.RecordBatch, index: int, faults: dict[int, Fault]) -> tuple
     if not broken.any():
         return None, batch
     faulty = batch.filter(pa.array(broken))
-    reasons = [f"{here[o].reason}: {here[o].detail}" for o in faulty.column("ordinal").to_pylist()]
+    reasons = [redact(f"{here[o].reason}: {here[o].detail}") for o in faulty.column("ordinal").to_pylist()]
     return set_column(faulty, "rejected_by", pa.array(reasons, pa.string())), batch.filter(pa.array(~broken))
 
 
@@ -214,7 +215,7 @@ def _reject(batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
 
 def _last_line(problem: Exception) -> str:
     place = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"{type(problem).__name__}: {problem} ({place.name}, line {place.lineno})"[:400]
+    return redact(f"{type(problem).__name__}: {problem} ({place.name}, line {place.lineno})")[:400]
 
 
 REMOVED = pa.schema(
