@@ -198,17 +198,20 @@ class Segment:
         return at, len(records[0])
 
     def flush(self) -> None:
-        """Write what was added and force it to disk. Raises: StorageError; then the file ends anywhere."""
+        """Write what was added and force it to disk. Raises: StorageError; then the file ends as it did before."""
         if not self._held:
             return
-        data = memoryview(b"".join(self._held))
-        self._hash.update(data)
+        whole = b"".join(self._held)
+        data = memoryview(whole)
         try:
             while data:
                 data = data[os.write(self._file, data) :]
             os.fdatasync(self._file)
         except OSError as problem:
+            os.ftruncate(self._file, self._size)
+            os.lseek(self._file, self._size, os.SEEK_SET)
             raise StorageError(f"{self.path}: {problem.strerror}; free some space and give the same command") from None
+        self._hash.update(whole)
         self._held, self._size = [], self._end
 
     def close(self) -> SegmentRow:

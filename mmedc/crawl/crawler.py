@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mmedc.crawl.address import host_of, normal
+from mmedc.crawl.address import host_of, normal, origin_of
 from mmedc.crawl.archive import Original, records_of, reserved_of
 from mmedc.crawl.fetch import Bounds, Fetcher
 from mmedc.crawl.frontier import PREFETCH, Frontier
@@ -25,6 +25,7 @@ from mmedc.crawl.queued import (
     FAILED,
     FETCHED,
     LOWEST,
+    OUTSIDE,
     QUEUED,
     REFUSED,
     SITEMAP,
@@ -181,6 +182,9 @@ class Crawler:
 
     def _wait(self, host: Host) -> None:
         now, wall = time.monotonic(), time.time()
+        if host.wait_until - wall > self.schedule.longest_s:
+            self._give_up(host, "busy")
+            return
         asked = self.plan.delay_s - (wall - host.last) if host.last else 0.0
         self.schedule.enrol(host.name, now + min(max(host.wait_until - wall, asked, 0.0), DAY_S))
         self._wake.set()
@@ -274,14 +278,24 @@ class Crawler:
                 if not self._has_work(host):
                     break
                 item = self._heaps[host.id][0]
+                if reason := self._barred(item.url):
+                    self._refuse(host, heapq.heappop(self._heaps[host.id]), reason)
+                    continue
                 if place := self.rules.lacks(item.url):
                     asked = True
                     answer, robots = await self.rules.fetch(place, host)
                     self._obey(host, robots)
                     break
                 if reason := self.rules.unreachable(item.url):
-                    self._give_up(host, reason)
-                    break
+                    if self._is_only_origin(host, item.url):
+                        self._give_up(host, reason)
+                        break
+                    self._fail(host, heapq.heappop(self._heaps[host.id]), reason)
+                    continue
+                if delay := self.rules.delay(item.url):
+                    self.schedule.slow(host.name, delay)  # also where the robots.txt was fetched in an earlier round
+                    if host.name in self.schedule.given_up:
+                        break
                 heapq.heappop(self._heaps[host.id])
                 self._running[_current()] = item
                 if not self._refused(host, item):
@@ -317,7 +331,7 @@ class Crawler:
         else:
             wait = retry_after(answer.header("retry-after"), time.time())
             self.schedule.done(host.name, now, answer.status, wait, answer.seconds, more)
-            host.wait_until = time.time() + wait if wait else 0.0
+        host.wait_until = time.time() + max(self.schedule.next(host.name) - time.monotonic(), 0.0)
         if host.name in self.schedule.given_up and not host.dead:
             self._give_up(host, self.schedule.given_up[host.name])
         if not more:
@@ -332,16 +346,33 @@ class Crawler:
             reason = "opt_out"
             host.opted_out += 1
             self._note_optouts(host, item.url, optouts, 0.0, kept=False)
-        if not reason:
-            try:
-                self.guard.check(item.url)
-            except Refused as refusal:
-                reason = refusal.reason
         if reason:
-            host.refused[reason] = host.refused.get(reason, 0) + 1
-            ended = reason if item.version and reason in FORBIDDEN else ""
-            self.frontier.settle(Outcome(item, host.id, REFUSED, reason, ends=ended))
+            self._refuse(host, item, reason)
         return bool(reason)
+
+    def _barred(self, url: str) -> str:
+        """Return why nothing is sent because of a URL, not even for its robots.txt; empty if it may be asked for.
+
+        A site may have left the lists since the URL was queued.
+        """
+        try:
+            self.guard.check(url)
+        except Refused as refusal:
+            return refusal.reason
+        return "" if url in self.scope else OUTSIDE
+
+    def _refuse(self, host: Host, item: Item, reason: str) -> None:
+        host.refused[reason] = host.refused.get(reason, 0) + 1
+        ended = reason if item.version and reason in FORBIDDEN else ""
+        self.frontier.settle(Outcome(item, host.id, REFUSED, reason, ends=ended))
+
+    def _fail(self, host: Host, item: Item, reason: str) -> None:
+        host.errors[reason] = host.errors.get(reason, 0) + 1
+        self.frontier.settle(Outcome(item, host.id, FAILED, reason))
+
+    def _is_only_origin(self, host: Host, url: str) -> bool:
+        """Return whether nothing is known of a host but the origin of a URL; it may be reached by https alone."""
+        return not host.fetched and all(origin_of(each.url) == origin_of(url) for each in self._heaps[host.id])
 
     # Answers
 
@@ -395,7 +426,7 @@ class Crawler:
         host.bytes += len(fetched.body)
         name = str(fetched.status)
         host.statuses[name] = host.statuses.get(name, 0) + 1
-        optouts = (*visit.optouts, *self.rules.optouts(item.url)) if visit.page else ()
+        optouts = (*visit.optouts, *self.rules.optouts(item.url)) if visit.page or visit.optouts else ()
         if optouts:
             kept = not self.plan.honour
             self._note_optouts(host, item.url, optouts, fetched.started, kept)

@@ -21,7 +21,9 @@ from mmedc.crawl.queued import (
     BINS,
     FAILED,
     FETCHED,
+    OUTSIDE,
     QUEUED,
+    REFUSED,
     Found,
     Host,
     Item,
@@ -345,7 +347,7 @@ class Frontier:
         self._db.execute("COMMIT")
 
     def revive(self) -> None:
-        """Give hosts that were given up, and URLs that failed, another chance.
+        """Give hosts that were given up, and URLs that failed or lay outside the lists, another chance.
 
         What was noted of a robots.txt that could not be had is forgotten, so that the server is asked for it again.
         """
@@ -354,7 +356,10 @@ class Frontier:
             if host.dead:
                 host.dead = ""
                 self._changed.add(host.id)
-        self._db.execute("UPDATE urls SET state = 0, tries = 0, reason = NULL WHERE state = ?", (FAILED,))
+        failed = "state = ? OR (state = ? AND reason = ?)"
+        self._db.execute(
+            f"UPDATE urls SET state = 0, tries = 0, reason = NULL WHERE {failed}", (FAILED, REFUSED, OUTSIDE)
+        )
         self._count()
 
     def visit_again(self, generation: str, only_due: bool = False) -> int:
@@ -364,11 +369,13 @@ class Frontier:
         found = queue_again(self._db, time.time(), revisits)
         self.put_note(GENERATION, generation)
         self.put_note(DUE, only_due)
-        self._db.execute("COMMIT")
-        self.revisits = revisits
         for host in self.hosts.values():
             host.fetched = 0
-            self._changed.add(host.id)
+        self._db.executemany(
+            "UPDATE hosts SET record = ? WHERE id = ?", [(_record(host), number) for number, host in self.hosts.items()]
+        )
+        self._db.execute("COMMIT")
+        self.revisits = revisits
         self._count()
         return found
 

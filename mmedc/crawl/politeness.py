@@ -142,6 +142,15 @@ class Schedule:
             heapq.heappop(self._queue)
         return None
 
+    @property
+    def longest_s(self) -> float:
+        """The longest pause that is waited for; a site that asks for a longer one is given up."""
+        return max(self.manners.patience_s, self.manners.max_delay_s)
+
+    def next(self, site: str) -> float:
+        """Return when a site may be asked again, as far as its own pauses go."""
+        return self._sites[site].next
+
     def done(
         self,
         site: str,
@@ -164,7 +173,7 @@ class Schedule:
             pause = max(pause, back_off if retry_after is None else max(retry_after, manners.delay_s))
             if status:
                 known.slowed = min(manners.longest_s, max(2 * known.slowed, manners.delay_s))
-            if pause > max(manners.patience_s, manners.max_delay_s) or known.strikes >= manners.strikes:
+            if pause > self.longest_s or known.strikes >= manners.strikes:
                 self._give_up(site, "busy" if status else "failing")
         else:
             known.strikes = 0

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 QUEUED, FETCHED, REFUSED, FAILED = range(4)
 """States of a URL: to be fetched; answered, and in a WARC file; not allowed; given up after several attempts."""
+OUTSIDE = "outside"
+"""Why a URL is refused that lies below no site of the lists, as they are now."""
 PAGE, SITEMAP = range(2)
 BINS = 100  # of scores of links
 LOWEST, SPAN = -3.0, 7.0  # where these lie, nearly all

@@ -4,8 +4,10 @@ Nothing is extracted here; texts of the corpus come from the WARC files.
 """
 
 import asyncio
+import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from mmedc.crawl.fetch import content_of, wanted_since
 from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.links import decoded, read_links, shown_text
 from mmedc.crawl.optout import of_headers, of_page
-from mmedc.crawl.queued import PAGE, SITEMAP, Found, Item
+from mmedc.crawl.queued import OUTSIDE, PAGE, SITEMAP, Found, Item
 from mmedc.crawl.scope import Scope
 from mmedc.crawl.score import Scorer, Sections
 from mmedc.crawl.sitemaps import Sitemap, read_sitemap
@@ -34,6 +36,9 @@ THREAD_BYTES = 1 << 20
 """Larger sitemaps are read in a thread: 40,000 links take .4 s."""
 REMEMBERED = 1 << 17  # URLs that were met before
 FEEDS = ("rss", "atom", "feed+json")
+SNIFFED = 4096
+LISTING = re.compile(rb"<(?:\w+:)?(?:urlset|sitemapindex|rss|feed|RDF)[\s>]")
+"""The root of a sitemap or feed; what is called one may be a page."""
 
 
 @dataclass
@@ -114,7 +119,7 @@ class Reading:
     def original(self, frontier: Frontier, item: Item, fetched: Fetched, visit: Visit) -> Original | None:
         """Return the record that an answer repeats: unchanged since it was fetched, or the payload of another page."""
         if fetched.status == 304:
-            return Original(item.url, frontier.fetched(item.id), NOT_MODIFIED)
+            return Original(item.url, frontier.fetched(item.id), NOT_MODIFIED) if item.version else None
         known = frontier.payload(visit.payload) if visit.payload is not None else None
         return Original(*known, SAME_PAYLOAD) if known else None
 
@@ -127,16 +132,20 @@ class Reading:
         elif target in self._scope:
             visit.found.append(Found(target, host_of(target), item.kind, item.depth, item.hops + 1, item.score))
         else:
-            visit.counts["outside"] = 1
+            visit.counts[OUTSIDE] = 1
 
     async def _content(self, item: Item, fetched: Fetched, visit: Visit) -> None:
+        visit.optouts = of_headers(fetched)
         try:
             content = content_of(fetched, self._limit)
         except Refused as refusal:
             visit.problem = refusal.reason
             return
         stated = fetched.header("content-type").lower()
-        if item.kind == SITEMAP or ("xml" in stated and any(feed in stated for feed in FEEDS)):
+        begins = content[:SNIFFED].removeprefix(codecs.BOM_UTF8).lstrip()
+        html = "html" in stated or begins[:1] == b"<"
+        feed = "xml" in stated and any(feed in stated for feed in FEEDS)
+        if feed or (item.kind == SITEMAP and (not html or LISTING.search(begins))):
             large = len(content) > THREAD_BYTES
             read = (
                 await asyncio.to_thread(read_sitemap, content, item.url) if large else read_sitemap(content, item.url)
@@ -144,8 +153,7 @@ class Reading:
             self._sitemap(item, read, visit)
             return
         visit.page = bool(content.strip())
-        visit.optouts = of_headers(fetched)
-        if "html" not in stated and (stated or content.lstrip()[:1] != b"<"):
+        if not html:  # what servers say is not asked, because ingest does not ask it either
             return
         page = decoded(content, stated)
         said = read_links(page, item.url)
@@ -153,7 +161,8 @@ class Reading:
         visit.optouts = (*visit.optouts, *of_page(said.robots))
         text = shown_text(page)
         visit.score = self._scorer.page(text)
-        visit.trap = self.traps.page(item.url, said.title, text, len(said.links))
+        if not item.version:  # a page is like itself at every later visit
+            visit.trap = self.traps.page(item.url, said.title, text, len(said.links))
         self.sections.add(item.url, 0.0 if visit.trap else visit.score)
         if visit.trap:
             return
@@ -184,10 +193,11 @@ class Reading:
             return
         if len(self._met) >= REMEMBERED:
             del self._met[next(iter(self._met))]
-        self._met[url] = None
-        reason = "" if url in self._scope else "outside"
+        reason = "" if url in self._scope else OUTSIDE
         if not reason and depth > self._depth:
             reason = "too_deep"
+        if reason != "too_deep":  # it may be met again where it is less deep
+            self._met[url] = None
         if reason:
             visit.counts[reason] = visit.counts.get(reason, 0) + 1
             return

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Collection
 
 from mmedc.crawl.address import host_of, normal, origin_of
-from mmedc.crawl.archive import records_of
+from mmedc.crawl.archive import records_of, reserved_of
 from mmedc.crawl.fetch import Fetcher, content_of
 from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.optout import MAX_TDMREP, TDMREP, Reservations
 from mmedc.crawl.queued import Host
-from mmedc.crawl.robots import MAX_BODY, MAX_HOPS, Robots, robots_of, robots_url
+from mmedc.crawl.robots import KEPT_S, MAX_BODY, MAX_HOPS, Robots, robots_of, robots_url
 from mmedc.crawl.types import Fetched, OptOut, Refused
 
 REDIRECTS = range(300, 400)
@@ -46,7 +46,7 @@ class SiteRules:
         if origin not in self._reserved and robots.why != "unreachable":
             place = origin + TDMREP
             stored = self._frontier.robots(place)
-            if stored is None:
+            if stored is None or stored[0] < now - KEPT_S:
                 return place if robots.allows(place) else self._nothing_reserved(origin)
             self._reserved[origin] = Reservations.read(stored[2]) if stored[1] == 200 else Reservations()
         return ""
@@ -87,6 +87,7 @@ class SiteRules:
         if place.endswith(TDMREP):
             self._reserved[origin] = Reservations.read(body) if status == 200 else Reservations()
             return last, None
+        self._reserved.pop(origin, None)  # asked for again when it is as old
         robots = self._robots[origin] = robots_of(answer, now, place, self._agents)
         return last, robots
 
@@ -104,7 +105,8 @@ class SiteRules:
             finally:
                 host.last = time.time()
             host.ip = answer.ip if host_of(url) == host.name else host.ip
-            self._write(records_of(answer, (("via", place),) if hop else ()))
+            notes = (("via", place),) if hop else ()
+            self._write(reserved_of(answer, notes) if _is_page(answer) else records_of(answer, notes))
             target = normal(answer.header("location"), url) if answer.status in REDIRECTS else ""
             if not target:
                 return answer
@@ -114,6 +116,10 @@ class SiteRules:
     def allows(self, url: str) -> bool:
         """Return whether the robots.txt of its origin allows a URL; `lacks` was empty for it."""
         return self._robots[origin_of(url)].allows(url)
+
+    def delay(self, url: str) -> float:
+        """Return the seconds between two requests that the robots.txt of its origin asks for; 0 where it asks none."""
+        return self._robots[origin_of(url)].delay or 0.0
 
     def unreachable(self, url: str) -> str:
         """Return why nothing of the origin may be fetched for now; empty if that is not so."""
@@ -125,3 +131,8 @@ class SiteRules:
         origin = origin_of(url)
         reserved = self._reserved.get(origin)
         return (*self._robots[origin].optouts(url), *(reserved.optouts(url) if reserved else ()))
+
+
+def _is_page(answer: Fetched) -> bool:
+    """Return whether an answer for rules is a page, whose owner was not asked whether it may be kept."""
+    return answer.status == 200 and ("html" in answer.header("content-type").lower() or b"<" in answer.body[:64])

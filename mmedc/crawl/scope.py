@@ -13,8 +13,8 @@ WWW = "www."
 class Scope:
     """The sites of the lists: a URL belongs to the crawl if it lies below one of them.
 
-    A site is a host with its subdomains; `www.` makes no difference. A site with a path holds what is below that path
-    on that host.
+    A site is a host with its subdomains; `www.` makes no difference. A site with a path holds that page and what is
+    below it on that host: `/es` holds `/es/a` and `/es?a`, but not `/essays`.
     """
 
     paths: dict[str, tuple[str, ...]]
@@ -42,7 +42,11 @@ class Scope:
         if "/" in allowed:
             return True
         path = url[url.index(host) + len(host) :]
-        return path[path.find("/") :].startswith(allowed)
+        path = path[path.find("/") :]
+        return any(
+            path.startswith(begin) and (begin[-1] == "/" or path[len(begin) : len(begin) + 1] in ("", "/", "?"))
+            for begin in allowed
+        )
 
     def _of_host(self, host: str) -> tuple[str, ...]:
         bare = _bare(host)
