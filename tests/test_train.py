@@ -27,6 +27,7 @@ from mmedc.train import checkpoint
 from mmedc.train.config import Checkpoints, Examples, ModelSettings, Optimizer, read_train
 from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.exporting import export, load_weights, newest
+from mmedc.train.families import check_packing
 from mmedc.train.launch import Job, tokenised
 from mmedc.train.launch import train as train_here
 from mmedc.train.loader import Batch, make_batch
@@ -170,7 +171,7 @@ def test_other_data_are_refused_with_what_differs(recipe: Path, calm: Path, tmp_
     shutil.copytree(calm, out)
     settings = read_train(str(recipe), ["seed=6", "data.shares={'*/en': 0.5}"])
     job = tokenised(settings, str(out), Inline(), QUIET)
-    with pytest.raises(CorpusError, match=r"(?s)data\.seed: 5 → 6.*m/en/.* → 0\.5"):
+    with pytest.raises(CorpusError, match=r"(?s)data\.seed: 5 → 6.*m/en/books.* → 0\.2252.*m/en/pages.* → 0\.2747"):
         train_here(job, lambda step, values: None)
 
 
@@ -353,6 +354,25 @@ def test_adapters_in_two_processes_are_those_of_one(recipe: Path, tmp_path: Path
     read = [safetensors.torch.load_file(folder / "model.safetensors") for folder in merged]
     assert read[0].keys() == read[1].keys()
     assert all(torch.allclose(read[0][name], read[1][name], atol=1e-4) for name in read[0])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"model_type": "mistral", "sliding_window": 16}, "a sliding window of 16 tokens"),
+        ({"model_type": "gemma2", "head_dim": 8}, "soft cap|sliding window"),
+        ({"model_type": "granite", "logits_scaling": 4.0}, "its logits differ"),
+        ({"model_type": "mistral", "sliding_window": 64}, ""),
+        ({"model_type": "qwen3", "head_dim": 8}, ""),
+    ],
+)
+def test_a_model_that_packing_changes_is_refused(more: Any, said: str, small: tuple[Trained, Tokenizer]) -> None:
+    model = build(ModelSettings(config=TINY | more), small[1], 64, 1)
+    if not said:
+        check_packing(model, 64)
+        return
+    with pytest.raises(RecipeError, match=said):
+        check_packing(model, 64)
 
 
 def test_a_model_in_bfloat16_keeps_its_frequencies(small: tuple[Trained, Tokenizer]) -> None:

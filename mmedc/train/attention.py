@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmedc.errors import RecipeError
+
 NAME = "mmedc_documents"
 
 
@@ -42,6 +44,7 @@ def attend(
     `given` holds `bounds`, (pieces + 1,) where documents begin and end, and `longest`, the most tokens of a piece.
     """
     bounds, longest = given["bounds"], given["longest"]
+    _refuse(given, longest)
     kernel = varlen_kernel() if query.is_cuda and given.get("varlen", True) else None
     if kernel is not None:
         packed = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
@@ -54,6 +57,19 @@ def attend(
             q, k, v = (states[:, :, first:last] for states in (query, key, value))
             out.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=groups))
     return torch.cat(out, dim=2).transpose(1, 2), None
+
+
+def _refuse(given: dict[str, Any], longest: int) -> None:
+    """Raise a RecipeError for what a model asks of its attention and this one does not compute."""
+    window = given.get("sliding_window")
+    asked = {
+        f"a sliding window of {window} tokens, fewer than data.context": window is not None and window < longest,
+        "a soft cap of its scores": given.get("softcap") is not None,
+        "attention sinks": given.get("s_aux") is not None,
+    }
+    for what, found in asked.items():
+        if found:
+            raise RecipeError(f"model: its attention has {what}, which packed documents do not; choose another model")
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from mmedc.tokenizer import Tokenizer
 from mmedc.train import checkpoint, measure
 from mmedc.train.accuracy import AccuracyWindows
 from mmedc.train.config import Train
+from mmedc.train.families import check_packing
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
@@ -85,6 +86,7 @@ def run(settings: Train, prepared: Prepared, report: Report = lambda step, value
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # no uninitialised memory is read
     precision = precision_of(settings, place.device)
     model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
+    check_packing(model, settings.data.context)
     if settings.optimizer.states != "float32":
         cast_parameters(model, torch.bfloat16)
     shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
