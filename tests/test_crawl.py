@@ -18,8 +18,11 @@ from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.plan import Plan
 from mmedc.crawl.queued import FETCHED, Found, Outcome
 from mmedc.engine.run import Inline
+from mmedc.engine.unit import DataFile
 from mmedc.errors import FolderBusy, OutcomeError, RecipeError
 from mmedc.pipeline.build import Build
+from mmedc.pipeline.crawl import run_crawls
+from mmedc.pipeline.hostset import Crawled
 from mmedc.recipe import read_recipe
 from mmedc.storage import Store
 from tests.conftest import Notes
@@ -179,7 +182,7 @@ def test_sites_whose_servers_were_down_are_asked_again_by_the_next_run(
     down = {**about, "names": dict.fromkeys(about["names"], ("127.9.9.9", 9))}
     with pytest.raises(OutcomeError, match="the crawl brought no page"):
         Build.prepare(read_recipe(recipe_in(tmp_path, down)), out).run(Inline(), Notes())
-    manifest = Build.prepare(read_recipe(recipe_in(tmp_path, about, "    max_pages: 20\n")), out).run(Inline(), Notes())
+    manifest = Build.prepare(read_recipe(recipe_in(tmp_path, about)), out).run(Inline(), Notes())
     assert manifest.documents > 2
 
 
@@ -189,13 +192,35 @@ def test_a_site_that_is_a_private_address_is_refused_as_such(tmp_path: Path) -> 
         Build.prepare(read_recipe(recipe), str(tmp_path / "out")).run(Inline(), Notes())
 
 
+def test_two_sources_never_ask_a_domain_at_the_same_time(tmp_path: Path) -> None:
+    names = {"a.test": ("127.9.9.9", 9), "b.test": ("127.9.9.8", 9)}
+    path = Path(recipe_in(tmp_path, {"names": names, "seeds": ["http://a.test/"]}))
+    web, text = "  web:\n", path.read_text()
+    body = text.partition(web)[2]
+    (tmp_path / "other.txt").write_text("b.test\n")
+    (tmp_path / "both.txt").write_text("b.test\nwww.a.test\n")
+    other, both = body.replace("sites.txt", "other.txt"), body.replace("sites.txt", "both.txt")
+    path.write_text(f"{text}  other:\n{other}  both:\n{both}")
+    rounds: list[list[str]] = []
+
+    def run(current: Any) -> list[Crawled]:
+        rounds.append([unit.spec.plan.source for unit in current.units])
+        file = DataFile("none", "", 0, 0)
+        return [Crawled((), (), file, file, fetched=1, pages=1, queued=0) for _ in current.units]
+
+    build = Build.prepare(read_recipe(str(path)), str(tmp_path / "out"))
+    run_crawls(run, build.ingest, build.recipe, Store(str(tmp_path / "work")))
+    assert rounds == [["web", "other"], ["both"]]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        ("hosts_file: hosts", "hosts_file: sites.txt", "stands alone; expected an address and its hosts"),
         ('    contact: "https://example.org/bot"\n', "", "contact: it is missing; give a URL or mail address"),
         ("delay_s", "delay", 'unknown key "delay"; did you mean "delay_s"'),
         ("sites.txt", "none.txt", "none.txt matches no file"),
-        ("hosts_file: hosts", "hosts_file: recipe.yaml", "stands alone; expected an address and its hosts"),
+        ("hosts_file: hosts", "hosts_file: recipe.yaml", "recipe.yaml:1: name: is no address"),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_said_before_anything_is_fetched(

@@ -7,6 +7,7 @@ set the links that others found for it, and what the others did not spend. The l
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
@@ -58,14 +59,22 @@ class Crawl:
     """For each set the parcels that it has been given."""
     commits: list[tuple[str, str]] = field(default_factory=list)
     """(folder of the pass, unit) of all rounds."""
+    rounds: int = 0
+    """Those that were begun."""
+
+    @property
+    def domains(self) -> set[str]:
+        """The registrable domains of its sites, in which it keeps its delays."""
+        return {site_of(host_of(site)) for site in self.plan.sites}
 
     @property
     def archives(self) -> list[DataFile]:
         """The WARC files of all sets."""
         return [file for _, left in sorted(self.left.items()) for file in left.segments]
 
-    def units(self, number: int) -> list[Unit[HostSet]]:
-        """Return the units of round `number`; none when the crawl has ended."""
+    def units(self) -> list[Unit[HostSet]]:
+        """Return the units of the next round; none when the crawl has ended."""
+        number, self.rounds = self.rounds, self.rounds + 1
         sets = self._with_work(number)
         spent = sum(left.fetched for left in self.left.values())
         shares = _shares(self.config.max_pages - spent, len(sets))
@@ -101,7 +110,7 @@ def run_crawls(run: Run, ingest: Pass[InputSplit, Ingested], recipe: Recipe, sto
     """
     crawls = crawls_of(ingest, recipe, store)
     for number in count() if crawls else ():
-        units = [(crawl, unit) for crawl in crawls for unit in crawl.units(number)]
+        units = _side_by_side(crawls)
         if not units:
             break
         asked = tuple(unit for _, unit in units)
@@ -112,6 +121,17 @@ def run_crawls(run: Run, ingest: Pass[InputSplit, Ingested], recipe: Recipe, sto
     for crawl in crawls:
         _check(crawl, store)
     return crawls
+
+
+def _side_by_side(crawls: list[Crawl]) -> list[tuple[Crawl, Unit[HostSet]]]:
+    """Return the next round of crawls that share no domain: two at a time would ask its hosts twice as often."""
+    units: list[tuple[Crawl, Unit[HostSet]]] = []
+    taken: set[str] = set()
+    for crawl in crawls:
+        if taken.isdisjoint(crawl.domains) and (of_crawl := crawl.units()):
+            taken |= crawl.domains
+            units += [(crawl, unit) for unit in of_crawl]
+    return units
 
 
 def with_archives(
@@ -225,8 +245,15 @@ def _names(path: str) -> Iterator[tuple[str, str, int]]:
         with_port = (bool(colon) and port.isdigit() and head.count(":") in (0, 7)) or head.endswith("]")
         if address and not hosts:
             raise RecipeError(f"{path}:{number}: {address} stands alone; expected an address and its hosts")
+        bare = head.strip("[]") if with_port else address
+        try:
+            ip_address(bare or "::")
+        except ValueError:
+            raise RecipeError(
+                f"{path}:{number}: {address} is no address; write one such as 192.0.2.7 (or 192.0.2.7:80), then hosts"
+            ) from None
         for host in hosts:
-            yield host.lower(), (head.strip("[]") if with_port else address), (int(port) if with_port else 0)
+            yield host.lower(), bare, (int(port) if with_port else 0)
 
 
 def _sets(name: str, config: CrawlSource, sites: tuple[str, ...], store: Store) -> int:
