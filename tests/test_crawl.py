@@ -319,3 +319,5 @@ def test_stats_shows_hosts_those_without_a_page_and_who_opted_out(
         row["hosts"] == 1 and row["kept"] == 0 for row in signals.values()
     )
     assert all(row["signal"] in said for row in signals.values())
+    live = CliRunner().invoke(app, ["crawl-status", str(tmp_path / "out"), "--live"])  # no run is under way: it ends
+    assert live.exit_code == 0 and "clinic0.test" in live.output

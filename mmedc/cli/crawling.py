@@ -15,7 +15,9 @@ app = typer.Typer()
 @app.command("crawl-status", rich_help_panel=LOOK)
 def crawl_status(
     out: CorpusArgument,
-    live: Annotated[bool, typer.Option("--live", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show it again every two seconds, as long as a run is under way.")
+    ] = False,
     rows: Annotated[int, typer.Option("--rows", min=1, help="The number of hosts to show.")] = 30,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,8 +34,12 @@ def crawl_status(
         return
     from rich.live import Live
 
+    from mmedc.engine.journal import runs_in
+    from mmedc.report.runs import standing
+    from mmedc.storage import Store
+
     shown = Live(status_tables(found, rows), console=console, auto_refresh=False)
     with suppress(KeyboardInterrupt), shown:
-        while True:
+        while any(standing(run) == "running" for run in runs_in(Store(out))):
             time.sleep(2)
             shown.update(status_tables(read_status(out), rows), refresh=True)
