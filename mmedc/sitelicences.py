@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mmedc.licences import spdx
-from mmedc.sitelists import UNKNOWN, UNVERIFIED, Site
+from mmedc.sitelists import UNKNOWN, UNVERIFIED, Site, bare, domains_of, lies_below
 
-WWW = "www."
 EVIDENCE = "sites"
 """What `licence_evidence` begins with where a licence is that of a list."""
 
@@ -27,7 +26,7 @@ def licences_of(sites: Iterable[Site]) -> tuple[SiteLicence, ...]:
     """Return the licences that sites state, those of longer addresses first."""
     found = [
         SiteLicence(
-            site.host.removeprefix(WWW),
+            bare(site.host),
             site.path,
             spdx(site.licence) or site.licence,
             f"{EVIDENCE}: {site.checked or UNVERIFIED}",
@@ -50,13 +49,12 @@ class Licences:
     def of(self, url: str) -> tuple[str, str] | None:
         """Return (licence, evidence) of the page at a URL; None where the list says nothing of it."""
         host, _, path = url.partition("://")[2].partition("/")
-        host = host.rpartition("@")[2].partition(":")[0].lower().removeprefix(WWW)
-        for each in self._by_host.get(host, ()):
-            if f"/{path}".startswith(each.path):
+        own, *above = domains_of(host.rpartition("@")[2].partition(":")[0])
+        for each in self._by_host.get(own, ()):
+            if lies_below(f"/{path}", each.path):
                 return each.licence, each.evidence
-        while "." in host:
-            host = host.partition(".")[2]
-            for each in self._by_host.get(host, ()):
+        for name in above:
+            for each in self._by_host.get(name, ()):
                 if each.path == "/":
                     return each.licence, each.evidence
         return None

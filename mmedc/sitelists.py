@@ -11,13 +11,15 @@ hosts is a list of sites too.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmedc.errors import PolicyError
 from mmedc.lexicon import read_lines
 from mmedc.shipped import shipped
 
+WWW = "www."
 UNKNOWN = "unknown"
 UNVERIFIED = "unverified"
 PLACE = re.compile(r"(?:https?://)?(?:[\w-]+\.)+[\w-]+(?::\d{1,5})?(?:/\S*)?")
@@ -50,13 +52,58 @@ class Site:
 
     @property
     def path(self) -> str:
-        """The path, beginning with a slash."""
-        return "/" + self.url.split("/", 3)[3]
+        """The path, beginning with a slash and without a query."""
+        return "/" + self.url.split("/", 3)[3].partition("?")[0]
 
     @property
     def licensed(self) -> bool:
         """Whether it may be used by default: its licence is stated, or the list leaves that to its user."""
         return self.licence != UNKNOWN
+
+
+@dataclass
+class Places:
+    """Which addresses belong to the sites of lists.
+
+    A site is a host with its subdomains; `www.` makes no difference. A site with a path holds that page and what is
+    below it on that host.
+    """
+
+    paths: dict[str, tuple[str, ...]]
+    """By host without `www.`: the beginnings of paths that belong to it; a host with `/` has its subdomains too."""
+    _found: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, sites: Iterable[tuple[str, str]]) -> "Places":
+        """Return the places of sites, each (host, path)."""
+        paths: dict[str, set[str]] = {}
+        for host, path in sites:
+            paths.setdefault(bare(host), set()).add(path)
+        return cls({host: tuple(sorted(found)) for host, found in paths.items()})
+
+    def paths_of(self, host: str) -> tuple[str, ...]:
+        """Return the beginnings of paths that belong to a site on `host`: `("/",)` for all, none for a strange host."""
+        found = self._found.get(host)
+        if found is None:
+            above = any("/" in self.paths.get(name, ()) for name in domains_of(host))
+            found = self._found[host] = ("/",) if above else self.paths.get(bare(host), ())
+        return found
+
+
+def bare(host: str) -> str:
+    """Return a host in lower case and without `www.`."""
+    return host.lower().removeprefix(WWW)
+
+
+def domains_of(host: str) -> list[str]:
+    """Return a host without `www.`, and the domains above it, but for the top level."""
+    parts = bare(host).split(".")
+    return [".".join(parts[at:]) for at in range(max(len(parts) - 1, 1))]
+
+
+def lies_below(path: str, begin: str) -> bool:
+    """Return whether a path is `begin` or below it: `/es` holds `/es/a` and `/es?a`, but not `/essays`."""
+    return path.startswith(begin) and (begin[-1] == "/" or path[len(begin) : len(begin) + 1] in ("", "/", "?"))
 
 
 def read_sites(path: str, unlicensed: bool = False) -> list[Site]:

@@ -75,6 +75,7 @@ def test_every_language_has_sites_and_each_says_what_is_known() -> None:
         ("https://de.clinic.example/open/b", "CC-BY-4.0"),
         ("https://institute.example/open/b", "CC0-1.0"),
         ("https://institute.example/", None),
+        ("https://institute.example/opening-hours", None),
         ("https://unknown.example/", None),
         ("not an address", None),
     ],

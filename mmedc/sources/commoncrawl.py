@@ -26,7 +26,7 @@ from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
 from mmedc.redact import first_line
 from mmedc.settings import as_written
-from mmedc.sitelists import Site, read_sites
+from mmedc.sitelists import Places, domains_of, read_sites
 from mmedc.sourcekeys import CommonCrawl, CommonCrawlSource
 from mmedc.sources.books import book_rules
 from mmedc.sources.content import parts_of
@@ -128,10 +128,9 @@ class Chooser:
         self._mime = pa.array([mime.lower() for mime in settings.mime])
         self._languages = rf"(^|,)({'|'.join(settings.languages)})(,|$)" if settings.languages else ""
         sites = [site for path in settings.hosts for site in read_sites(path, settings.unlicensed)]
-        self._sites = _by_host(sites) if settings.hosts else None
-        self._hosts: dict[str, tuple[str, ...]] = {}
-        above = {domain for host in self._sites or {} for domain in _parents(host)}
-        self.domains = np.array(sorted(above)) if self._sites is not None else None
+        self._places = Places.of((site.host, site.path) for site in sites) if settings.hosts else None
+        above = {domain for host in self._places.paths for domain in domains_of(host)} if self._places else set()
+        self.domains = np.array(sorted(above)) if self._places is not None else None
         """Every name that may be the registered domain of a wished host, sorted; None: all."""
 
     def chosen(self, table: pa.Table, counts: "Counter[str]") -> pa.Table:
@@ -158,10 +157,10 @@ class Chooser:
         return pc.or_(wished, pc.and_(pc.is_null(languages), pc.invert(html)))
 
     def _of_hosts(self, rows: pa.Table) -> Any:
-        if self._sites is None:
+        if self._places is None:
             return pa.array(np.ones(rows.num_rows, bool))
         hosts = rows["url_host_name"].combine_chunks().dictionary_encode()
-        paths = [self._paths(host or "") for host in hosts.dictionary.to_pylist()]
+        paths = [self._places.paths_of(host or "") for host in hosts.dictionary.to_pylist()]
         whole = np.array([allowed == ("/",) for allowed in paths], bool)
         partly = np.array([bool(allowed) and allowed != ("/",) for allowed in paths], bool)
         numbers = pc.fill_null(hosts.indices, 0).to_numpy()
@@ -170,32 +169,6 @@ class Chooser:
             path = "/" + "/".join(rows["url"][int(row)].as_py().split("/")[3:])
             keep[row] = path.startswith(paths[numbers[row]])
         return pa.array(keep)
-
-    def _paths(self, host: str) -> tuple[str, ...]:
-        """Return the beginnings of the wished paths of a host; `/` is the whole host."""
-        if host not in self._hosts:
-            assert self._sites is not None
-            above = any("/" in self._sites.get(parent, ()) for parent in _parents(host))
-            self._hosts[host] = ("/",) if above else self._sites.get(_bare(host), ())
-        return self._hosts[host]
-
-
-def _bare(host: str) -> str:
-    return host.lower().removeprefix("www.")
-
-
-def _parents(host: str) -> list[str]:
-    """Return a host without `www.`, and the domains above it, but for the top level."""
-    parts = _bare(host).split(".")
-    return [".".join(parts[at:]) for at in range(max(len(parts) - 1, 1))]
-
-
-def _by_host(sites: Iterable[Site]) -> dict[str, tuple[str, ...]]:
-    """Return the beginnings of paths by host, without `www.`."""
-    found: dict[str, set[str]] = {}
-    for site in sites:
-        found.setdefault(_bare(site.host), set()).add(site.path)
-    return {host: ("/",) if "/" in paths else tuple(sorted(paths)) for host, paths in found.items()}
 
 
 def tables_of(file: Input, chooser: Chooser, counts: "Counter[str]") -> Iterator[pa.Table]:
