@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,22 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
     news, store = News(strike), Store(str(folder))
     commits = run_pass(the_pass(), OnRay(), store, news)
     alive = sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"])
-    return {"kept": kept(store, commits), "retried": news.retried, "alive": alive, "held": len(ray.get(held))}
+    gone = add(cluster, 5)
+    cluster.wait_for_nodes()
+    threading.Timer(1.0, lambda: cluster.remove_node(gone, allow_graceful=False)).start()
+    asked = [(name.split()[1], answer) for name, answer in runner.on_each_node(_slow_answer)]
+    return {
+        "kept": kept(store, commits),
+        "retried": news.retried,
+        "alive": alive,
+        "asked": sorted(asked),
+        "held": len(ray.get(held)),
+    }
+
+
+def _slow_answer(number: int) -> str:
+    time.sleep(3)
+    return "here"
 
 
 def a_training(folder: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def test_a_node_that_dies_costs_its_units_another_try_and_a_new_one_helps(tmp_pa
     found = scene("nodes_come_and_go", tmp_path)
     assert found["kept"] and found["held"] == 5
     assert found["alive"] == ["127.0.0.2", "127.0.0.4"]
+    assert found["asked"] == [["127.0.0.2", "here"], ["127.0.0.4", "here"]]  # a third was lost meanwhile
     assert found["retried"]
     assert all("Died" in why or "Crashed" in why or "Lost" in why for why in found["retried"])
 

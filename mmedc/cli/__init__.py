@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from mmedc.bench.commands import app as items_app
-from mmedc.cli import building, clusters, corpora, crawling, looking, running, starting, submitting, training
+from mmedc.cli import attended, building, clusters, corpora, crawling, looking, running, starting, submitting, training
 from mmedc.cli.options import MODELS, SETUP, Interruption
 from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
@@ -63,6 +63,7 @@ def main() -> None:
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     # Not by way of SIGINT, which is ignored in what a shell runs in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    attended.want()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of loading and saving, below our own
     try:
         code = int(app(standalone_mode=False) or 0)  # what `typer.Exit` carries is returned, not raised
@@ -92,4 +93,5 @@ def main() -> None:
             code = 1
     if code == INTERRUPTED:  # which typer too makes of Ctrl-C
         typer.echo(Interruption.said, err=True)
+    attended.end(code)
     sys.exit(code)

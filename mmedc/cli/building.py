@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmedc.cli.attended import attend
 from mmedc.cli.corpora import show_stats
 from mmedc.cli.options import (
     BUILD,
@@ -29,7 +30,10 @@ FailAboveOption = Annotated[
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        "--address", "-a", help="The address of a Ray cluster to join, instead of starting Ray on this machine."
+        "--address",
+        "-a",
+        help="The address of a Ray cluster to join, instead of starting Ray on this machine.",
+        callback=attend,
     ),
 ]
 CpusOption = Annotated[int | None, typer.Option(min=1, help="The number of CPUs to use. Default: all.")]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mmedc.cli.attended import attend
 from mmedc.cli.options import MODELS, Interruption, JsonOption, QuietOption, SetOption, open_console
 from mmedc.errors import RequestError
 
@@ -23,7 +24,12 @@ def train(
     sets: SetOption = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", "-a", help="The address of a Ray cluster on which to run the workers of Ray Train."),
+        typer.Option(
+            "--address",
+            "-a",
+            help="The address of a Ray cluster on which to run the workers of Ray Train.",
+            callback=attend,
+        ),
     ] = None,
     inline: Annotated[
         bool, typer.Option("--inline", "-i", help="Run the token pass in this process, without Ray.")

@@ -1,12 +1,11 @@
 """The parser process reads the source of a unit and runs its chain; it may die at any record.
 
-Started by `supervisor` as `python -m mmedc.engine.child PIPE SLOT`; it never outlives its parent.
+Started by `supervisor` as `python -m mmedc.engine.child PIPE SLOT PARENT`; it never outlives its parent.
 Messages to the parent: ("batch", Produced), ("broken", first, last), ("failed", text), ("done",).
 """
 
 import contextlib
 import mmap
-import os
 import pickle
 import signal
 import sys
@@ -19,6 +18,7 @@ from mmedc import modules
 from mmedc.engine import slot
 from mmedc.engine.chain import BrokenBatch, Chain, Fault
 from mmedc.engine.unit import Streamed, Unit
+from mmedc.lifeline import end_with
 
 
 def stream(
@@ -44,7 +44,7 @@ def stream(
 
 def main() -> None:
     """Serve the parent until it closes the pipe."""
-    _die_with_parent()
+    end_with(parent=int(sys.argv[3]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     pipe = Connection(int(sys.argv[1]))
     slot.attach(mmap.mmap(int(sys.argv[2]), slot.SIZE))
@@ -66,17 +66,6 @@ def main() -> None:
                 raise
             except Exception:
                 pipe.send(("failed", traceback.format_exc()))
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux); elsewhere the closed pipe ends it."""
-    if sys.platform == "linux":
-        import ctypes
-
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
 
 
 if __name__ == "__main__":

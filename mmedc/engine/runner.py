@@ -37,6 +37,7 @@ from mmedc.storage import Store
 REPORT_S = 0.5
 NODES_S = 1.0  # between checks of the nodes of the cluster
 NODE_ANSWERS_S = 60.0  # to wait for a node that is asked what it sees
+NODE_LOST_S = 15.0  # to wait until Ray says that the node is gone whose answer was lost
 EMPTY_S = 120.0  # to wait for a node when none is left
 RESUME_HINT = "committed units are kept: give the same command again when the cluster is up"
 LOSS_ERRORS = (
@@ -225,8 +226,11 @@ def _cancel(task: Any) -> None:
 
 
 def on_each_node(function: Callable[[int], Any]) -> list[tuple[str, Any]]:
-    """Call `function` on every node that has CPUs; see `mmedc.engine.preflight.OnEachNode`."""
-    alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    """Call `function` on every node that has CPUs; see `mmedc.engine.preflight.OnEachNode`.
+
+    A node that the cluster loses meanwhile is left out: no unit will run on it.
+    """
+    alive = _alive()
     asked = []
     for number, node in enumerate(alive):
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -241,8 +245,24 @@ def on_each_node(function: Callable[[int], Any]) -> list[tuple[str, Any]]:
             ray.cancel(answer, force=True)
             found.append((name, TimeoutError(f"no answer within {NODE_ANSWERS_S:.0f} s; does a disk hang?")))
         except Exception as problem:
-            found.append((name, getattr(problem, "cause", None) or problem))
+            lost = isinstance(problem, (*LOSS_ERRORS, ray_errors.TaskUnschedulableError))
+            if not (lost and _is_gone(node["NodeID"])):
+                found.append((name, getattr(problem, "cause", None) or problem))
     return found
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+
+
+def _is_gone(node_id: str) -> bool:
+    """Return whether a node is lost; Ray notices it some seconds after the processes on it have ended."""
+    until = time.monotonic() + NODE_LOST_S
+    while any(node["NodeID"] == node_id for node in _alive()):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 @ray.remote(num_cpus=0, max_retries=0)  # type: ignore[untyped-decorator]

@@ -142,7 +142,7 @@ class _Child:
         os.truncate(shared, slot.SIZE)
         self._slot = mmap.mmap(shared, slot.SIZE)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mmedc.engine.child", str(child_pipe.fileno()), str(shared)],
+            [sys.executable, "-m", "mmedc.engine.child", str(child_pipe.fileno()), str(shared), str(os.getpid())],
             pass_fds=(child_pipe.fileno(), shared),
             stdin=subprocess.DEVNULL,
             stdout=self._errors,

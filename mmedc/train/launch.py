@@ -3,11 +3,8 @@
 Ray runs the token pass and, where a cluster is named, the workers of Ray Train. The loop does not depend on it.
 """
 
-import ctypes
 import json
 import os
-import signal
-import sys
 import tempfile
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,6 +15,7 @@ from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.tokens import FOLDER
 from mmedc.engine.run import Runner, Watcher
 from mmedc.errors import MmedcError, RecipeError, RequestError, WorkError
+from mmedc.lifeline import end_with
 from mmedc.redact import redact
 from mmedc.storage import Store, is_local
 from mmedc.tokenizer import Tokenizer, open_tokenizer
@@ -147,7 +145,7 @@ def _wants_cuda(settings: Train) -> bool:
 
 def _work(rank: int, job: Job, meeting: str, parent: int, messages: Any) -> None:
     """Run the loop in one process of several."""
-    _die_with(parent)
+    end_with(parent)
     import torch.distributed as dist
 
     backend = "nccl" if _wants_cuda(job.settings) else "gloo"
@@ -159,14 +157,6 @@ def _work(rank: int, job: Job, meeting: str, parent: int, messages: Any) -> None
         raise
     finally:
         dist.destroy_process_group()
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process when the process that started it ends, for whatever reason."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def train_on_ray(job: Job, address: str, report: Report) -> dict[str, float]:
