@@ -47,9 +47,6 @@ STRUCTURE = (
 )
 """The columns for what a source or a page knows about a document beside its text; null where nothing is known."""
 
-UNKNOWN = "unknown"
-"""The licence of a document for which none is stated."""
-
 RESERVED = "tdm:reservation"
 """Says in `licence_evidence` that the publisher reserves text and data mining, of a document that is kept anyway."""
 

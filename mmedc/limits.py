@@ -1,4 +1,4 @@
-"""Comparison of measures with the limits of a policy; no other module turns a number into a decision."""
+"""Comparison of measures and licences with a policy; no other module turns a number into a decision."""
 
 from typing import Any
 
@@ -14,7 +14,8 @@ def reasons(columns: Any, policy: Policy, measures: tuple[str, ...] | None = Non
     """Return for each row the first limit that it does not meet, as `MEASURE_low` or `MEASURE_high`, otherwise null.
 
     `columns` is a table or batch with `lang` and measures; a null measure meets no limit.
-    Only limits on `measures` are checked, if given; `loosest` uses floors and ceilings instead of limits.
+    Only limits on `measures` are checked, if given; `loosest` uses floors and ceilings instead of limits. Where the
+    policy says which licences are published, rows that meet all limits are asked for their `licence` last.
     """
     found = np.full(columns.num_rows, None, object)
     langs = columns.column("lang")
@@ -32,7 +33,10 @@ def reasons(columns: Any, policy: Policy, measures: tuple[str, ...] | None = Non
                     # A bound is compared at the measure's own precision, so that 0.04 keeps 0.04.
                     missed = miss(values, np.float32(bound)) | np.isnan(values)
                     found[in_language & missed & (found == None)] = f"{name}_{word}"  # noqa: E711 (element-wise)
-    return pa.array(found, pa.string())
+    why = pa.array(found, pa.string())
+    if policy.licences is None or measures is not None or loosest:
+        return why
+    return pc.coalesce(why, policy.licences.reasons(columns.column("licence")))
 
 
 def drop_below_floor(batch: pa.RecordBatch, policy: Policy, measures: tuple[str, ...]) -> pa.RecordBatch:

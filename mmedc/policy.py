@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from mmedc.licences import Rule
 from mmedc.national_ids import is_known
 from mmedc.settings import Part, Shape
 
@@ -165,6 +166,8 @@ class Policy:
     rule: Literal["boundary", "mmedc"]
     """How lexicon terms are found: see `mmedc.steps.medical`."""
     languages: dict[str, LanguagePolicy]
+    licences: Rule | None = None
+    """Which licences are published: `publish.licences` of the recipe; None for all."""
 
     def for_ingest(self) -> "Policy":
         """Return what ingest may depend on: the words, and floors and ceilings as the only limits.
@@ -180,7 +183,7 @@ class Policy:
                 if (low, high) != (None, None)
             }
             languages[code] = replace(language, limits=limits)
-        return replace(self, languages=languages)
+        return replace(self, languages=languages, licences=None)
 
     def for_limits(self) -> "Policy":
         """Return what decisions on columns may depend on: the limits, without the words."""
@@ -194,6 +197,7 @@ class Policy:
         """Return everything but its name and the order and categories of words."""
         return {
             "rule": self.rule,
+            **({"licences": vars(self.licences)} if self.licences else {}),
             **{
                 code: {
                     **vars(language),

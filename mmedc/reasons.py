@@ -32,6 +32,10 @@ DROPPED: dict[str, dict[str, str]] = {
     "extract": {"no_main_text": "No main text was found in the page."},
     "normalise": {"empty": "The text is empty after normalisation."},
     "language": {"other_language": "The text is in a language that the recipe does not name."},
+    "limits": {
+        "licence": "The licence of the document is none of those that the recipe publishes (`publish.licences`).",
+        "licence_unknown": "No licence is stated for the document, and the recipe publishes none such (`publish`).",
+    },
     "dedup": {
         "same_locator": "Another document of the same source has the same URL or locator.",
         "exact_duplicate": "Another document has the same text.",

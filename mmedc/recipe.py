@@ -9,6 +9,7 @@ import copy
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from mmedc.errors import RecipeError, RequestError
 from mmedc.filters import open_filters
+from mmedc.licences import is_name, unknown_name
 from mmedc.policy import PartialLimit, Policy
 from mmedc.recipe_parts import (
     Books,
@@ -102,13 +104,23 @@ class Recipe(Part):
                 filters.require(code)
         with self.at("medical", "policy"):
             filters.policy_file(self.medical.policy)
-        return filters.policy(
+        self._check_licences()
+        found = filters.policy(
             self.medical.policy,
             self.languages,
             measures,
             limits=self.policy,
             subject=lambda keys: self.places.subject(("policy", *keys)),
         )
+        return replace(found, licences=self.publish.rule)
+
+    def _check_licences(self) -> None:
+        """Check the names of `publish.licences`. Raises: RecipeError with the nearest name."""
+        stated = [source.licence for source in self.sources.values()]
+        for number, name in enumerate(self.publish.licences):
+            with self.at("publish", "licences", number):
+                if not is_name(name, stated):
+                    raise RecipeError(unknown_name(name, stated))
 
     @functools.cached_property
     def places(self) -> YamlFile:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mmedc.bookparts import BookPart, Fate
-from mmedc.document import UNKNOWN
 from mmedc.filters import open_filters
+from mmedc.licences import UNKNOWN, Rule
 from mmedc.policy import LANGUAGE_CODE
-from mmedc.settings import Bytes, InputPath, InputPaths, Part, PolicyPath, Shape, TokenizerPath
+from mmedc.settings import Bytes, InputPath, InputPaths, Part, PolicyPath, Shape, TokenizerPath, one_or_many
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
 ModelName = Literal["lid", "extractor", "medical", "quality", "kenlm"]
@@ -36,6 +36,10 @@ Percentage = Annotated[float, Field(ge=0, le=1), BeforeValidator(_share, json_sc
 Name = Annotated[
     str, Shape("[a-z0-9][a-z0-9_-]{0,62}", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit")
 ]
+
+
+LicenceNames = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_input_type=str | tuple[str, ...])]
+"""One licence, or several."""
 
 
 class _Language(Shape):
@@ -223,6 +227,16 @@ class Publish(Part):
     """`section` splits books of more than `tokens` at their sections, before they are judged; null does not."""
     tokens: Annotated[int, Field(ge=256)] = 8_192
     """The number of tokens that a piece of a book has at most, with the headings above it."""
+    licences: LicenceNames = ()
+    """Publish only documents with these licences (SPDX identifiers; `CC-BY-*`: CC-BY in any version); empty: all."""
+    unknown: Fate | None = None
+    """Whether documents without a stated licence are kept or dropped; by default kept unless `licences` names some."""
+
+    @property
+    def rule(self) -> Rule | None:
+        """Which licences are published; None for all."""
+        unknown = self.unknown or ("drop" if self.licences else "keep")
+        return Rule(self.licences, unknown) if self.licences or unknown == "drop" else None
 
 
 class Limits(Part):

@@ -83,6 +83,8 @@ KEYS: dict[str, tuple[Any, str | None]] = {
     "books.reserved": ("keep", FIRST),
     "publish.split": ("null", FIRST),
     "publish.tokens": ("4096", FIRST),
+    "publish.licences": ("[MIT]", "exchange"),
+    "publish.unknown": ("drop", "exchange"),
     "publish.shard": ("64MB", NEVER),  # as long as it changes no shard
     "train": ("{steps: 3}", NEVER),
     "bench": ("{model: m}", NEVER),

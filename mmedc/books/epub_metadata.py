@@ -7,7 +7,7 @@ from typing import Any
 from mmedc.books.book import Book, Unreadable
 from mmedc.books.xmlfile import attribute, local, text_of
 from mmedc.identifiers import ISBN, doi_in
-from mmedc.licences import spdx
+from mmedc.licences import named, spdx
 
 _DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?")
 _STATED_CHARS = 300
@@ -72,7 +72,7 @@ def _licence(node: Any, metas: list[tuple[str, str]]) -> tuple[str | None, str |
         if found := spdx(value):
             return found, "epub"
     said = next((value for value in (*rights, *stated, *links) if value), "")
-    return None, f"epub: {said[:_STATED_CHARS]}" if said else None
+    return named(said), f"epub: {said[:_STATED_CHARS]}" if said else None
 
 
 def _reserved(metas: list[tuple[str, str]]) -> str:

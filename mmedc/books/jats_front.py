@@ -6,7 +6,7 @@ from typing import Any
 
 from mmedc.books.book import Book
 from mmedc.books.xmlfile import attribute, iso_date, local, text_of
-from mmedc.licences import spdx
+from mmedc.licences import named, spdx
 
 _DATES = ("epub", "pub", "ppub", "epub-ppub", "collection", "epreprint", "pmc-release")
 """Which of several dates of publication counts: the first of these kinds that the article has."""
@@ -67,7 +67,10 @@ def stated_language(node: Any) -> str:
 
 
 def licence_of(front: Any) -> tuple[str | None, str | None]:
-    """Return (the SPDX identifier of the licence or None, where and how it is stated or None)."""
+    """Return (the SPDX identifier of the licence or None, where and how it is stated or None).
+
+    A licence that is named only in words is that of `mmedc.licences.named`, and its words are the evidence.
+    """
     said = ""
     for node in front.iter("{*}license"):
         if any(local(above) == "fig" for above in node.iterancestors()):
@@ -83,10 +86,12 @@ def licence_of(front: Any) -> tuple[str | None, str | None]:
         if found := spdx(said):
             return found, "jats"
     if not said:  # the old way: the licence is a sentence of the copyright statement
-        said = next((text for node in front.iter("{*}copyright-statement") if "licen" in (text := text_of(node))), "")
+        said = next(
+            (text for node in front.iter("{*}copyright-statement") if "licen" in (text := text_of(node)).lower()), ""
+        )
         if found := spdx(said):
             return found, "jats"
-    return None, f"jats: {said[:_STATED_CHARS]}" if said else None
+    return named(said), f"jats: {said[:_STATED_CHARS]}" if said else None
 
 
 def _title(front: Any) -> str | None:

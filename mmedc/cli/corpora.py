@@ -20,7 +20,11 @@ app = typer.Typer()
 def stats(
     corpus: CorpusArgument,
     by: Annotated[
-        str, typer.Option("--by", help="Show what became of the records by `source` or by `language` instead.")
+        str,
+        typer.Option(
+            "--by",
+            help="Show instead what became of the records by `source` or `language`; or what is there by `licence`.",
+        ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -28,7 +32,9 @@ def stats(
     from mmedc.api import open_corpus
 
     manifest = open_corpus(corpus).manifest
-    if by:
+    if by == "licence":
+        _show_licences(corpus, as_json)
+    elif by:
         _show_shares(corpus, manifest, by, as_json)
     else:
         show_stats(corpus, manifest, as_json)
@@ -69,7 +75,7 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
 def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> None:
     shares = {"source": manifest.by_source, "language": manifest.by_language}
     if by not in shares:
-        raise RequestError(f"--by {by}: expected source or language")
+        raise RequestError(f"--by {by}: expected source, language or licence")
     if not shares[by]:
         raise CorpusError(f"{corpus}: it was built by an older version, without these counts; run its recipe again")
     if as_json:
@@ -78,6 +84,20 @@ def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> N
     from mmedc.report.shares import shares_table
 
     open_console().print(shares_table(shares[by], by))
+
+
+def _show_licences(corpus: str, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from mmedc.api import open_corpus
+    from mmedc.report.licences import COLUMNS, licence_tables, licences_of
+
+    opened = open_corpus(corpus)
+    found = licences_of(opened.manifest, opened.documents(columns=COLUMNS, batch_rows=50_000))
+    if as_json:
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        open_console().print(licence_tables(found))
 
 
 @app.command(rich_help_panel=LOOK)

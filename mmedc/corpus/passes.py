@@ -83,7 +83,7 @@ class Select:
         self, spec: Candidates, store: Store, why: pa.Array, duplicates: pa.Array, survivors: dict[int, int]
     ) -> pa.Table:
         """Return the removed rows as a REMOVED table, with the head of the text for the first few of each reason."""
-        columns = ["id", "lang", "locator", "provenance"]
+        columns = ["id", "lang", "locator", "provenance", "licence"]
         rows = read_table(store, spec.documents, columns).to_pylist()
         out: list[dict[str, Any]] = []
         sampled: dict[str, int] = {}
@@ -93,7 +93,7 @@ class Select:
                 continue
             reason = low or double
             row = rows[index]
-            detail = ""
+            detail = row["licence"] if low == "licence" else ""
             if low is None:
                 other = survivors[(spec.number << 32) + index]
                 unit, at = other >> 32, other & 0xFFFFFFFF

@@ -8,6 +8,7 @@ the same policy keeps before it removes duplicates, except that pages are decode
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -82,7 +83,7 @@ class MedicalFilter(BaseFilter):  # type: ignore[misc]
             **({} if languages is None else {"languages": list(languages)}),
         }
         recipe = checked(Recipe, parse_yaml(json.dumps(settings), "MedicalFilter", RecipeError))
-        self.policy = recipe.read_policy()
+        self.policy = replace(recipe.read_policy(), licences=None)  # its texts have none
         self._steps = text_steps(recipe, self.policy)
         self._transforms: list[Transform] = []
 

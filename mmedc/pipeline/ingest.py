@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
-from mmedc.document import DOCUMENT, MEASURES, RAW, SCHEMA_VERSION, UNKNOWN, document_id, document_schema
+from mmedc.document import DOCUMENT, MEASURES, RAW, SCHEMA_VERSION, document_id, document_schema
 from mmedc.engine.chain import Funnel, Step
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
 from mmedc.filters import open_filters
+from mmedc.licences import UNKNOWN
 from mmedc.models import Model
 from mmedc.pipeline.custom import measures_among, with_custom
 from mmedc.policy import Policy
@@ -106,7 +107,7 @@ class FinishIngest:
     bands: int
     schema: pa.Schema
     """The schema of the documents."""
-    version: ClassVar[int] = SCHEMA_VERSION
+    version: ClassVar[int] = SCHEMA_VERSION + 1  # the keys have the licence
 
     def __call__(
         self, unit: Unit[InputSplit], batches: list[pa.RecordBatch], out: UnitFiles, funnel: Funnel, removed: DataFile
@@ -145,7 +146,10 @@ class FinishIngest:
         own = [field for field in self.schema if field.name not in DOCUMENT.names]
         documents = pa.table([column(field) for field in self.schema], schema=self.schema)
         lengths = [len(text.encode()) for text in documents["text"].to_pylist()]
-        keys = {name: documents[name] for name in ("id", "lang", "source", "kind", *MEASURES, *measures_among(own))}
+        keys = {
+            name: documents[name]
+            for name in ("id", "lang", "source", "kind", "licence", *MEASURES, *measures_among(own))
+        }
         keys["bytes"] = pa.array(lengths, pa.int64())
         bands = pa.list_(pa.uint64(), self.bands)
         for name, kind in (("content", CONTENT), ("bands", bands), ("sketch", SKETCH)):

@@ -83,7 +83,12 @@ def _expected(name: str, rounds: list[tuple[AnyPass, dict[str, Commit[Any]]]], b
 
 
 def notes_of(build: Build) -> list[str]:
-    """Return what is to be said about the choice of what is read, such as the captures of an archive."""
+    """Return what is to be said about the choice of what is read and published, such as the captures of an archive."""
+    rule = build.policy.licences
+    return [*([rule.said] if rule else []), *_notes_of_units(build)]
+
+
+def _notes_of_units(build: Build) -> list[str]:
     return [unit.spec.note for unit in build.ingest.units if unit.spec.note]
 
 

@@ -108,12 +108,24 @@ def explain_record(recipe: Recipe, batch: pa.RecordBatch) -> Explanation:
     missed = [limit["measure"] for limit in limits if not limit["met"]]
     if verdict == "kept" and missed:
         verdict = "dropped at limits: " + ", ".join(missed)
+    elif verdict == "kept" and (why := _licence_refused(recipe, policy, row)):
+        verdict = f"dropped at limits: {why}"
     elif verdict != "kept":
         verdict = f"{verdict.replace(':', ' at ' + stages[-1].step + ':', 1)}"
     text = row.get("text") or ""
     terms, sentences = _terms(policy, row)
     short = _shortage(recipe, policy, row, stages[-1].step) if row.get("dropped_by") in SHORT else None
     return Explanation(row["locator"], row["provenance"], stages, limits, terms, sentences, verdict, text, short)
+
+
+def _licence_refused(recipe: Recipe, policy: Policy, row: dict[str, Any]) -> str:
+    """Return why the licence of a document is not published; empty where it is, or only a build can tell."""
+    if policy.licences is None or any(source.format == "crawl" for source in recipe.sources.values()):
+        return ""  # the lists of a crawl state licences of sites
+    of_sources = {source.licence for source in recipe.sources.values()}
+    licence = row.get("licence") or (of_sources.pop() if len(of_sources) == 1 else None)
+    why = policy.licences.reasons(pa.array([licence], pa.string()))[0].as_py() if licence else None
+    return f"{why}: {licence}" if why else ""
 
 
 def _seen(before: dict[str, Any], row: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:

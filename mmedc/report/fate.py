@@ -219,7 +219,7 @@ class _Story:
         """Return what `select` did: the limits, then deduplication."""
         row = self._ledger_row("select", self.unit, pc.field("ordinal") == self.row)
         if row and row["step"] == "limits":
-            return [Event("limits", row["reason"], True)]
+            return [Event("limits", ": ".join(filter(None, (row["reason"], row["detail"]))), True)]
         return [Event("limits", "met"), self._deduplicated(row)]
 
     def _deduplicated(self, row: dict[str, Any] | None) -> Event:

@@ -24,6 +24,8 @@ from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.report.grid import Column, Grid, Passage, number
 
+ASKED = ("medical.policy", "publish.licences", "publish.unknown")
+"""The settings besides those below `policy` for which the stored columns answer."""
 Bools = npt.NDArray[np.bool_]
 
 
@@ -89,7 +91,7 @@ class WhatIf:
 def what_if(corpus: str, sets: Iterable[str]) -> WhatIf:
     """Return what the limits `sets` would keep of the documents that the build of `corpus` scored.
 
-    `sets` are `policy.LANGUAGE.MEASURE.BOUND=VALUE` or `medical.policy=NAME`.
+    `sets` are `policy.LANGUAGE.MEASURE.BOUND=VALUE`, `medical.policy=NAME`, and what `publish` says of licences.
 
     Raises: RequestError for another setting, and for limits that the stored scores cannot answer; CorpusError without
     a corpus or without what its passes left.
@@ -97,10 +99,10 @@ def what_if(corpus: str, sets: Iterable[str]) -> WhatIf:
     settings = tuple(sets)
     for setting in settings:
         key = setting.partition("=")[0].strip()
-        if not key.startswith("policy.") and key != "medical.policy":
+        if not key.startswith("policy.") and key not in ASKED:
             raise RequestError(
                 f"--set {setting}: the stored scores answer for limits only: give policy.LANGUAGE.MEASURE.min=VALUE "
-                "(or max), with `all` for every language, or medical.policy=NAME"
+                "(or max), with `all` for every language, medical.policy=NAME, or publish.licences=[NAME, …]"
             )
     if not settings:
         raise RequestError("no limit is given: --set policy.all.medical_model.min=0.8, for example")
@@ -177,7 +179,8 @@ def _count(
 ) -> None:
     """Count the documents of a unit of ingest in `parts`, and those that a limit drops in `dropped`."""
     limited = {name for policy in (old, new) for language in policy.languages.values() for name in language.limits}
-    keys = history.read(file, sorted({"lang", "bytes", "chars"} | limited))
+    asked = {"licence"} if old.licences or new.licences else set()
+    keys = history.read(file, sorted({"lang", "bytes", "chars"} | limited | asked))
     verdicts = [reasons(keys, policy) for policy in (old, new)]
     for at, why in enumerate(verdicts):
         for row in pc.value_counts(why.drop_null()).to_pylist():

@@ -156,11 +156,11 @@ def assembled(sheets: Iterable[Sheet], learned: Learned, rules: BookRules, cover
         writer.add(sheet)
     book = writer.end()
     texts = list(learned.ends.values())
-    licence = cover.licence or licence_in(texts)
+    licence, evidence = (cover.licence, "pdf") if cover.licence else licence_in(texts)
     book.title, book.authors, book.date = cover.title, list(cover.authors), cover.date
     if book.title is None and book.sections:
         book.title = min(book.sections[:3], key=lambda section: section.level).title
-    book.licence, book.licence_evidence = licence, ("pdf" if cover.licence else "page") if licence else None
+    book.licence, book.licence_evidence = licence, evidence
     book.identifiers = list(dict.fromkeys([*cover.identifiers, *identifiers_in(texts)]))
     book.reserved = cover.reserved
     if writer.furniture_chars:

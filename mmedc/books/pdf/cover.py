@@ -7,17 +7,19 @@ XMP is looked for in the bytes of the file, where the standard asks that it be r
 import html
 import mmap
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from mmedc.books.pdf.engines import Opened
 from mmedc.books.pdf.model import Cover
 from mmedc.identifiers import doi_in
-from mmedc.licences import CREATIVE_COMMONS, spdx
+from mmedc.licences import CREATIVE_COMMONS, named, printed, spdx
 
 XMP_BYTES = 1 << 20
 MAX_OUTLINE = 20_000
 MAX_TITLE = 500
+STATEMENT_CHARS, SHOWN_CHARS = 300, 200  # of a licence in words
+FULL_NAME = re.compile(r"Creative\s+Commons", re.IGNORECASE)
 DATE = re.compile(r"(?:D:)?(\d{4})-?(\d{2})?-?(\d{2})?")
 ISBN = re.compile(r"ISBN(?:-1[03])?:?\s*((?:97[89][ -]?)?(?:\d[ -]?){9}[\dXx])")
 UNTITLED = re.compile(
@@ -67,13 +69,24 @@ def identifiers_in(texts: Iterable[str]) -> list[str]:
     return dois + [value for value in found if value.startswith("isbn:")]
 
 
-def licence_in(texts: Iterable[str]) -> str | None:
-    """Return the Creative Commons licence that pages name by its address, or None."""
+def licence_in(texts: Sequence[str]) -> tuple[str, str] | tuple[None, None]:
+    """Return the Creative Commons licence that pages state, and where it was found, or (None, None).
+
+    An address on any of the pages comes first, then the full name in a sentence, then the short name at the end of a
+    line of the first page.
+    """
     for text in texts:
         for match in CREATIVE_COMMONS.finditer(re.sub(r"(?<=[/.])\s+", "", text)):
             if found := spdx(match[0]):
-                return found
-    return None
+                return found, "page"
+    for text in texts:
+        for match in FULL_NAME.finditer(text):
+            said = " ".join(text[match.start() : match.end() + STATEMENT_CHARS].split())
+            if found := named(said):
+                return found, f"page: {said[:SHOWN_CHARS]}"
+    if texts and (found := printed(texts[0])):
+        return found, "page: the short name on the first page"
+    return None, None
 
 
 def _sound(digits: str) -> bool:
