@@ -52,6 +52,7 @@ def test_an_error_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
         (("explain", "http://a.example/none"), 2, "neither a file here nor a document"),
         (("models", "get", "lit"), 2, 'did you mean "lid"'),
         (("frobnicate",), 2, "No such command"),
+        (("quickstart",), 2, "mmedc run quickstart"),
         (("run", "quickstart", "--cpus", "0"), 2, "cpus"),
     ],
 )

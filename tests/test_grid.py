@@ -83,3 +83,11 @@ def test_published_accuracies_stand_only_beside_the_same_questions() -> None:
     assert "66.06" not in some and "67.75" not in some and "61.81" in some
     none = "\n".join(lines(scores_table(scored({"en": 10, "de": 1273}), {}), 200))
     assert "MMed-Llama" not in none
+
+
+def test_a_number_stays_with_its_reason() -> None:
+    assert wrapped("http_status 1, near_duplicate 23, not_text 1", 26) == [
+        "http_status 1,",
+        "near_duplicate 23,",
+        "not_text 1",
+    ]

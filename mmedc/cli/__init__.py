@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mmedc.bench.commands import app as items_app
 from mmedc.cli import attended, building, clusters, corpora, crawling, looking, running, starting, submitting, training
@@ -19,10 +20,25 @@ from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
 from mmedc.fit.commands import app as fit_app
 from mmedc.redact import redact
+from mmedc.shipped import shipped_file
 
 INTERRUPTED = 130
 
+
+class _Commands(TyperGroup):
+    """The commands; a recipe given in place of one is run by `mmedc run`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as problem:
+            if shipped_file(f"{args[0]}.yaml").is_file():
+                problem.message = f"No such command '{args[0]}'. It is a recipe: mmedc run {args[0]}"  # type: ignore[attr-defined]
+            raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Build multilingual medical corpora for language-model pretraining; train and score models on them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -93,10 +93,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def commonest(reasons: dict[str, int]) -> str:
-    """Return the commonest reasons with their numbers, such as `bad_json 12, no_text 3`."""
+def commonest(reasons: dict[str, int], most: int = NAMED) -> str:
+    """Return the commonest reasons, `most` of them, with their numbers, such as `bad_json 12, no_text 3`."""
     best = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason} {number:,}" for reason, number in best[:NAMED]) + (" …" if len(best) > NAMED else "")
+    return ", ".join(f"{reason} {number:,}" for reason, number in best[:most]) + (" …" if len(best) > most else "")
+
+
+def what_removed(dropped: dict[str, int], rejected: dict[str, int], most: int = NAMED) -> str:
+    """Return the commonest reasons, as `near_duplicate 23; rejected: bad_json 12, no_text 3`."""
+    parts = [commonest(dropped, most), f"rejected: {commonest(rejected, most)}" if rejected else ""]
+    return "; ".join(filter(None, parts))
 
 
 def _cure(rejected: dict[str, int]) -> str:

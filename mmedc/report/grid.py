@@ -1,8 +1,9 @@
 """The one table of all commands, for a terminal of any width.
 
 Where the columns do not fit, those of the highest rank are left out first, and named below the table. Then text that
-may take several lines gets what room is left, or lines of its own below its row. A line breaks at a space, within a
-word longer than a line after a sign such as `/`, and only without either anywhere.
+may take several lines gets what room is left, or lines of its own below its row. A line breaks at a space, but not
+before a number (`near_duplicate 23`); within a word longer than a line after a sign such as `/`, and only without
+either anywhere.
 """
 
 import re
@@ -21,6 +22,7 @@ CONTROLS_SHOWN = str.maketrans(CONTROLS)
 HIDDEN = re.compile(r"[\u0080-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 """Characters without a picture of their own: C1 controls, and those that are invisible or change the direction."""
 BREAK = re.compile(r"[^/?&#=_.,;:|-]*[/?&#=_.,;:|-]+|[^/?&#=_.,;:|-]+")
+WORDS = re.compile(r"(?<=\s)(?=\S)(?!\d[\d,.]*[,;]?(?:\s|$))")
 
 Cell = str | Text
 
@@ -152,7 +154,7 @@ def _visible(cell: Cell) -> Text:
 def wrapped(text: str, width: int) -> list[str]:
     """Return a text as lines of at most `width` columns of a terminal; see the module for where it breaks."""
     lines, line, used = list[str](), "", 0
-    for word in re.split(r"(?<=\s)(?=\S)", text):
+    for word in WORDS.split(text):
         bare = word.rstrip()
         if used and used + cell_len(bare) > width:
             lines.append(line.rstrip())

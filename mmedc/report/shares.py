@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mmedc.corpus.manifest import Share
-from mmedc.corpus.outcome import Problem, commonest
+from mmedc.corpus.outcome import Problem, what_removed
 from mmedc.report.grid import Column, Grid, number
 
 SHARES = (
@@ -23,7 +23,6 @@ def shares_table(shares: Sequence[Share], by: str) -> Grid:
 
 
 def _row(share: Share) -> tuple[str, ...]:
-    reasons = [commonest(share.dropped), f"rejected: {commonest(share.rejected)}" if share.rejected else ""]
     return (
         share.name or "(not known)",
         f"{share.read:,}",
@@ -31,7 +30,7 @@ def _row(share: Share) -> tuple[str, ...]:
         f"{share.kept / share.read:.1%}" if share.read else "",
         f"{sum(share.dropped.values()):,}",
         f"{sum(share.rejected.values()):,}",
-        "; ".join(filter(None, reasons)),
+        what_removed(share.dropped, share.rejected),
     )
 
 

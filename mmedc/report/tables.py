@@ -9,7 +9,7 @@ from rich.text import Text
 from mmedc.corpus.card import described
 from mmedc.corpus.leftovers import Leftover
 from mmedc.corpus.manifest import FunnelRow, Stats
-from mmedc.corpus.outcome import counted
+from mmedc.corpus.outcome import counted, what_removed
 from mmedc.report.grid import Column, Grid, number
 
 
@@ -62,7 +62,6 @@ def funnel_table(rows: Iterable[FunnelRow]) -> Grid:
 
 
 def _funnel_row(row: FunnelRow) -> tuple[str, ...]:
-    reasons = {**row.dropped, **{f"rejected {key}": value for key, value in row.rejected_by.items()}}
     share = row.kept / row.read if row.read else 1.0
     return (
         row.step,
@@ -73,7 +72,7 @@ def _funnel_row(row: FunnelRow) -> tuple[str, ...]:
         f"{row.rejected:,}",
         f"{row.seconds:.1f}" if row.seconds else "",
         f"{row.read / row.seconds:,.0f}" if row.seconds > 0 else "",
-        ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])),
+        what_removed(row.dropped, row.rejected_by, len(row.dropped) + len(row.rejected_by)),
     )
 
 
