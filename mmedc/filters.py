@@ -17,6 +17,7 @@ from pydantic import AfterValidator, ValidationError
 
 from mmedc.document import MEASURES
 from mmedc.errors import ModelMissing, PolicyError
+from mmedc.inflection import Inflection
 from mmedc.lexicon import LEAST_STOPWORDS, LEAST_TERMS, problems_of, read_lexicon, read_lines
 from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
 from mmedc.policy import (
@@ -77,6 +78,8 @@ class LanguageFile(Part):
     limits: dict[str, Limit] = {}
     """Limits by measure, in place of what a policy has for all languages. What it has for this language comes first."""
     fit: Fitting = Fitting()
+    inflection: Inflection = Inflection()
+    """How its words change: the forms of a term of its lexicon that ends with `~`."""
     questions: QuestionWords = QuestionWords()
 
     @property
@@ -210,7 +213,7 @@ class Filters:
         files = self._all(f"{code}/lexicon.txt")
         if not files:
             raise PolicyError(f"no {code}/lexicon.txt in {self._places()}")
-        return read_lexicon(*files[:2])
+        return read_lexicon(files[0], files[1] if len(files) > 1 else None, self.facts(code).inflection)
 
     def facts(self, code: str) -> LanguageFile:
         """Return `language.yaml` of language `code`; its defaults for a language that has no folder."""

@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmedc.errors import PolicyError
+from mmedc.inflection import MARK, Inflection
 from mmedc.policy import CATEGORIES, SCRIPTS, LanguagePolicy, Term, is_acronym
 from mmedc.yamlfile import nearest
 
 LEAST_TERMS, LEAST_STOPWORDS = 100, 20
 """Fewest terms and stop words of a language. With 100 terms drawn at random from a shipped lexicon, three of them are
 in 28 to 76% of the medical pages of the sample, by language; with 200 in 63 to 99%, with 400 in 98 to 100%."""
+
+UNINFLECTED = Inflection()
 
 Line = tuple[int, str]
 """Line number from 1, and the text without its comment."""
@@ -39,8 +42,10 @@ def read_lines(path: Path) -> list[Line]:
     return found
 
 
-def read_lexicon(path: Path, below: Path | None = None) -> tuple[Term, ...]:
+def read_lexicon(path: Path, below: Path | None = None, inflection: Inflection = UNINFLECTED) -> tuple[Term, ...]:
     """Return the terms of a lexicon: one term a line, its other forms after commas, `[category]` lines.
+
+    A form that ends with `~` stands for all forms that `inflection` makes of it.
 
     A file whose lines all begin with `+` or `-`, or that has no lines, edits the lexicon `below` it; any other file
     replaces that. A `-` line that finds nothing is a warning, because a later version may have removed the term.
@@ -51,7 +56,7 @@ def read_lexicon(path: Path, below: Path | None = None) -> tuple[Term, ...]:
     entries = [line for _, line in lines if not line.startswith("[")]
     edits = sum(line[0] in "+-" for line in entries)
     if not edits and (entries or below is None):
-        return tuple(_terms(path, lines))
+        return tuple(_terms(path, lines, inflection))
     if edits < len(entries):
         number = next(number for number, line in lines if line[0] not in "+-[")
         raise PolicyError(
@@ -60,10 +65,10 @@ def read_lexicon(path: Path, below: Path | None = None) -> tuple[Term, ...]:
         )
     if below is None:
         raise PolicyError(f"{path}: edits a lexicon by + and -, but there is none below it; write the terms without +")
-    return _edited(path, lines, read_lexicon(below))
+    return _edited(path, lines, read_lexicon(below, inflection=inflection), inflection)
 
 
-def _terms(path: Path, lines: Iterable[Line]) -> Iterable[Term]:
+def _terms(path: Path, lines: Iterable[Line], inflection: Inflection) -> Iterable[Term]:
     category = ""
     for number, line in lines:
         if line.startswith("["):
@@ -71,22 +76,26 @@ def _terms(path: Path, lines: Iterable[Line]) -> Iterable[Term]:
             if category not in CATEGORIES:
                 raise PolicyError(f'{path}:{number}: unknown category "{category}"{nearest(category, CATEGORIES)}')
             continue
-        forms = tuple(form.strip() for form in line.split(","))
+        stated = [form.strip() for form in line.split(",")]
+        forms = [form.removesuffix(MARK) for form in stated]
         if not all(forms):
             raise PolicyError(f"{path}:{number}: an empty form; write `term, form, form`")
-        yield Term(forms, category, number, str(path))
+        made = [one for form in stated if form.endswith(MARK) for one in inflection.forms_of(form.removesuffix(MARK))]
+        yield Term(
+            tuple(dict.fromkeys([*forms, *made])), category, number, str(path), frozenset(made).difference(forms)
+        )
 
 
-def _edited(path: Path, lines: list[Line], terms: tuple[Term, ...]) -> tuple[Term, ...]:
+def _edited(path: Path, lines: list[Line], terms: tuple[Term, ...], inflection: Inflection) -> tuple[Term, ...]:
     """Return `terms` after the edits of `lines`, in their order."""
     found = {term.forms[0]: term for term in terms}
     signs = {number: line[0] for number, line in lines}
-    for term in _terms(path, [(number, line.lstrip("+-").strip()) for number, line in lines]):
+    for term in _terms(path, [(number, line.lstrip("+-").strip()) for number, line in lines], inflection):
         head = term.forms[0]
         if signs[term.line] == "+":
             old = found.get(head)
             new = tuple(form for form in term.forms if old is None or form not in old.forms)
-            found[head] = replace(old, forms=old.forms + new) if old else term
+            found[head] = replace(old, forms=old.forms + new, inflected=old.inflected | term.inflected) if old else term
         else:
             _remove(found, term)
     return tuple(found.values())
@@ -118,7 +127,7 @@ def _close(form: str, known: Iterable[str]) -> str:
 def problems_of(language: LanguagePolicy) -> list[str]:
     """Return what is wrong with the words of a language, a line each: `file:line: what`.
 
-    Checked: forms that occur twice, letters of another script, forms too short to carry meaning,
+    Checked: forms that stand there twice, letters of another script, forms too short to carry meaning,
     text that is not in Unicode form NFC, and terms that are also stop words.
     """
     allowed = "".join(SCRIPTS[script] for script in (*language.scripts, "Latin", "Greek"))
@@ -134,7 +143,7 @@ def problems_of(language: LanguagePolicy) -> list[str]:
             problems.append(f'{where}: "{term.forms[0]}" stands before the first [category]')
         for form in term.forms:
             key = form if is_acronym(form) else form.casefold()
-            if key in seen:
+            if key in seen and form not in term.inflected and key not in seen[key].inflected:
                 first = seen[key]
                 at = f"in line {first.line}" if first.file == term.file else f"at {first.file}:{first.line}"
                 problems.append(f'{where}: "{form}" occurs already {at}')

@@ -38,6 +38,8 @@ class Term:
     line: int
     """Where it stands in `file`, from 1."""
     file: str = ""
+    inflected: frozenset[str] = frozenset()
+    """Those of its forms that do not stand in the file: rules made them (`mmedc.inflection`)."""
 
     def identity(self) -> list[str]:
         """Return its forms: results depend neither on its category nor on where it stands."""

@@ -59,6 +59,54 @@ def test_an_overlay_edits_the_shipped_lexicon(tmp_path: Path) -> None:
     assert open_filters(str(tmp_path)).check("en") == []
 
 
+@pytest.mark.parametrize(
+    ("code", "term", "some"),
+    [
+        ("en", "inflammation of the lung", {"inflammations of the lung"}),
+        ("en", "haemangioma", {"hemangioma", "haemangiomas", "hemangiomata"}),
+        ("fr", "rein artificiel", {"reins artificiels"}),
+        ("es", "lesión renal", {"lesiones renales"}),
+        ("de", "akute Bronchitis", {"akuten Bronchitis", "akuter Bronchitis"}),
+        ("ru", "острый инфаркт миокарда", {"острым инфарктом миокарда", "острых инфарктов миокарда"}),
+        ("ru", "щитовидная железа", {"щитовидной железой", "щитовидных желез"}),
+        ("ru", "лёгкое", {"легкими", "лёгких"}),
+        ("ar", "ورم خبيث", {"الورم الخبيث", "بورم خبيث", "للورم الخبيث"}),
+        ("ar", "التهاب الكبد", {"والتهاب الكبد"}),
+        ("ko", "폐렴", {"폐렴으로", "폐렴의"}),
+        ("hi", "बीमारी", {"बीमारियों"}),
+    ],
+)
+def test_rules_make_the_other_forms_of_a_term(tmp_path: Path, code: str, term: str, some: set[str]) -> None:
+    file = tmp_path / code / "lexicon.txt"
+    file.parent.mkdir()
+    file.write_text(f"[diseases]\n{term}~, {term}x\n", encoding="utf-8")
+    (found,) = open_filters(str(tmp_path)).lexicon(code)
+    assert found.forms[:2] == (term, f"{term}x")
+    assert some <= set(found.forms) and found.inflected == set(found.forms[2:])
+    assert len(found.forms) == len(set(found.forms))
+
+
+def test_the_words_of_a_russian_phrase_agree() -> None:
+    made = open_filters().facts("ru").inflection.forms_of("острый инфаркт")
+    assert "острого инфаркта" in made and "острого инфарктом" not in made
+
+
+def test_forms_by_rules_may_stand_elsewhere_too(tmp_path: Path) -> None:
+    filters = open_filters(
+        overlay(tmp_path, en_lexicon="[diseases]\n+zooma~\n+zoomas~\n+kennel cough~, kennel coughs\n")
+    )
+    assert filters.check("en") == []
+    terms = {term.forms[0]: term for term in filters.lexicon("en")}
+    assert terms["zooma"].forms == ("zooma", "zoomas", "zoomata") and terms["kennel cough"].inflected == frozenset()
+
+
+def test_an_ending_that_is_no_expression_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en/language.yaml").write_text("inflection: {endings: {'(s': es}}")
+    with pytest.raises(PolicyError, match="not a regular expression"):
+        open_filters(str(tmp_path)).lexicon("en")
+
+
 def test_a_removed_line_may_name_all_its_forms(tmp_path: Path) -> None:
     line = next(term.forms for term in open_filters().lexicon("en") if len(term.forms) > 2)
     assert line[0] not in forms(overlay(tmp_path, en_lexicon=f"-{', '.join(line)}\n"), "en")

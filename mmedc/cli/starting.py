@@ -64,6 +64,24 @@ def filters_check(
         raise typer.Exit(1)
 
 
+@filters_app.command("forms")
+def filters_forms(
+    code: Annotated[str, typer.Argument(help="The code of the language.")],
+    terms: Annotated[list[str], typer.Argument(help='Terms in their basic form, such as: adenoma "heart attack".')],
+    folder: Annotated[
+        Path | None, typer.Option("--filters", "-f", help="A folder whose files override the shipped ones.")
+    ] = None,
+) -> None:
+    """Show which forms a term of a lexicon stands for when `~` is written after it."""
+    from mmedc.filters import open_filters
+
+    filters = open_filters(str(folder) if folder else None)
+    filters.require(code)
+    inflection = filters.facts(code).inflection
+    for term in terms:
+        typer.echo(", ".join(inflection.forms_of(term.removesuffix("~"))))
+
+
 @filters_app.command("new")
 def filters_new(
     code: Annotated[str, typer.Argument(help="The code of the language, ISO 639-1, such as nl.")],

@@ -61,7 +61,7 @@ class ByteFolder:
     """Folds UTF-8 as far as matching the given forms requires; the case of other characters is not changed."""
 
     def __init__(self, forms: Iterable[str]) -> None:
-        forms = [folded(form) for form in forms]
+        forms = folded("\n".join(forms)).split("\n")
         letters = {char for form in forms for char in form if in_word(char)}
         signed = "\n".join({form for form in forms if not form.isalnum()})
         whole = {mark for mark, made in composing().items() if any(char.lower() in letters for char in made)}

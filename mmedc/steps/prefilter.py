@@ -111,7 +111,7 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
         if not key.plain:
             for form in _written(key):
                 # These bits distinguish Latin; Cyrillic and Arabic; and Han, Kana, Hangul and Devanagari.
-                by_script[max(*form, 0x7F) & 0xF0][form].append(number)
+                by_script[max(max(form), 0x7F) & 0xF0][form].append(number)
     for char in folder.late:
         by_script[max(char) & 0xF0].setdefault(char, [LATE])
     scripts = [(_signs(forms), _automaton(list(forms)), list(forms.values())) for forms in by_script.values()]
@@ -195,6 +195,8 @@ class _Word(NamedTuple):
 @functools.cache
 def _written(word: _Word) -> list[bytes]:
     """Return the forms of a word in the folded bytes of a source, in which only ASCII is in lower case."""
+    if word.text.upper() == word.text:  # a script without cases
+        return [word.text.encode().translate(ALL_BYTES)]
     forms = {word.text, word.text.upper(), word.text.capitalize(), word.text.title()}
     return sorted({form.encode().translate(ALL_BYTES) for form in forms})
 
@@ -257,15 +259,19 @@ class _Terms:
         """The terms as (language, term, its other words), by the longest word, which is the rarest."""
         for number, language in enumerate(policy.languages.values()):
             light = set(language.stopwords)
-            for term, form, bounded in forms_of(language, policy.rule):
+            forms = forms_of(language, policy.rule)
+            seen = folded("\n".join(form for _, form, _ in forms)).split("\n")
+            for (term, _, bounded), form in zip(forms, seen, strict=True):
                 words = sorted(_words(form, light, bounded), key=lambda word: (-len(word.text), word))
                 if words:
                     self.entries[words[0]].append((number, term, tuple(words[1:])))
         self._entries = dict(enumerate(self.entries.values()))
         self._terms: dict[int, list[tuple[int, set[int]]]] = {LATE: []}
         for key, entries in self._entries.items():
-            numbers = dict.fromkeys(number for number, _, _ in entries)
-            self._terms[key] = [(number, {term for lang, term, _ in entries if lang == number}) for number in numbers]
+            by_language: dict[int, set[int]] = {}
+            for number, term, _ in entries:
+                by_language.setdefault(number, set()).add(term)
+            self._terms[key] = list(by_language.items())
 
     def possible(self, found: Iterable[int]) -> bool:
         """Return whether the terms to which the found keys belong are enough for some language."""
@@ -292,8 +298,10 @@ class _Terms:
 
 
 def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
-    """Return the words of a form that must all occur; `light` words are ignored unless the form has no others."""
-    words = re.split(r"[\s']+" if bounded else r"[\W_]+", folded(form))
+    """Return the words of a folded form that must all occur; `light` words are left out unless there are no others."""
+    if form.isalnum():
+        return frozenset((_Word(form, bounded),))
+    words = re.split(r"[\s']+" if bounded else r"[\W_]+", form)
     heavy = [word for word in words if word not in light and (len(word) > 1 or not word.isascii())]
     # As they appear in the folded bytes of a source: `c-section` as `c section`.
     shown = (SIGN.sub(" ", word).strip() for word in heavy or words)
