@@ -24,6 +24,9 @@ from tests.crawlweb.web import Reply, Web
 CANARY = "CANARY"
 
 
+CONNECTION = "X-Connection"  # the header with the number of the connection
+
+
 class Entry(NamedTuple):
     """A request, as the server saw it. Times are in seconds since 1970."""
 
@@ -150,8 +153,14 @@ class _Connection(asyncio.Protocol):
             self.task = asyncio.get_running_loop().create_task(self.slowly(came, host, target, agent, reply))
         else:
             ended = time.time()  # before the answer can have arrived
-            self.transport.write(_head(reply) + reply.body)
+            self.transport.write(self.head(reply) + reply.body)
             self.server.note(Entry(came, ended, host, target, reply.status, self.number, agent))
+
+    def head(self, reply: Reply, length: int | None = None) -> bytes:
+        """Return the head of an answer; it says by which connection it went, as the log does."""
+        size = len(reply.body) if length is None else length
+        fields = "".join(f"{name}: {value}\r\n" for name, value in (*reply.headers, (CONNECTION, self.number)))
+        return f"HTTP/1.1 {reply.status} -\r\n{fields}Content-Length: {size}\r\n\r\n".encode("latin-1")
 
     async def slowly(self, came: float, host: str, target: str, agent: str, reply: Reply) -> None:
         """Send an answer that takes time, or has no end."""
@@ -161,28 +170,24 @@ class _Connection(asyncio.Protocol):
             if reply.manner == "stall":
                 await asyncio.sleep(3600)
             elif reply.manner == "endless":
-                self.transport.write(_head(reply, length=1 << 50))
+                self.transport.write(self.head(reply, length=1 << 50))
                 while not self.transport.is_closing():
                     self.transport.write(reply.body)
                     await asyncio.sleep(0.001)
             elif reply.manner == "drip":
-                self.transport.write(_head(reply))
+                self.transport.write(self.head(reply))
                 for byte in reply.body:
                     self.transport.write(bytes([byte]))
                     await asyncio.sleep(1)
             else:
                 ended = time.time()
-                self.transport.write(_head(reply, length=len(reply.body) * 2 if reply.manner else None) + reply.body)
+                self.transport.write(
+                    self.head(reply, length=len(reply.body) * 2 if reply.manner else None) + reply.body
+                )
                 if reply.manner == "cut":
                     self.transport.close()
         finally:
             self.server.note(Entry(came, ended or time.time(), host, target, reply.status, self.number, agent))
-
-
-def _head(reply: Reply, length: int | None = None) -> bytes:
-    size = len(reply.body) if length is None else length
-    fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
-    return f"HTTP/1.1 {reply.status} -\r\n{fields}Content-Length: {size}\r\n\r\n".encode("latin-1")
 
 
 def read_log(path: Path) -> list[Entry]:
