@@ -1,7 +1,6 @@
 """The steps of ingest in this process, with and without the cascade: what each costs, what each keeps."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from mmedc.engine.chain import Chain, Funnel, add_funnel
@@ -26,12 +25,12 @@ def ingest(recipe: Recipe, without: tuple[str, ...] = ()) -> tuple[Funnel, list[
     units = list_units(recipe)
     work = ingest_pass(recipe, policy, units).work
     chain = Chain(tuple(step for step in work.steps if step.name not in without))
-    work = replace(work, steps=())
+    source = work.source
     funnel: Funnel = {}
     kept: list[str] = []
     begun = time.perf_counter()
     for unit in units:
-        for produced in stream(work, chain, unit, 0, {}, 0):
+        for produced in stream(source, chain, unit, 0, {}, 0):
             add_funnel(funnel, produced.funnel)
             if produced.kept is not None:
                 kept += produced.kept.column("locator").to_pylist()

@@ -35,7 +35,21 @@ MOST_STARTS = 60  # of the driver in one round
 
 def command(out: Path, pages: Path, cpus: int) -> list[str]:
     sets = ["--set", f"sources.pages.warc={pages}/*.warc.gz", "--set", f"sources.broken.warc={QUICKSTART}/broken*.gz"]
-    return [sys.executable, "-m", "mmedc", "run", "quickstart", "--out", str(out), "--cpus", str(cpus), "--json", *sets]
+    return [
+        sys.executable,
+        "-m",
+        "mmedc",
+        "run",
+        "quickstart",
+        "--out",
+        str(out),
+        "--cpus",
+        str(cpus),
+        "--address",
+        "local",
+        "--json",
+        *sets,
+    ]
 
 
 def kind(process: psutil.Process) -> str:

@@ -259,7 +259,9 @@ def measure_run(what: str, megabytes: int, folder: Path) -> None:
     (folder / "recipe.yaml").write_text(text)
     run = [sys.executable, "-m", "mmedc", "run", str(folder / "recipe.yaml"), "--out", str(folder / "out")]
     begun = time.perf_counter()
-    with subprocess.Popen([*run, "--quiet", "--json", "--cpus", "2"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*run, "--quiet", "--json", "--cpus", "2", "--address", "local"], stdout=subprocess.PIPE, text=True
+    ) as process:
         proc, keys, last, peak = Path(f"/proc/{process.pid}"), None, (0, 0), 0
         while process.poll() is None:
             try:

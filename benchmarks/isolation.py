@@ -39,7 +39,7 @@ def main() -> None:
     work, chain = one.work, Chain(one.work.steps)
 
     def here(unit: Unit) -> int:
-        return sum(next(iter(made.funnel.values())).read for made in stream(work, chain, unit, 0, {}, 0))
+        return sum(next(iter(made.funnel.values())).read for made in stream(work.source, chain, unit, 0, {}, 0))
 
     def there(unit: Unit) -> int:
         return sum(next(iter(made.funnel.values())).read for made in supervisor().produce(work, unit, lambda *_: None))

@@ -26,6 +26,7 @@ from mmedc.corpus.manifest import stats as stats_of
 from mmedc.corpus.outcome import problems_of, summary
 from mmedc.corpus.summed import read_statistics
 from mmedc.corpus.verify import verify
+from mmedc.engine import nursery
 from mmedc.engine.run import AnyPass, Inline, Progress, Runner, Watcher
 from mmedc.errors import CorpusError, OutcomeError, RecipeError
 from mmedc.recipe import Recipe
@@ -151,8 +152,8 @@ def build(
 ) -> Corpus:
     """Build a corpus and return it; the same call resumes a build that was interrupted.
 
-    Ray is started on this machine with `cpus` CPUs, or joined at `address`; with `inline` the build runs in this
-    process. `watcher` sees how it goes.
+    It runs on `cpus` CPUs of this machine, where Ray is started if there is much to do, or on the Ray at `address`;
+    with `inline` always without Ray. `watcher` sees how it goes.
 
     Raises: RequestError of some kind before work begins; UnitsFailed when units could not be done; OutcomeError when
     the corpus is written, but is empty, or a source could not be read or has too many rejects (`fail_above`).
@@ -170,16 +171,34 @@ def build(
     return Corpus(ready.store.url)
 
 
-def runner(inline: bool = False, address: str | None = None, cpus: int | None = None) -> AbstractContextManager[Runner]:
-    """Return what runs passes: this process, Ray on this machine, or the Ray cluster at `address`.
+def runner(
+    inline: bool = False,
+    address: str | None = None,
+    cpus: int | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> AbstractContextManager[Runner]:
+    """Return what runs passes: this process, this machine (on Ray where there is much to do), or the Ray at `address`.
 
-    This process parses in `cpus` child processes at once, by default in as many as there are CPUs.
+    This process parses in `cpus` child processes at once, by default in as many as there are CPUs. The address `local`
+    starts Ray on this machine in any case. `tell` is given what the user may want to know of the choice.
     """
     if inline:
-        return contextlib.nullcontext(Inline(isolate=True, processes=cpus or os.cpu_count() or 1))
+        return _without_ray(cpus or os.cpu_count() or 1)
+    if not address:
+        from mmedc.engine.local import OnThisMachine
+
+        return OnThisMachine(cpus, tell)
     from mmedc.engine.runner import OnRay
 
     return OnRay(cpus, address)
+
+
+@contextlib.contextmanager
+def _without_ray(processes: int) -> Iterator[Runner]:
+    try:
+        yield Inline(isolate=True, processes=processes)
+    finally:
+        nursery.end()
 
 
 class Unwatched:

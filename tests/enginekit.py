@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -177,3 +178,23 @@ def finish(
     parts = [pa.Table.from_batches([batch.select(schema.names)]).cast(schema) for batch in batches]
     documents = out.write("documents", pa.concat_tables([schema.empty_table(), *parts]))
     return Numbered(documents=documents, funnel=funnel, removed=removed)
+
+
+@dataclass(frozen=True)
+class Opens:
+    """Notes which process opens it, in the folder `notes`; `how` says what else happens then."""
+
+    notes: str
+    how: str = ""
+    name: ClassVar[str] = "opens"
+
+    def open(self) -> Transform:
+        first = not os.listdir(self.notes)
+        Path(self.notes, f"{os.getpid()}").touch()
+        if self.how == "dies" and first:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.how == "thread":
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+        if self.how == "raises":
+            raise OSError("no model")
+        return lambda batch: batch

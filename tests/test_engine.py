@@ -181,7 +181,7 @@ def test_a_killed_child_leaves_no_process_behind(tmp_path: Path) -> None:
     stream = supervisor.produce(work(DropMultiples(3), source=Numbers(3)), UNITS[0], lambda *_: None)
     next(stream)
     assert supervisor._child is not None
-    pid = supervisor._child._process.pid
+    pid = supervisor._child.pid
     supervisor.close()
     for _ in range(100):
         try:

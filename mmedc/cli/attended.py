@@ -32,11 +32,11 @@ def want() -> None:
 
 
 def attend(address: str | None) -> str | None:
-    """Go on in a child if an address is given; the callback of the option `--address`.
+    """Go on in a child if the address of a cluster is given; the callback of the option `--address`.
 
     In the parent, it raises what ends the command: SystemExit with the child's exit code, or TryAgain.
     """
-    if not address or not _State.wanted:
+    if not address or address == "local" or not _State.wanted:
         return address
     reading, writing = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until it is known who is to have them

@@ -1,6 +1,7 @@
 """The commands that build a corpus: `plan` and `run`."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,16 +33,19 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         "-a",
-        help="The address of a Ray cluster to join, instead of starting Ray on this machine.",
+        help="The address of a Ray cluster to join; `local` starts Ray on this machine, however little there is to do.",
         callback=attend,
     ),
 ]
 CpusOption = Annotated[int | None, typer.Option(min=1, help="The number of CPUs to use. Default: all.")]
-InlineOption = Annotated[bool, typer.Option("--inline", "-i", help="Run in this process, without Ray.")]
+InlineOption = Annotated[
+    bool, typer.Option("--inline", "-i", help="Run on this machine without Ray, however much there is to do.")
+]
 LogOption = Annotated[str | None, typer.Option("--log", help="Append events to this file, as JSON Lines.")]
 
 if TYPE_CHECKING:
     from mmedc.pipeline.build import Build
+    from mmedc.report.progress import Bars
 
 app = typer.Typer()
 
@@ -134,6 +138,7 @@ def run(
     wrong, and nothing was done: correct it. 75, the storage or the cluster failed, or another run is under way in the
     folder: give the same command again later. 130, interrupted: give the same command again.
     """
+    _head_start(address)
     sets = [*(sets or []), *([f"fail_above={fail_above}"] if fail_above else [])]
     _run(_prepare(recipe, out, sets), Way(inline, address, cpus, quiet, log, as_json))
 
@@ -175,11 +180,25 @@ def redo(
     from mmedc.pipeline.folder import Origin, origin_of
     from mmedc.settings import resolved
 
+    _head_start(address)
     out = resolved(corpus)
     origin = Origin(recipe, (), ".") if recipe else origin_of(out)
     with chdir(origin.cwd):
         build = _prepare(origin.recipe, out, [*origin.sets, *(sets or [])])
     _run(build, Way(inline, address, cpus, quiet, log, as_json), rejected)
+
+
+def _head_start(address: str | None) -> None:
+    """Have the parser processes import what they need while this process reads the recipe."""
+    if not address:
+        from mmedc.engine import nursery
+
+        nursery.begin("mmedc.pipeline.ingest")
+
+
+def _telling(bars: "Bars") -> Callable[[str], None]:
+    """Return what shows a sentence of the runner."""
+    return lambda said: None if bars.quiet else bars.console.print(said, style="dim", highlight=False)
 
 
 def _run(build: "Build", way: Way, again: str = "") -> None:
@@ -197,7 +216,7 @@ def _run(build: "Build", way: Way, again: str = "") -> None:
     bars = Bars(open_console(stderr=True), way.quiet or way.as_json)
     with Journal(build.store, build.recipe.name, anchor=OWNER) as journal:
         try:
-            with runner(way.inline, way.address, way.cpus) as running:
+            with runner(way.inline, way.address, way.cpus, _telling(bars)) as running:
                 watcher = Watchers(bars, journal, *([Log(way.log)] if way.log else []))
                 manifest = build.run(running, watcher, again)
         finally:

@@ -4,14 +4,14 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from mmedc.engine import nursery
 from mmedc.engine.chain import Funnel, add_funnel, ledger
 from mmedc.engine.commit import commit, commits
 from mmedc.engine.supervisor import produce_here, supervisor
@@ -46,6 +46,14 @@ class Runner(Protocol):
 
     def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
         """Yield progress until every unit is done or failed; the failure of a unit is yielded, not raised."""
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A runner that can prepare for a pass before it is run."""
+
+    def expect(self, current: AnyPass) -> None:
+        """Prepare for a pass, meanwhile."""
 
 
 class Watcher(Protocol):
@@ -138,6 +146,11 @@ class Inline:
     def __init__(self, isolate: bool = False, processes: int = 1) -> None:
         self.isolate, self.processes = isolate, processes if isolate else 1
 
+    def expect(self, current: AnyPass) -> None:
+        """Have the steps of a pass opened that will soon be run."""
+        if self.isolate and isinstance(current.work, Streamed):
+            nursery.expect(current.work.source, current.work.steps)
+
     def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
         """Yield the progress of each unit; see `Runner`."""
         attempts, at_once = Attempts(current.retries), min(self.processes, len(units))
@@ -145,14 +158,16 @@ class Inline:
             for unit in units:
                 yield from self._tried(current, unit, store, attempts)
             return
-        # A thread waits for each child and writes what it sends. Threads do not outlast the pass, children not theirs.
+        # A thread waits for each child and writes what it sends. Neither outlasts the pass.
         waiting, reports = deque(sorted(units, key=lambda unit: -unit.bytes)), SimpleQueue[Progress | None]()
 
         def work() -> None:
-            with suppress(IndexError):
+            try:
                 while True:
                     for report in self._tried(current, waiting.popleft(), store, attempts):
                         reports.put(report)
+            except IndexError:
+                supervisor().close()
             reports.put(None)
 
         for number in range(at_once):

@@ -25,6 +25,7 @@ from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mmedc import modules
+from mmedc.engine.local import LOCAL
 from mmedc.engine.meters import Meters, ProgressReader
 from mmedc.engine.preflight import OnEachNode
 from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
@@ -52,13 +53,13 @@ LOSS_ERRORS = (
 
 
 class OnRay:
-    """Runs units on a Ray cluster that it starts on this machine, or on the cluster at `address`.
+    """Runs units on a Ray cluster that it starts on this machine (address `local`), or on the cluster at `address`.
 
     Use it as a context manager; on exit it shuts down Ray if it started or joined it.
     """
 
     def __init__(self, cpus: int | None = None, address: str | None = None) -> None:
-        self.cpus, self.address = cpus, address
+        self.cpus, self.address = cpus, None if address == LOCAL else address
         self._own = False
         self._reader: ProgressReader | None = None
         self._check: Callable[[OnEachNode], None] | None = None

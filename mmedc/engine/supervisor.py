@@ -13,8 +13,6 @@ import mmap
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -24,8 +22,7 @@ from typing import Any
 
 import psutil
 
-from mmedc import modules
-from mmedc.engine import slot
+from mmedc.engine import nursery, slot
 from mmedc.engine.chain import Chain, Fault, Produced, given_up
 from mmedc.engine.child import stream
 from mmedc.engine.unit import Report, Streamed, Unit
@@ -53,6 +50,8 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._child: _Child | None = None
+        self._work: Streamed[Any, Any] | None = None
+        self._packed = b""
         atexit.register(self.close)
 
     def produce(self, work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> Iterator[Produced]:
@@ -66,8 +65,7 @@ class Supervisor:
         while True:
             whole = False  # a child that is left in the middle of a unit still holds results, so it is ended
             try:
-                child = self._child = self._child or _Child()
-                for produced in child.ask(work, unit, start, faults, alone_until):
+                for produced in self._child_for(work).ask(work, unit, start, faults, alone_until):
                     start = produced.next_ordinal
                     read = next(iter(produced.funnel.values())).read
                     report(read, produced.kept.num_rows if produced.kept is not None else 0)
@@ -99,6 +97,16 @@ class Supervisor:
                 if not whole:
                     self.close()
 
+    def _child_for(self, work: Streamed[Any, Any]) -> "_Child":
+        """Return a child for source and steps of a work: the one that is there, if these are its own."""
+        if work is not self._work:
+            packed = nursery.packed(work.source, work.steps)
+            if packed != self._packed:
+                self.close()
+            self._work, self._packed = work, packed
+        self._child = self._child or _Child(self._packed)
+        return self._child
+
     def close(self) -> None:
         """Kill the child, if there is one."""
         if self._child is not None:
@@ -113,7 +121,7 @@ def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> I
     chain, start, alone_until = Chain(work.steps), 0, 0
     while True:
         try:
-            for produced in stream(work, chain, unit, start, {}, alone_until):
+            for produced in stream(work.source, chain, unit, start, {}, alone_until):
                 start = produced.next_ordinal
                 report(next(iter(produced.funnel.values())).read, 0)
                 yield produced
@@ -133,7 +141,9 @@ class _RunSingly(Exception):
 class _Child:
     """A running parser process."""
 
-    def __init__(self) -> None:
+    _ended = False
+
+    def __init__(self, packed: bytes) -> None:
         self._pipe, child_pipe = Pipe()
         # The file is in memory, so that a parser starts even when the disk is full.
         self._errors = open(os.memfd_create("mmedc-errors"), "rb", buffering=0)  # noqa: SIM115 (until `kill`)
@@ -141,16 +151,17 @@ class _Child:
         shared = os.memfd_create("mmedc-slot")
         os.truncate(shared, slot.SIZE)
         self._slot = mmap.mmap(shared, slot.SIZE)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mmedc.engine.child", str(child_pipe.fileno()), str(shared), str(os.getpid())],
-            pass_fds=(child_pipe.fileno(), shared),
-            stdin=subprocess.DEVNULL,
-            stdout=self._errors,
-            stderr=self._errors,
-        )
-        self._usage = psutil.Process(self._process.pid)
-        child_pipe.close()
-        os.close(shared)
+        slot.write(self._slot, -1, 0, 1)
+        files = [child_pipe.fileno(), shared, self._errors.fileno()]
+        try:
+            self._nursery, self.pid = nursery.forked(packed, files)
+        except nursery.NoNursery as problem:
+            raise ChildDied(-1, 0, 1, "crash", str(problem)) from None
+        finally:
+            child_pipe.close()
+            os.close(shared)
+        with contextlib.suppress(psutil.Error):
+            self._usage = psutil.Process(self.pid)
 
     def ask(
         self, work: Streamed[Any, Any], unit: Unit[Any], start: int, faults: dict[int, Fault], alone_until: int
@@ -160,7 +171,7 @@ class _Child:
         slot_reset = slot.read(self._slot)
         os.truncate(self._errors.fileno(), 0)
         try:
-            self._pipe.send((modules.folders(), pickle.dumps((work, unit, start, faults, alone_until))))
+            self._pipe.send_bytes(pickle.dumps((unit, start, faults, alone_until)))
             guard = _Guard(self, work, slot_reset)
             while True:
                 while not self._pipe.poll(POLL_S):
@@ -181,7 +192,7 @@ class _Child:
         """Return what killed the child and at which record; a child that still runs is killed."""
         step, first, count = slot.read(self._slot)
         if not reason:
-            code = self._process.wait(timeout=10)
+            self._ended, code = True, self._nursery.code_of(self.pid)
             reason = f"exit {code}"
             if code < 0:
                 reason = f"{'killed' if -code in FROM_OUTSIDE else 'crash'} {signal.Signals(-code).name}"
@@ -203,9 +214,10 @@ class _Child:
 
     def kill(self) -> None:
         """Kill the process and wait for its end."""
-        with contextlib.suppress(OSError):
-            self._process.kill()
-        self._process.wait()
+        if not self._ended:  # until then its id is its own
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._nursery.code_of(self.pid)
         self._pipe.close()
         self._errors.close()
 

@@ -27,7 +27,7 @@ from mmedc.document import document_schema
 from mmedc.engine.commit import commits
 from mmedc.engine.identity import digest_of
 from mmedc.engine.lock import Lock
-from mmedc.engine.run import WORK, AnyPass, Runner, Watcher, run_pass
+from mmedc.engine.run import WORK, AnyPass, Expecting, Runner, Watcher, run_pass
 from mmedc.engine.selection import Selection
 from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Unit, files_of
 from mmedc.errors import CorpusError
@@ -200,6 +200,8 @@ class Build:
             if again:
                 self._forget(again)
             guard(runner, self.store, self.recipe, self.ingest)
+            if isinstance(runner, Expecting):
+                runner.expect(self.ingest)
             running = Running(runner, self.store, watcher, lock)
             built = self.compose(running)
             lock.check()
