@@ -45,6 +45,8 @@ main()
 
 
 NOT_RUN = {
+    ("docs/how-to/inspect.md", "pip install"): "serves until it is interrupted",
+    ("docs/how-to/inspect.md", "mmedc inspect"): "serves until it is interrupted",
     (
         "docs/how-to/laptop-to-cluster.md",
         "mmedc pipeline mmedc-small",

@@ -7,6 +7,7 @@ import mmedc
 
 PACKAGE = Path(mmedc.__file__).parent
 FLOORS = {"__main__": 8, "cli": 7, "__init__": 7, "api": 6, "report": 5, "interop": 5, "submit": 5,
+          "inspect": 5,
           "train": 4, "bench": 4, "fit": 4,
           "pipeline": 3, "sources": 2, "steps": 2, "dedup": 2, "corpus": 2, "crawl": 2,
           "engine": 1, "books": 1}  # fmt: skip
@@ -43,6 +44,8 @@ HEAVY = {
     "datatrove": {"steps/foreign.py", "interop/datatrove.py"},
     "loguru": {"steps/foreign.py"},
     "datasketch": {"interop/datasketch.py"},
+    "starlette": {"inspect/app.py", "inspect/guard.py"},
+    "uvicorn": {"inspect/serve.py"},
 }
 
 

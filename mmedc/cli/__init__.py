@@ -14,7 +14,19 @@ import typer
 from typer.core import TyperGroup
 
 from mmedc.bench.commands import app as items_app
-from mmedc.cli import attended, building, clusters, corpora, crawling, looking, running, starting, submitting, training
+from mmedc.cli import (
+    attended,
+    building,
+    clusters,
+    corpora,
+    crawling,
+    inspecting,
+    looking,
+    running,
+    starting,
+    submitting,
+    training,
+)
 from mmedc.cli.options import MODELS, SETUP, Interruption
 from mmedc.errors import MmedcError
 from mmedc.extras import how_to_install
@@ -43,7 +55,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-GROUPS = (building, submitting, running, clusters, corpora, crawling, looking, training, starting)  # as in the help
+GROUPS = (
+    building,
+    submitting,
+    running,
+    clusters,
+    corpora,
+    inspecting,
+    crawling,
+    looking,
+    training,
+    starting,
+)  # as in the help
 for group in GROUPS:
     app.add_typer(group.app)
 app.add_typer(starting.models_app, name="models", rich_help_panel=SETUP)

@@ -1,0 +1,226 @@
+"""The texts behind the catalog: rows of a list, one document, a search through texts, and records without scores."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmedc.inspect.catalog import Catalog
+from mmedc.inspect.files import Opened, RowFile
+from mmedc.inspect.question import PAGE, Question
+from mmedc.inspect.selection import Row, matching, rows_of
+
+EXCERPT = 400
+"""Characters of a text that a list reads."""
+BUDGET_S = 1.8
+"""Seconds of a search before it shows what it found, and goes on where it is asked to."""
+HEADS_S = 0.6
+"""Seconds in which a list reads the beginnings of texts; later rows show only their titles."""
+AROUND = 90
+HEAD_COLUMNS = ("title", "locator", "text")
+SHOWN_SCORES = ("medical_model", "quality")
+LEDGER = ("ordinal", "locator", "provenance", "step", "fate", "reason", "detail", "lang", "sample", "text")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A document as a list shows it."""
+
+    row: Row
+    title: str
+    locator: str
+    excerpt: str
+    scores: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search found."""
+
+    found: list[Listed]
+    looked: int
+    """The documents that were looked through."""
+    after: int | None
+    """The number of the document at which to go on; None at the end."""
+
+
+def with_heads(opened: Opened, rows: list[Row], scores: tuple[str, ...] = SHOWN_SCORES) -> list[Listed]:
+    """Return rows with their titles, addresses, scores, and the beginnings of their texts."""
+    deadline = time.monotonic() + HEADS_S
+    by_file: dict[str, list[int]] = {}
+    for row in rows:
+        by_file.setdefault(row.file, []).append(row.row)
+    known: dict[tuple[str, int], dict[str, Any]] = {}
+    for name, numbers in by_file.items():
+        late = time.monotonic() > deadline
+        columns = (*(HEAD_COLUMNS[:2] if late else HEAD_COLUMNS), *scores)
+        for number, values in _heads(opened, opened.places[name], numbers, columns).items():
+            known[name, number] = values
+    return [_listed(row, known[row.file, row.row]) for row in rows]
+
+
+def _heads(opened: Opened, file: RowFile, rows: list[int], columns: tuple[str, ...]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for start, table in opened.groups(file, columns, np.asarray(sorted(rows), np.int64)):
+        mine = [row for row in rows if start <= row < start + table.num_rows]
+        taken = table.take(pa.array([row - start for row in mine], pa.int64()))
+        if "text" in taken.column_names:
+            at = taken.column_names.index("text")
+            taken = taken.set_column(at, "text", pc.utf8_slice_codeunits(taken["text"], 0, EXCERPT))
+        found |= dict(zip(mine, taken.to_pylist(), strict=True))
+    return found
+
+
+def _listed(row: Row, values: dict[str, Any], excerpt: str | None = None) -> Listed:
+    text = (values.get("text") or "") if excerpt is None else excerpt
+    scores = {name: value for name, value in values.items() if name not in HEAD_COLUMNS}
+    return Listed(row, values.get("title") or "", values.get("locator") or "", text, scores)
+
+
+def search(catalog: Catalog, asked: Question, most: int = PAGE, budget_s: float = BUDGET_S) -> Searched:
+    """Look for `asked.q` in the documents that the filters keep, from number `asked.start` on.
+
+    Letters of either case are the same. The search stops after `most` documents, or when its time is over.
+    """
+    deadline, found, looked = time.monotonic() + budget_s, list[Listed](), 0
+    with ThreadPoolExecutor(2) as pool:
+        waiting: list[Any] = []
+        parts = _parts(catalog, asked)
+        ended = False
+        while True:
+            while not ended and len(waiting) < 3:
+                part = next(parts, None)
+                if part is None:
+                    ended = True
+                else:
+                    waiting.append((part, pool.submit(_hits, catalog.opened, part, asked)))
+            if not waiting:
+                return Searched(found, looked, None)
+            part, future = waiting.pop(0)
+            for listed in future.result():
+                found.append(listed)
+                if len(found) == most:
+                    after = listed.row.number + 1
+                    return Searched(found, looked + after - part.rows[0].number, after)
+            looked += len(part.rows)
+            if time.monotonic() > deadline and (waiting or not ended):
+                return Searched(found, looked, part.rows[-1].number + 1)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Documents of one group of rows of a file, in their order."""
+
+    file: RowFile
+    rows: list[Row]
+
+
+def _parts(catalog: Catalog, asked: Question) -> Iterator[_Part]:
+    size = 2_000
+    for number, chunk, places in matching(catalog, asked, asked.start):
+        files, rows = chunk.column("file")[places], chunk.column("row")[places]
+        cuts = np.flatnonzero((np.diff(files.astype(np.int64)) != 0) | (np.diff(rows // 10_000) != 0)) + 1
+        bounds = [0, *cuts.tolist(), len(places)]
+        for low, high in pairwise(bounds):
+            for start in range(low, high, size if high - low > 10 * size else high - low):
+                stop = min(start + size, high) if high - low > 10 * size else high
+                made = rows_of(catalog, chunk, places[start:stop], number + start)
+                yield _Part(catalog.opened.places[made[0].file], made)
+
+
+def _hits(opened: Opened, part: _Part, asked: Question) -> list[Listed]:
+    numbers = np.asarray([row.row for row in part.rows], np.int64)
+    by_row = {row.row: row for row in part.rows}
+    found: list[Listed] = []
+    for start, table in opened.groups(part.file, (*HEAD_COLUMNS, *SHOWN_SCORES), numbers):
+        column = table[asked.where]
+        mine = numbers[(numbers >= start) & (numbers < start + table.num_rows)] - start
+        if len(mine) < table.num_rows:
+            table = table.take(pa.array(mine))
+            column = table[asked.where]
+        hits = np.flatnonzero(pc.fill_null(contains(column, asked.q), False).to_numpy(zero_copy_only=False))
+        for at, values in zip(hits.tolist(), table.take(pa.array(hits)).to_pylist(), strict=True):
+            excerpt = around(values["text"] or "", asked.q) if asked.where == "text" else (values["text"] or "")
+            found.append(_listed(by_row[int(mine[at]) + start], values, excerpt[: 2 * EXCERPT]))
+    return found
+
+
+def contains(column: Any, wanted: str) -> Any:
+    """Return which texts of an Arrow column contain a text, in either case."""
+    return pc.match_substring(column, wanted, ignore_case=True)
+
+
+def around(text: str, wanted: str) -> str:
+    """Return what stands around the first place of a text in another."""
+    found = re.search(re.escape(wanted), text, re.I)
+    if found is None:
+        return text[:EXCERPT]
+    low = max(found.start() - AROUND, 0)
+    return ("…" if low else "") + text[low : found.end() + 2 * AROUND]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A record that was removed before it was scored."""
+
+    file: str
+    row: int
+    values: dict[str, Any]
+
+
+def removed(opened: Opened, asked: Question, start: int, most: int = PAGE) -> tuple[list[Removed], int | None]:
+    """Return records that were removed before scoring, from row number `start` of all on, and where to go on."""
+    before, found = 0, list[Removed]()
+    deadline = time.monotonic() + BUDGET_S
+    for file in opened.removed:
+        if before + file.rows <= start or (asked.source and file.source not in ("", asked.source)):
+            before += file.rows
+            continue
+        for first, table in opened.groups(file, LEDGER):
+            mask = np.arange(first, first + table.num_rows) + before >= start
+            for name, wanted in (("reason", asked.reason), ("lang", asked.lang)):
+                if wanted:
+                    mask &= pc.fill_null(pc.equal(table[name], wanted), False).to_numpy(zero_copy_only=False)
+            if asked.q:
+                column = table["text" if asked.where == "text" else "locator"]
+                mask &= pc.fill_null(contains(column, asked.q), False).to_numpy(zero_copy_only=False)
+            rows = np.flatnonzero(mask)[: most - len(found)]
+            heads = table.take(pa.array(rows)).to_pylist()
+            found += [Removed(file.name, first + int(row), head) for row, head in zip(rows, heads, strict=True)]
+            if len(found) >= most:
+                return found, before + found[-1].row + 1
+            if time.monotonic() > deadline:
+                return found, before + first + table.num_rows
+        before += file.rows
+    return found, None
+
+
+def document(opened: Opened, name: str, row: int) -> dict[str, Any] | None:
+    """Return all columns of a row of a file; None where there is no such row."""
+    file = opened.places.get(name)
+    if file is None or not 0 <= row < file.rows:
+        return None
+    with opened.store.open_input(file.path) as handle:
+        names = pq.ParquetFile(handle).schema_arrow.names
+    return opened.take(file, [row], names)[row]
+
+
+def find(opened: Opened, wanted: str, seconds: float = BUDGET_S) -> tuple[str, int] | None:
+    """Return the (file, row) of the document with this id, looking for at most some seconds."""
+    deadline = time.monotonic() + seconds
+    for file in opened.files:
+        for start, table in opened.groups(file, ["id"]):
+            at = pc.index(table["id"], wanted).as_py()
+            if at >= 0:
+                return file.name, start + at
+        if time.monotonic() > deadline:
+            return None
+    return None
