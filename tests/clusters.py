@@ -16,7 +16,9 @@ from typing import Any
 import psutil
 import ray
 from ray import cloudpickle
+from ray._private.ray_constants import AUTOSCALER_RESOURCE_REQUEST_CHANNEL
 from ray.cluster_utils import Cluster
+from ray.experimental.internal_kv import _internal_kv_get
 
 from mmedc.engine import runner, stragglers
 from mmedc.engine.commit import read_table
@@ -38,12 +40,14 @@ class News:
 
     def __init__(self, act: Any = None) -> None:
         self.act, self.done, self.retried = act, 0, list[str]()
+        self.watch: Any = lambda: None
 
     def begin(self, current: AnyPass, done: int) -> None:
         self.before = done
 
     def update(self, progress: Progress) -> None:
         self.done += bool(progress.done)
+        self.watch()
         if progress.retried:
             self.retried.append(progress.retried[1])
         if self.act and self.done >= 1:
@@ -93,7 +97,9 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
         add(cluster, 4)
 
     news, store = News(strike), Store(str(folder))
-    commits = run_pass(the_pass(), OnRay(), store, news)
+    told: list[int] = []
+    news.watch = lambda: told.append(_demand())
+    commits = run_pass(the_pass(), OnRay(address=cluster.address), store, news)
     alive = sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"])
     gone = add(cluster, 5)
     cluster.wait_for_nodes()
@@ -104,8 +110,14 @@ def nodes_come_and_go(folder: Path) -> dict[str, Any]:
         "retried": news.retried,
         "alive": alive,
         "asked": sorted(asked),
+        "told": [max(told), min(told), _demand()],
         "held": len(ray.get(held)),
     }
+
+
+def _demand() -> int:
+    """Return for how many tasks the autoscaler is asked to make room."""
+    return len(json.loads(_internal_kv_get(AUTOSCALER_RESOURCE_REQUEST_CHANNEL) or b"[]"))
 
 
 def _slow_answer(number: int) -> str:

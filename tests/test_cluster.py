@@ -29,6 +29,8 @@ def test_a_node_that_dies_costs_its_units_another_try_and_a_new_one_helps(tmp_pa
     assert found["kept"] and found["held"] == 5
     assert found["alive"] == ["127.0.0.2", "127.0.0.4"]
     assert found["asked"] == [["127.0.0.2", "here"], ["127.0.0.4", "here"]]  # a third was lost meanwhile
+    most, least, at_the_end = found["told"]
+    assert most == 8 and least < 8 and at_the_end == 0  # units for which the autoscaler is asked to make room
     assert found["retried"]
     assert all("Died" in why or "Crashed" in why or "Lost" in why for why in found["retried"])
 

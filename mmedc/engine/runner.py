@@ -25,6 +25,7 @@ from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mmedc import modules
+from mmedc.engine.cluster import Demand, grows
 from mmedc.engine.local import LOCAL
 from mmedc.engine.meters import Meters, ProgressReader
 from mmedc.engine.preflight import OnEachNode
@@ -40,6 +41,8 @@ NODES_S = 1.0  # between checks of the nodes of the cluster
 NODE_ANSWERS_S = 60.0  # to wait for a node that is asked what it sees
 NODE_LOST_S = 15.0  # to wait until Ray says that the node is gone whose answer was lost
 EMPTY_S = 120.0  # to wait for a node when none is left
+COMING_S = 900.0  # the same while the autoscaler is starting nodes
+APPEAR_S = 20.0  # to wait for the autoscaler to begin, where there is no node at first
 RESUME_HINT = "committed units are kept: give the same command again when the cluster is up"
 LOSS_ERRORS = (
     ray_errors.WorkerCrashedError,
@@ -118,10 +121,13 @@ class OnRay:
         Raises: RequestError when there is no CPU to run on, ClusterLost when the connection to Ray is lost.
         """
         self.start()
+        demand = Demand(current.cpus, current.gpus) if self.address else None
+        if demand:
+            demand.tell(len(units), self.cpus)
+        nodes, meters, attempts = _Nodes(self.cpus, bool(demand)), Meters(current.name), Attempts(current.retries)
         if self._check:
             self._check(on_each_node)
             self._check = None
-        nodes, meters, attempts = _Nodes(self.cpus), Meters(current.name), Attempts(current.retries)
         if self._reader:
             self._reader.begin()
         reader = self._reader = self._reader or ProgressReader()
@@ -130,6 +136,8 @@ class OnRay:
             while flight.goes_on:
                 nodes.check()
                 flight.launch(nodes.slots)
+                if demand:
+                    demand.tell(flight.left, self.cpus)
                 meters.in_flight(len(flight.running))
                 yield meters.count(reader.progress())
                 for progress in flight.landed():
@@ -140,6 +148,8 @@ class OnRay:
             raise
         finally:
             flight.cancel()
+            if demand:
+                demand.tell(0, None)
 
 
 class _Flight:
@@ -167,6 +177,11 @@ class _Flight:
     def goes_on(self) -> bool:
         """Whether there is a unit that is not done."""
         return bool(self._waiting or self._exclusive or self.running)
+
+    @property
+    def left(self) -> int:
+        """The number of units that are not done."""
+        return len(self._waiting) + len(self._exclusive) + len({unit.id for unit in self.running.values()})
 
     def launch(self, slots: int) -> None:
         """Hand out as many units as may be in flight on so many CPUs."""
@@ -333,10 +348,13 @@ class _Quiet:
 
 
 class _Nodes:
-    """The number of CPUs of the cluster; nodes join and leave, so it is read again regularly."""
+    """The number of CPUs of the cluster; nodes join and leave, so it is read again regularly.
 
-    def __init__(self, most: int | None) -> None:
-        self.most = most
+    A cluster that `may_grow` may have none at first.
+    """
+
+    def __init__(self, most: int | None, may_grow: bool) -> None:
+        self.most, self._may_grow, self._had_some = most, may_grow, False
         node_id = ray.get_runtime_context().get_node_id()
         own_node = next(node for node in ray.nodes() if node["NodeID"] == node_id)
         head, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
@@ -346,8 +364,9 @@ class _Nodes:
         }
         self.slots, self._asked, self._since = 0, 0.0, time.monotonic()
         self.check()
-        if not self.slots:
-            raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
+        while not self.slots:
+            time.sleep(NODES_S)
+            self.check()
 
     def check(self) -> None:
         """Count the CPUs to use.
@@ -355,7 +374,8 @@ class _Nodes:
         Head and node are checked by opening a connection to each, because Ray's own calls would wait for a minute
         and then end this process without saying how to resume.
 
-        Raises: ClusterLost when head or node do not answer, or when there has been no CPU for `EMPTY_S` seconds.
+        Raises: ClusterLost when head or node do not answer, or when no CPU has come back; RequestError when there is
+        none from the start, and none is coming.
         """
         now = time.monotonic()
         if now - self._asked < NODES_S:
@@ -366,9 +386,19 @@ class _Nodes:
         cpus = int(ray.cluster_resources().get("CPU", 0))
         self.slots, self._asked = min(cpus, self.most or cpus), now
         if cpus:
-            self._since = now
-        elif now - self._since > EMPTY_S:
-            raise ClusterLost(f"the Ray cluster has had no CPU for {EMPTY_S:.0f} s; {RESUME_HINT}")
+            self._since, self._had_some = now, True
+        elif now - self._since >= self._patience():
+            if not self._had_some:
+                raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
+            raise ClusterLost(f"the Ray cluster has had no CPU for {now - self._since:.0f} s; {RESUME_HINT}")
+
+    def _patience(self) -> float:
+        """Return for how many seconds to go without a CPU."""
+        if self._may_grow and grows():
+            return COMING_S
+        if self._had_some:
+            return EMPTY_S
+        return APPEAR_S if self._may_grow else 0.0
 
 
 def _opens(address: tuple[str, int]) -> bool:
