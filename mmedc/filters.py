@@ -218,7 +218,13 @@ class Filters:
     def facts(self, code: str) -> LanguageFile:
         """Return `language.yaml` of language `code`; its defaults for a language that has no folder."""
         file = self.find(f"{code}/language.yaml")
-        return _read(LanguageFile, read_yaml(file, PolicyError)) if file else LanguageFile()
+        if file is None:
+            return LanguageFile()
+        state = file.stat()
+        key = file, state.st_mtime_ns, state.st_size, state.st_ino
+        if key not in self._facts:
+            self._facts[key] = _read(LanguageFile, read_yaml(file, PolicyError))
+        return self._facts[key]
 
     def check(self, code: str) -> list[str]:
         """Return what is wrong with the files of language `code`, or missing, a line each: `file:line: what`."""
@@ -332,6 +338,11 @@ class Filters:
             return NO_PRIVACY
         own, shared = _read(Privacy, read_yaml(file, PolicyError)), self._shared_privacy
         return Privacy(**{key: getattr(own, key) + getattr(shared, key) for key in Privacy.model_fields})
+
+    @cached_property
+    def _facts(self) -> dict[tuple[Path, int, int, int], LanguageFile]:
+        """The files of languages that were read, by path and state."""
+        return {}
 
     @cached_property
     def _shared_privacy(self) -> Privacy:

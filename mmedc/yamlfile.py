@@ -2,6 +2,7 @@
 
 import datetime
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmedc.redact import first_line
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 50
+_INDENTATION = re.compile(r"^[ \t?:-]*", re.MULTILINE)
 LISTED = 60  # names that an error lists
 MAX_NODES = 200_000  # 271 bytes of aliases can stand for 43 million leaves
 
@@ -120,6 +122,10 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
 
 def _check_depth(text: str) -> None:
     """Check that the text does not nest too deep for the loader, which recurses. Raises: ValueError, YAMLError."""
+    # Blocks nest by indentation (a list may stand at that of its key, one may begin behind a tag), others by brackets.
+    indentation = max(map(len, _INDENTATION.findall(text)))
+    if 2 * (indentation + 2) + text.count("[") + text.count("{") <= MAX_DEPTH:
+        return  # parsing takes as long as loading
     depth = 0
     for event in YAML(typ="rt", pure=True).parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)

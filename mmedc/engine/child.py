@@ -21,6 +21,8 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+import pyarrow as pa
+
 from mmedc import modules
 from mmedc.engine import slot
 from mmedc.engine.chain import BrokenBatch, Chain, Fault, Source
@@ -87,7 +89,10 @@ class _Opened:
     """The steps that this process opened last."""
 
     def __init__(self) -> None:
+        import numpy as np
         import pyarrow.compute  # noqa: F401 (which brings two threads that survive a fork: of NumPy and jemalloc)
+
+        pa.array(np.zeros(1))  # imports pandas where it is installed, half a second that each child would spend
 
         self.packed, self.chain = b"", Chain(())
         self.source: Any = None
