@@ -9,6 +9,7 @@ from mmedc.document import MEASURES
 
 DROPPED: dict[str, dict[str, str]] = {
     "read": {
+        "forgotten": "The recipe forgets it (`forget`); nothing of it is stored, not even its address.",
         "http_status": "The server did not answer with status 200.",
         "superseded": "A later visit of the crawl found another version of the page, or that it is gone or reserved.",
         "cut_by_archive": "The archive cut the payload, as its index says (`content_truncated`); it is not fetched.",
@@ -19,6 +20,7 @@ DROPPED: dict[str, dict[str, str]] = {
         "ocr_unsure": "OCR is less sure of a page of a PDF than `books.ocr.confidence`.",
         "reserved": "The publisher of the book reserves text and data mining; `books: {reserved: keep}` reads it.",
     },
+    "forget": {"forgotten": "The recipe forgets the DOI that the page states (`forget`)."},
     "block": {
         "blocked_host": "The host, or a parent domain of it, is on a list that the recipe names in `block`.",
         "blocked_word": "A part of the host name is in `filters/block/host_words.txt`.",

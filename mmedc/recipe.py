@@ -64,6 +64,8 @@ class Recipe(Part):
     """A folder whose files override those of the shipped `filters/`. A lexicon of `+` and `-` lines edits it."""
     block: InputPaths = ()
     """Files of unwanted hosts, one per line, such as the `domains` of a UT1 category. Subdomains are included."""
+    forget: InputPaths = ()
+    """Lists of URLs, domains, DOIs and ids whose documents are never stored, such as those of `mmedc forget`."""
     privacy: bool = True
     """Whether to replace e-mail addresses, telephone numbers, identity numbers and patient names with placeholders."""
     models: dict[ModelName, InputPath] = {}

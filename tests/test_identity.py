@@ -93,6 +93,7 @@ KEYS: dict[str, tuple[Any, str | None]] = {
 ELSEWHERE = {
     "name": "a folder of another name is refused",
     "out": "where it is written does not matter: test_the_folder_does_not_matter",
+    "forget": "by its content: tests/test_forget.py",
     "filters": "by its content: test_what_files_hold",
     "models": "a model is known by its hash: test_what_files_hold",
     "sources.*": "formats and paths: by their content, test_what_files_hold",

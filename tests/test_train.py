@@ -23,6 +23,8 @@ from mmedc.bench.scoring import score
 from mmedc.corpus.tokens import counts_by_tokenizer
 from mmedc.engine.run import Inline
 from mmedc.errors import CorpusError, RecipeError, RequestError
+from mmedc.forgetting import entry
+from mmedc.pipeline.forget import forget
 from mmedc.train import checkpoint
 from mmedc.train.config import Checkpoints, Examples, ModelSettings, Optimizer, read_train
 from mmedc.train.examples import ExampleStream, read_examples
@@ -37,6 +39,7 @@ from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_par
 from mmedc.train.optimizer import SpikeGuard, lr_at
 from mmedc.train.stream import IGNORE, Sequence
 from mmedc.train.tokens import Tokenizer, open_tokenizer
+from tests.conftest import Notes
 from tests.test_cluster import scene
 
 TINY = {
@@ -173,6 +176,18 @@ def test_other_data_are_refused_with_what_differs(recipe: Path, calm: Path, tmp_
     job = tokenised(settings, str(out), Inline(), QUIET)
     with pytest.raises(CorpusError, match=r"(?s)data\.seed: 5 → 6.*m/en/books.* → 0\.2252.*m/en/pages.* → 0\.2747"):
         train_here(job, lambda step, values: None)
+
+
+def test_a_run_on_what_a_corpus_has_forgotten_is_refused_in_one_line(
+    quickstart: Path, recipe: Path, calm: Path, tmp_path: Path
+) -> None:
+    corpus, out = shutil.copytree(quickstart, tmp_path / "corpus"), shutil.copytree(calm, tmp_path / "run")
+    forget(str(corpus), (entry("url", "https://mirror1.example/en/vertigo"),))
+    settings = read_train(str(recipe), ["seed=5", f"data.corpora={{m: {corpus}}}"])
+    job = tokenised(settings, str(out), Inline(), Notes())
+    with pytest.raises(CorpusError, match=r'was started on corpus "m" sha256:.*: documents were forgotten') as problem:
+        train_here(job, lambda step, values: None)
+    assert "\n" not in str(problem.value)
 
 
 def test_checkpoints_are_pruned(tmp_path: Path) -> None:

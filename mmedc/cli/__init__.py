@@ -26,6 +26,7 @@ from mmedc.cli import (
     starting,
     submitting,
     training,
+    trusting,
 )
 from mmedc.cli.options import MODELS, SETUP, Interruption
 from mmedc.errors import MmedcError
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 GROUPS = (
     building,
+    trusting,
     submitting,
     running,
     clusters,

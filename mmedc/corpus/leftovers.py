@@ -71,7 +71,7 @@ def remove(corpus: str, abandoned: bool = False) -> list[Leftover]:
             for name in each.files:
                 store.delete(name)
             if is_local(corpus):
-                _remove_empty(os.path.join(corpus, WORK, each.folder))
+                remove_empty(os.path.join(corpus, WORK, each.folder))
         store.delete(RUNNING)
     return found
 
@@ -113,7 +113,7 @@ def _freed(store: Store, name: str, size: int) -> int:
     return 0
 
 
-def _remove_empty(folder: str) -> None:
+def remove_empty(folder: str) -> None:
     """Remove the empty folders below and including `folder`."""
     for below, _, _ in os.walk(folder, topdown=False):
         with suppress(OSError):

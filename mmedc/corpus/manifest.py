@@ -233,6 +233,8 @@ class Manifest(Described):
     """The keys for later builds; null in a corpus of an older version."""
     statistics: tuple[File, ...] = ()
     """The files in `statistics/`; empty in a corpus of an older version."""
+    forgotten: tuple[str, ...] = ()
+    """What is forgotten, and must not be brought back: kinds (url, domain, doi, id) and hashes of their values."""
 
     @property
     def documents(self) -> int:

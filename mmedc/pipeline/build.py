@@ -36,7 +36,8 @@ from mmedc.pipeline.crawl import crawls_of, run_crawls, show_crawls, with_archiv
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.dedup import Counts, Dedup, Run
 from mmedc.pipeline.folder import OWNER, check_out, claim, forget_rejected, remember
-from mmedc.pipeline.ingest import Ingested, ingest_pass
+from mmedc.pipeline.forget import check_not_brought_back
+from mmedc.pipeline.ingest import Ingested, forgotten_by, ingest_pass
 from mmedc.pipeline.lines import trim_lines, trimmed
 from mmedc.pipeline.nodes import guard
 from mmedc.pipeline.pages import with_pages
@@ -167,6 +168,7 @@ class Build:
         Raises: RequestError of some kind for what is wrong.
         """
         check_out(out)
+        check_not_brought_back(out, forgotten_by(recipe))
         columns = own_columns(recipe)
         policy = recipe.read_policy(measures_among(columns))
         with recipe.at("publish", "tokenizer"):

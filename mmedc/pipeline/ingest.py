@@ -11,6 +11,7 @@ from mmedc.document import DOCUMENT, MEASURES, RAW, SCHEMA_VERSION, document_id,
 from mmedc.engine.chain import Funnel, Step
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
 from mmedc.filters import open_filters
+from mmedc.forgetting import Entry, read_entries
 from mmedc.licences import UNKNOWN
 from mmedc.models import Model
 from mmedc.pipeline.custom import measures_among, with_custom
@@ -23,6 +24,7 @@ from mmedc.sources.books import book_rules
 from mmedc.steps.block import Block
 from mmedc.steps.decode import Decode
 from mmedc.steps.extract import Extract
+from mmedc.steps.forgotten import ForgetDois, WithoutForgotten
 from mmedc.steps.language import Language
 from mmedc.steps.medical import Medical
 from mmedc.steps.nesting import Nesting
@@ -42,6 +44,7 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
     on_texts = text_steps(recipe, policy)
     policy = policy.for_ingest()
     has_books = any(source.format == "books" for source in recipe.sources.values())
+    dois = tuple(one for one in forgotten_by(recipe) if one.kind == "doi")
     steps: list[Step] = [
         Block(open_filters(recipe.filters).words("block/host_words.txt"), recipe.block),
         Decode(),
@@ -50,11 +53,18 @@ def ingest_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
         Preview(model, policy),
         _extract(recipe),
         *([Wikitext(book_rules(recipe))] if has_books else []),
+        *([ForgetDois(dois)] if dois else []),
         *on_texts,
         *([Private(policy)] if recipe.privacy else []),
         Sign(recipe.dedup.jaccard),
     ]
     return with_custom(steps, recipe, policy)
+
+
+def forgotten_by(recipe: Recipe) -> tuple[Entry, ...]:
+    """Return what the recipe forgets. Raises: RecipeError."""
+    with recipe.at("forget"):
+        return read_entries(recipe.forget)
 
 
 def _extract(recipe: Recipe) -> Extract:
@@ -186,5 +196,7 @@ def ingest_pass(
     limits = recipe.limits
     bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
     finish = FinishIngest(bands_for(recipe.dedup.jaccard).count, document_schema(columns))
-    work: Streamed[InputSplit, Ingested] = Streamed(Reader(), ingest_steps(recipe, policy), finish, bounds)
+    entries = forgotten_by(recipe)
+    records = WithoutForgotten(Reader(), entries) if entries else Reader()
+    work: Streamed[InputSplit, Ingested] = Streamed(records, ingest_steps(recipe, policy), finish, bounds)
     return Pass("ingest", work, tuple(units), limits.retries)

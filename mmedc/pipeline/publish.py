@@ -44,6 +44,7 @@ from mmedc.engine.unit import Accounted, DataFile, Pass, Unit, Work
 from mmedc.errors import AccountingError
 from mmedc.pipeline.clusters import ShowClusters
 from mmedc.pipeline.dedup import Counts, Run
+from mmedc.pipeline.ingest import forgotten_by
 from mmedc.pipeline.lines import ShowLines, total
 from mmedc.pipeline.shares import Shares
 from mmedc.recipe import Recipe
@@ -197,6 +198,7 @@ def describe(
         crawled=tuple(map(_file, crawled)),
         keys=keys_made_by(recipe).model_copy(update={"files": tuple(map(_file, keys))}),
         statistics=tuple(map(_file, statistics)),
+        forgotten=tuple(map(str, forgotten_by(recipe))),
     )
 
 
@@ -213,7 +215,7 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
         old = read_manifest(store.url)
         if (old.build, old.digest) == (manifest.build, manifest.digest) and _is_complete(store, manifest):
             if _without_seconds(old) != _without_seconds(manifest):  # another recipe that leaves the same
-                _describe_folder(store, manifest)
+                describe_folder(store, manifest)
             return
     store.delete(NAME)
     groups = list(_groups(placements, PER_TASK))
@@ -223,7 +225,7 @@ def lay_out(store: Store, manifest: Manifest, placements: list[Placement], runne
     )
     run_pass(Pass("place", Place(store), units, twice=False), runner, store, watcher, again=True)
     sweep(store, {placement.path for placement in placements})
-    _describe_folder(store, manifest)
+    describe_folder(store, manifest)
 
 
 def _is_complete(store: Store, manifest: Manifest) -> bool:
@@ -232,7 +234,8 @@ def _is_complete(store: Store, manifest: Manifest) -> bool:
     return all(sizes.get(file.path) == file.bytes for file in manifest.files)
 
 
-def _describe_folder(store: Store, manifest: Manifest) -> None:
+def describe_folder(store: Store, manifest: Manifest) -> None:
+    """Write what describes the corpus, the manifest last."""
     store.put("README.md", card(manifest, stats(manifest)).encode())
     store.put(NAME, manifest.to_json())
 

@@ -170,9 +170,28 @@ def differences(saved: dict[str, Any], now: dict[str, Any], prefix: str = "") ->
     return lines
 
 
+def _corpora(record: dict[str, Any]) -> dict[str, str]:
+    """Return the digests of the corpora of a run by their names; a fine-tuning has none."""
+    found: dict[str, str] = record.get("data", {}).get("corpora", {})
+    return found
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:19]}…"
+
+
 def check_same(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """Check that a run is resumed with the data it was started with. Raises: CorpusError with every difference."""
     lines = differences(saved, now)
+    before, after = _corpora(saved), _corpora(now)
+    changed = [name for name in before if before[name] != after.get(name)]
+    if changed and before.keys() == after.keys():  # the rest of the differences follows from this
+        name, others = changed[0], f" (and {len(changed) - 1} more corpora)" if len(changed) > 1 else ""
+        raise CorpusError(
+            f'{folder}: this run was started on corpus "{name}" {_short(before[name])}, which is now '
+            f"{_short(after[name])}{others}: documents were forgotten, or it was built anew; train into another folder "
+            "with --out, or restore that version"
+        )
     if lines:
         raise CorpusError(
             f"{folder}: this run was started with other data:\n" + "\n".join(lines) + "\n"
