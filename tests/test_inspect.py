@@ -288,7 +288,7 @@ def test_every_answer_has_a_strict_policy(looked: Looked) -> None:
         policy = reply.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
         assert reply.headers["x-content-type-options"] == "nosniff"
-        assert reply.headers["referrer-policy"] == "no-referrer"
+        assert reply.headers["referrer-policy"] == "same-origin"
         if "text/html" in reply.headers["content-type"]:
             check_sound(reply.text)
 

@@ -28,6 +28,8 @@ from mmedc.policy import Limit, Policy
 from mmedc.recipe import Recipe, read_recipe, recipe_of
 from mmedc.storage import Store
 
+BATCH = 2_000
+"""Rows that are read at a time."""
 PUBLISHED, SCORED, REMOVED = "published", "scored", "removed"
 
 
@@ -135,16 +137,26 @@ class Opened:
     def groups(
         self, file: RowFile, columns: Sequence[str], rows: npt.NDArray[np.int64] | None = None
     ) -> Iterator[tuple[int, pa.Table]]:
-        """Yield (number of the first row, table) for each group of rows, or those that contain one of sorted `rows`."""
+        """Yield (number of the first row, table) for all rows, or for groups that have one of the sorted `rows`.
+
+        A group is read in parts, so that no more than a part of its texts is in memory.
+        """
         with self.store.open_input(file.path) as handle:
             parquet = pq.ParquetFile(handle)
             names = [name for name in columns if name in parquet.schema_arrow.names]
             start = 0
             for number in range(parquet.num_row_groups):
                 count = parquet.metadata.row_group(number).num_rows
-                if rows is None or np.searchsorted(rows, start) < np.searchsorted(rows, start + count):
-                    yield start, parquet.read_row_group(number, columns=names, use_threads=False)
-                start += count
+                at, stop = start, start + count
+                start = stop
+                wanted = None if rows is None else rows[np.searchsorted(rows, at) : np.searchsorted(rows, stop)]
+                if wanted is not None and not len(wanted):
+                    continue
+                for batch in parquet.iter_batches(BATCH, [number], names, use_threads=False):
+                    yield at, pa.Table.from_batches([batch])
+                    at += batch.num_rows
+                    if wanted is not None and at > wanted[-1]:
+                        break
 
 
 def open_corpus(corpus: str) -> Opened:

@@ -2,18 +2,21 @@
 
 import re
 import time
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmedc.inspect.catalog import Catalog
+from mmedc.engine.commit import ROW_GROUP
+from mmedc.inspect.catalog import Catalog, Chunk
 from mmedc.inspect.files import Opened, RowFile
 from mmedc.inspect.question import PAGE, Question
 from mmedc.inspect.selection import Row, matching, rows_of
@@ -24,6 +27,8 @@ BUDGET_S = 1.8
 """Seconds of a search before it shows what it found, and goes on where it is asked to."""
 HEADS_S = 0.6
 """Seconds in which a list reads the beginnings of texts; later rows show only their titles."""
+AT_ONCE = 2
+"""Groups of rows that a search reads at a time."""
 AROUND = 90
 HEAD_COLUMNS = ("title", "locator", "text")
 SHOWN_SCORES = ("medical_model", "quality")
@@ -64,6 +69,7 @@ def with_heads(opened: Opened, rows: list[Row], scores: tuple[str, ...] = SHOWN_
         columns = (*(HEAD_COLUMNS[:2] if late else HEAD_COLUMNS), *scores)
         for number, values in _heads(opened, opened.places[name], numbers, columns).items():
             known[name, number] = values
+    pa.default_memory_pool().release_unused()
     return [_listed(row, known[row.file, row.row]) for row in rows]
 
 
@@ -91,65 +97,65 @@ def search(catalog: Catalog, asked: Question, most: int = PAGE, budget_s: float 
     Letters of either case are the same. The search stops after `most` documents, or when its time is over.
     """
     deadline, found, looked = time.monotonic() + budget_s, list[Listed](), 0
-    with ThreadPoolExecutor(2) as pool:
-        waiting: list[Any] = []
-        parts = _parts(catalog, asked)
-        ended = False
+    parts, waiting = _parts(catalog, asked), deque[tuple[_Part, Future[list[Listed]]]]()
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
         while True:
-            while not ended and len(waiting) < 3:
-                part = next(parts, None)
-                if part is None:
-                    ended = True
-                else:
-                    waiting.append((part, pool.submit(_hits, catalog.opened, part, asked)))
+            for part in islice(parts, AT_ONCE - len(waiting)):
+                waiting.append((part, pool.submit(_hits, catalog, part, asked)))
             if not waiting:
                 return Searched(found, looked, None)
-            part, future = waiting.pop(0)
-            for listed in future.result():
-                found.append(listed)
+            part, future = waiting.popleft()
+            for each in future.result():
+                found.append(each)
                 if len(found) == most:
-                    after = listed.row.number + 1
-                    return Searched(found, looked + after - part.rows[0].number, after)
-            looked += len(part.rows)
-            if time.monotonic() > deadline and (waiting or not ended):
-                return Searched(found, looked, part.rows[-1].number + 1)
+                    after = each.row.number + 1
+                    return Searched(found, looked + after - part.number, after)
+            looked += len(part.places)
+            if time.monotonic() > deadline:
+                return Searched(found, looked, part.number + len(part.places))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        pa.default_memory_pool().release_unused()
 
 
 @dataclass(frozen=True)
 class _Part:
     """Documents of one group of rows of a file, in their order."""
 
+    chunk: Chunk
+    places: npt.NDArray[np.int64]
+    """Where they are in the chunk."""
+    number: int
+    """The number of the first."""
     file: RowFile
-    rows: list[Row]
+    rows: npt.NDArray[np.int64]
+    """Their rows in the file."""
 
 
 def _parts(catalog: Catalog, asked: Question) -> Iterator[_Part]:
-    size = 2_000
     for number, chunk, places in matching(catalog, asked, asked.start):
-        files, rows = chunk.column("file")[places], chunk.column("row")[places]
-        cuts = np.flatnonzero((np.diff(files.astype(np.int64)) != 0) | (np.diff(rows // 10_000) != 0)) + 1
-        bounds = [0, *cuts.tolist(), len(places)]
-        for low, high in pairwise(bounds):
-            for start in range(low, high, size if high - low > 10 * size else high - low):
-                stop = min(start + size, high) if high - low > 10 * size else high
-                made = rows_of(catalog, chunk, places[start:stop], number + start)
-                yield _Part(catalog.opened.places[made[0].file], made)
+        files, rows = chunk.column("file")[places], chunk.column("row")[places].astype(np.int64)
+        changes = (np.diff(files.astype(np.int64)) != 0) | (np.diff(rows // ROW_GROUP) != 0)
+        for low, high in pairwise([0, *(np.flatnonzero(changes) + 1).tolist(), len(places)]):
+            file = catalog.opened.files[int(files[low])]
+            yield _Part(chunk, places[low:high], number + low, file, rows[low:high])
 
 
-def _hits(opened: Opened, part: _Part, asked: Question) -> list[Listed]:
-    numbers = np.asarray([row.row for row in part.rows], np.int64)
-    by_row = {row.row: row for row in part.rows}
+def _hits(catalog: Catalog, part: _Part, asked: Question) -> list[Listed]:
     found: list[Listed] = []
-    for start, table in opened.groups(part.file, (*HEAD_COLUMNS, *SHOWN_SCORES), numbers):
-        column = table[asked.where]
-        mine = numbers[(numbers >= start) & (numbers < start + table.num_rows)] - start
+    for start, table in catalog.opened.groups(part.file, (*HEAD_COLUMNS, *SHOWN_SCORES), part.rows):
+        mine = np.flatnonzero((part.rows >= start) & (part.rows < start + table.num_rows))
         if len(mine) < table.num_rows:
-            table = table.take(pa.array(mine))
-            column = table[asked.where]
-        hits = np.flatnonzero(pc.fill_null(contains(column, asked.q), False).to_numpy(zero_copy_only=False))
+            table = table.take(pa.array(part.rows[mine] - start))
+        mask = pc.fill_null(contains(table[asked.where], asked.q), False).to_numpy(zero_copy_only=False)
+        hits = np.flatnonzero(mask)[:PAGE]
         for at, values in zip(hits.tolist(), table.take(pa.array(hits)).to_pylist(), strict=True):
-            excerpt = around(values["text"] or "", asked.q) if asked.where == "text" else (values["text"] or "")
-            found.append(_listed(by_row[int(mine[at]) + start], values, excerpt[: 2 * EXCERPT]))
+            place = int(mine[at])
+            (row,) = rows_of(catalog, part.chunk, part.places[place : place + 1], part.number + place)
+            text = values["text"] or ""
+            excerpt = around(text, asked.q) if asked.where == "text" else text
+            found.append(_listed(row, values, excerpt[: 2 * EXCERPT]))
     return found
 
 
