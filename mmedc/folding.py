@@ -68,6 +68,14 @@ def plain(text: str) -> str:
     """Return `text` as matching sees it, but for case."""
     if text.isascii():
         return text
+    return _remembered(text) if _SHORT < len(text) < _LONG else _plain(text)
+
+
+_SHORT, _LONG = 100, 20_000
+"""Texts between these lengths are remembered for the steps that follow: what is shorter is folded as quickly."""
+
+
+def _plain(text: str) -> str:
     for wide, narrow in (("\xa0", " "), ("…", "...")):  # what most web pages have, so that the quick check holds
         text = text.replace(wide, narrow)
     if "，" in text:  # the signs of Chinese prose, for the same reason
@@ -77,13 +85,17 @@ def plain(text: str) -> str:
     if rare:
         text = _NEGATIVE.sub(lambda found: chr(65 + (ord(found[0]) - 0x1F150) % 32), _REMOVED.sub("", text))
     if not unicodedata.is_normalized("NFKC", text):
-        text = unicodedata.normalize("NFKC", text)
+        # Few lines have what is to be composed, and the check is fifty times as fast; nothing composes across lines.
+        text = "\n".join([unicodedata.normalize("NFKC", line) for line in text.split("\n")])
         rare = rare or _RARE.search(text) is not None
     if rare:
         text = _TAKEN_APART.sub(lambda found: _GRAVE.get(found[0], ""), _REMOVED.sub("", text))
     for typographic, typed in _TYPED:
         text = text.replace(typographic, typed)
     return close_up(text) if " " in text and _SPACED_OUT.search(text) else text
+
+
+_remembered = functools.lru_cache(maxsize=1_000)(_plain)
 
 
 def folded(text: str) -> str:

@@ -26,6 +26,7 @@ from mmedc.policy import LanguagePolicy, Policy, is_acronym
 from mmedc.words import in_word, is_unspaced
 
 TENTHS = 10
+FEW_FORMS = 500
 LEXICON_MEASURES = ("medical_terms", "medical_density", "medical_spread")
 
 
@@ -171,8 +172,9 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
     automata = []
     for cased, forms_of in owner.items():
         if forms_of:
-            patterns = list(forms_of)
-            built = ahocorasick_rs.AhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.ContiguousNFA)
+            patterns, kinds = list(forms_of), ahocorasick_rs.Implementation
+            kind = kinds.DFA if len(patterns) <= FEW_FORMS else kinds.ContiguousNFA  # a large table misses the cache
+            built = ahocorasick_rs.AhoCorasick(patterns, implementation=kind)
             automata.append((cased, built, [forms_of[pattern] for pattern in patterns]))
 
     def find(text: str) -> tuple[list[tuple[int, int, int]], int]:

@@ -16,8 +16,9 @@ benchmarks/cascade_recall.py measures how many documents are lost.
 import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, ClassVar, NamedTuple
 
 import ahocorasick_rs
@@ -147,11 +148,17 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
             for index, start, end in there:
                 for number in owners[index]:
                     places[number].append((start, end))
-        at = functools.cache(lambda number: view.whole_words(keys[number], places[number]))
-        holds = terms.reached(
-            found, lambda number, more: not more and bool(at(number))
-        )  # what costs least to make sure of
-        return holds or terms.reached(found, lambda number, more: view.near(at(number), more)), LATE in found
+        somewhere = functools.cache(lambda number: any(view.whole_words(keys[number], places[number])))
+        if terms.reached(
+            found, lambda number, more: not more and somewhere(number)
+        ):  # what costs least to make sure of
+            return True, LATE in found
+        at = functools.cache(
+            lambda number: [
+                start for start, _ in compress(places[number], view.whole_words(keys[number], places[number]))
+            ]
+        )
+        return terms.reached(found, lambda number, more: view.near(at(number), more)), LATE in found
 
     return enough
 
@@ -205,7 +212,7 @@ class _View:
     """The folded bytes of a source, as a whole and reduced to ASCII."""
 
     def __init__(self, source: bytes, ascii_view: bytes) -> None:
-        self.source = source
+        self.source, self._in_ascii_only = source, source.isascii()
         self.in_ascii = b" %b " % ascii_view
         self._bare = b"\0" in self.in_ascii
         if self._bare:  # controls are invisible
@@ -217,13 +224,11 @@ class _View:
         view = self.source.translate(ALL_BYTES)
         return view.replace(b"\0", b"") if self._bare else view
 
-    def whole_words(self, word: _Word, places: list[tuple[int, int]]) -> list[int]:
-        """Return the starts of those places (start, end) at which the letters form the word on its own."""
-        if not word.bounded:
-            return [start for start, _ in places]
-        if word.plain and self.source.isascii():  # found between spaces in `in_ascii`, so nothing else can touch it
-            return [start for start, _ in places]
-        return [start for start, end in places if _bounded(self.whole, start, end)]
+    def whole_words(self, word: _Word, places: list[tuple[int, int]]) -> Iterator[bool]:
+        """Yield of each place (start, end) whether the letters form the word on its own there."""
+        # In ASCII, what is found between spaces in `in_ascii` can be touched by nothing else.
+        sure = not word.bounded or (word.plain and self._in_ascii_only)
+        return (sure or _bounded(self.whole, start, end) for start, end in places)
 
     def near(self, places: list[int], words: tuple[_Word, ...]) -> bool:
         """Return whether all words occur near one of the places, which are sorted."""

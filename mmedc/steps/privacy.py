@@ -72,6 +72,9 @@ _ABBREVIATION = rf"(?-i:\( ?[A-ZÀ-ÖØ-ÞА-ЯЁ][A-ZÀ-ÖØ-ÞА-ЯЁa-z.]{{0,
 _GROUPED = re.compile(r"(?:[A-Za-z]{1,4}[-/ ]?)?\d(?:[ ./-]?[0-9A-Za-z]?\d){5,17}[A-Za-z]?(?![0-9A-Za-z]|[./-]\d)")
 
 
+_FAST = ahocorasick_rs.Implementation.DFA
+
+
 class Span(NamedTuple):
     """What identifies people, in characters of a text, and the placeholder that replaces it."""
 
@@ -98,7 +101,8 @@ class Private:
     def open(self) -> Transform:
         """Return the transform."""
         find = {code: finder(language.privacy) for code, language in self.policy.languages.items()}
-        mention = ahocorasick_rs.AhoCorasick(_mentions(language.privacy for language in self.policy.languages.values()))
+        words = _mentions(language.privacy for language in self.policy.languages.values())
+        mention = ahocorasick_rs.BytesAhoCorasick([word.encode() for word in words], implementation=_FAST)
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals, langs = batch.column("ordinal").to_pylist(), batch.column("lang").to_pylist()
@@ -107,7 +111,7 @@ class Private:
             offsets = {name: batch.column(name).to_pylist() for name in offset_columns(batch)}
             likely = pc.match_substring_regex(batch.column("text"), _LIKELY).to_pylist()
             for row, text in enumerate(texts):
-                mentioned = bool(mention.find_matches_as_indexes(f"\n{text.lower()}"))
+                mentioned = bool(mention.find_matches_as_indexes(f"\n{text.lower()}".encode()))
                 if likely[row] or mentioned:
                     slot.mark(ordinals[row])
                     spans = find[langs[row]](text, likely[row], mentioned)
