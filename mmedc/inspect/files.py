@@ -23,7 +23,6 @@ from mmedc.engine.run import WORK
 from mmedc.engine.unit import DataFile
 from mmedc.errors import CorpusError, MmedcError
 from mmedc.licences import Rule
-from mmedc.pipeline.folder import origin_of
 from mmedc.policy import Limit, Policy
 from mmedc.recipe import Recipe, read_recipe, recipe_of
 from mmedc.storage import Store
@@ -91,6 +90,8 @@ class Opened:
                 return self.history.record.settings()
             if self.manifest:
                 return recipe_of(self.manifest.recipe)
+            from mmedc.pipeline.folder import origin_of  # brings the parsers, which take a second to import
+
             origin = origin_of(self.corpus)
             path = os.path.join(origin.cwd, origin.recipe)
             return read_recipe(path if os.path.isfile(path) else origin.recipe, list(origin.sets))

@@ -128,10 +128,10 @@ def _listed(view: View, asked: Question) -> Html:
     return joined(tag("p", said, " · ", other, class_="said"), in_force(asked), _items(view, asked, rows), steps(moves))
 
 
-def steps(moves: list[tuple[str, str, str]]) -> Html | None:
+def steps(moves: list[tuple[str, str, str]], label: str = "More") -> Html | None:
     """Return links to what comes before and after: (rel, label, address)."""
-    made = [tag("a", label, href=address, rel=rel) for rel, label, address in moves if address]
-    return tag("nav", made, class_="steps", aria_label="More") if made else None
+    made = [tag("a", said, href=address, rel=rel or None) for rel, said, address in moves if address]
+    return tag("nav", made, class_="steps", aria_label=label) if made else None
 
 
 def _searched(view: View, asked: Question) -> Html:
@@ -166,7 +166,10 @@ def _item(view: View, asked: Question, each: Listed) -> Html:
         tag(
             "h3",
             tag(
-                "a", bdi(name), href=asked.address(f"/documents/{row.file}/{row.row}", start=row.number), lang=row.lang
+                "a",
+                bdi(name),
+                href=asked.address(f"/documents/{row.file}/{row.row}", start=row.number + 1),
+                lang=row.lang,
             ),
         ),
         tag("p", bdi(_excerpt(each)), class_="excerpt", lang=row.lang, dir="auto") if each.excerpt else None,

@@ -8,7 +8,6 @@ from collections import OrderedDict
 
 from mmedc.inputs import list_inputs
 from mmedc.inspect.files import Opened
-from mmedc.sources import format_of
 from mmedc.storage import is_local
 
 SECONDS = 20
@@ -39,6 +38,8 @@ class Pictures:
         return self._paths[source].get(name)
 
     def _listed(self, source: str) -> dict[str, str]:
+        from mmedc.sources import format_of  # brings the parsers, which take a second to import
+
         recipe = self.opened.recipe
         config = recipe.sources.get(source) if recipe else None
         if config is None:

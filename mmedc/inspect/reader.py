@@ -13,7 +13,7 @@ from mmedc.inspect.marks import identity
 from mmedc.inspect.markup import Child, Html, bdi, joined, one_line, table, tag
 from mmedc.inspect.neighbours import Member, Piece, cluster, differences
 from mmedc.inspect.page import human, missing, page
-from mmedc.inspect.question import REMOVED, Question
+from mmedc.inspect.question import PAGE, REMOVED, Question
 from mmedc.inspect.reading import document
 from mmedc.inspect.selection import listed
 from mmedc.reasons import meaning
@@ -53,7 +53,7 @@ def reader(view: View, looked: Looked, name: str, row: int, asked: Question, sta
     hits = view.hits(lang, text[start : start + SHOWN]) if file.what != REMOVED else None
     marked = looked.marks.known.get(identity(values))
     head = [
-        tag("nav", tag("a", "All documents of this list", href=asked.address()), class_="back", aria_label="Back"),
+        tag("nav", tag("a", "All documents of this list", href=_back(asked)), class_="back", aria_label="Back"),
         tag("h1", bdi(title), lang=lang or None),
         _verdict(view, file, row, values),
     ]
@@ -71,17 +71,30 @@ def reader(view: View, looked: Looked, name: str, row: int, asked: Question, sta
     return page(title, "/documents", view, looked, head, whole, _moves(view, asked), wide=True)
 
 
-def _moves(view: View, asked: Question) -> Html | None:
-    """Return the links to the documents before and after this one in its list, whose number the address has."""
+def _back(asked: Question) -> str:
+    """Return the address of the page of the list that this document is on."""
     if asked.q or asked.show == REMOVED:
+        return asked.address()
+    return asked.address(page=max(asked.start - 1, 0) // PAGE + 1)
+
+
+def _moves(view: View, asked: Question) -> Html | None:
+    """Return the links to the documents before and after this one in its list.
+
+    The address has the number of the document there, from 1, if it was opened from a list.
+    """
+    if asked.q or asked.show == REMOVED or not asked.start:
         return None
-    number, moves = asked.start, []
-    around = listed(view.catalog, asked, max(number - 1, 0), 3)
-    for rel, label, wanted in (("prev", "Previous document", number - 1), ("next", "Next document", number + 1)):
+    moves = []
+    around = listed(view.catalog, asked, max(asked.start - 2, 0), 3)
+    for rel, label, wanted in (
+        ("prev", "Previous document", asked.start - 1),
+        ("next", "Next document", asked.start + 1),
+    ):
         for other in around:
-            if other.number == wanted:
+            if other.number + 1 == wanted:
                 moves.append((rel, label, asked.address(f"/documents/{other.file}/{other.row}", start=wanted)))
-    return steps(moves)
+    return steps(moves, "Documents of the list")
 
 
 def _verdict(view: View, file: RowFile, row: int, values: dict[str, Any]) -> Html:
@@ -338,7 +351,13 @@ def _picture(
     picture = tag(
         "img", src=f"/picture/{name}/{row}/{number}.png", alt=f"Page {number} of the PDF as it is drawn", loading="lazy"
     )
-    return tag("section", tag("h2", f"Page {number} of the PDF"), tag("figure", picture), steps(moves), id="picture")
+    return tag(
+        "section",
+        tag("h2", f"Page {number} of the PDF"),
+        tag("figure", picture),
+        steps(moves, "Pages of the PDF"),
+        id="picture",
+    )
 
 
 def not_there(view: View, looked: Looked) -> Html:
