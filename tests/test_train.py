@@ -35,6 +35,7 @@ from mmedc.train.launch import train as train_here
 from mmedc.train.loader import Batch, make_batch
 from mmedc.train.loss import linear_cross_entropy
 from mmedc.train.measure import read_lines
+from mmedc.train.mixture import shares
 from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, save
 from mmedc.train.optimizer import SpikeGuard, lr_at
 from mmedc.train.stream import IGNORE, Sequence
@@ -188,6 +189,23 @@ def test_a_run_on_what_a_corpus_has_forgotten_is_refused_in_one_line(
     with pytest.raises(CorpusError, match=r'was started on corpus "m" sha256:.*: documents were forgotten') as problem:
         train_here(job, lambda step, values: None)
     assert "\n" not in str(problem.value)
+
+
+def test_a_mixture_of_its_own_file_is_what_is_trained_on(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "mix.yaml").write_text("temperature: 0\nby: language\nbuckets: [0.99]\nmax_epochs: 1000000\n")
+    given = json.loads(recipe.read_text())
+    del given["data"]["max_epochs"]
+    given["data"]["mixture"] = "mix.yaml"
+    (tmp_path / "train.yaml").write_text(json.dumps(given))
+    settings = read_train(str(tmp_path / "train.yaml"))
+    job = tokenised(settings, str(tmp_path / "run"), Inline(), Notes())
+    parts = job.components()
+    assert {part.name.rpartition("/")[2] for part in parts} == {"q0", "q1"}
+    table = shares(parts, settings.data, 100)
+    for lang in ("en", "ja"):
+        assert sum(table[at] for at, part in enumerate(parts) if part.lang == lang) == pytest.approx(1 / 6)
+    with pytest.raises(RecipeError, match=r"data\.temperature is one of them"):
+        read_train(str(tmp_path / "train.yaml"), ["data.temperature=0.5"])
 
 
 def test_checkpoints_are_pruned(tmp_path: Path) -> None:

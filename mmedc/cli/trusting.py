@@ -1,13 +1,18 @@
-"""The commands for what may be published: `forget`."""
+"""The commands for what is done with a finished corpus: `forget` and `mix`."""
 
 import json
 import os
-from typing import Annotated
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmedc.cli.options import BUILD, CorpusArgument, JsonOption, open_console
+from mmedc.cli.options import BUILD, MODELS, CorpusArgument, JsonOption, open_console
 from mmedc.errors import OutcomeError, RequestError
+
+if TYPE_CHECKING:
+    from mmedc.mixing import Mixture
 
 app = typer.Typer()
 
@@ -69,3 +74,107 @@ def forget(
         open_console().print(forgot.screen(outcome, unmatched))
     if outcome.traces:
         raise OutcomeError(f"{outcome.corpus}: {forgot.left_over(outcome.traces)}")
+
+
+@app.command(rich_help_panel=MODELS)
+def mix(
+    corpora: Annotated[
+        list[str], typer.Argument(help="A corpus, or several as NAME=CORPUS; the names are those of `data.corpora`.")
+    ],
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", "-t", help="How much is read in all, such as 10B. Default: each once.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="Weigh by tokens to this power: 1, as it is; 0, evenly.")
+    ] = None,
+    unimax: Annotated[
+        bool, typer.Option("--unimax", help="Read evenly, the smallest first, none above --max-epochs (UniMax).")
+    ] = False,
+    by: Annotated[
+        str, typer.Option("--by", help="What is weighed and shown: language, source, kind, bucket, corpus, component.")
+    ] = "language",
+    share: Annotated[
+        list[str] | None,
+        typer.Option("--share", help="A fixed share, as PATTERN=0.1, such as */ja=0.2 or general=0.1. Repeatable."),
+    ] = None,
+    max_epochs: Annotated[float, typer.Option("--max-epochs", help="How often a component may be read.")] = 4.0,
+    over: Annotated[
+        str, typer.Option("--over", help="Beyond it, `refuse`, or `cap` and read more of the others.")
+    ] = "refuse",
+    buckets: Annotated[
+        str, typer.Option("--buckets", help="Bounds that divide components by quality, such as 0.5,0.8.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the mixture there, for `data.mixture` of a training.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a training would read of each language: tokens, epochs, who is starved or repeated, before you choose.
+
+    Without --temperature, --unimax and --share, several laws are compared. The trainer computes shares by the same
+    law, from the counts of its own tokenizer and without the documents that it holds out.
+    """
+    from mmedc.corpus.manifest import read_manifest
+    from mmedc.mixing import allot
+    from mmedc.report import mixed
+
+    given = _named(corpora)
+    law, chosen = _law(temperature, unimax, by, share, max_epochs, over, buckets)
+    names = mixed.components(given, law.buckets)
+    budget = _tokens(tokens) if tokens else float(sum(names.values()))
+    found = allot(list(names), list(names.values()), law, budget)
+    if out is not None:
+        out.write_text(mixed.in_file(law, given, {name: read_manifest(url) for name, url in given.items()}), "utf-8")
+    if as_json:
+        typer.echo(json.dumps(mixed.as_json(found, law, law.by), ensure_ascii=False))
+        return
+    console = open_console()
+    if chosen:
+        console.print(mixed.mixture_screen(found, law, law.by))
+    else:
+        console.print(mixed.comparison(names, budget, law.by, max_epochs))
+    if out is not None:
+        typer.echo(f"{out}: written; put `data: {{mixture: {out.name}}}` into a training beside it")
+
+
+def _named(corpora: list[str]) -> dict[str, str]:
+    """Return the corpora by their names; one without a name has that of its folder."""
+    found: dict[str, str] = {}
+    for given in corpora:
+        name, equals, url = given.partition("=")
+        if not equals or "/" in name:
+            name, url = given.rstrip("/").rpartition("/")[2] or given, given
+        if name in found:
+            raise RequestError(f"two corpora are named {name}; give them names, as NAME=CORPUS")
+        found[name] = url
+    return found
+
+
+def _law(
+    temperature: float | None, unimax: bool, by: str, share: Values, max_epochs: float, over: str, buckets: str
+) -> "tuple[Mixture, bool]":
+    """Return the law that the options ask for, and whether they choose one. Raises: RequestError."""
+    from mmedc.mixing import Mixture
+    from mmedc.settings import checked
+    from mmedc.yamlfile import YamlFile
+
+    values: dict[str, Any] = {"by": by, "max_epochs": max_epochs, "over": over, "unimax": unimax}
+    if temperature is not None:
+        values["temperature"] = temperature
+    try:
+        values["buckets"] = [float(bound) for bound in buckets.split(",") if bound.strip()]
+        pairs = [one.rpartition("=") for one in share or ()]
+        values["shares"] = {pattern: float(value) for pattern, _, value in pairs}
+    except ValueError as problem:
+        raise RequestError(f"{problem}: --buckets takes numbers such as 0.5,0.8, --share PATTERN=NUMBER") from None
+    law = checked(Mixture, YamlFile("the options", values))
+    return law, bool(temperature is not None or unimax or share or over == "cap")
+
+
+def _tokens(text: str) -> float:
+    """Return a number of tokens such as 10B. Raises: RequestError."""
+    found = re.fullmatch(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([kKmMbBgGtT]?)\s*", text)
+    if not found or not float(found[1].replace(",", "").replace("_", "")):
+        raise RequestError(f"--tokens {text}: expected a number such as 500M, 10B or 1T")
+    unit = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}[found[2].lower()]
+    return float(found[1].replace(",", "").replace("_", "")) * unit

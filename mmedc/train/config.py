@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from mmedc.errors import RecipeError
+from mmedc.mixing import Mixture, read_mixture
 from mmedc.prompts import Style
 from mmedc.recipe import read_part
 from mmedc.settings import InputPath, InputPaths, OutputPath, Part, TokenizerPath
@@ -13,16 +15,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 
 
-def _pattern(value: str) -> str:
-    if value.count("/") > 3 or not value:
-        raise ValueError("expected corpus/language/source/kind with * where any will do, for example */es/* or general")
-    return value
-
-
-Pattern = Annotated[str, AfterValidator(_pattern)]
-
-
-class Data(Part):
+class Data(Mixture):
     """Which documents are read, in which proportions, and how they are packed."""
 
     corpora: dict[str, InputPath] = {}
@@ -32,13 +25,8 @@ class Data(Part):
     own tokenizer, or `qwen` for a model with random weights."""
     context: Annotated[int, Field(ge=8)] = 2048
     """The number of tokens in a sequence."""
-    temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Components (corpus, language, source, kind) are read in proportion to their tokens to this power (1: as is)."""
-    shares: dict[Pattern, Share] = {}
-    """Fixed shares of all tokens by pattern of components, such as `general: 0.1` for replay; others share the rest."""
-    max_epochs: Positive = 4.0
-    """Refuse to repeat a component more often than this. Up to about 4 repetitions are nearly as good as new tokens
-    (arXiv 2305.16264, section 6)."""
+    mixture: InputPath | None = None
+    """A file that `mmedc mix` wrote, instead of the keys from `temperature` to `buckets`."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
     """The share of documents, by hash of their id, that are held out for evaluation and never trained on."""
     cache: OutputPath = ""
@@ -219,4 +207,11 @@ def read_train(path: str, sets: list[str] | None = None) -> Train:
 
     Raises: RecipeError with file, line and key.
     """
-    return read_part(path, "train", Train, sets, "docs/how-to/training.md")
+    found = read_part(path, "train", Train, sets, "docs/how-to/training.md")
+    if found.data.mixture is None:
+        return found
+    if both := sorted(set(Mixture.model_fields) & found.data.model_fields_set):
+        raise RecipeError(f"{path}: data.mixture names a file with these keys, and data.{both[0]} is one of them")
+    law = read_mixture(found.data.mixture)
+    data = found.data.model_copy(update={name: getattr(law, name) for name in Mixture.model_fields})
+    return found.model_copy(update={"data": data})

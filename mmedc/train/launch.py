@@ -46,7 +46,8 @@ class Job:
     def components(self) -> list[Component]:
         """Return the components of the corpora, after laying their tokens out on this machine."""
         cache = Path(self.settings.data.cache or Path(self.out) / "tokens")
-        return components_of(self.corpora, self.settings.data.held_out, cache)
+        data = self.settings.data
+        return components_of(self.corpora, data.held_out, cache, data.buckets)
 
     def prepare(self) -> Prepared:
         """Lay the tokens out on this machine, and return what the loop needs. Raises: RecipeError."""

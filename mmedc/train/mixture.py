@@ -4,7 +4,6 @@ A component is all documents of one corpus, language, source and kind. Its share
 temperature, and shares that are fixed by pattern. Some documents, drawn by hash, are held out of training.
 """
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
 from mmedc.corpus.manifest import Manifest
 from mmedc.errors import RecipeError
+from mmedc.mixing import allot, bucket_of
+from mmedc.storage import Store
 from mmedc.train.config import Data
 from mmedc.train.tokens import FlatShard, Tokenised, flat_shard
 
@@ -26,7 +28,7 @@ class Component:
     """Documents in the order of the manifest. The row of a document is its place among all of the component."""
 
     name: str
-    """`corpus/language/source/kind`."""
+    """`corpus/language/source/kind`, and the range of quality where `data.buckets` divides them."""
     shards: tuple[FlatShard, ...]
     rows: tuple[Longs | None, ...]
     """The rows of each shard that are of this kind; None for all of them."""
@@ -77,19 +79,35 @@ class Component:
 
 
 def components_of(
-    corpora: dict[str, tuple[str, Manifest, list[Tokenised]]], held_out: float, cache: Path
+    corpora: dict[str, tuple[str, Manifest, list[Tokenised]]],
+    held_out: float,
+    cache: Path,
+    buckets: tuple[float, ...] = (),
 ) -> list[Component]:
-    """Return the components of `corpora` (name → URL, manifest, what its token pass left), sorted by name."""
+    """Return the components of `corpora` (name → URL, manifest, what its token pass left), sorted by name.
+
+    `buckets` are bounds of quality that divide them; the quality of documents is read from the corpora.
+    """
     grouped: dict[str, list[_Part]] = {}
     for name, (url, manifest, tokenised) in corpora.items():
         for shard, left in zip(manifest.shards, tokenised, strict=True):
             flat = flat_shard(url, left.file, cache)
-            kinds = np.unique(flat.kinds).tolist()
-            for kind in kinds:
-                rows = None if len(kinds) == 1 else np.flatnonzero(flat.kinds == kind)
-                key = f"{name}/{shard.lang}/{shard.source}/{kind.decode()}"
+            kinds = flat.kinds.astype(np.str_)
+            if buckets:
+                kinds = np.char.add(np.char.add(kinds, "/"), bucket_of(_quality(url, shard.path), buckets))
+            names = np.unique(kinds).tolist()
+            for kind in names:
+                rows = None if len(names) == 1 else np.flatnonzero(kinds == kind)
+                key = f"{name}/{shard.lang}/{shard.source}/{kind}"
                 grouped.setdefault(key, []).append(_Part(shard.path, flat, rows))
     return [_component(name, parts, held_out) for name, parts in sorted(grouped.items())]
+
+
+def _quality(corpus: str, path: str) -> npt.NDArray[np.float32]:
+    """Return the quality of the documents of a shard, NaN where it has none."""
+    with Store(corpus).open_input(path) as handle:
+        column = pq.read_table(handle, columns=["quality"], use_threads=False)["quality"]
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float32)
 
 
 class _Part(NamedTuple):
@@ -122,44 +140,22 @@ def shares(components: list[Component], data: Data, sequences: int) -> npt.NDArr
     Raises: RecipeError for a pattern that fits no component, fixed shares that sum to 1 or more, or a component that
     would be read more than `data.max_epochs` times in `sequences` sequences.
     """
-    tokens = np.array([component.tokens for component in components], float)
-    natural = np.where(tokens > 0, tokens**data.temperature, 0.0)
-    names = [component.name for component in components]
-    out = np.zeros(len(components))
-    free = natural > 0
-    if not free.any():
-        raise RecipeError("data.corpora: there are no tokens to train on")
-    for pattern, share in data.shares.items():
-        fitting = np.array([_fits(name, pattern) for name in names]) & free
-        if not fitting.any():
-            raise RecipeError(
-                f'data.shares: "{pattern}" fits no component that an earlier pattern left; '
-                f"the components are {', '.join(names)}"
-            )
-        out[fitting] = share * natural[fitting] / natural[fitting].sum()
-        free &= ~fitting
-    rest = 1 - sum(data.shares.values())
-    if rest <= 0 or (not free.any() and rest > 1e-9):
+    budget = sequences * (data.context + 1)
+    found = allot([component.name for component in components], [one.tokens for one in components], data, budget)
+    if found.missing > 1e-6 * budget:
         raise RecipeError(
-            f"data.shares: they sum to {1 - rest:g}; leave a share for the other components, or name every component"
+            f"data.max_epochs: {budget:,} tokens are to be read, and {data.max_epochs:g} times the documents are only "
+            f"{found.read.sum():,.0f}. Train for fewer steps, add documents, or raise the limit"
         )
-    if free.any():
-        out[free] = rest * natural[free] / natural[free].sum()
-    out /= out.sum()
-    epochs = out * sequences * (data.context + 1) / np.maximum(tokens, 1)
-    worst = int(np.argmax(epochs))
-    if epochs[worst] > data.max_epochs:
+    worst = int(np.argmax(found.epochs))
+    if found.epochs[worst] > data.max_epochs * (1 + 1e-9):
         raise RecipeError(
-            f"{names[worst]}: would be read {epochs[worst]:.1f} times; at most {data.max_epochs:g} (data.max_epochs). "
-            "Train for fewer steps, add documents, lower its share, or raise the limit"
+            f"{found.names[worst]}: would be read {found.epochs[worst]:.1f} times; at most {data.max_epochs:g} "
+            "(data.max_epochs). Train for fewer steps, add documents, lower its share, raise the limit, or cap it "
+            "(data.over: cap)"
         )
-    return out
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Tell whether `corpus/lang/source/kind` fits a pattern, which may omit the last parts."""
-    parts = pattern.split("/")
-    return all(fnmatch.fnmatchcase(have, want) for have, want in zip(name.split("/"), parts, strict=False))
+    table: npt.NDArray[np.float64] = found.read / found.read.sum()
+    return table
 
 
 def counts(components: Iterable[Component]) -> dict[str, dict[str, int]]:
