@@ -5,8 +5,10 @@ to be had (try again later), 130 interrupted (resumable).
 """
 
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import warnings
 from typing import Annotated, Any
 
@@ -101,7 +103,7 @@ class _State:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
     # Not by way of SIGINT, which is ignored in what a shell runs in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     attended.want()
@@ -113,7 +115,7 @@ def main() -> None:
     except MmedcError as problem:
         if _State.debug:
             raise
-        typer.echo(f"error: {redact(str(problem))}", err=True)
+        _say(f"error: {redact(str(problem))}")
         code = problem.exit_code
     except Exception as problem:
         if _State.debug:
@@ -124,15 +126,31 @@ def main() -> None:
             show()
             code = getattr(problem, "exit_code", 2)
         elif install is not None:
-            typer.echo(f"error: {install}", err=True)
+            _say(f"error: {install}")
             code = 2
         else:
-            typer.echo(
-                f"error: {type(problem).__name__}: {redact(str(problem))}\nThis is a defect; --debug shows where.",
-                err=True,
-            )
+            _say(f"error: {type(problem).__name__}: {redact(str(problem))}\nThis is a defect; --debug shows where.")
             code = 1
     if code == INTERRUPTED:  # which typer too makes of Ctrl-C
         typer.echo(Interruption.said, err=True)
     attended.end(code)
     sys.exit(code)
+
+
+def _say(text: str) -> None:
+    """Write to standard error; on a terminal, lines break between words, and what is continued is indented."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
+                break_long_words=False,
+                break_on_hyphens=False,
+                replace_whitespace=False,
+                drop_whitespace=True,
+            )
+            for line in text.splitlines()
+        )
+    typer.echo(text, err=True)
