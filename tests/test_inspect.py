@@ -463,6 +463,22 @@ def test_a_corpus_without_its_passes(quickstart: Path, tmp_path: Path) -> None:
     looked.close()
 
 
+def test_a_damaged_file_is_named_and_hides_no_other(quickstart: Path, tmp_path: Path) -> None:
+    shutil.copytree(quickstart, tmp_path / "corpus")
+    shard = tmp_path / "corpus" / "data/es/pages-00000-of-00001.parquet"
+    shard.unlink()  # a hard link of what the pass left
+    shard.write_bytes(b"PAR1 no more")
+    looked = Looked(str(tmp_path / "corpus"), tmp_path / "marks.jsonl")
+    assert looked.view().catalog.done.wait(60) and looked.view().catalog.problem
+    client = client_of(looked)
+    assert "cannot be read" in client.get("/").text
+    reply = client.get("/documents/data/es/pages-00000-of-00001/0")
+    assert reply.status_code == 500 and "mmedc verify" in reply.text and "Traceback" not in reply.text
+    check_sound(reply.text)
+    assert client.get("/documents/data/en/pages-00000-of-00001/0").status_code == 200
+    looked.close()
+
+
 def test_a_corpus_that_is_being_built(quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmedc.inspect.looked.EVERY_S", -1.0)
     corpus = tmp_path / "corpus"

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from mmedc.errors import MmedcError
 from mmedc.inspect import limit_page, lists, reader
+from mmedc.inspect.files import UNREADABLE
 from mmedc.inspect.guard import LOOPBACK, Guard
 from mmedc.inspect.looked import Looked, View
 from mmedc.inspect.mark_page import mark_page
@@ -20,7 +20,7 @@ from mmedc.inspect.marks import KINDS, LABELS, NONE, NOTE_CHARS, Mark, identity,
 from mmedc.inspect.markup import Html, tag
 from mmedc.inspect.overview import overview
 from mmedc.inspect.page import document as whole
-from mmedc.inspect.page import missing
+from mmedc.inspect.page import missing, page
 from mmedc.inspect.question import Question, read_question
 from mmedc.inspect.reading import document, find
 
@@ -49,7 +49,7 @@ def make_app(looked: Looked, names: Iterable[str] = LOOPBACK, token: str = "", a
         Route("/enter", _enter, methods=["GET"]),
         Route("/static/{name}", _static),
     ]
-    handlers = {HTTPException: pages.problem, MmedcError: pages.failed}
+    handlers = {HTTPException: pages.problem, **dict.fromkeys(UNREADABLE, pages.failed)}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     return Guard(app, names, token, any_address)
 
@@ -178,8 +178,11 @@ class _Pages:
     def problem(self, request: Request, problem: HTTPException) -> Response:
         return HTMLResponse(missing(self.looked, self.looked.view(), problem.detail), problem.status_code)
 
-    def failed(self, request: Request, problem: MmedcError) -> Response:
-        return HTMLResponse(missing(self.looked, self.looked.view(), str(problem)), 500)
+    def failed(self, request: Request, problem: Exception) -> Response:
+        said = tag("p", "A file of the corpus cannot be read: ", tag("code", str(problem)))
+        advice = tag("p", tag("code", "mmedc verify"), " finds every file that is not as it was written.")
+        title = "Cannot be read"
+        return HTMLResponse(page(title, "", self.looked.view(), self.looked, tag("h1", title), said, advice), 500)
 
 
 def _attached(name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ temporary folder. A question reads only the columns that it needs, one chunk at 
 the corpus. While the catalog is made, questions are answered from the chunks that are there, and say so.
 """
 
+import contextlib
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 
 from mmedc.document import MEASURES
 from mmedc.engine.unit import DataFile
-from mmedc.inspect.files import PUBLISHED, Opened, RowFile
+from mmedc.inspect.files import PUBLISHED, UNREADABLE, Opened, RowFile
 from mmedc.inspect.scales import Scale, scale_of
 
 CHUNK = 65_536
@@ -114,43 +115,56 @@ class Catalog:
         return sorted(self.chunks)
 
     def fill(self) -> None:
-        """Read the scores of all documents. A problem is kept in `problem`, and what was read before it stays."""
+        """Read the scores of all documents. A file that cannot be read is named in `problem`, and hides no other."""
         try:
             self._set_scales()
-            ratios = _tokens_per_byte(self.opened)
-            fates = _Fates(self.opened)
+            ratios, fates = _tokens_per_byte(self.opened), _Fates(self.opened)
             for number, file in enumerate(self.opened.files):
                 if self._stop:
                     return
                 if file.rows:
-                    self._add(number, file, fates, ratios)
+                    with self._naming(file):
+                        self._add(number, file, fates, ratios)
             for lang in [*self._open]:
                 self._flush(lang, 1)
-        except Exception as problem:  # shown on the page; a damaged file must not hide the others
+        except Exception as problem:  # what is counted so far is shown, and that it is not all
             self.problem = f"{type(problem).__name__}: {problem}"
         finally:
             self.done.set()
+
+    @contextlib.contextmanager
+    def _naming(self, file: RowFile) -> Iterator[None]:
+        """Name a file that cannot be read, and go on."""
+        try:
+            yield
+        except UNREADABLE as problem:
+            if file.path not in self.problem:
+                self.problem += f"{'; ' if self.problem else ''}{file.path}: {problem}"
 
     def _set_scales(self) -> None:
         """Give each measure its scale: the bounds of its values are in the statistics of the files."""
         low: dict[str, float] = {}
         high: dict[str, float] = {}
         for file in self.opened.files:
-            if not file.rows:
-                continue
-            with self.opened.store.open_input(file.keys or file.path) as handle:
-                meta = pq.ParquetFile(handle).metadata
-            at = {meta.schema.column(index).path: index for index in range(meta.num_columns)}
-            for group in range(meta.num_row_groups):
-                for name in self.measures:
-                    stats = meta.row_group(group).column(at[name]).statistics if name in at else None
-                    if stats is not None and stats.has_min_max:
-                        low[name] = min(low.get(name, stats.min), stats.min)
-                        high[name] = max(high.get(name, stats.max), stats.max)
+            if file.rows:
+                with self._naming(file):
+                    self._widen(file, low, high)
         exact = self._bounds()
         self.scales = {
             name: scale_of(name, low.get(name, 0.0), high.get(name, 1.0), exact.get(name, ())) for name in self.measures
         }
+
+    def _widen(self, file: RowFile, low: dict[str, float], high: dict[str, float]) -> None:
+        """Widen the bounds of measures to the values of a file."""
+        with self.opened.store.open_input(file.keys or file.path) as handle:
+            meta = pq.ParquetFile(handle).metadata
+        at = {meta.schema.column(index).path: index for index in range(meta.num_columns)}
+        for group in range(meta.num_row_groups):
+            for name in self.measures:
+                stats = meta.row_group(group).column(at[name]).statistics if name in at else None
+                if stats is not None and stats.has_min_max:
+                    low[name] = min(low.get(name, stats.min), stats.min)
+                    high[name] = max(high.get(name, stats.max), stats.max)
 
     def _bounds(self) -> dict[str, set[float]]:
         """Return every value that some limit has, by measure."""

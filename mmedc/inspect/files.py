@@ -27,6 +27,8 @@ from mmedc.policy import Limit, Policy
 from mmedc.recipe import Recipe, read_recipe, recipe_of
 from mmedc.storage import Store
 
+UNREADABLE = (MmedcError, OSError, pa.ArrowException)
+"""What a damaged or missing file raises."""
 BATCH = 2_000
 """Rows that are read at a time."""
 PUBLISHED, SCORED, REMOVED = "published", "scored", "removed"

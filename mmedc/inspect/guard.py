@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import sys
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mmedc.redact import redact
 
 POLICY = "; ".join(
     (
@@ -81,7 +84,10 @@ class Guard:
             await send(message)
 
         answer = await self._refusal(scope, receive)
-        await (answer or self.app)(scope, receive, send_guarded)
+        try:
+            await (answer or self.app)(scope, receive, send_guarded)
+        except Exception as problem:  # Starlette has answered it with status 500
+            print(f"error: {scope['path']}: {type(problem).__name__}: {redact(str(problem))}", file=sys.stderr)
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """Return the answer to a request that does not pass; None for one that does."""

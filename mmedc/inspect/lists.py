@@ -1,5 +1,6 @@
 """Lists of documents with their filters, and the histograms of measures, whose bars are filters."""
 
+import re
 from typing import Any
 
 from mmedc.document import MEASURES
@@ -155,7 +156,7 @@ def _items(view: View, asked: Question, rows: list[Listed]) -> Html:
 
 def _item(view: View, asked: Question, each: Listed) -> Html:
     row = each.row
-    name = one_line(each.title or each.excerpt or each.locator, TITLE) or "untitled"
+    name = one_line(each.title or each.locator, TITLE) or "untitled"
     scores = [
         tag("span", f"{label} ", tag("b", human(value))) for label, value in each.scores.items() if value is not None
     ]
@@ -172,17 +173,23 @@ def _item(view: View, asked: Question, each: Listed) -> Html:
                 lang=row.lang,
             ),
         ),
-        tag("p", bdi(_excerpt(each)), class_="excerpt", lang=row.lang, dir="auto") if each.excerpt else None,
+        _excerpt(each, asked),
         tag("p", [tag("span", fact) for fact in facts], scores, fate, class_="facts"),
         tag("p", bdi(one_line(each.locator, 140)), class_="locator"),
     )
 
 
-def _excerpt(each: Listed) -> str:
+def _excerpt(each: Listed, asked: Question) -> Html | None:
+    """Return the beginning of the text, or what stands around what was searched for, which is marked."""
     text = each.excerpt
     if each.title and text.startswith(each.title):
         text = text[len(each.title) :]
-    return one_line(text, EXCERPT)
+    if not (text := one_line(text, EXCERPT)):
+        return None
+    searched = asked.q if asked.where == "text" else ""
+    parts = re.split(f"({re.escape(searched)})", text, flags=re.I) if searched else [text]
+    marked = [tag("mark", part) if at % 2 else part for at, part in enumerate(parts)]
+    return tag("p", tag("bdi", marked, dir="auto"), class_="excerpt", lang=each.row.lang, dir="auto")
 
 
 def _removed(view: View, asked: Question) -> Html:
@@ -230,6 +237,9 @@ def _facts(each: Removed) -> list[str]:
 
 def measures(view: View, looked: Looked, asked: Question) -> Html:
     """Return the page with a histogram of each measure."""
+    if not view.catalog.scales:
+        waiting = tag("p", "Scores are not read yet.")
+        return page("Measures", "/measures", view, looked, tag("h1", "Measures"), waiting)
     found = view.kept(("spread", asked.address()), lambda: spread(view.catalog, asked))
     count, _ = view.kept(("total", asked.address(sort="")), lambda: total(view.catalog, asked))
     charts = [_chart(view, asked, name, found[name]) for name in view.catalog.measures]

@@ -1,8 +1,10 @@
 """The cluster of duplicates that a document belongs to, and the differences between two texts."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -96,19 +98,12 @@ def cluster(opened: Opened, file: RowFile, row: int) -> list[Member]:
     place = place_of(opened, file, row)
     if place is None or opened.history is None:
         return []
-    tables = list(opened.history.drops())
-    survivor = place
-    for table in tables:
-        for drop in table.filter(pc.equal(table["place"], place)).to_pylist():
-            if drop["reason"] == KNOWN:
-                return []
-            survivor = drop["survivor"]
-    lost = [
-        drop
-        for table in tables
-        for drop in table.filter(pc.equal(table["survivor"], survivor)).to_pylist()
-        if drop["reason"] != KNOWN
-    ]
+    history, survivor = opened.history, place
+    for drop in _drops(history, "place", place):
+        if drop["reason"] == KNOWN:
+            return []
+        survivor = drop["survivor"]
+    lost = [drop for drop in _drops(history, "survivor", survivor) if drop["reason"] != KNOWN]
     if not lost:
         return []
     first = row_of(opened, survivor)
@@ -118,6 +113,12 @@ def cluster(opened: Opened, file: RowFile, row: int) -> list[Member]:
         if (at := row_of(opened, drop["place"])) is not None:
             found.append(Member(*at, False, drop["jaccard"], drop["reason"]))
     return found
+
+
+def _drops(history: History, name: str, place: int) -> Iterator[dict[str, Any]]:
+    """Yield what deduplication dropped with `place` in a column."""
+    for table in history.drops():
+        yield from table.filter(pc.equal(table[name], place)).to_pylist()
 
 
 Piece = tuple[str, bool]

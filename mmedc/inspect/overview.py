@@ -109,7 +109,7 @@ def _committed(view: View) -> Html:
 
 def reasons_of(view: View) -> dict[str, str]:
     """Return the reasons by which documents can be chosen, and what a list calls them."""
-    found = {name: name for name in fates(view.catalog) if name != PUBLISHED}
+    found = {name: name for name in view.kept("fates", lambda: fates(view.catalog)) if name != PUBLISHED}
     manifest = view.opened.manifest
     for row in manifest.funnel if manifest else ():
         for reason in (*row.dropped, *row.rejected_by):

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from mmedc.document import MEASURES
-from mmedc.inspect.files import PUBLISHED, SCORED, RowFile
+from mmedc.inspect.files import PUBLISHED, SCORED, UNREADABLE, RowFile
 from mmedc.inspect.lists import steps
 from mmedc.inspect.looked import Hit, Looked, View
 from mmedc.inspect.mark_page import mark_form
@@ -238,14 +238,13 @@ def _terms(hits: list[Hit] | None) -> Html | None:
 
 
 def _cluster(view: View, file: RowFile, row: int, asked: Question) -> Html | None:
-    members = cluster(view.opened, file, row) if file.what != REMOVED else []
-    if not members:
-        return None
-    return tag(
-        "section",
-        tag("h2", "Duplicates"),
-        tag("ol", [_member(view, each, file, row, asked) for each in members], class_="cluster"),
-    )
+    title = tag("h2", "Duplicates")
+    try:
+        members = cluster(view.opened, file, row) if file.what != REMOVED else []
+        shown = [_member(view, each, file, row, asked) for each in members]
+    except UNREADABLE as problem:  # the document itself is there
+        return tag("section", title, tag("p", f"What deduplication left cannot be read: {problem}", class_="note"))
+    return tag("section", title, tag("ol", shown, class_="cluster")) if shown else None
 
 
 def _member(view: View, each: Member, file: RowFile, row: int, asked: Question) -> Html:

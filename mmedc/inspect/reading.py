@@ -41,6 +41,7 @@ class Listed:
 
     row: Row
     title: str
+    """Its title, or else the first line of its text."""
     locator: str
     excerpt: str
     scores: dict[str, float | None]
@@ -88,7 +89,8 @@ def _heads(opened: Opened, file: RowFile, rows: list[int], columns: tuple[str, .
 def _listed(row: Row, values: dict[str, Any], excerpt: str | None = None) -> Listed:
     text = (values.get("text") or "") if excerpt is None else excerpt
     scores = {name: value for name, value in values.items() if name not in HEAD_COLUMNS}
-    return Listed(row, values.get("title") or "", values.get("locator") or "", text, scores)
+    title = values.get("title") or (values.get("text") or "")[:EXCERPT].lstrip().partition("\n")[0]
+    return Listed(row, title, values.get("locator") or "", text, scores)
 
 
 def search(catalog: Catalog, asked: Question, most: int = PAGE, budget_s: float = BUDGET_S) -> Searched:

@@ -150,4 +150,4 @@ def fates(catalog: Catalog, lang: str = "", source: str = "") -> dict[str, int]:
     asked = Question(lang=lang, source=source, show=ALL)
     for chunk in catalog.rows([lang] if lang else ()):
         counts += np.bincount(chunk.column("fate")[chosen(catalog, chunk, asked)], minlength=256)
-    return {name: int(counts[number]) for name, number in catalog.fates.known.items() if counts[number]}
+    return {name: int(counts[number]) for name, number in [*catalog.fates.known.items()] if counts[number]}
