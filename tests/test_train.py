@@ -394,7 +394,8 @@ def test_adapters_in_two_processes_are_those_of_one(recipe: Path, tmp_path: Path
     [
         ({"model_type": "mistral", "sliding_window": 16}, "a sliding window of 16 tokens"),
         ({"model_type": "gemma2", "head_dim": 8}, "soft cap|sliding window"),
-        ({"model_type": "granite", "logits_scaling": 4.0}, "its logits differ"),
+        ({"model_type": "granite", "logits_scaling": 4.0}, ""),
+        ({"model_type": "nanochat"}, "its logits differ"),
         ({"model_type": "mistral", "sliding_window": 64}, ""),
         ({"model_type": "qwen3", "head_dim": 8}, ""),
     ],

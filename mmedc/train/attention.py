@@ -6,8 +6,11 @@ document cannot change a bit of another. Models must run with `use_cache=False`,
 `transformers` ignores that positions restart.
 """
 
+import contextlib
 import functools
 import inspect
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,6 +20,8 @@ from torch import Tensor
 from mmedc.errors import RecipeError
 
 NAME = "mmedc_documents"
+LARGEST_HEAD = 256
+"""The most dimensions of a head that the kernel over packed documents takes."""
 
 
 def register() -> str:
@@ -27,6 +32,25 @@ def register() -> str:
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, lambda *_, **__: None)
     return NAME
+
+
+@contextlib.contextmanager
+def windows_asked() -> Iterator[set[int]]:
+    """Collect the sizes of the windows and chunks that models ask of their masks in this context."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+    sizes: set[int] = set()
+
+    def mask(*_: Any, local_size: int | None = None, **__: Any) -> None:
+        if local_size:  # some models ask for a mask of window 0 that no layer uses
+            sizes.add(local_size)
+
+    plain = ALL_MASK_ATTENTION_FUNCTIONS[NAME]
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, mask)
+    try:
+        yield sizes
+    finally:
+        ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, plain)
 
 
 def attend(
@@ -43,20 +67,55 @@ def attend(
 
     `given` holds `bounds`, (pieces + 1,) where documents begin and end, and `longest`, the most tokens of a piece.
     """
+    if "bounds" not in given:
+        raise RecipeError(
+            "model: its code in transformers does not tell its attention where documents begin; choose another model"
+        )
     bounds, longest = given["bounds"], given["longest"]
     _refuse(given, longest)
-    kernel = varlen_kernel() if query.is_cuda and given.get("varlen", True) else None
-    if kernel is not None:
+    kind = torch.get_autocast_dtype(query.device.type) if torch.is_autocast_enabled(query.device.type) else value.dtype
+    # Norms and rotations of queries and keys may leave another type than a matrix product does.
+    query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    if query.is_cuda and given.get("varlen", True) and _kernel_takes(query, value, dropout):
         packed = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
-        return kernel(*packed, bounds, longest, scaling).unsqueeze(0), None
+        return varlen_kernel()(*packed, bounds, longest, scaling).unsqueeze(0), None
     out = []
-    groups = query.shape[1] != key.shape[1]
+    options: dict[str, Any] = {
+        "scale": scaling,
+        "enable_gqa": query.shape[1] != key.shape[1],
+        "dropout_p": dropout,
+        "is_causal": True,
+    }
     # One call for each document is correct everywhere, and fast enough where there is no kernel.
     for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         if first < last:
             q, k, v = (states[:, :, first:last] for states in (query, key, value))
-            out.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=groups))
-    return torch.cat(out, dim=2).transpose(1, 2), None
+            out.append(F.scaled_dot_product_attention(q, k, v, **options))
+    return torch.cat(out, dim=2).transpose(1, 2).contiguous(), None
+
+
+def kernel_lacks(query: Tensor, value: Tensor, dropout: float) -> str:
+    """Return what the kernel over packed documents cannot do of what a model asks, or an empty string."""
+    size, other = query.shape[-1], value.shape[-1]
+    if varlen_kernel() is None:
+        return "this version of torch has none"
+    if query.dtype not in (torch.bfloat16, torch.float16):
+        return f"it does not compute in {str(query.dtype).removeprefix('torch.')}"
+    if size != other:
+        return f"its heads have one size, and the model's have {size} and {other}"
+    if size % 8 or size > LARGEST_HEAD:
+        return f"its heads have a multiple of 8 dimensions up to {LARGEST_HEAD}, and the model's have {size}"
+    return "it has no dropout" if dropout else ""
+
+
+def _kernel_takes(query: Tensor, value: Tensor, dropout: float) -> bool:
+    lacks = kernel_lacks(query, value, dropout)
+    if lacks:
+        warnings.warn(
+            f"attention runs document by document, which is slower than the kernel over all of them: {lacks}",
+            stacklevel=2,
+        )
+    return not lacks
 
 
 def _refuse(given: dict[str, Any], longest: int) -> None:

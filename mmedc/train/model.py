@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmedc.corpus.manifest import TRAINED_ON
 from mmedc.errors import RecipeError
-from mmedc.redact import first_line
+from mmedc.redact import first_line, redact
 from mmedc.tokenizer import Tokenizer
 from mmedc.train import attention, config
 from mmedc.train.loader import Batch
@@ -28,7 +28,15 @@ class Trained(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the summed loss of a batch, and (T,) the loss of each token."""
         hidden = self.hidden(batch)
+        if self.logit_scale != 1:
+            hidden = hidden * self.logit_scale
         return linear_cross_entropy(hidden, self.head.weight, batch.targets, self.z_loss)
+
+    @property
+    def logit_scale(self) -> float:
+        """What the logits are multiplied by, as in Cohere's and Granite's models."""
+        given = self.base.config
+        return float(getattr(given, "logit_scale", 1.0) / getattr(given, "logits_scaling", 1.0))
 
     def hidden(self, batch: Batch) -> Tensor:
         """Return the last hidden states, (T, d)."""
@@ -51,7 +59,8 @@ class Trained(nn.Module):
     @property
     def body(self) -> Any:
         """The model without its output layer."""
-        return self.base.model
+        found = self.base.base_model
+        return found if found is not self.base else self.base.model  # Llama 4 names it as its larger relative does
 
     @property
     def head(self) -> Any:
@@ -60,8 +69,9 @@ class Trained(nn.Module):
 
     @property
     def layers(self) -> Any:
-        """Its transformer blocks."""
-        return self.body.layers
+        """Its transformer blocks: the first list with a module for each layer."""
+        lists = (part for part in self.body.modules() if isinstance(part, nn.ModuleList))
+        return next(part for part in lists if len(part) == self.base.config.num_hidden_layers)
 
 
 def build(
@@ -100,16 +110,27 @@ def build(
         given |= {"pad_token_id": None}
         try:
             made = AutoConfig.for_model(given.pop("model_type"), **given)
-        except (ValueError, TypeError) as problem:
-            raise RecipeError(f"model.config: {first_line(problem)}") from None
-        lm = AutoModelForCausalLM.from_config(made, dtype=torch.float32, attn_implementation=name)
+        except Exception as problem:  # each family checks its configuration with errors of its own
+            raise RecipeError(f"model.config: {redact(' '.join(str(problem).split()))}") from None
+        try:
+            lm = AutoModelForCausalLM.from_config(made, dtype=torch.float32, attn_implementation=name)
+        except KeyError as problem:
+            if attention.NAME not in str(problem):
+                raise
+            raise RecipeError(
+                f"model: {made.model_type} cannot be trained here: its code in transformers takes no attention but its "
+                "own; choose a model of a plain family, such as llama or qwen3"
+            ) from None
+        except Exception as problem:
+            raise RecipeError(f"model.config: no model can be made of it: {first_line(problem)}") from None
     rows = lm.get_input_embeddings().num_embeddings
     if rows < tokenizer.vocabulary:
         raise RecipeError(
             f"the model knows {rows:,} tokens, the tokenizer {tokenizer.name} has {tokenizer.vocabulary:,}; "
             "name the tokenizer of this model with data.tokenizer"
         )
-    if (longest := lm.config.max_position_embeddings) < context:
+    longest = getattr(lm.config, "max_position_embeddings", None)  # positions without a table have no end
+    if longest is not None and longest < context:
         raise RecipeError(f"data.context is {context:,}, but the model takes at most {longest:,} tokens")
     if settings.lora is not None:
         lm = _with_lora(lm, settings.lora)
