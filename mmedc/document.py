@@ -116,6 +116,11 @@ def set_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordB
     return batch.append_column(name, values) if at < 0 else batch.set_column(at, name, values)
 
 
+def source_of(batch: pa.RecordBatch) -> str | None:
+    """Return the source of a batch of ingest where it has a policy of its own; None where the recipe's holds."""
+    return batch.column("source")[0].as_py() if "source" in batch.schema.names and batch.num_rows else None
+
+
 def offset_columns(batch: pa.RecordBatch) -> list[str]:
     """Return which of the OFFSETS columns `batch` has."""
     return [name for name in OFFSETS if name in batch.schema.names]

@@ -6,7 +6,7 @@ ones. That rule is applied here and nowhere else.
 
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -267,13 +267,16 @@ class Filters:
         """Return the names of the policies."""
         return tuple(sorted(self._stems("policies/*.yaml")))
 
-    def policy_file(self, name: str) -> Path:
-        """Return the file of policy `name`: a name below `policies/`, or a path (with a `/` or a suffix in it)."""
+    def policy_file(self, name: str, besides: tuple[str, ...] = ()) -> Path:
+        """Return the file of policy `name`: a name below `policies/`, or a path (with a `/` or a suffix in it).
+
+        `besides` are other names that would be right, for the error. Raises: PolicyError.
+        """
         if "/" in name or Path(name).suffix:
             return Path(name)
         known = self._stems("policies/*.yaml")
         if name not in known:
-            raise PolicyError(f'no policy "{name}" in {self._places()}{nearest(name, known)}')
+            raise PolicyError(f'no policy "{name}" in {self._places()}{nearest(name, [*besides, *known])}')
         return known[name]
 
     def policy(
@@ -283,12 +286,13 @@ class Filters:
         measures: Iterable[str] = (),
         limits: LimitsByLanguage | None = None,
         subject: Callable[[tuple[str, ...]], str] = lambda keys: f"policy.{dotted(keys)}",
+        known_languages: Mapping[str, LanguagePolicy] | None = None,
     ) -> Policy:
         """Return policy `name` for `languages`; see `policy_file` for the name.
 
         A limit may be on a measure of a document or on one of `measures`, which a recipe declares. `limits` are
         bounds that replace those of the file, one by one (the recipe's `policy`); `subject` says where the limit of a
-        language and measure was given.
+        language and measure was given. `known_languages` are not read again.
 
         Raises: PolicyError with file and line for what is missing, malformed or unknown.
         """
@@ -309,7 +313,8 @@ class Filters:
         stated = content.limits | {code: self.facts(code).limits | content.limits.get(code, {}) for code in codes}
         merged = _merged(stated, limits or {}, subject)
         own = {code: {**merged.get(ALL, {}), **merged.get(code, {})} for code in codes}
-        found = {code: replace(self.language(code), limits=own[code]) for code in codes}
+        read = known_languages or {code: self.language(code) for code in codes}
+        found = {code: replace(read[code], limits=own[code]) for code in codes}
         for code, language in found.items():
             if not language.lexicon and language.limits.get("medical_terms", PartialLimit()).min:
                 raise PolicyError(

@@ -1,5 +1,6 @@
 """Comparison of measures and licences with a policy; no other module turns a number into a decision."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ def reasons(columns: Any, policy: Policy, measures: tuple[str, ...] | None = Non
 
     `columns` is a table or batch with `lang` and measures; a null measure meets no limit.
     Only limits on `measures` are checked, if given; `loosest` uses floors and ceilings instead of limits. Where the
-    policy says which licences are published, rows that meet all limits are asked for their `licence` last.
+    policy says which licences are published, rows that meet all limits are asked for their `licence` last. A source
+    that has a policy of its own (`Policy.of_sources`) is judged by that one, where `columns` has a `source`.
     """
+    if policy.of_sources and "source" in columns.schema.names:
+        return _by_source(columns, policy, measures, loosest)
     found = np.full(columns.num_rows, None, object)
     langs = columns.column("lang")
     for code, language in policy.languages.items():
@@ -37,6 +41,16 @@ def reasons(columns: Any, policy: Policy, measures: tuple[str, ...] | None = Non
     if policy.licences is None or measures is not None or loosest:
         return why
     return pc.coalesce(why, policy.licences.reasons(columns.column("licence")))
+
+
+def _by_source(columns: Any, policy: Policy, measures: tuple[str, ...] | None, loosest: bool) -> pa.Array:
+    names = np.array(columns.column("source").to_pylist(), object)
+    found = np.full(columns.num_rows, None, object)
+    for name in dict.fromkeys(names.tolist()):
+        rows = np.flatnonzero(names == name)
+        one = replace(policy.of(name), of_sources={})
+        found[rows] = reasons(columns.take(pa.array(rows)), one, measures, loosest).to_pylist()
+    return pa.array(found, pa.string())
 
 
 def drop_below_floor(batch: pa.RecordBatch, policy: Policy, measures: tuple[str, ...]) -> pa.RecordBatch:

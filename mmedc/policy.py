@@ -4,9 +4,9 @@ Code measures; these values decide. `mmedc.filters` reads them from `filters/`. 
 workers whole, so they never open the folder, and its digest says exactly which of its parts a pass depends on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -160,6 +160,13 @@ class LanguagePolicy:
     privacy: Privacy = NO_PRIVACY
 
 
+KEEP = "keep"
+"""The policy of a source that is medical by its origin: the recipe's, without limits on `MEDICAL` measures."""
+MEDICAL = ("medical_terms", "medical_density", "medical_spread", "medical_model")
+"""The measures of how medical a text is."""
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True)
 class Policy:
     """A named policy for the languages of one recipe."""
@@ -170,6 +177,43 @@ class Policy:
     languages: dict[str, LanguagePolicy]
     licences: Rule | None = None
     """Which licences are published: `publish.licences` of the recipe; None for all."""
+    of_sources: "Mapping[str, Policy]" = field(default_factory=dict)
+    """The policies of the sources that have one of their own; they differ in rule and limits only."""
+    units_tell: bool = False
+    """Whether a unit says by what policy its source is judged, so that the others need not be read again for it."""
+
+    def of(self, source: str | None) -> "Policy":
+        """Return the policy of a source."""
+        return self.of_sources.get(source or "", self)
+
+    @property
+    def every(self) -> "tuple[Policy, ...]":
+        """The policy itself and those of sources."""
+        return self, *self.of_sources.values()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether no limit asks how medical a text is."""
+        return not any(name in MEDICAL for language in self.languages.values() for name in language.limits)
+
+    def keeping(self) -> "Policy":
+        """Return this policy as `KEEP`: without limits on how medical a text is."""
+        languages = {
+            code: replace(
+                language, limits={name: limit for name, limit in language.limits.items() if name not in MEDICAL}
+            )
+            for code, language in self.languages.items()
+        }
+        return replace(self, name=KEEP, languages=languages)
+
+    def made(self, make: "Callable[[Policy], Made]", by: "Callable[[Policy], Any]") -> "Callable[[str | None], Made]":
+        """Return a function from a source to what `make` makes of its policy; policies of equal `by` share it."""
+        known: dict[str, Made] = {}
+        for policy in self.every:
+            key = str(by(policy))
+            if key not in known:
+                known[key] = make(policy)
+        return lambda source: known[str(by(self.of(source)))]
 
     def for_ingest(self) -> "Policy":
         """Return what ingest may depend on: the words, and floors and ceilings as the only limits.
@@ -185,7 +229,8 @@ class Policy:
                 if (low, high) != (None, None)
             }
             languages[code] = replace(language, limits=limits)
-        return replace(self, languages=languages, licences=None)
+        own = {source: policy.for_ingest() for source, policy in self.of_sources.items()}
+        return replace(self, languages=languages, licences=None, of_sources=own, units_tell=True)
 
     def for_limits(self) -> "Policy":
         """Return what decisions on columns may depend on: the limits, without the words."""
@@ -193,13 +238,16 @@ class Policy:
             code: replace(language, lexicon=(), stopwords=(), privacy=NO_PRIVACY)
             for code, language in self.languages.items()
         }
-        return replace(self, languages=languages)
+        own = {source: policy.for_limits() for source, policy in self.of_sources.items()}
+        return replace(self, languages=languages, of_sources=own)
 
     def identity(self) -> Any:
         """Return everything but its name and the order and categories of words."""
+        told = self.of_sources and not self.units_tell
         return {
             "rule": self.rule,
             **({"licences": vars(self.licences)} if self.licences else {}),
+            **({"sources": {name: each.identity() for name, each in self.of_sources.items()}} if told else {}),
             **{
                 code: {
                     **vars(language),

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mmedc.errors import RecipeError, RequestError
-from mmedc.filters import open_filters
+from mmedc.filters import Filters, open_filters
 from mmedc.licences import is_name, unknown_name
-from mmedc.policy import PartialLimit, Policy
+from mmedc.policy import KEEP, PartialLimit, Policy
 from mmedc.recipe_parts import (
     Books,
     ClassifyConfig,
@@ -114,7 +114,28 @@ class Recipe(Part):
             limits=self.policy,
             subject=lambda keys: self.places.subject(("policy", *keys)),
         )
-        return replace(found, licences=self.publish.rule)
+        found = replace(found, licences=self.publish.rule)
+        return replace(found, of_sources=self._policies_of_sources(filters, found, measures))
+
+    def _policies_of_sources(self, filters: Filters, whole: Policy, measures: Iterable[str]) -> dict[str, Policy]:
+        """Return the policies of the sources that have one of their own. Raises: PolicyError."""
+        found = {}
+        for name, source in self.sources.items():
+            if source.policy == KEEP:
+                found[name] = whole.keeping()
+            elif source.policy is not None:
+                with self.at("sources", name, "policy"):
+                    filters.policy_file(source.policy, besides=(KEEP,))
+                    own = filters.policy(
+                        source.policy,
+                        self.languages,
+                        measures,
+                        limits=self.policy,
+                        subject=lambda keys: self.places.subject(("policy", *keys)),
+                        known_languages=whole.languages,
+                    )
+                found[name] = replace(own, licences=whole.licences)
+        return found
 
     def _check_licences(self) -> None:
         """Check the names of `publish.licences`. Raises: RecipeError with the nearest name."""

@@ -56,6 +56,22 @@ class _Language(Shape):
 Language = Annotated[str, _Language(LANGUAGE_CODE.pattern, LANGUAGE_CODE.words)]
 
 
+def _place_of(key: str) -> str:
+    """Return the part of a recipe that has a key of this name; empty where none has."""
+    parts: dict[str, type[Part]] = {
+        "books": Books,
+        "books.ocr": Ocr,
+        "medical": MedicalConfig,
+        "dedup": DedupConfig,
+        "dedup.lines": Lines,
+        "decontaminate": DecontaminateConfig,
+        "classify": ClassifyConfig,
+        "publish": Publish,
+        "limits": Limits,
+    }
+    return next((name for name, part in parts.items() if key in part.model_fields), "")
+
+
 class SourceConfig(Part):
     """One source: exactly one further key, such as `warc`, names the files that it reads and says their format.
 
@@ -77,6 +93,9 @@ class SourceConfig(Part):
     """The column or key of the title."""
     date: str | None = None
     """The column or key of the date."""
+    policy: PolicyPath | None = None
+    """The policy of this source instead of `medical.policy`: a name or a path, or `keep` for a source that is medical
+    by its origin: everything is measured, and no limit on how medical a text is drops any of it."""
 
     @model_validator(mode="after")
     def _one_format(self) -> "SourceConfig":
@@ -86,6 +105,11 @@ class SourceConfig(Part):
             for key in given if len(given) > 1 else ():
                 if near := get_close_matches(key, known, 1):
                     raise ValueError(f'unknown key "{key}"; did you mean "{near[0]}"?')
+            for key in given if len(given) > 1 else ():
+                if place := _place_of(key):
+                    raise ValueError(
+                        f'"{key}" is no key of a source; it belongs in `{place}: {{{key}: …}}` of the recipe'
+                    )
             found = " and ".join(f'"{key}"' for key in given) or "none"
             raise ValueError(f"a source has exactly one key that names its files, such as warc; this one has {found}")
         return self

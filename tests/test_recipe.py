@@ -55,6 +55,10 @@ def test_a_good_recipe(tmp_path: Path) -> None:
         (GOOD.replace("name: good", "name: Not Good"), 1, "expected 1 to 63"),
         (GOOD.replace("name: good\n", ""), None, 'the key "name" is missing'),
         (GOOD.replace('{warc: "a/*.warc.gz"}', "{kind: web}"), 4, "exactly one key that names its files"),
+        (
+            GOOD.replace("warc:", "engine: pymupdf, warc:"), 4,
+            '"engine" is no key of a source; it belongs in `books: {engine: …}` of the recipe',
+        ),
         (GOOD + "name: again\n", 6, "duplicate"),
         (GOOD + "dedup: {jaccard: 1.5}\n", 6, "dedup.jaccard"),
         (GOOD + "a: [1, 2\n", 7, "expected"),

@@ -54,6 +54,7 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
     found, tokenizers, problems = stats_of(manifest), counts_by_tokenizer(corpus), problems_of(manifest)
     if as_json:
         more |= {"tokenizers": tokenizers, "problems": [asdict(problem) for problem in problems]}
+        more |= {"policies": manifest.policies} if manifest.policies else {}
         more |= {"crawl": crawled_json(crawled, optouts)} if crawled else {}
         typer.echo(json.dumps(found.model_dump(mode="json") | more))
         return
@@ -66,6 +67,9 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
     console.print(stats_tables(corpus, found, tokenizers))
     if len(manifest.by_source) > 1:
         console.print("", shares_table(manifest.by_source, "source"), sep="\n")
+    if manifest.policies:
+        own = ", ".join(f"{source} by {policy}" for source, policy in manifest.policies.items())
+        console.print("", f"Judged by a policy of its own: {own}; all other sources by {manifest.policy}.", sep="\n")
     if crawled:
         console.print("", crawled_tables(crawled, optouts), sep="\n")
     if problems and manifest.documents:

@@ -31,7 +31,7 @@ def card(manifest: Manifest, stats: Stats) -> str:
         "",
         f"{stats.documents:,} medical documents, {stats.tokens:,} tokens "
         f"(tokenizer: {manifest.tokenizer}), built by mmedc {manifest.versions['mmedc']} "
-        f"with policy `{manifest.policy}`.",
+        f"with policy `{manifest.policy}`{_own_policies(manifest)}.",
         f"Digest: `{stats.digest}`. Two builds of one recipe over the same inputs have the same digest.",
         "",
         *_table("language", stats.languages),
@@ -81,3 +81,8 @@ def described(stats: Stats) -> str:
 def _table(what: str, totals: Mapping[str, Total]) -> list[str]:
     rows = (f"| {name} | {row.documents:,} | {row.tokens:,} |" for name, row in totals.items())
     return [f"| {what} | documents | tokens |", "|---|--:|--:|", *rows, ""]
+
+
+def _own_policies(manifest: Manifest) -> str:
+    """Return which sources have a policy of their own, as the end of a sentence."""
+    return "".join(f", source `{source}` with `{policy}`" for source, policy in manifest.policies.items())

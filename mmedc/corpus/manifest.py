@@ -242,6 +242,13 @@ class Manifest(Described):
         return sum(shard.rows for shard in self.shards)
 
     @property
+    def policies(self) -> dict[str, str]:
+        """The policies of the sources that have one of their own, by source."""
+        sources = self.recipe.get("sources")
+        given = sources.items() if isinstance(sources, dict) else ()
+        return {name: str(one["policy"]) for name, one in given if isinstance(one, dict) and one.get("policy")}
+
+    @property
     def files(self) -> tuple[File, ...]:
         """All files that belong to the corpus."""
         keys = self.keys.files if self.keys else ()

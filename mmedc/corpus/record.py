@@ -50,6 +50,8 @@ class Record(Recorded):
     """The source of each unit of ingest."""
     limits: dict[str, dict[str, Limit]]
     """The limits of the policy, by language and measure."""
+    limits_of_sources: dict[str, dict[str, dict[str, Limit]]] = {}
+    """The limits of the sources that have a policy of their own, by source, language and measure."""
     passes: tuple[PassRecord, ...]
 
     def settings(self, sets: Iterable[str] = ()) -> Recipe:
@@ -90,8 +92,15 @@ def keep(
     passes: Iterable[PassRecord],
 ) -> None:
     """Record the passes of the corpus that is about to be published; see `Record`."""
-    limits = {code: language.limits for code, language in policy.languages.items()}
-    record = Record(build=build, recipe=recipe, sources=tuple(sources), limits=limits, passes=tuple(passes))
+    limits, *own = ({code: one.limits for code, one in each.languages.items()} for each in policy.every)
+    record = Record(
+        build=build,
+        recipe=recipe,
+        sources=tuple(sources),
+        limits=limits,
+        limits_of_sources=dict(zip(policy.of_sources, own, strict=True)),
+        passes=tuple(passes),
+    )
     store.put_changed(BUILD, record.model_dump_json(exclude_unset=True).encode())
 
 

@@ -392,7 +392,7 @@ class _Trimming:
                 for row, one in zip(at.tolist(), documents, strict=True)
             ]
             left = [edited_text(one["text"], mine) for one, mine in zip(documents, spans, strict=True)]
-            why = self._too_short(table["lang"], left)
+            why = self._too_short(chosen.source, table["lang"], left)
             for row, one, mine, text, reason in zip(at.tolist(), documents, spans, left, why, strict=True):
                 size[np.searchsorted(rows, row)] = len(text.encode())
                 self._note(one, removed[row])
@@ -425,12 +425,12 @@ class _Trimming:
             )
             one["documents"] += 1
 
-    def _too_short(self, langs: pa.ChunkedArray, texts: list[str]) -> list[str | None]:
+    def _too_short(self, source: str, langs: pa.ChunkedArray, texts: list[str]) -> list[str | None]:
         """Return for each text the policy's limit of length that it now misses, or None."""
         array = pa.array(texts, pa.large_string())
         words = np.diff(TextBatch(plain_texts(array)).word_offsets)
         columns = {"lang": langs, "chars": pc.utf8_length(array).cast(pa.float32()), "words": words.astype(np.float32)}
-        why = reasons(pa.table(columns), self.policy, ("chars", "words")).to_pylist()
+        why = reasons(pa.table(columns), self.policy.of(source), ("chars", "words")).to_pylist()
         return [reason or (None if text else "chars_low") for reason, text in zip(why, texts, strict=True)]
 
 

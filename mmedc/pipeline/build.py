@@ -183,7 +183,7 @@ class Build:
             questions = find_questions(clean.questions, clean.words, clean.characters) if clean.questions else None
         with recipe.at("classify", "checkpoint"):
             checkpoint = checkpoint_digest(recipe.classify.checkpoint) if recipe.classify else ""
-        ingest = ingest_pass(recipe, policy, list_units(recipe), columns)
+        ingest = ingest_pass(recipe, policy, list_units(recipe, policy), columns)
         crawls_of(ingest, recipe, Store(out).below(WORK))  # for what is wrong with their lists
         return cls(recipe, policy, Store(out), ingest, questions, checkpoint, columns, known, count)
 

@@ -49,7 +49,7 @@ class Classify:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
         store, (documents, keys_file) = out.store, unit.spec
         keys = read_table(store, keys_file)
-        limited = {name for language in self.policy.languages.values() for name in language.limits}
+        limited = {name for each in self.policy.every for lang in each.languages.values() for name in lang.limits}
         others = tuple(sorted(limited - {self.measure}))
         wanted = np.flatnonzero(reasons(keys, self.policy, others).is_null().to_numpy(zero_copy_only=False))
         scores = np.full(keys.num_rows, np.nan, np.float32)

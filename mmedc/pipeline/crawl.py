@@ -152,10 +152,15 @@ def with_archives(
             for file in by_name[name].archives:
                 label = file.path.rpartition("/")[2]
                 archive = Input(f"{store.url}/{file.path}", label, file.bytes, file.sha256)
-                given = recipe.sources[name].model_dump(include={"kind", "licence"}, exclude_unset=True)
+                given = recipe.sources[name].model_dump(include={"kind", "licence", "policy"}, exclude_unset=True)
                 config = SourceConfig.model_validate({"warc": archive.url, **given})
                 for whole in warc.cut(name, config, (archive,), recipe):
-                    split = replace(whole, superseded=ended.get(label, ()), licences=by_name[name].licences)
+                    split = replace(
+                        whole,
+                        superseded=ended.get(label, ()),
+                        licences=by_name[name].licences,
+                        policy=unit.spec.policy,
+                    )
                     units.append(Unit(digest_of(split, warc.reader.version), f"{name}: {label}", split, file.bytes))
     return replace(ingest, units=tuple(units))
 

@@ -82,7 +82,7 @@ def text_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
 
 def _scores(recipe: Recipe, policy: Policy) -> list[Score]:
     """Return the steps of the learned models that the recipe names, that ship, or that a limit needs."""
-    limited = {measure for language in policy.languages.values() for measure in language.limits}
+    limited = {name for each in policy.every for language in each.languages.values() for name in language.limits}
     known = {*open_filters(recipe.filters).models(), *recipe.models}
     scored_later = recipe.classify.measure if recipe.classify else None
     wanted: dict[ModelName, str] = {"medical": "medical_model", "quality": "quality"}

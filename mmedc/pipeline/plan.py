@@ -8,6 +8,7 @@ from mmedc.engine.unit import Commit
 from mmedc.pipeline import crawl
 from mmedc.pipeline.build import Build
 from mmedc.pipeline.pages import units_of_books
+from mmedc.policy import Policy
 from mmedc.sources import format_of
 
 START_S = 2.0
@@ -85,7 +86,13 @@ def _expected(name: str, rounds: list[tuple[AnyPass, dict[str, Commit[Any]]]], b
 def notes_of(build: Build) -> list[str]:
     """Return what is to be said about the choice of what is read and published, such as the captures of an archive."""
     rule = build.policy.licences
-    return [*([rule.said] if rule else []), *_notes_of_units(build)]
+    own = [_policy_said(name, policy) for name, policy in build.policy.of_sources.items()]
+    return [*([rule.said] if rule else []), *own, *_notes_of_units(build)]
+
+
+def _policy_said(source: str, policy: Policy) -> str:
+    why = "; no limit on how medical a text is drops any of it" if policy.keeps else ""
+    return f"source {source}: policy {policy.name}{why}"
 
 
 def _notes_of_units(build: Build) -> list[str]:

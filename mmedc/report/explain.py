@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmedc.document import MEASURES
+from mmedc.document import MEASURES, source_of
 from mmedc.filters import open_filters
 from mmedc.folding import folded, origins, plain
 from mmedc.pipeline.custom import measures_among, own_columns
@@ -23,7 +23,19 @@ from mmedc.steps.medical import term_finder
 from mmedc.steps.prefilter import floor_of, shown_bytes
 from mmedc.steps.preview import LOOSE
 
-SHOWN = ("lang", "kind", "title", "authors", "identifiers", "date", "licence", "content_type", "charset", *MEASURES)
+SHOWN = (
+    "policy",
+    "lang",
+    "kind",
+    "title",
+    "authors",
+    "identifiers",
+    "date",
+    "licence",
+    "content_type",
+    "charset",
+    *MEASURES,
+)
 TEXTS = ("html", "text")
 SENTENCE = re.compile(r"[^.!?。！？।\n]+(?:[.!?](?!\s)[^.!?。！？।\n]*)*[.!?。！？।]*")
 """A sentence: up to a full stop before white space, a Chinese, Japanese or Hindi one, or the end of the line."""
@@ -94,7 +106,9 @@ def explain_record(recipe: Recipe, batch: pa.RecordBatch) -> Explanation:
     columns = own_columns(recipe)
     policy, names = recipe.read_policy(measures_among(columns)), tuple(column.name for column in columns)
     row = batch.to_pylist()[0]
-    stages = [Stage("read", _seen({}, row, names), _verdict(row))]
+    source = source_of(batch)
+    own = {"policy": policy.of(source).name} if source in policy.of_sources else {}
+    stages = [Stage("read", _seen({}, row | own, names), _verdict(row))]
     for step in ingest_steps(recipe, policy):
         if stages[-1].verdict != "kept":
             break
@@ -102,6 +116,7 @@ def explain_record(recipe: Recipe, batch: pa.RecordBatch) -> Explanation:
         batch = step.open()(batch)
         row = batch.to_pylist()[0]
         stages.append(Stage(step.name, _seen(before, row, names), _verdict(row)))
+    policy = policy.of(row.get("source"))
     language = policy.languages.get(row.get("lang") or "")
     limits = limits_of(language.limits if language else {}, row)
     verdict = stages[-1].verdict

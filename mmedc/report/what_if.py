@@ -5,7 +5,7 @@ same columns by the same function. What deduplication, decontamination and the r
 the other documents that stay, so it is not predicted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import DataFile
 from mmedc.errors import PolicyError, RequestError
 from mmedc.limits import reasons
-from mmedc.policy import Policy
+from mmedc.policy import Limit, Policy
 from mmedc.recipe import Recipe
 from mmedc.report.grid import Column, Grid, Passage, number
 
@@ -129,7 +129,8 @@ def _policies(history: History, settings: tuple[str, ...]) -> tuple[Policy, Poli
             raise RequestError(f"{problem}\n{_again(settings)}") from None
         raise
     moved = _moved(old, new)
-    if moved or digest_of(old.for_ingest()) != digest_of(new.for_ingest()):
+    ingests = [[digest_of(each.for_ingest()) for each in policy.every] for policy in (old, new)]
+    if moved or ingests[0] != ingests[1]:
         what = f"the floors of {', '.join(moved)}" if moved else "the terms or the rule of the policy"
         raise RequestError(
             f"--set {' --set '.join(settings)}: changes {what}, by which ingest drops.\n{_again(settings)}"
@@ -150,18 +151,27 @@ def _read_policy(history: History, recipe: Recipe) -> Policy:
 
 def _with_limits(policy: Policy, history: History) -> Policy:
     """Return `policy` with the limits that the build had, should its files have changed since."""
-    limits = history.record.limits
-    languages = {code: replace(language, limits=limits.get(code, {})) for code, language in policy.languages.items()}
-    return replace(policy, languages=languages)
+
+    def given(one: Policy, limits: Mapping[str, dict[str, Limit]]) -> Policy:
+        languages = {code: replace(language, limits=limits.get(code, {})) for code, language in one.languages.items()}
+        return replace(one, languages=languages)
+
+    record = history.record
+    own = {name: given(policy.of(name), limits) for name, limits in record.limits_of_sources.items()}
+    return replace(given(policy, record.limits), of_sources=own)
 
 
 def _moved(old: Policy, new: Policy) -> list[str]:
     """Return the measures whose floor or ceiling differs in some language."""
     found = dict[str, None]()
-    for code, language in new.languages.items():
-        before = old.languages[code].limits
-        for name in {**language.limits, **before}:
-            bounds = [each[name].bounds(True) if name in each else (None, None) for each in (before, language.limits)]
+    pairs = [(old.of(name), new.of(name)) for name in (None, *new.of_sources)]
+    for before, after in (
+        (one.languages[code].limits, language.limits)
+        for one, other in pairs
+        for code, language in other.languages.items()
+    ):
+        for name in {**after, **before}:
+            bounds = [each[name].bounds(True) if name in each else (None, None) for each in (before, after)]
             if bounds[0] != bounds[1]:
                 found[name] = None
     return list(found)
@@ -178,8 +188,10 @@ def _count(
     dropped: dict[str, list[int]],
 ) -> None:
     """Count the documents of a unit of ingest in `parts`, and those that a limit drops in `dropped`."""
-    limited = {name for policy in (old, new) for language in policy.languages.values() for name in language.limits}
+    policies = (*old.every, *new.every)
+    limited = {name for policy in policies for language in policy.languages.values() for name in language.limits}
     asked = {"licence"} if old.licences or new.licences else set()
+    asked |= {"source"} if len(policies) > 2 else set()
     keys = history.read(file, sorted({"lang", "bytes", "chars"} | limited | asked))
     verdicts = [reasons(keys, policy) for policy in (old, new)]
     for at, why in enumerate(verdicts):

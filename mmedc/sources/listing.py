@@ -8,10 +8,12 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from mmedc.document import set_column
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Unit
 from mmedc.errors import RecipeError, StorageError
 from mmedc.inputs import Input, list_inputs, readable
+from mmedc.policy import Policy
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
 from mmedc.settings import as_written
@@ -34,22 +36,28 @@ class Reader:
             yield from records.reject(input_file.name, input_file.name, f"unreadable: {input_file.problem}")
             yield from records.flush()
             return
-        yield from format_of(split.config).reader.read(split, start, skip)
+        for batch in format_of(split.config).reader.read(split, start, skip):
+            if split.config.policy is not None:
+                batch = set_column(batch, "source", pa.array([split.source] * batch.num_rows, pa.string()))
+            yield batch
 
 
-def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
+def list_units(recipe: Recipe, policy: Policy | None = None) -> list[Unit[InputSplit]]:
     """Return the units of all sources, in the order of the recipe and, within a source, of the file names.
+
+    `policy` is that of the recipe: units of a source that has one of its own depend on that.
 
     Raises: RecipeError for an unknown format, a pattern that matches no file, and files that do not fit the recipe
     because they have another format or lack the columns that it names.
     """
     units: list[Unit[InputSplit]] = []
     problems: list[str] = []
+    own = {name: digest_of(each.for_ingest()) for name, each in policy.of_sources.items()} if policy else {}
     for name, config in recipe.sources.items():
         known = format_of(config)
         try:
             with recipe.at("sources", name, config.format):
-                units += _units_of(name, config, known, recipe)
+                units += _units_of(name, config, known, recipe, own.get(name, ""))
         except RecipeError as problem:
             problems.append(str(problem))
         except (StorageError, OSError) as problem:
@@ -59,8 +67,10 @@ def list_units(recipe: Recipe) -> list[Unit[InputSplit]]:
     return units
 
 
-def _units_of(name: str, config: SourceConfig, known: Format, recipe: Recipe) -> Iterator[Unit[InputSplit]]:
-    """Yield the units of one source. Raises: RecipeError."""
+def _units_of(
+    name: str, config: SourceConfig, known: Format, recipe: Recipe, policy: str
+) -> Iterator[Unit[InputSplit]]:
+    """Yield the units of one source; `policy` is the digest of its own. Raises: RecipeError."""
     found = _inputs(name, config, known.suffixes)
     if not any(input_file.bytes or input_file.problem for inputs in found for input_file in inputs):
         files = sum(map(len, found))
@@ -70,7 +80,7 @@ def _units_of(name: str, config: SourceConfig, known: Format, recipe: Recipe) ->
         if full := [input_file for input_file in inputs if input_file.bytes and not input_file.problem]:
             check_content(name, known, full[0], direct=full[0].url in config.paths)
         for split in known.cut(name, config, inputs, recipe):
-            yield _unit(split, known.reader.version)
+            yield _unit(replace(split, policy=policy), known.reader.version)
 
 
 def _unit(split: InputSplit, version: int) -> Unit[InputSplit]:

@@ -47,22 +47,25 @@ class InputSplit:
     """Offsets of records of a WARC file that do not count any more, because a later one stands for the page."""
     licences: tuple[SiteLicence, ...] = ()
     """The licences of sites, for pages of a crawl that state none."""
+    policy: str = ""
+    """A digest of the policy of the source, if it has one of its own; the rows then say their source."""
     note: str = ""
     """What a plan says about the choice of what is read; it has no effect."""
 
     def identity(self) -> list[object]:
         """Return what is read and how; files count by name, size and modification time, not by their folder."""
         files = [[file.name, file.bytes, file.version] for file in self.inputs]
-        settings = self.config.model_dump(mode="json", exclude={self.config.format})
+        settings = self.config.model_dump(mode="json", exclude={self.config.format, "policy"})
         rows = list(self.row_groups or self.bytes_read or ())
         books = [] if self.books is None else [self.books.identity(), "kind" in self.config.model_fields_set]
         pages = [[table and table.identity() for table in self.pages]] if self.pages else []
         ranges = [self.ranges.identity()] if self.ranges else []
         superseded = [["superseded", *self.superseded]] if self.superseded else []
         licences = [["licences", *map(list, self.licences)]] if self.licences else []
+        policy = [["policy", self.policy]] if self.policy else []
         limits = [self.document_bytes, self.ratio]
         own = [self.source, self.config.format, settings, files, rows, *limits, *books, *pages, *ranges]
-        return [*own, *superseded, *licences]
+        return [*own, *superseded, *licences, *policy]
 
 
 @dataclass

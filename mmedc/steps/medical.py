@@ -18,7 +18,7 @@ import ahocorasick_rs
 import numpy as np
 import pyarrow as pa
 
-from mmedc.document import set_column
+from mmedc.document import set_column, source_of
 from mmedc.engine.chain import Transform
 from mmedc.folding import folded, plain
 from mmedc.limits import drop_below_floor
@@ -54,10 +54,10 @@ class Medical:
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
-        measure = measurer(self.policy)
+        measure = self.policy.made(measurer, by=lambda policy: policy.rule)
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
-            for name, values in measure(batch.column("lang"), batch.column("text")).items():
+            for name, values in measure(source_of(batch))(batch.column("lang"), batch.column("text")).items():
                 batch = set_column(batch, name, values)
             return drop_below_floor(batch, self.policy, LEXICON_MEASURES)
 

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import ahocorasick_rs
 import pyarrow as pa
 
-from mmedc.document import set_column, views
+from mmedc.document import set_column, source_of, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.folding import folded
@@ -56,11 +56,12 @@ class Prefilter:
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
-        enough = source_bound(self.policy)
+        bounds = self.policy.made(_bound, by=lambda policy: None if policy.keeps else (policy.rule, _floors(policy)))
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             ordinals = batch.column("ordinal").to_pylist()
             dropped: list[str | None] = [None] * len(ordinals)
+            enough = bounds(source_of(batch))
             sources = zip(ordinals, views(batch.column("html")), views(batch.column("text")), strict=True)
             for index, (ordinal, page, text) in enumerate(sources):
                 slot.mark(ordinal)
@@ -71,6 +72,15 @@ class Prefilter:
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
         return transform
+
+
+def _bound(policy: Policy) -> Callable[[bytes], bool]:
+    """Return `source_bound`, or what lets everything through where no limit asks for terms."""
+    return (lambda _: True) if policy.keeps else source_bound(policy)
+
+
+def _floors(policy: Policy) -> list[float]:
+    return [floor_of(language.limits, "medical_terms") for language in policy.languages.values()]
 
 
 def shown_bytes(page: bytes) -> bytes:

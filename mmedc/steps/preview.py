@@ -5,18 +5,19 @@ is compared with a quarter of the floors, and only if it is long enough to be ev
 measures how many documents are lost.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
-from mmedc.document import set_column, views
+from mmedc.document import set_column, source_of, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.models import Model
 from mmedc.policy import Policy
 from mmedc.steps.language import identifier
-from mmedc.steps.medical import matcher
+from mmedc.steps.medical import TermMatches, matcher
 from mmedc.steps.prefilter import floor_of
 
 LARGE_BYTES = 16 << 10  # smaller pages are extracted as fast as they are judged
@@ -37,11 +38,14 @@ class Preview:
     def open(self) -> Transform:
         """Return the transform; loads the language model."""
         identify = identifier(self.model.path, self.policy)
-        matchers = {code: matcher(language, self.policy.rule) for code, language in self.policy.languages.items()}
+        matchers = self.policy.made(_matchers, by=lambda policy: policy.rule)
 
         def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
             from resiliparse.extract.html2text import extract_plain_text
 
+            source = source_of(batch)
+            if self.policy.of(source).keeps:
+                return set_column(batch, "dropped_by", pa.nulls(batch.num_rows, pa.string()))
             ordinals = batch.column("ordinal").to_pylist()
             mains: dict[int, str] = {}
             for index, (ordinal, page) in enumerate(zip(ordinals, views(batch.column("html")), strict=True)):
@@ -54,17 +58,21 @@ class Preview:
             if mains:
                 langs, scores = identify(pa.array(mains.values(), pa.large_string()))
                 for index, lang, score in zip(mains, langs.to_pylist(), scores.to_pylist(), strict=True):
-                    dropped[index] = hopeless(mains[index], lang, score)
+                    dropped[index] = hopeless(source, mains[index], lang, score)
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
-        def hopeless(main: str, lang: str, score: float) -> str | None:
+        def hopeless(source: str | None, main: str, lang: str, score: float) -> str | None:
             """Return why a page of this main text can't be kept, or None where it may be."""
             if lang not in self.policy.languages:
                 return "other_language" if score >= SURE else None
-            terms, density, _ = matchers[lang](main)
-            limits = self.policy.languages[lang].limits
+            terms, density, _ = matchers(source)[lang](main)
+            limits = self.policy.of(source).languages[lang].limits
             if terms < LOOSE * floor_of(limits, "medical_terms"):
                 return "few_terms"
             return "low_density" if density < LOOSE * floor_of(limits, "medical_density") else None
 
         return transform
+
+
+def _matchers(policy: Policy) -> dict[str, Callable[[str], TermMatches]]:
+    return {code: matcher(language, policy.rule) for code, language in policy.languages.items()}
