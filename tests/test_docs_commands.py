@@ -62,6 +62,7 @@ NOT_RUN = {
     ("benchmarks/README.md", "python benchmarks/chaos.py"): "takes minutes to hours",
     ("benchmarks/README.md", "python benchmarks/train.py"): "needs a corpus and a model",
     ("cluster/README.md", "pip install 'mmedc[metrics]'"): "needs a cluster",
+    ("docs/how-to/publish.md", "mmedc publish corpus/quickstart hf://"): "needs a repository of yours",
     ("docs/how-to/forget.md", "mmedc forget corpus/mine"): "the page is one of yours",
     ("docs/how-to/crawl.md", "python -m http.server"): "starts a server that does not end",
     ("docs/how-to/crawl.md", "mmedc plan crawl.yaml"): "fetches from the web",

@@ -178,3 +178,39 @@ def _tokens(text: str) -> float:
         raise RequestError(f"--tokens {text}: expected a number such as 500M, 10B or 1T")
     unit = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}[found[2].lower()]
     return float(found[1].replace(",", "").replace("_", "")) * unit
+
+
+@app.command(rich_help_panel=BUILD)
+def publish(
+    corpus: CorpusArgument,
+    target: Annotated[
+        str, typer.Argument(help="hf://datasets/OWNER/NAME[@BRANCH], s3://BUCKET/PREFIX, gs://…, or a folder.")
+    ],
+    more: Annotated[Values, typer.Option("--with", help="Send also `rejects`, `keys` or `crawl`. Repeatable.")] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Create the repository of the hub as a private one.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be sent.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a corpus on the Hugging Face hub, in an object store or in a folder; only what is missing is sent.
+
+    Give the same command again after a stop, or for a new version. Tokens come from the environment or the profile of
+    the machine. Sent are documents, statistics, card and manifest.
+    """
+    from mmedc.pipeline.push import OPTIONAL, publication
+    from mmedc.report.pushed import as_json as json_of
+    from mmedc.report.pushed import screen
+    from mmedc.yamlfile import nearest
+
+    for name in more or ():
+        if name not in OPTIONAL:
+            raise RequestError(f"--with {name}: no such part{nearest(name, OPTIONAL)}")
+    found = publication(corpus, target, more or (), private)
+    if not dry_run:
+        with open_console(stderr=True).status("sending") as status:
+            found.send(lambda path: status.update(f"sending {path}"))
+    if as_json:
+        typer.echo(json.dumps(json_of(found, not dry_run)))
+    else:
+        open_console().print(screen(found, not dry_run))

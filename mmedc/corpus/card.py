@@ -47,9 +47,12 @@ def card(manifest: Manifest, stats: Stats) -> str:
     for row in manifest.funnel:
         why = ", ".join(f"{reason} {number:,}" for reason, number in row.dropped.items()) or "0"
         lines.append(f"| {row.step} | {row.read:,} | {row.kept:,} | {why} | {row.rejected:,} |")
+    if manifest.rejects:
+        lines += [
+            "",
+            "`rejects/samples.parquet` has examples of every reason, `rejects/quarantine.parquet` the broken records.",
+        ]
     lines += [
-        "",
-        "`rejects/samples.parquet` has examples of every reason, `rejects/quarantine.parquet` the broken records.",
         "",
         "## Licence",
         "",
