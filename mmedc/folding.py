@@ -12,6 +12,7 @@ of marks (`composing`), stress marks, and spaces between CJK characters (`close_
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -103,6 +104,11 @@ def folded(text: str) -> str:
     return plain(text).lower()
 
 
+def plain_forms(forms: Sequence[str]) -> list[str]:
+    """Return `plain` of each form of a lexicon, which has no line break: one call for all is many times as fast."""
+    return plain("\n".join(forms)).split("\n") if forms else []
+
+
 def origins(text: str, seen: str) -> list[tuple[int, int]] | None:
     """Return for each character of `seen`, which is `plain` or `folded` of `text`, the (start, end) it stands for.
 
@@ -158,7 +164,7 @@ def alone() -> dict[str, str]:
 def composing() -> dict[str, set[str]]:
     """Return each character that may become one with the character before it, and what they become."""
     found: dict[str, set[str]] = {}
-    for point in (*range(0x80, 0x3400), *range(0xA000, 0xAC00), *range(0xF900, 0x20000)):
+    for point in (*range(0x80, 0x3400), *range(0x10500, 0x17000)):  # no others do (tested over all)
         parts = unicodedata.decomposition(chr(point)).split()
         if len(parts) == 2 and not parts[0].startswith("<") and unicodedata.is_normalized("NFC", chr(point)):
             found.setdefault(chr(int(parts[1], 16)), set()).add(chr(point))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mmedc.dedup.signature import signatures
 from mmedc.filters import open_filters
-from mmedc.folding import alone, composing, folded, plain, unshaped
+from mmedc.folding import alone, composing, folded, plain, plain_forms, unshaped
 from mmedc.policy import Limit, Policy, Term, read_language, read_policy
 from mmedc.steps.language import identifier
 from mmedc.steps.medical import matcher
@@ -187,3 +187,10 @@ def test_text_in_capitals_has_its_language(code: str) -> None:
         pa.array([text.upper()], pa.large_string())
     )
     assert found[0][0].as_py() == code and found[1][0].as_py() > 0.65
+
+
+def test_forms_may_be_folded_together() -> None:
+    """As lexicons are, because one call for all their forms is many times as fast."""
+    forms = [form for code in ("zh", "ru", "fr") for term in read_language(code).lexicon for form in term.forms]
+    forms += ["甲 乙 丙 丁", "½，", "́a", "ﬁ\u00ad", "Ѐ", "…"]
+    assert plain_forms(forms) == [plain(form) for form in forms] and plain_forms([]) == []

@@ -102,11 +102,12 @@ class _Opened:
         """Open packed work; if that fails, the parser process will fail at it in its turn, and say why."""
         if packed == self.packed:
             return
+        gc.disable()  # it would go through a million new objects again and again: a third of the time
         with contextlib.suppress(Exception):
             self.source, steps = pickle.loads(packed)
             self.chain, self.packed = Chain(steps), packed
-            gc.collect()
-            gc.freeze()  # what is never collected is not copied either
+        gc.freeze()  # what is never collected is not copied either
+        gc.enable()
 
     def threads(self) -> bool:
         """Return whether threads were started that would be missing in a fork."""

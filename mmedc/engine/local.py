@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 """The address that means a Ray of one's own on this machine."""
-LITTLE = 64 << 20
+LITTLE = 128 << 20
 """Bytes of the units of a pass up to which Ray is not started for it: half a minute of parsing at most."""
 LEAST = 1 << 20
 """Bytes up to which a pass runs here although Ray is up."""

@@ -6,7 +6,6 @@ survive a fork, so where opening the steps starts some, each parser process open
 """
 
 import atexit
-import contextlib
 import functools
 import os
 import pickle
@@ -100,6 +99,8 @@ class _Nurseries:
 
     def __init__(self) -> None:
         self._lock, self._opens = threading.Lock(), True
+        self.expected = b""
+        """The packed work whose steps are to be opened after the next fork."""
         self._nursery: Nursery | None = None
         atexit.register(self.close)
 
@@ -144,9 +145,8 @@ def end() -> None:
 
 
 def expect(source: Any, steps: Any) -> None:
-    """Have steps opened that parser processes will soon be asked to run."""
-    with contextlib.suppress(NoNursery):
-        _nurseries().get().expect(packed(source, steps))
+    """Have steps opened that parser processes will soon run, while those of another pass are busy."""
+    _nurseries().expected = packed(source, steps)
 
 
 def packed(source: Any, steps: Any) -> bytes:
@@ -163,6 +163,9 @@ def forked(work: bytes, files: list[int]) -> tuple[Nursery, int]:
         nursery = _nurseries().get()
         try:
             if (pid := nursery.fork(work, files)) is not None:
+                expected, _nurseries().expected = _nurseries().expected, b""
+                if expected not in (b"", work):
+                    nursery.expect(expected)
                 return nursery, pid
         except NoNursery as problem:
             why = problem

@@ -9,6 +9,7 @@ folded (`mmedc.folding`), a term must begin and end at word boundaries, the long
 forms of a term count once, acronyms in capitals are matched as written, and each character is counted once.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from mmedc.document import set_column, source_of
 from mmedc.engine.chain import Transform
-from mmedc.folding import folded, plain
+from mmedc.folding import plain, plain_forms
 from mmedc.limits import drop_below_floor
 from mmedc.policy import LanguagePolicy, Policy, is_acronym
 from mmedc.words import in_word, is_unspaced
@@ -141,7 +142,7 @@ def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], TermMatche
 
     It returns `NOTHING` for an empty text.
     """
-    finder = term_finder(terms)
+    finder = _term_finder(tuple(terms))
 
     def find(text: str) -> TermMatches:
         chosen, length = finder(text)
@@ -164,11 +165,17 @@ def term_finder(terms: list[tuple[str, ...]]) -> Callable[[str], tuple[list[tupl
 
     Terms are numbered in the given order; positions are in characters of the folded text.
     """
+    return _term_finder(tuple(terms))
+
+
+@functools.lru_cache(maxsize=32)  # two steps look for the terms of each language
+def _term_finder(terms: tuple[tuple[str, ...], ...]) -> Callable[[str], tuple[list[tuple[int, int, int]], int]]:
     owner: dict[bool, dict[str, int]] = {False: {}, True: {}}  # the key says whether case matters
-    for number, forms in enumerate(terms):
-        for form in forms:
-            cased = is_acronym(form)
-            owner[cased].setdefault(plain(form) if cased else folded(form), number)
+    forms_of_terms = [(form, number) for number, forms in enumerate(terms) for form in forms]
+    folds = plain_forms([form for form, _ in forms_of_terms])
+    for (form, number), seen in zip(forms_of_terms, folds, strict=True):
+        cased = is_acronym(form)
+        owner[cased].setdefault(seen if cased else seen.lower(), number)
     automata = []
     for cased, forms_of in owner.items():
         if forms_of:

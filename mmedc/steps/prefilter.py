@@ -27,7 +27,7 @@ import pyarrow as pa
 from mmedc.document import set_column, source_of, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
-from mmedc.folding import folded
+from mmedc.folding import plain_forms
 from mmedc.policy import LanguagePolicy, Policy
 from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder, in_small_letters
 from mmedc.steps.medical import free, inside_words
@@ -275,9 +275,9 @@ class _Terms:
         for number, language in enumerate(policy.languages.values()):
             light = set(language.stopwords)
             forms = forms_of(language, policy.rule)
-            seen = folded("\n".join(form for _, form, _ in forms)).split("\n")
+            seen = plain_forms([form for _, form, _ in forms])
             for (term, _, bounded), form in zip(forms, seen, strict=True):
-                words = sorted(_words(form, light, bounded), key=lambda word: (-len(word.text), word))
+                words = sorted(_words(form.lower(), light, bounded), key=lambda word: (-len(word.text), word))
                 if words:
                     self.entries[words[0]].append((number, term, tuple(words[1:])))
         self._entries = dict(enumerate(self.entries.values()))
