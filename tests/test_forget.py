@@ -147,6 +147,15 @@ def test_neighbours_are_named_and_stay_unless_they_are_to_go(corpus: Path) -> No
     assert len(both(corpus).what.entries) == 2
 
 
+def test_duplicates_are_known_from_clusters_when_the_passes_are_gone(corpus: Path) -> None:
+    all_of_it = both(corpus, dry_run=True).what
+    shutil.rmtree(corpus / ".work")
+    less = both(corpus, dry_run=True).what
+    assert all_of_it.certain and not less.certain
+    assert {one.locator for one in less.neighbours} == {one.locator for one in all_of_it.neighbours}  # few clusters
+    assert "may come back" in mmedc("forget", str(corpus), "--url", URL, "--dry-run").stdout
+
+
 def test_a_build_brings_nothing_back(clean: tuple[Path, Outcome], tmp_path: Path) -> None:
     out = Path(shutil.copytree(clean[0], tmp_path / "corpus"))
     with pytest.raises(CorpusError, match="has forgotten 8 entries that the recipe would bring back"):

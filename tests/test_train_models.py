@@ -1,6 +1,9 @@
 """Models under training: which families packed documents fit, and what attention does with what a model asks of it."""
 
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,3 +117,15 @@ def test_layers_are_found_in_every_family(families: ModuleType) -> None:
             "attn" in dir(layer) or "self_attn" in dir(layer) for layer in model.layers
         )
     assert len(build(ModelSettings(config=TINY), families.TOKENIZER, 64, 1).layers) == 2
+
+
+def test_the_benchmark_for_a_gpu_runs_at_toy_size(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--toy", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert not [part for part, values in found.items() if {"failed", "skipped"} & set(values)], found
+    assert found["kernel"]["right"] and found["resume"]["equal"]
+    assert found["agree"]["eager"] < 0.02 and found["agree"]["last"] < found["agree"]["first"]
+    assert {"1b", "8b", "trainer 1b", "loss", "profile"} <= set(found)
+    assert (tmp_path / "profile.txt").read_text().count("\n") == 40

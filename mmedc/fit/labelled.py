@@ -34,7 +34,8 @@ def read_labelled(patterns: Iterable[str], positive: str = "medical", languages:
     """Return the labelled texts of files or patterns as a `SCHEMA` table; only `languages`, if some are given.
 
     `label` is true where it is `positive`, null where there is none. A language such as `zh-Hant` becomes its first
-    part. Lines with an `error` (see `mmedc.fit.labels`) are skipped. Parquet keeps its further columns.
+    part. Lines with an `error` (see `mmedc.fit.labels`) are skipped, and so are those with the `split` `test`. Parquet
+    keeps its further columns.
 
     Raises: RequestError with file and line for a line that is not a labelled text, or when there is none.
     """
@@ -62,11 +63,11 @@ def read_labelled(patterns: Iterable[str], positive: str = "medical", languages:
 
 
 def _row(line: Any, where: str, positive: str, folder: str) -> dict[str, Any] | None:
-    """Return a line as a row of `SCHEMA`, or None for one that has an error instead of a label."""
+    """Return a line as a row of `SCHEMA`, or None for one that has no label but an error, or is for tests."""
     try:
         if isinstance(line, BadLine):
             raise line
-        if line.get("error"):
+        if line.get("error") or line.get("split") == "test":
             return None
         label, source = line.get("label"), str(line.get("source") or folder)
         return {

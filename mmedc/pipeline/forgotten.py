@@ -22,6 +22,7 @@ from mmedc.forgetting import Entry, Forgotten, entry
 from mmedc.pipeline.traces import MOST_PASSAGES, PASSAGES, Needles, passages_of
 from mmedc.storage import Store
 
+CLUSTERS = "rejects/clusters.parquet"
 NEAR = 0.5
 """The Jaccard similarity of two texts, or the share of passages, from which one is reported as a neighbour."""
 SLACK = 0.15
@@ -77,6 +78,9 @@ class Forgettable:
     """Those that were asked for in plain words."""
     addresses: tuple[str, ...] = ()
     """Likewise."""
+    certain: bool = True
+    """Whether all documents that the build removed as duplicates of these are among the neighbours. What the passes of
+    the build left says so; without it, `rejects/clusters.parquet` names those of the largest and the least alike."""
 
     def rows(self) -> dict[str, list[int]]:
         """Return the rows of each shard."""
@@ -114,7 +118,8 @@ def forgettable(
     found = Forgettable(entries, asked, together=together, domains=tuple(domains), addresses=tuple(addresses))
     alike = _published(store, manifest, asked)
     held = [one for one in _holding(store, manifest, asked) if one.id not in {each.id for each in alike}]
-    found.neighbours = [*alike, *held, *_removed(corpus, asked)]
+    removed, found.certain = _removed(corpus, manifest, asked)
+    found.neighbours = [*alike, *held, *removed]
     if together and found.neighbours:
         ids = pa.array([one.id for one in found.neighbours if one.published], pa.string())
         found.documents = [*asked, *_texts(store, manifest, _with_ids(store, manifest, ids))]
@@ -257,14 +262,26 @@ def _of_ids(store: Store, manifest: Manifest, ids: list[str]) -> Iterator[dict[s
         yield from _columns(store, shard, ["id", "locator", "text"]).take(rows).to_pylist()
 
 
-def _removed(corpus: str, asked: list[Found]) -> list[Neighbour]:
-    """Return the documents that the build removed in favour of those that were asked for, as far as it is recorded."""
+def _removed(corpus: str, manifest: Manifest, asked: list[Found]) -> tuple[list[Neighbour], bool]:
+    """Return the documents that the build removed in favour of those that were asked for, and whether these are all."""
     try:
         history = History(corpus)
         places = _places_of(history, {one.id: one.locator for one in asked})
-        return [one for table in history.drops() for one in _dropped_for(history, table, places)]
-    except (CorpusError, FileNotFoundError):
-        return []  # the passes of the build are gone
+        return [one for table in history.drops() for one in _dropped_for(history, table, places)], True
+    except (CorpusError, FileNotFoundError):  # the passes of the build are gone
+        return list(_of_clusters(Store(corpus), manifest, {one.locator for one in asked})), not asked
+
+
+def _of_clusters(store: Store, manifest: Manifest, asked: set[str]) -> Iterator[Neighbour]:
+    """Yield the documents that were removed from the clusters of those that were asked for, as far as named there."""
+    if CLUSTERS not in {file.path for file in manifest.rejects}:
+        return
+    with store.open_input(CLUSTERS) as handle:
+        rows = pq.read_table(handle, columns=["cluster", "fate", "jaccard", "locator"], use_threads=False).to_pylist()
+    mine = {row["cluster"]: row["locator"] for row in rows if row["locator"] in asked}
+    for row in rows:
+        if row["cluster"] in mine and row["fate"] == "goes" and row["locator"] not in asked:
+            yield Neighbour(row["locator"], "", mine[row["cluster"]], "removed", round(float(row["jaccard"] or 0), 3))
 
 
 def _places_of(history: History, wanted: dict[str, str]) -> dict[int, str]:

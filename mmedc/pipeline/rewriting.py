@@ -23,11 +23,9 @@ from mmedc.document import DOCUMENT, document_schema
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
 from mmedc.pipeline.accounts import without
-from mmedc.pipeline.forgotten import Forgettable
+from mmedc.pipeline.forgotten import CLUSTERS, Forgettable
 from mmedc.pipeline.traces import Needles, members, target_of
 from mmedc.storage import Store
-
-CLUSTERS = "rejects/clusters.parquet"
 
 
 class Move(BaseModel):

@@ -27,6 +27,7 @@ def as_json(outcome: Outcome, unmatched: list[str]) -> dict[str, Any]:
         "documents": len(outcome.what.documents),
         "ids": sorted(one.id for one in outcome.what.documents),
         "neighbours": [vars(one) for one in outcome.what.neighbours],
+        "duplicates_certain": outcome.what.certain,
         "unmatched": unmatched,
         "files": outcome.files,
         "work_bytes": outcome.work_bytes,
@@ -61,6 +62,14 @@ def screen(outcome: Outcome, unmatched: list[str]) -> Group:
         parts.append(Text(f"… nor {len(unmatched) - SHOWN:,} more", "yellow"))
     if outcome.what.neighbours:
         parts += [*_neighbours(outcome.what.neighbours, outcome.what.together), ""]
+    if not outcome.what.certain:
+        parts += [
+            Passage(
+                "What the passes of the build left is gone, so of the duplicates that it removed only those in "
+                "rejects/clusters.parquet are known; others may come back in the next build."
+            ),
+            "",
+        ]
     if outcome.after is None:
         work = f", and {human_bytes(outcome.work_bytes)} in .work/ would be deleted" if outcome.work_bytes else ""
         parts.append(Passage(f"Nothing was changed. Without --dry-run, these documents would be forgotten{work}."))
