@@ -105,6 +105,32 @@ def _show_licences(corpus: str, as_json: bool) -> None:
 
 
 @app.command(rich_help_panel=LOOK)
+def report(
+    corpus: CorpusArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("report.html"),
+) -> None:
+    """Write what a corpus contains, and how it was made, as one page that opens offline and prints.
+
+    While a build is under way, the page shows what is committed.
+    """
+    from mmedc.report.corpus_report import report as page
+    from mmedc.report.facts import facts_of
+
+    write_page(out, page(facts_of(corpus)))
+
+
+def write_page(out: Path, page: str) -> None:
+    """Write a page and say where. Raises: RequestError where it can't be written."""
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as problem:
+        raise RequestError(
+            f"--out {out}: can't be written ({problem.strerror or problem}); name another file"
+        ) from None
+    typer.echo(f"{out}: {len(page.encode()):,} bytes; open it in a browser")
+
+
+@app.command(rich_help_panel=LOOK)
 def verify(corpus: CorpusArgument, as_json: JsonOption = False) -> None:
     """Hash every file and check every count against the manifest. Fails at the first difference."""
     from mmedc.api import Corpus

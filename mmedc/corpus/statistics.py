@@ -100,6 +100,17 @@ def edges(name: str, number: int) -> tuple[float | None, float | None]:
     return (low, high) if number > STEPS else (-high, -low)
 
 
+def bins_between(name: str, low: float, high: float, least: int = 1) -> list[tuple[float | None, float | None]]:
+    """Return the edges of the bins of a measure from that of `low` to the one that ends at `high`, at least `least`."""
+    first, last = bins_of(name, np.array([low, np.nextafter(high, low)])).tolist()
+    most = SPAN[name in SHARES] - 2
+    while last - first + 1 < least and (first > 0 or last < most):
+        first, last = max(first - (last - first) % 2, 0), min(last + 1, most)
+        if last == most and last - first + 1 < least:
+            first = max(last + 1 - least, 0)
+    return [edges(name, number) for number in range(first, last + 1)]
+
+
 def _edge(step: int) -> float:
     power, part = divmod(step, PARTS)
     return float(2.0 ** (LEAST + power) * (1 + part / PARTS))

@@ -54,6 +54,8 @@ class PassState(Recorded):
     """How far a pass is."""
 
     name: str
+    folder: str = ""
+    """Its folder below `.work/`."""
     units: int
     before: int = 0
     """Units that earlier runs committed."""
@@ -173,7 +175,9 @@ class Journal:
         self._start()
         with self._guard:
             self._exact = [0, 0]
-            self.state.passes.append(PassState(name=current.name, units=len(current.units), before=done))
+            self.state.passes.append(
+                PassState(name=current.name, folder=current.folder, units=len(current.units), before=done)
+            )
             del self.state.passes[:-LISTED_PASSES]
             if done < len(current.units):  # of a pass that is done, the state says enough
                 self._event("begin", **{"pass": current.name}, units=len(current.units), before=done)
