@@ -14,7 +14,7 @@ from mmedc.policy import LANGUAGE_CODE
 from mmedc.settings import Bytes, InputPath, InputPaths, Part, PolicyPath, Shape, TokenizerPath, one_or_many
 
 Kind = Literal["web", "book", "textbook", "article", "encyclopedia", "qa"]
-ModelName = Literal["lid", "extractor", "medical", "quality", "kenlm"]
+ModelName = Literal["lid", "extractor", "medical", "quality", "pages", "kenlm"]
 
 
 def _switch(value: Any) -> Any:

@@ -40,7 +40,9 @@ def test_an_overlay_s_files_are_used_instead_of_the_shipped_ones(tmp_path: Path)
     assert filters.language("fr") == open_filters().language("fr")
     assert filters.policies() == ("balanced", "mine", "mmedc", "precise", "recall")
     assert limits(filters.policy("mine", ("en", "fr")), "fr", "chars") == (9.0, None)
-    assert filters.models() == ("extractor", "lid", "medical", "quality") and filters.find("en/none.txt") is None
+    assert (
+        filters.models() == ("extractor", "lid", "medical", "pages", "quality") and filters.find("en/none.txt") is None
+    )
     assert pickle.loads(pickle.dumps(filters)) == filters
 
 

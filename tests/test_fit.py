@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from mmedc.books.pdf import need
 from mmedc.cli import app
 from mmedc.engine.run import Inline
 from mmedc.errors import ModelMissing, PolicyError, RequestError, WorkError
@@ -26,6 +28,7 @@ from mmedc.fit.language import fit_language
 from mmedc.fit.lexicon import judge, propose
 from mmedc.fit.measured import quality, with_terms
 from mmedc.fit.model import fit_model, folds, train
+from mmedc.fit.pages import fit_pages
 from mmedc.fit.thresholds import fewer_terms, fit, fit_thresholds, needed
 from mmedc.pipeline.build import Build
 from mmedc.policy import Policy, read_language, read_policy
@@ -383,3 +386,25 @@ def test_the_commands_run(tmp_path: Path) -> None:
     assert proposed.exit_code == 0 and (tmp_path / "terms.txt").read_text(encoding="utf-8").startswith("# ")
     fitted = runner.invoke(app, ["fit", "thresholds", path, "--out", str(tmp_path), "--lang", "en"])
     assert fitted.exit_code == 0 and "all precise: terms ≥" in fitted.output
+
+
+def test_a_model_of_pages_tells_wrong_maps_from_texts_and_is_pinned(tmp_path: Path) -> None:
+    sample = YAML(typ="safe").load(Path(__file__).with_name("sample") / "en.yaml")
+    texts = [row["text"] for row in sample]
+    sound = [{"text": text, "images": 0.0, "need": False, "lang": "en", "kind": "sound"} for text in texts]
+    moved = str.maketrans("aeioutnshr", "xqzjkvwcpm")
+    wrong = [row | {"text": row["text"].translate(moved), "need": True, "kind": "moved"} for row in sound]
+    for name, rows in (("texts", sound), ("pages", 9 * [*sound, *wrong])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    known, letters = str(tmp_path / "pages.jsonl"), str(tmp_path / "texts.jsonl")
+    card = fit_pages([known], [letters], tmp_path / "mine")
+    assert "precision 1.000, recall 1.000" in card and "left out" not in card  # one language, and one kind of each sort
+    assert (tmp_path / "mine/models/pages.md").read_text() == card
+    made = need.judge(open_filters(str(tmp_path / "mine")).model("pages").path)
+    assert made.chance(wrong[0]["text"], 0.0) > 0.9 > 0.1 > made.chance(sound[0]["text"], 0.0)
+    with pytest.raises(PolicyError, match=r"fitted\.md: expected a model of `mmedc fit pages`"):
+        (tmp_path / "fitted.md").write_text(card)
+        need.judge(str(tmp_path / "fitted.md"))
+    with pytest.raises(RequestError, match=r"pages.jsonl:1: no images; expected text, images, need"):
+        (tmp_path / "pages.jsonl").write_text('{"text": "x", "need": true, "lang": "en", "kind": "y"}\n')
+        fit_pages([known], [letters], tmp_path / "mine")

@@ -17,8 +17,8 @@ from mmedc.books.book import Book, Unreadable
 from mmedc.books.pdf import whole
 from mmedc.books.pdf.glyphs import lines_of, logical
 from mmedc.books.pdf.joining import count_words, joined
-from mmedc.books.pdf.model import Line
-from mmedc.books.pdf.quality import quality
+from mmedc.books.pdf.model import Line, PageText
+from mmedc.books.pdf.quality import Features, features
 from mmedc.books.pdf.wrapped import unwrapped
 from mmedc.books.rules import BookRules
 from mmedc.engine.run import Inline, run_pass
@@ -237,11 +237,24 @@ def test_arabic_letters_that_lie_over_each_other_keep_their_order() -> None:
     assert [line.text for line in lines_of(ligature)] == ["لا"]
 
 
-def test_quality_of_texts() -> None:
-    assert quality(SENTENCE * 2) > 0.9
-    assert quality("".join(chr(ord(char) + 3) for char in SENTENCE * 2)) < 0.55
-    assert quality("患者的心脏不好，医生说要在医院治疗，这是他的病。" * 10) > 0.9
-    assert quality("".join(chr(0x4E00 + 37 * n % 20000) for n in range(300))) < 0.55
+@pytest.mark.parametrize("lang", ["en", "es", "fr", "ja", "ru", "zh"])
+def test_a_page_needs_ocr_where_its_letters_are_those_of_no_language(lang: str) -> None:
+    sample = YAML(typ="safe").load(Path(__file__).with_name("sample") / f"{lang}.yaml")
+    text = " ".join(row["text"] for row in sample)[:2000]
+
+    def of(text: str, images: float = 0.0) -> Features:
+        return features(PageText(595, 842, [Line(72, 500, 100, 10, text)], "test", images))
+
+    alphabet = sorted({char for char in text if char.isalpha()})
+    wrong = dict(zip(alphabet, alphabet[7:] + alphabet[:7], strict=True))
+    if lang == "zh":  # characters that change places remain common ones
+        wrong = {char: chr(0x4E00 + (ord(char) - 0x4E00 + 777) % 20_000) for char in alphabet if char >= "一"}
+    assert of(text).need() is None and of(text, 1.0).need() is None
+    garbled = of("".join(wrong.get(char, char) for char in text))
+    assert garbled.need() == f"garbled: the characters do not look like a language ({garbled.quality:.2f})"
+    stamp = PageText(595, 842, [Line(72, 500, 30, 8, text[:60])], "test", 0.97)
+    assert features(stamp).need() == "no_text: images cover 97%, and what text there is stands at the edges"
+    assert of("12", 0.4).need() == "no_text: images cover 40%" and of("12").need() is None
 
 
 def prepared(folder: Path, out: Path, engine: str = "permissive", **limits: object) -> Build:

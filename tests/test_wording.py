@@ -79,7 +79,7 @@ def test_the_table_has_only_errors_that_exist() -> None:
         ("dedup: {jaccard: 7}", '"dedup.jaccard": expected a number less than 1; found 7'),
         ("publish: {shard: [1]}", '"publish.shard": expected a size such as 256MB or 64MiB; found a list of 1 value'),
         ("publish: {tokenizer: 4}", '"publish.tokenizer": expected text; found 4; put it in quotes to make it text'),
-        ("models: {lidd: x}", '"models.lidd": expected lid, extractor, medical, quality or kenlm; found "lidd"; did you mean "lid"?'),
+        ("models: {lidd: x}", '"models.lidd": expected lid, extractor, medical, quality, pages or kenlm; found "lidd"; did you mean "lid"?'),
         ("measures: [{use: abc, name: x}]", '"measures.0.use": expected a function as package.module:function; found "abc"'),
         ("languages: []", '"languages": expected at least 1 value; found an empty list'),
         ("block:", '"block": expected a list, such as [a, b]; found nothing'),

@@ -7,6 +7,7 @@ from functools import cached_property
 from mmedc.bookparts import PARTS, BookPart
 from mmedc.books.ocr.models import OcrRules
 from mmedc.folding import plain
+from mmedc.models import Model
 
 NAMED: tuple[BookPart, ...] = (
     *("front_matter", "contents", "index", "bibliography", "acknowledgements"),
@@ -36,6 +37,8 @@ class BookRules:
     """The engine that reads PDF: `permissive` or `pymupdf`."""
     ocr: OcrRules | None = None
     """How pages are read by OCR; None drops pages that need it."""
+    need: Model | None = None
+    """The model that tells which pages of PDF need OCR; None is the one that ships."""
     split_tokens: int | None = None
     """Books of more tokens are split at sections; None leaves them whole."""
     tokenizer: str = "qwen"
@@ -55,6 +58,7 @@ class BookRules:
             self.keep_reserved,
             self.engine,
             self.ocr and self.ocr.identity(),
+            self.need and self.need.sha256,
         ]
 
     def is_textbook(self, subjects: list[str]) -> bool:

@@ -107,6 +107,24 @@ def extractor(
 
 
 @app.command()
+def pages(
+    known: Annotated[
+        list[str],
+        typer.Argument(help="Pages: JSON Lines (text, images, need, lang, kind), plain or .gz. Patterns are allowed."),
+    ],
+    texts: Annotated[
+        list[str],
+        typer.Option("--texts", help="Sound texts in which letters are counted: JSON Lines (text, lang). Repeatable."),
+    ],
+    out: FolderOption,
+) -> None:
+    """Fit the model that tells which pages of PDF need OCR, and try it on languages and faults that it did not see."""
+    from mmedc.fit.pages import fit_pages
+
+    typer.echo(fit_pages(known, texts, out))
+
+
+@app.command()
 def thresholds(
     labelled: LabelledArgument,
     out: FolderOption,

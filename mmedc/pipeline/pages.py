@@ -24,11 +24,12 @@ from mmedc.engine.commit import read_table
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
 from mmedc.inputs import Input
+from mmedc.models import Model
 from mmedc.pipeline.dedup import Run
 from mmedc.pipeline.ingest import Ingested
 from mmedc.recipe import Recipe
 from mmedc.sources import InputSplit
-from mmedc.sources.books import ocr_rules_of
+from mmedc.sources.books import need_model, ocr_rules_of
 from mmedc.sources.paged import PageTables, cover_json, local_copy
 from mmedc.sources.raw import Records, open_whole
 from mmedc.storage import Store
@@ -137,7 +138,8 @@ class PageReader:
 
     engine: str
     ocr: OcrRules | None
-    version: ClassVar[int] = 4
+    need: Model
+    version: ClassVar[int] = 5
 
     def read(self, ranges: tuple[PageRange, ...], start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the pages; see `mmedc.engine.chain.Source`. Raises: OSError when a file cannot be read."""
@@ -164,7 +166,7 @@ class PageReader:
             slot.enter(0, before + begin, len(left))
             opened.prepare([part.first + number for number in left if before + number not in skip])
         for first in range(left.start, left.stop, STEP_PAGES):
-            rows = PageRows()
+            rows = PageRows(self.need.path)
             for number in range(first, min(first + STEP_PAGES, left.stop)):
                 slot.enter(0, before + number, 1)
                 skipped = before + number in skip
@@ -238,7 +240,7 @@ def with_pages(
         return ingest
 
     groups = [group for unit, left in zip(units, covered, strict=True) for group in _grouped(unit.spec, left)]
-    reader = PageReader(engine, ocr_rules_of(recipe))
+    reader = PageReader(engine, ocr_rules_of(recipe), need_model(recipe))
     reading: Streamed[tuple[PageRange, ...], Paged] = Streamed(reader, (), finish_pages, bounds)
     page_units = tuple(Unit.of(group, _label(group), sum(_bytes(part) for part in group)) for group in groups)
     paged = run(Pass("pages", reading, page_units, limits.retries)) if page_units else []

@@ -19,6 +19,7 @@ from mmedc.document import RESERVED
 from mmedc.engine import slot
 from mmedc.filters import open_filters
 from mmedc.inputs import Input
+from mmedc.models import Model
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
 from mmedc.sources import dumps
@@ -152,6 +153,7 @@ def book_rules(recipe: Recipe) -> BookRules:
         keep_reserved=chosen.reserved == "keep",
         engine=chosen.engine,
         ocr=ocr_rules_of(recipe),
+        need=need_model(recipe),
         split_tokens=publish.tokens if splits else None,
         tokenizer=publish.tokenizer if splits else "",
         tokenizer_digest=encoding_digest(publish.tokenizer) if splits else "",
@@ -165,6 +167,15 @@ def ocr_rules_of(recipe: Recipe) -> OcrRules | None:
         return None
     languages = chosen.languages or recipe.languages
     return ocr_rules(chosen.engine, languages, chosen.tessdata, chosen.dpi, chosen.confidence)
+
+
+def need_model(recipe: Recipe) -> Model:
+    """Return the model that tells which pages of PDF need OCR. Raises: ModelMissing, PolicyError, RecipeError."""
+    filters = open_filters(recipe.filters)
+    if "pages" not in recipe.models:
+        return filters.model("pages")
+    with recipe.at("models", "pages"):
+        return filters.model("pages", recipe.models["pages"])
 
 
 def _parts(file: Input, split: InputSplit, rules: BookRules) -> Iterator[Part]:

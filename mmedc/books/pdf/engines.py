@@ -10,7 +10,7 @@ from mmedc.books.book import Unreadable
 from mmedc.books.ocr.models import OcrRules
 from mmedc.books.pdf import glyphs, hidden, inspector, mupdf
 from mmedc.books.pdf.model import Heading, Line, OcrPage, PageText
-from mmedc.books.pdf.quality import unmapped
+from mmedc.books.pdf.need import unmapped
 from mmedc.books.pdf.scripts import LETTER, RTL
 from mmedc.errors import RequestError
 from mmedc.redact import first_line

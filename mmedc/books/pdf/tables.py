@@ -42,7 +42,7 @@ PAGE = pa.schema(
         pa.field("images", pa.float32()),  # share of the page that images cover, 0 to 1
         pa.field("coverage", pa.float32()),  # share of the page that lines cover, 0 to 1
         pa.field("unmapped", pa.float32()),  # share of characters without a meaning, 0 to 1
-        pa.field("quality", pa.float32()),  # how much the text looks like a language, 0 to 1
+        pa.field("quality", pa.float32()),  # how far the text can be trusted, 0 to 1
         pa.field("need", pa.string()),  # why OCR is needed; null where it is not
         pa.field("confidence", pa.float32()),  # of OCR, by the model itself, 0 to 1; null without OCR
         pa.field("ocr", pa.string()),  # why OCR has read the page; null where it has not
@@ -59,7 +59,9 @@ _NAMES = tuple(field.name for field in fields(Placed))
 class PageRows:
     """Collects pages as columns of PAGE."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str | None = None) -> None:
+        """Begin without pages; `model` tells which need OCR: a file of `mmedc fit pages`, or the one that ships."""
+        self._model = model
         self._pages: dict[str, list[Any]] = {name: [] for name in PAGE.names if name != "lines"}
         self._lines: dict[str, list[Any]] = {name: [] for name in _NAMES}
         self._offsets = [0]
@@ -69,7 +71,7 @@ class PageRows:
 
     def add(self, file: int, number: int, page: PageText, again: Reread | None = None) -> None:
         """Lay out a page and add it; `again` reads it by OCR where its text can't be used. Raises: Unreadable."""
-        seen = features(page)
+        seen = features(page, self._model)
         need, confidence, why, unseen = seen.need(), None, None, page.hidden
         if need and again and (read := again(number)):
             page, confidence, why, need = read.page, read.confidence, need, read.unused

@@ -22,13 +22,13 @@ def read(data: bytes, rules: BookRules) -> Iterator[Book]:
         file.write(data)
         file.flush()
         opened = Opened(file.name, rules.engine, rules.ocr)
-        table = pages_of(opened, range(opened.pages))
+        table = pages_of(opened, range(opened.pages), rules.need.path if rules.need else None)
         yield from books_from(lambda: sheets(table), rules, cover_of(opened))
 
 
-def pages_of(opened: Opened, numbers: range) -> pa.Table:
-    """Return some pages of a file as a PAGE table."""
-    rows = PageRows()
+def pages_of(opened: Opened, numbers: range, need: str | None = None) -> pa.Table:
+    """Return some pages of a file as a PAGE table; `need` is the model that tells which need OCR."""
+    rows = PageRows(need)
     for begin in range(numbers.start, numbers.stop, STEP):
         part = range(begin, min(begin + STEP, numbers.stop))
         opened.prepare(part)
