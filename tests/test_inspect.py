@@ -138,6 +138,32 @@ def test_licences_that_are_not_published_count_as_in_what_if(quickstart: Path) -
     assert kept == 1
 
 
+def test_sources_with_a_policy_of_their_own_count_as_in_what_if(quickstart: Path, tmp_path: Path) -> None:
+    shutil.copytree(quickstart, tmp_path / "corpus")
+    path = tmp_path / "corpus" / ".work" / "build.json"
+    record = json.loads(path.read_text())
+    record["recipe"]["sources"]["books"]["policy"] = "keep"
+    record["limits_of_sources"] = {"books": {
+        lang: {name: limit for name, limit in limits.items() if not name.startswith("medical")}
+        for lang, limits in record["limits"].items()
+    }}  # fmt: skip
+    path.unlink()
+    path.write_text(json.dumps(record))
+    opened = open_corpus(str(tmp_path / "corpus"))
+    catalog = catalogs.Catalog(opened)
+    catalog.fill()
+    sets = {"all.medical_model.min": 1.0, "all.chars.min": 1000}
+    said = what_if(str(tmp_path / "corpus"), [f"policy.{name}={value}" for name, value in sets.items()])
+    changes = read_changes({name: str(value) for name, value in sets.items()}, opened.limits)
+    found = answer(catalog, snapped(catalog, changes, opened.limits))
+    then = {lang: sum(part.then.documents for part in said.parts if part.lang == lang) for lang in found.languages}
+    assert {lang: each.then for lang, each in found.languages.items()} == then
+    assert sum(part.then.documents for part in said.parts if part.source == "books") == 3
+    dragged = answer(catalog, snapped(catalog, {("all", "chars", "min"): 1000.0}, opened.limits))
+    at = catalog.scales["medical_model"].nearest(1.0)
+    assert {lang: int(dragged.kept("medical_model", "min", lang)[at]) for lang in then} == then
+
+
 def test_what_a_dragged_limit_says_is_what_the_moved_limit_keeps(looked: Looked) -> None:
     view = looked.view()
     limits = view.opened.limits

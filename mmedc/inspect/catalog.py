@@ -169,7 +169,8 @@ class Catalog:
     def _bounds(self) -> dict[str, set[float]]:
         """Return every value that some limit has, by measure."""
         found: dict[str, set[float]] = {}
-        for limits in self.opened.limits.values():
+        policies = [self.opened.limits, *self.opened.own_limits.values()]
+        for limits in (limits for policy in policies for limits in policy.values()):
             for name, limit in limits.items():
                 for value in (limit.min, limit.max, limit.floor, limit.ceiling):
                     if value is not None:

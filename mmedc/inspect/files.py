@@ -118,6 +118,21 @@ class Opened:
         languages = self.policy.languages if self.policy else {}
         return {code: language.limits for code, language in languages.items()}
 
+    @cached_property
+    def own_limits(self) -> dict[str, dict[str, dict[str, Limit]]]:
+        """The limits of the sources that have a policy of their own, by source, language and measure."""
+        if self.history:
+            return self.history.record.limits_of_sources
+        policies = self.policy.of_sources if self.policy else {}
+        return {
+            source: {code: language.limits for code, language in policy.languages.items()}
+            for source, policy in policies.items()
+        }
+
+    def limits_of(self, source: str) -> dict[str, dict[str, Limit]]:
+        """Return the limits by which the documents of a source are judged."""
+        return self.own_limits.get(source, self.limits)
+
     @property
     def licences(self) -> Rule | None:
         """Which licences the recipe publishes; None for all."""

@@ -103,6 +103,8 @@ def limit_page(view: View, looked: Looked, params: Params) -> Html:
         "Move a limit, and the numbers say at once how many documents the step “limits” would keep. What deduplication "
         "then removes, only a build tells. Nothing here changes the corpus."
     )
+    if view.opened.own_limits:
+        note += f" Sources with a policy of their own are judged by it: {', '.join(sorted(view.opened.own_limits))}."
     if not view.opened.history:
         note += " Only published documents are known here, so looser limits cannot be answered."
     langs = {"": "all languages", **{code: code for code in sorted(view.opened.limits)}}

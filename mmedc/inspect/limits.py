@@ -48,13 +48,15 @@ class Answer:
     """The documents that each limit drops first: [now, then]."""
     alone: dict[tuple[str, str], dict[str, Counts]] = field(default_factory=dict)
     """By (measure, bound), then by language: how many documents that meet all other limits have each code."""
+    steady: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By language, measure and bound: kept documents whose source has a policy of its own, without that limit."""
 
     def kept(self, measure: str, bound: str, lang: str) -> Counts:
         """Return how many documents would be kept with the bound at each edge of the scale, in order."""
         counts = self.alone[measure, bound][lang][:-1]  # without those that have no score
-        below = np.concatenate([[0], np.cumsum(counts)])
+        below = np.concatenate([[0], np.cumsum(counts)]) + self.steady.get((lang, measure, bound), 0)
         at = np.arange(1, len(counts), 2)  # the code of each edge
-        return below[-1] - below[at] if bound == "min" else below[at + 1]
+        return below[-1] - below[at] + below[0] if bound == "min" else below[at + 1]
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class Moved:
     limits: Mapping[str, Mapping[str, Limit]]
     changes: Mapping[Key, float]
 
-    def value(self, lang: str, measure: str, bound: str) -> float | None:
-        """Return a bound as it was moved; None where the language has none."""
-        limit = self.limits.get(lang, {}).get(measure)
+    def value(self, lang: str, measure: str, bound: str, limit: Limit | None = None) -> float | None:
+        """Return a bound as it was moved (that of `limit`, if given, which is a source's own); None without one."""
+        limit = limit or self.limits.get(lang, {}).get(measure)
         own: float | None = getattr(limit, bound) if limit else None
         if own is None:
             return None
@@ -114,12 +116,19 @@ def answer(catalog: Catalog, moved: Moved, lang: str = "", source: str = "") -> 
     """Return what the moved limits would keep, and for each limit what any other place of it would."""
     found = Answer({}, {})
     number = catalog.sources.known.get(source, -1) if source else None
+    own = {catalog.sources.known.get(name, -1): limits for name, limits in catalog.opened.own_limits.items()}
     for code in [lang] if lang else catalog.languages:
-        limits = moved.limits.get(code, {})
         sums = found.languages.setdefault(code, Sums())
         for chunk in catalog.rows([code]):
-            mask = None if number is None else chunk.column("source") == number
-            _count(catalog, chunk, code, limits, moved, mask, sums, found)
+            if not own and number is None:
+                _count(catalog, chunk, code, moved.limits.get(code, {}), moved, None, sums, found)
+                continue
+            sources = chunk.column("source")
+            wanted = np.ones(chunk.rows, bool) if number is None else sources == number
+            for one, limits in own.items():
+                _count(catalog, chunk, code, limits.get(code, {}), moved, wanted & (sources == one), sums, found)
+            rest = wanted & ~np.isin(sources, [*own])
+            _count(catalog, chunk, code, moved.limits.get(code, {}), moved, rest, sums, found)
     return found
 
 
@@ -147,7 +156,7 @@ def _count(
             if own is None:
                 continue
             reason = f"{measure}_{'low' if bound == 'min' else 'high'}"
-            for at, value in enumerate((own, moved.value(lang, measure, bound))):
+            for at, value in enumerate((own, moved.value(lang, measure, bound, limit))):
                 miss = _misses(codes, scale, bound, value)
                 first = miss & ~failed[at]
                 failed[at] |= miss
@@ -171,6 +180,12 @@ def _count(
     sums.stay += int(np.count_nonzero(published & then))
     sums.now_tokens += int(tokens[now].sum(dtype=np.int64))
     sums.then_tokens += int(tokens[then].sum(dtype=np.int64))
+    counted = {(measure, bound) for measure, bound, _, _ in misses}
+    for measure, limit in moved.limits.get(lang, {}).items():
+        for bound in BOUNDS:
+            if getattr(limit, bound) is not None and (measure, bound) not in counted:
+                key = (lang, measure, bound)
+                found.steady[key] = found.steady.get(key, 0) + int(np.count_nonzero(then))
     for measure, bound, miss, codes in misses:
         size = catalog.scales[measure].size + 1
         by_lang = found.alone.setdefault((measure, bound), {})

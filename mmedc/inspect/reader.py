@@ -191,7 +191,7 @@ def _payload(values: dict[str, Any]) -> Html:
 
 
 def _measures(view: View, values: dict[str, Any]) -> Html:
-    limits = view.opened.limits.get(values.get("lang") or "", {})
+    limits = view.opened.limits_of(values.get("source") or "").get(values.get("lang") or "", {})
     rows: list[list[Child]] = []
     for name in (*MEASURES, *view.opened.extra):
         value, limit = values.get(name), limits.get(name)
