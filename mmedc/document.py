@@ -50,6 +50,9 @@ STRUCTURE = (
 RESERVED = "tdm:reservation"
 """Says in `licence_evidence` that the publisher reserves text and data mining, of a document that is kept anyway."""
 
+OPT_OUT = "opt-out "
+"""Begins in `licence_evidence` the wishes of a page against its use, of a document that is kept anyway."""
+
 OFFSETS = ("sections", "pages")
 """The columns that hold offsets in characters of `text`. A step that changes `text` changes them too."""
 
@@ -89,6 +92,7 @@ RAW = pa.schema(
         pa.field("kind", pa.string()),  # null: the kind of the source in the recipe
         pa.field("licence", pa.string()),  # null: the licence of the source in the recipe
         *STRUCTURE,
+        pa.field("opt_out", pa.string()),  # wishes that it is not used to train models; ingest puts them into evidence
         pa.field("dropped_by", pa.string()),  # reason; null = kept
         pa.field("rejected_by", pa.string()),  # reason, then what was seen; null = sound
     ]

@@ -31,7 +31,10 @@ DROPPED: dict[str, dict[str, str]] = {
         "low_density": "The fast main text has a lower density of lexicon terms than half of the policy's floor.",
         "other_language": "The fast main text is surely in a language that the recipe does not name.",
     },
-    "extract": {"no_main_text": "No main text was found in the page."},
+    "extract": {
+        "no_main_text": "No main text was found in the page.",
+        "opted_out": "The page, or the answer that brought it, asks not to be used to train models (`opt_outs`).",
+    },
     "normalise": {"empty": "The text is empty after normalisation."},
     "language": {"other_language": "The text is in a language that the recipe does not name."},
     "limits": {

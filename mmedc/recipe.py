@@ -66,6 +66,9 @@ class Recipe(Part):
     """Files of unwanted hosts, one per line, such as the `domains` of a UT1 category. Subdomains are included."""
     forget: InputPaths = ()
     """Lists of URLs, domains, DOIs and ids whose documents are never stored, such as those of `mmedc forget`."""
+    opt_outs: Literal["honour", "record"] = "record"
+    """Whether pages in archives that ask not to be used to train models are dropped, or kept with that on record. What
+    a crawl stores is said by the `opt_outs` of its source."""
     privacy: bool = True
     """Whether to replace e-mail addresses, telephone numbers, identity numbers and patient names with placeholders."""
     models: dict[ModelName, InputPath] = {}

@@ -54,6 +54,7 @@ KEYS: dict[str, tuple[Any, str | None]] = {
     "measures": ("[]", FIRST),
     "block": ("[]", FIRST),
     "privacy": ("false", FIRST),
+    "opt_outs": ("honour", FIRST),
     "medical.policy": ("recall", FIRST),
     "policy": ("{all: {chars: {floor: 100}}}", FIRST),
     "dedup.jaccard": ("0.7", FIRST),

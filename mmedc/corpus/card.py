@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mmedc.corpus.contents import OTHER, SCHEMES
 from mmedc.corpus.manifest import Manifest, Stats, Total
 from mmedc.corpus.outcome import counted
-from mmedc.document import RESERVED
+from mmedc.document import OPT_OUT, RESERVED
 
 NAMES = {
     **{scheme: scheme.upper() for scheme in SCHEMES},
@@ -67,8 +67,9 @@ def card(manifest: Manifest, stats: Stats) -> str:
         lines += [f"{said} (columns `authors` and `identifiers`).", ""]
     if stats.reserved:
         lines += [
-            f"The publishers of {counted(stats.reserved, 'document')} reserve text and data mining "
-            f"(`{RESERVED}` in `licence_evidence`); the recipe keeps them all the same.",
+            f"The publishers of {counted(stats.reserved, 'document')} reserve text and data mining, or ask not to "
+            f"be used to train models (`{RESERVED}`, `{OPT_OUT.strip()}` in `licence_evidence`); the recipe keeps "
+            "them all the same.",
             "",
         ]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmedc.document import RESERVED
+from mmedc.document import OPT_OUT, RESERVED
 
 MOST_LICENCES = 100
 OTHER = "other"
@@ -71,7 +71,9 @@ class Counted:
         for row in pc.value_counts(table["licence"]).to_pylist():
             self.licences[row["values"]] += row["counts"]
         self.authored += table.num_rows - table["authors"].null_count
-        self.reserved += pc.sum(pc.match_substring(table["licence_evidence"], RESERVED)).as_py() or 0
+        self.reserved += (
+            pc.sum(pc.match_substring_regex(table["licence_evidence"], f"{RESERVED}|{OPT_OUT}")).as_py() or 0
+        )
         for names in table["identifiers"].drop_null().to_pylist():
             schemes = {name.partition(":")[0] for name in names}
             self.identified.update(scheme if scheme in SCHEMES else OTHER for scheme in schemes)

@@ -70,7 +70,8 @@ class Shard(File):
     authored: int = 0
     """The number of documents whose authors are known."""
     reserved: int = 0
-    """The number of documents that were kept although their publisher reserves text and data mining."""
+    """The number of documents that were kept although their publisher reserves text and data mining, or asks not
+    to be used to train models."""
     tokens: int
     """The number of tokens, by the tokenizer that the manifest names."""
     text_bytes: int
@@ -284,7 +285,8 @@ class Stats(Total):
     authored: int
     """Documents whose authors are known."""
     reserved: int
-    """Documents that were kept although their publisher reserves text and data mining."""
+    """Documents that were kept although their publisher reserves text and data mining, or asks not
+    to be used to train models."""
     funnel: tuple[FunnelRow, ...]
 
 

@@ -11,35 +11,12 @@ from dataclasses import dataclass
 
 from mmedc.crawl.paths import path_matches, path_of
 from mmedc.crawl.types import Fetched, OptOut
+from mmedc.wishes import AGAINST, RESERVED, usage_refused, words_for
 
 TDMREP = "/.well-known/tdmrep.json"
 MAX_TDMREP = 512_000  # bytes that are read
 MAX_VALUE = 200  # characters that are recorded
-AGAINST = frozenset({"noai", "noindex", "none", "noarchive"})
-"""Words for robots that ask not to be in a corpus. `noarchive` asks that no copy is kept; a corpus is copies."""
-RESERVED = "tdm-reservation=1"
-"""The word of `PageLinks.robots` for a `meta` element of that name and content."""
-USES = ("train-ai", "ai-train", "train-genai", "genai", "ai", "tdm", "bots", "all")
-"""Uses that include training models, the most specific first: of AIPREF and its drafts, and of Content-Signal."""
-USAGE = re.compile(r"([a-z*][\w.*-]*)\s*=\s*\"?([a-z0-9?]+)", re.IGNORECASE)
-NO = frozenset({"n", "no", "?0", "0", "false", "disallow"})
 RSL_LINK = re.compile(r"<([^>]*)>(?=[^,<]*rel\s*=\s*\"?license\b)[^,<]*rsl", re.IGNORECASE)
-AGENT_WORD = re.compile(r"\s*([\w*-]+)\s*:\s*(.*)", re.DOTALL)
-VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
-
-
-def usage_refused(value: str) -> str:
-    """Return the part of a usage preference, such as `search=y, train-ai=n`, that refuses training; or nothing.
-
-    The most specific use decides: `bots=n, train-ai=y` allows it. Of contradictory statements the refusal holds.
-    """
-    stated: dict[str, list[str]] = {}
-    for use, answer in USAGE.findall(value):
-        stated.setdefault(use.lower(), []).append(answer.lower())
-    for use in USES:
-        if use in stated:
-            return f"{use}={next((word for word in stated[use] if word in NO), '')}" if NO & set(stated[use]) else ""
-    return ""
 
 
 def of_headers(fetched: Fetched, token: str = "mmedc") -> tuple[OptOut, ...]:
@@ -48,7 +25,7 @@ def of_headers(fetched: Fetched, token: str = "mmedc") -> tuple[OptOut, ...]:
     found: list[OptOut] = []
     if b"x-robots-tag" in names:
         lines = [value.decode("latin-1") for name, value in fetched.headers if name.lower() == b"x-robots-tag"]
-        found += [_wish(word, "X-Robots-Tag") for word in sorted(AGAINST & set(_words_for(lines, token)))]
+        found += [_wish(word, "X-Robots-Tag") for word in sorted(AGAINST & set(words_for(lines, token)))]
     if b"tdm-reservation" in names and fetched.header("tdm-reservation").startswith("1"):
         found.append(_noted("tdm", "header", f"tdm-reservation: 1 {fetched.header('tdm-policy')}".strip()))
     for name in ("content-usage", "content-signal"):
@@ -57,19 +34,6 @@ def of_headers(fetched: Fetched, token: str = "mmedc") -> tuple[OptOut, ...]:
     if b"link" in names and (link := RSL_LINK.search(fetched.header("link"))):
         found.append(_noted("rsl", "header", link[1]))
     return tuple(found)
-
-
-def _words_for(lines: Iterable[str], token: str) -> Iterable[str]:
-    """Yield the words of X-Robots-Tag that are meant for everybody or for `token`: `word, word` or `agent: word`."""
-    for line in lines:
-        to_us = True
-        for part in line.split(","):
-            named = AGENT_WORD.match(part)
-            if named and named[1].lower() not in VALUED:
-                to_us = named[1].lower() in (token, "*", "robots")
-                part = named[2]
-            if to_us:
-                yield part.strip().lower()
 
 
 def of_page(robots: Iterable[str]) -> tuple[OptOut, ...]:

@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from mmedc.crawl.fetch import content_of
-from mmedc.crawl.optout import usage_refused
 from mmedc.crawl.paths import path_matches, path_of
 from mmedc.crawl.types import Fetched, OptOut, Refused
+from mmedc.wishes import usage_refused
 
 if TYPE_CHECKING:
     from protego import Protego

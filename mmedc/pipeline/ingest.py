@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmedc.dedup.signature import CONTENT, SKETCH, Sign, bands_for
-from mmedc.document import DOCUMENT, MEASURES, RAW, SCHEMA_VERSION, document_id, document_schema
+from mmedc.document import DOCUMENT, MEASURES, OPT_OUT, RAW, SCHEMA_VERSION, document_id, document_schema
 from mmedc.engine.chain import Funnel, Step
 from mmedc.engine.unit import Accounted, Bounds, DataFile, Pass, Stream, Streamed, Unit, UnitFiles
 from mmedc.filters import open_filters
@@ -69,7 +69,7 @@ def forgotten_by(recipe: Recipe) -> tuple[Entry, ...]:
 
 def _extract(recipe: Recipe) -> Extract:
     trees = _model("extractor", recipe) if recipe.extract == "mmedc" else None
-    return Extract(recipe.extract, trees, recipe.ruby == "readings")
+    return Extract(recipe.extract, trees, recipe.ruby == "readings", recipe.opt_outs == "honour")
 
 
 def text_steps(recipe: Recipe, policy: Policy) -> tuple[Step, ...]:
@@ -153,8 +153,20 @@ class FinishIngest:
                 return pc.fill_null(found, default[field.name]) if default.get(field.name) else found
             return pa.nulls(rows, field.type)
 
+        def evidence(field: pa.Field) -> pa.Array:
+            """Return where licences were found, and after that the wishes of pages."""
+            found = column(field)
+            if "opt_out" not in table.schema.names or table["opt_out"].null_count == rows:
+                return found
+            both = zip(found.to_pylist(), table["opt_out"].to_pylist(), strict=True)
+            said = ["; ".join(filter(None, (where, wish and OPT_OUT + wish))) or None for where, wish in both]
+            return pa.array(said, field.type)
+
         own = [field for field in self.schema if field.name not in DOCUMENT.names]
-        documents = pa.table([column(field) for field in self.schema], schema=self.schema)
+        documents = pa.table(
+            [evidence(field) if field.name == "licence_evidence" else column(field) for field in self.schema],
+            schema=self.schema,
+        )
         lengths = [len(text.encode()) for text in documents["text"].to_pylist()]
         keys = {
             name: documents[name]

@@ -32,6 +32,7 @@ SHOWN = (
     "identifiers",
     "date",
     "licence",
+    "opt_out",
     "content_type",
     "charset",
     *MEASURES,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from rich.console import Group
 
 from mmedc.corpus.manifest import Manifest
-from mmedc.document import RESERVED
+from mmedc.document import OPT_OUT, RESERVED
 from mmedc.licences import Rule
 from mmedc.recipe_parts import Publish
 from mmedc.report.grid import Column, Grid, Passage, number
@@ -66,7 +66,7 @@ def _count(found: dict[str, OfLicence], table: pa.Table) -> None:
     evidence = pc.fill_null(table["licence_evidence"], "none")
     kind = pc.extract_regex(evidence, r"^(?P<word>[^:; ]*)").combine_chunks().field("word")
     kind = pc.if_else(pc.equal(kind, ""), "none", kind)
-    reserved = pc.cast(pc.match_substring(evidence, RESERVED), pa.int64())
+    reserved = pc.cast(pc.match_substring_regex(evidence, f"{RESERVED}|{OPT_OUT}"), pa.int64())
     private = pc.fill_null(table["private_items"], 0)
     columns = {"licence": table["licence"], "kind": kind, "tokens": table["tokens"], "r": reserved, "p": private}
     sums: list[Any] = [("tokens", "count"), ("tokens", "sum"), ("r", "sum"), ("p", "sum")]
@@ -107,5 +107,6 @@ def licence_tables(found: ByLicence) -> Group:
         said = ", ".join(f"{count:,} {what[why]}" for why, count in found.dropped.items())
         parts.append(Passage(f"Dropped: {said}. `mmedc rejects` shows samples of them."))
     if reserved := sum(one.reserved for one in found.licences):
-        parts.append(Passage(f"Of {reserved:,} documents the publisher reserves text and data mining; they are kept."))
+        said = f"{reserved:,} documents are kept though their publishers ask not to be used to train models"
+        parts.append(Passage(f"{said}, or reserve text and data mining (see `licence_evidence`)."))
     return Group(*parts)

@@ -76,5 +76,6 @@ def _warnings(found: Publication) -> list[Any]:
             )
         )
     if totals.reserved:
-        shown.append(Passage(f"The publishers of {counted(totals.reserved, 'document')} reserve text and data mining."))
+        who = counted(totals.reserved, "document")
+        shown.append(Passage(f"The publishers of {who} reserve text and data mining, or ask not to be used so."))
     return shown

@@ -41,7 +41,7 @@ def stats_tables(name: str, stats: Stats, tokenizers: list[dict[str, Any]]) -> G
     if said := described(stats):
         parts += [Text(said), ""]
     if stats.reserved:
-        parts += [Text(f"{counted(stats.reserved, 'document')} kept although text and data mining is reserved"), ""]
+        parts += [Text(f"{counted(stats.reserved, 'document')} kept although their publishers ask not to be used"), ""]
     for count in tokenizers:
         total = sum(row["tokens"] for row in count["languages"].values())
         each = ", ".join(f"{lang} {row['tokens']:,}" for lang, row in count["languages"].items())

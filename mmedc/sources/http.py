@@ -12,6 +12,7 @@ from mmedc.codings import CODINGS, HEAD_BYTES, MEMBERS, TooLarge, Truncated, und
 from mmedc.jsonlines import whole_characters
 from mmedc.sources.archive import blank_line
 from mmedc.sources.mime import stated_type, type_of
+from mmedc.wishes import HEADERS, in_headers
 
 LISTS = (b"content-type", b"content-encoding", b"transfer-encoding")  # fields that may be sent in several lines
 CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
@@ -20,6 +21,7 @@ LINE_BREAK = re.compile(rb"\r?\n")
 BOOK = "application/x-book"
 """The type of a body that may be a book: PDF, EPUB or DOCX, whatever the server says."""
 ZIP, PDF = b"PK\x03\x04", b"%PDF-"
+WISHES = frozenset(name.encode() for name in HEADERS)
 HEADERS_BYTES = 8 << 10  # enough for most headers
 
 
@@ -44,10 +46,13 @@ def page_of(block: memoryview, limit: int, identified: str = "") -> dict[str, An
     if status[1] != b"200":
         return {"dropped_by": "http_status"}
     fields: dict[bytes, str] = {}
+    wishes: dict[str, list[str]] = {}
     for line in lines[1:]:
         name, _, value = line.partition(b":")
         name, text = name.strip().lower(), value.strip().decode("latin-1")
         fields[name] = f"{fields[name]}, {text}" if name in LISTS and name in fields else text
+        if name in WISHES:
+            wishes.setdefault(name.decode(), []).append(text)
     try:
         whole = body_of(bytes(body), fields, limit)
     except TooLarge:
@@ -56,7 +61,8 @@ def page_of(block: memoryview, limit: int, identified: str = "") -> dict[str, An
         return {"rejected_by": f"truncated: {problem}", "payload": bytes(block)}
     except ValueError as problem:
         return {"rejected_by": f"bad_encoding: {problem}", "payload": bytes(block)}
-    return typed(whole, fields.get(b"content-type", ""), limit, identified)
+    opt_out = {"opt_out": "; ".join(in_headers(wishes)) or None} if wishes else {}
+    return {**typed(whole, fields.get(b"content-type", ""), limit, identified), **opt_out}
 
 
 def typed(body: bytes, content_type: str, limit: int, identified: str = "") -> dict[str, Any]:

@@ -26,7 +26,7 @@ from mmedc.sources.raw import InputSplit, Records
 class Reader:
     """The source of all units of ingest; it reads each split with the reader of its format."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the raw records of `split` from number `start` on; see `mmedc.engine.chain.Source`."""

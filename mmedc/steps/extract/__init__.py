@@ -21,6 +21,7 @@ from mmedc.filters import open_filters
 from mmedc.models import Model
 from mmedc.steps.extract import blocks, claims, engines, features, heads, kinds, model, render, tree
 from mmedc.steps.extract.metadata import Found, read_metadata
+from mmedc.wishes import HEAD_BYTES, in_page
 
 NO_LATER = "2100-01-01"
 Engine = Literal["trafilatura", "resiliparse", "mmedc"]
@@ -30,8 +31,9 @@ Engine = Literal["trafilatura", "resiliparse", "mmedc"]
 class Extract:
     """Fills `text` and what a page says about itself from `html`; rows without `html` pass through.
 
-    Dropped: `no_main_text`. What the source states of a record is kept, except the date of its crawl: a date stated by
-    the page replaces it and is never later, so that the result does not depend on the day of the build.
+    Dropped: `no_main_text`, `opted_out`. What the source states of a record is kept, except the date of its crawl: a
+    date stated by the page replaces it and is never later, so that the result does not depend on the day of the build.
+    Wishes that a page is not used to train models are added to those of its answer, in `opt_out`.
     """
 
     engine: Engine = "mmedc"
@@ -39,8 +41,10 @@ class Extract:
     """The model of our own extractor; None: the one that ships."""
     readings: bool = False
     """Whether the readings of ruby are kept, in brackets; by our own extractor only."""
+    honour: bool = False
+    """Whether pages that ask not to be used to train models are dropped."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -51,6 +55,7 @@ class Extract:
             ordinals, locators = batch.column("ordinal").to_pylist(), _values(batch, "locator")
             columns = {name: _values(batch, name) for name in FILLED}
             dropped: list[str | None] = [None] * len(ordinals)
+            wishes = _values(batch, "opt_out")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 for index, (ordinal, seen) in enumerate(zip(ordinals, views(batch.column("html")), strict=True)):
@@ -66,10 +71,15 @@ class Extract:
                         if name in REPLACED or not (columns[name][index] or (stated and name == "licence_evidence")):
                             columns[name][index] = value or columns[name][index]
                     columns["text"][index] = page.text
+                    if asked := in_page(bytes(seen[:HEAD_BYTES])):
+                        wishes[index] = "; ".join(filter(None, [wishes[index], *asked]))
                     if not page.text.strip():
                         dropped[index] = "no_main_text"
             for name, values in columns.items():
                 batch = set_column(batch, name, pa.array(values, RAW.field(name).type))
+            batch = set_column(batch, "opt_out", pa.array(wishes, pa.string()))
+            if self.honour:
+                dropped = [f"opted_out: {wish}" if wish else why for wish, why in zip(wishes, dropped, strict=True)]
             return set_column(batch, "dropped_by", pa.array(dropped, pa.string()))
 
         return transform
