@@ -82,7 +82,7 @@ def mix(
         list[str], typer.Argument(help="A corpus, or several as NAME=CORPUS; the names are those of `data.corpora`.")
     ],
     tokens: Annotated[
-        str | None, typer.Option("--tokens", "-t", help="How much is read in all, such as 10B. Default: each once.")
+        str | None, typer.Option("--tokens", help="How much is read in all, such as 10B. Default: each once.")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", help="Weigh by tokens to this power: 1, as it is; 0, evenly.")
