@@ -44,7 +44,7 @@ class Quiet:
     def begin(self, *_: Any) -> None:
         """Say nothing."""
 
-    def tell(self, *_: Any) -> None:
+    def update(self, *_: Any) -> None:
         """Say nothing."""
 
     def end(self, *_: Any) -> None:

@@ -5,7 +5,8 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from mmedc.errors import RequestError, WorkError
 from mmedc.redact import HIDDEN, redact
@@ -28,6 +29,8 @@ class Endpoint:
     pause_s: float = 1.0
     """Seconds before the second try; doubled for each try that follows."""
     seed: int = 0
+    template: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the server's chat template, such as `enable_thinking` (`chat_template_kwargs`)."""
 
     def ask(self, prompt: str, max_tokens: int, stop: threading.Event | None = None) -> str:
         """Return the answer to `prompt` at temperature 0. `stop`: gives up between tries when it is set.
@@ -37,13 +40,14 @@ class Endpoint:
         if not self.url.startswith(("http://", "https://")):
             raise RequestError(f"{redact(self.url)}: not the URL of a server; expected http://HOST:PORT/v1")
         url = f"{self.url.rstrip('/')}/chat/completions"
-        body = {
+        body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
             "max_tokens": max_tokens,
             "temperature": 0,
             "seed": self.seed,
         }
+        body |= {"chat_template_kwargs": self.template} if self.template else {}
         headers = {"Content-Type": "application/json"}
         key = os.environ.get(self.key_variable, "")
         if key:

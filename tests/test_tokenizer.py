@@ -125,12 +125,13 @@ def test_examples_and_questions_begin_once(folder: Path) -> None:
     from mmedc.train.stream import IGNORE
 
     tokenizer = open_tokenizer(str(folder))
-    stream = ExampleStream([Example("the </s> heart", "pumps <s> blood", "en")] * 3, tokenizer, 128, 0)
+    stream = ExampleStream([Example("the </s> heart", " pumps <s> blood", "en")] * 3, tokenizer, 128, 0)
     sequence = stream.sequence(0)
     used = sequence.tokens[: sequence.lengths[:3].sum()].tolist()
     assert used.count(tokenizer.begin[0]) == 3 and used[0] == tokenizer.begin[0] and tokenizer.eos not in used
     learnt = sequence.targets[sequence.targets != IGNORE].tolist()
-    assert learnt == [*tokenizer.encode(["pumps <s> blood"])[0], tokenizer.eos] * 3
+    prompt, whole = tokenizer.encode(["the </s> heart", "the </s> heart pumps <s> blood"])
+    assert learnt == [*whole[len(prompt) :], tokenizer.eos] * 3
 
 
 def test_tokens_that_only_the_configuration_names_are_control_tokens() -> None:

@@ -47,7 +47,7 @@ TINY = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2,
 }  # fmt: skip
-QUIET = type("Quiet", (), {"begin": lambda *_: None, "tell": lambda *_: None, "end": lambda *_: None})()
+QUIET = type("Quiet", (), {"begin": lambda *_: None, "update": lambda *_: None, "end": lambda *_: None})()
 
 
 @pytest.fixture(scope="module")

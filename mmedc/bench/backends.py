@@ -1,7 +1,7 @@
 """What answers the questions: a checkpoint here, several on Ray, vLLM, or a server."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mmedc.bench.config import Bench
 from mmedc.bench.packing import Request
@@ -29,16 +29,25 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Measuring(Protocol):
+    """A backend that knows how many tokens a text has. A server does not."""
+
+    def too_long(self, texts: list[str], room: int) -> list[bool]:
+        """Return which texts lose their beginning where `room` tokens after them are wanted."""
+        ...
+
+
 def open_backend(settings: Bench, spread: bool = False) -> Backend:
     """Return the backend of a benchmark; `spread` opens its model on a cluster. Raises: RecipeError where it can't."""
     if settings.backend == "server":
         from mmedc.bench.served import Served
 
-        return Served(settings.endpoint, settings.model, settings.workers, settings.seed)
+        return Served(settings.endpoint, settings.model, settings.workers, settings.seed, template=settings.template)
     if settings.backend == "vllm":
         from mmedc.bench.vllm import Vllm
 
-        return Vllm(settings.model, settings.adapter, settings.context, settings.seed)
+        return Vllm(settings.model, settings.adapter, settings.context, settings.seed, settings.template)
     if settings.workers > 1 or spread:
         from mmedc.bench.fleet import Fleet
 
@@ -52,4 +61,4 @@ def open_local(settings: Bench) -> Backend:
         from mmedc.bench.local import Local
     except ImportError as problem:
         raise RecipeError(f"bench.backend transformers needs `pip install 'mmedc[train]'` ({problem})") from None
-    return Local(settings.model, settings.adapter, settings.device, settings.context)
+    return Local(settings.model, settings.adapter, settings.device, settings.context, template=settings.template)

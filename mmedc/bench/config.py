@@ -36,13 +36,14 @@ class Bench(Part):
     """Files of solved examples, in the form of items."""
     chat: bool = False
     """Whether to put the prompt into the tokenizer's chat template, as a user's turn."""
+    template: dict[str, Any] = Field(default={})
+    """Arguments of the chat template, such as `enable_thinking: false`; a server gets `chat_template_kwargs`."""
     permute: Count = 0
     """How often each question is asked again with its options in another order."""
     seed: int = 0
     """The seed of these orders and of generation by vLLM or a server."""
     limit: Count = 0
-    """Use at most this many items per language, drawn by the hashes of their ids; 0 uses all. Of `texts`, the first
-    ones are used."""
+    """Use at most this many items per language, drawn by the hashes of their ids, and as many `texts`; 0 uses all."""
     backend: Literal["transformers", "vllm", "server"] = "transformers"
     """What runs the model; `server` is an OpenAI-compatible endpoint."""
     endpoint: str = ""
@@ -52,7 +53,7 @@ class Bench(Part):
     context: Annotated[int, Field(gt=8)] = 2048
     """The number of tokens that prompt and answer may have together."""
     max_tokens: Count = 0
-    """The number of tokens of a generated answer; 0 means 32, or 1,000 with a rationale."""
+    """The number of tokens of a generated answer, with its thoughts; 0 means 32, or 1,000 with a rationale."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """The device; `auto` is CUDA where it is available."""
     workers: Annotated[int, Field(ge=1)] = 1
@@ -83,6 +84,8 @@ class Bench(Part):
             raise ValueError("backend: server and endpoint go together")
         if self.backend == "server" and self.protocol != "generate":
             raise ValueError("a server gives answers, not log-likelihoods of given texts; set protocol: generate")
+        if self.template and not self.chat and self.backend != "server":
+            raise ValueError("template holds arguments of the chat template; set chat: true")
         if self.normal != "sum" and self.protocol == "generate":
             raise ValueError("normal divides log-likelihoods; protocol generate has none")
         return self

@@ -37,6 +37,10 @@ class Fleet:
         """Return a prompt as a user's turn."""
         return str(self._result(self._workers[0].chat.remote(prompt)))
 
+    def too_long(self, texts: list[str], room: int) -> list[bool]:
+        """Return which texts lose their beginning."""
+        return list(self._result(self._workers[0].too_long.remote(texts, room)))
+
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
         """Yield (number of a request, log-likelihood of each continuation)."""
         order = sorted(range(len(requests)), key=lambda number: -len(requests[number].prompt))
@@ -92,6 +96,9 @@ class _Worker:
 
     def chat(self, prompt: str) -> str:
         return str(self._model.chat(prompt))
+
+    def too_long(self, texts: list[str], room: int) -> list[bool]:
+        return list(self._model.too_long(texts, room))
 
     def score(self, requests: list[Request]) -> list[tuple[int, list[float]]]:
         return list(self._model.score(requests))

@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 
 from mmedc.bench.greedy import DecodingCache, PromptGroup, continued, groups_of, pools
 from mmedc.bench.packing import Request, Row, Tokens, batches, rows_of
-from mmedc.bench.prompting import PromptEncoder
+from mmedc.bench.prompting import SPARE, PromptEncoder
 from mmedc.errors import RecipeError
 from mmedc.redact import first_line
 
@@ -48,7 +48,13 @@ class Local:
     """
 
     def __init__(
-        self, folder: str, adapter: str = "", device: str = "auto", context: int = 2048, batch_tokens: int = 0
+        self,
+        folder: str,
+        adapter: str = "",
+        device: str = "auto",
+        context: int = 2048,
+        batch_tokens: int = 0,
+        template: dict[str, Any] | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -69,7 +75,7 @@ class Local:
         self.context = min(context, getattr(self.model.config, "max_position_embeddings", context))
         self.batch_tokens = batch_tokens or BATCH_TOKENS[self.device.type]
         self.identity = _digest(folder, adapter, self.device.type, self.context)
-        self._prompts = PromptEncoder(folder, self.tokenizer)
+        self._prompts = PromptEncoder(folder, self.tokenizer, template)
         self.packs, self.own_head = self._check()
         self.decodes = self.packs and self._check_decoding()
 
@@ -90,6 +96,12 @@ class Local:
                 "they are not of one checkpoint"
             )
         return tokens
+
+    def too_long(self, texts: list[str], room: int) -> list[bool]:
+        """Return which texts lose their beginning where `room` tokens after them are wanted."""
+        most = self.context - room
+        # A token has a byte or more, so short texts need not be encoded.
+        return [len(text.encode()) + SPARE > most and len(self.encode(text)) > most for text in texts]
 
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
         """Yield (number of a request, summed natural log-likelihood of each continuation) as soon as it is known."""

@@ -4,7 +4,10 @@ A text is cut into windows of the model's context. Every token is predicted once
 a text, and those of the last window from as many tokens before them as fit (as in lm-evaluation-harness).
 """
 
+import hashlib
+import heapq
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +27,23 @@ Window = tuple[tuple[int, ...], int]
 def read_texts(paths: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
     """Return (language, text) of JSON-lines or Parquet files, at most `limit` of each language (0: all).
 
+    They are drawn by the hashes of the texts, because files are often sorted, and stay in their order.
+
     Raises: RecipeError for missing files, and for rows without `text` and `lang`.
     """
-    out: list[tuple[str, str]] = []
-    count: dict[str, int] = {}
+    drawn: dict[str, list[tuple[int, int, str]]] = {}
+    for place, (lang, text) in enumerate(_texts(paths)):
+        group = drawn.setdefault(lang, [])
+        # The largest hash of those that are kept is at the top, and leaves first.
+        least = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+        heapq.heappush(group, (-least, place, text))
+        if limit and len(group) > limit:
+            heapq.heappop(group)
+    kept = sorted((place, lang, text) for lang, group in drawn.items() for _, place, text in group)
+    return [(lang, text) for _, lang, text in kept]
+
+
+def _texts(paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for path in paths:
         place = Path(path)
         files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.suffix in SUFFIXES)
@@ -37,10 +53,8 @@ def read_texts(paths: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
             for number, row in enumerate(_rows(file), 1):
                 if not isinstance(row.get("text"), str) or not isinstance(row.get("lang"), str):
                     raise RecipeError(f"{file}, row {number}: expected `text` and `lang`; it has {sorted(row)[:8]}")
-                count[row["lang"]] = count.get(row["lang"], 0) + 1
-                if row["text"].strip() and (not limit or count[row["lang"]] <= limit):
-                    out.append((row["lang"], row["text"]))
-    return out
+                if row["text"].strip():
+                    yield row["lang"], row["text"]
 
 
 SUFFIXES = {".jsonl", ".gz", ".parquet"}

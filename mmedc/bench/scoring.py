@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmedc.bench import leaderboard
-from mmedc.bench.backends import Backend, open_backend
+from mmedc.bench.backends import Backend, Measuring, open_backend
 from mmedc.bench.builder import OnProgress, silent
 from mmedc.bench.cache import Cache
 from mmedc.bench.config import Bench, Normal
@@ -18,6 +19,7 @@ from mmedc.bench.contamination import corpora_of, look
 from mmedc.bench.packing import Request
 from mmedc.bench.parsing import parse
 from mmedc.bench.perplexity import perplexities, read_texts
+from mmedc.bench.prompting import check_thoughts, opens_thought
 from mmedc.bench.protocols import Asked, asked, choices_of, delimiter, prompt_of
 from mmedc.bench.rationales import alike, rationale_of, ready
 from mmedc.bench.statistics import holm, macro_interval, mcnemar, sign_flips, wilson
@@ -91,6 +93,7 @@ def score(settings: Bench, on_progress: OnProgress = silent, spread: bool = Fals
     prompts = [prompt_of(question.shown, settings, examples.get(question.item.lang)) for question in presented]
     if settings.chat:
         prompts = [backend.chat(prompt) for prompt in prompts]
+        check_thoughts(prompts[0], settings)
     with Cache(settings.out) as cache:
         answer = _generated if settings.protocol == "generate" else _compared
         records = answer(presented, prompts, settings, backend, cache, on_progress)
@@ -114,6 +117,8 @@ def score(settings: Bench, on_progress: OnProgress = silent, spread: bool = Fals
         result["texts"] = texts
     if settings.reasoned and (similarity := _rationales(items, records, settings)):
         result["rationales"] = similarity
+    if cut := _cut(presented[: len(items)], prompts, settings, backend):
+        result["cut"] = cut
     result |= _contamination(items, records, settings)
     if settings.out:
         write(Path(settings.out), records, result)
@@ -122,6 +127,19 @@ def score(settings: Bench, on_progress: OnProgress = silent, spread: bool = Fals
             shown = [readable(prompt) for prompt in prompts[: len(items)]]
             leaderboard.write(Path(settings.out) / "leaderboard", items, shown, outputs, result)
     return result
+
+
+def _cut(presented: list[Asked], prompts: list[str], settings: Bench, backend: Backend) -> dict[str, int]:
+    """Return how many items of each language are longer than the context, so that their prompts lose the beginning."""
+    if not isinstance(backend, Measuring):
+        return {}
+    texts, room = prompts[: len(presented)], settings.answer_tokens
+    if settings.protocol != "generate":
+        between, room = "" if settings.chat else delimiter(settings), -1  # the last token is no input
+        longest = [max((text for _, text in choices_of(one.shown, settings)), key=len) for one in presented]
+        texts = [prompt + between + text for prompt, text in zip(texts, longest, strict=True)]
+    long = backend.too_long(texts, room)
+    return dict(sorted(Counter(one.item.lang for one, cut in zip(presented, long, strict=True) if cut).items()))
 
 
 def _sets_of(items: list[Item], settings: Bench) -> str:
@@ -173,7 +191,7 @@ def _generated(
     identity = f"{backend.identity}/{settings.answer_tokens}"
     answers = cache.answered(identity, prompts, lambda new: backend.generate(new, settings.answer_tokens))
     for done, (number, text) in enumerate(answers, 1):
-        outputs[number] = text
+        outputs[number] = f"<think>{text}" if opens_thought(prompts[number]) else text
         on_progress(done, len(prompts))
     records = []
     for question, output in zip(presented, outputs, strict=True):

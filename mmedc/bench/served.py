@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from typing import Any
 
 from mmedc.bench.packing import Request
 from mmedc.chat import Endpoint
@@ -26,6 +27,8 @@ class Served:
     seed: int = 0
     pause_s: float = 1.0
     """Seconds before the second try; doubled for each try that follows."""
+    template: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the server's chat template."""
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __post_init__(self) -> None:
@@ -36,7 +39,7 @@ class Served:
     @property
     def identity(self) -> str:
         """What answers depend on, besides the prompt."""
-        return f"{redact(self.endpoint)} {self.model} {self.seed}"
+        return f"{redact(self.endpoint)} {self.model} {self.seed}" + (f" {self.template}" if self.template else "")
 
     def chat(self, prompt: str) -> str:
         """Return `prompt` as it is, because the server applies the chat template."""
@@ -49,7 +52,9 @@ class Served:
     def generate(self, prompts: list[str], max_tokens: int) -> Iterator[tuple[int, str]]:
         """Yield (number of a prompt, its answer). Raises: WorkError when the server refuses or does not answer."""
         self._stop.clear()
-        server = Endpoint(self.endpoint, self.model, timeout_s=ANSWER_S, pause_s=self.pause_s, seed=self.seed)
+        server = Endpoint(
+            self.endpoint, self.model, timeout_s=ANSWER_S, pause_s=self.pause_s, seed=self.seed, template=self.template
+        )
         with ThreadPoolExecutor(max_workers=max(1, self.at_once)) as pool:
             numbers = {
                 pool.submit(server.ask, prompt, max_tokens, self._stop): number for number, prompt in enumerate(prompts)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmedc.bench.packing import Request
-from mmedc.bench.prompting import PromptEncoder
+from mmedc.bench.prompting import SPARE, PromptEncoder
 from mmedc.errors import RecipeError
 from mmedc.tokenizer import continuation_of
 
@@ -15,7 +15,7 @@ PROMPTS_AT_ONCE = 512
 class Vllm:
     """A model in vLLM, on the GPUs that it sees. Raises: RecipeError where vLLM is not installed."""
 
-    def __init__(self, folder: str, adapter: str, context: int, seed: int) -> None:
+    def __init__(self, folder: str, adapter: str, context: int, seed: int, template: dict[str, Any]) -> None:
         try:
             from vllm import LLM
         except ImportError:
@@ -26,7 +26,7 @@ class Vllm:
         self._engine: Any = LLM(
             folder, max_model_len=context, seed=seed, enable_lora=bool(adapter), enable_prefix_caching=True
         )
-        self._prompts = PromptEncoder(folder, self._engine.get_tokenizer())
+        self._prompts = PromptEncoder(folder, self._engine.get_tokenizer(), template)
         self._adapter = adapter
         self.context = context
         self.identity = f"vllm {folder} {adapter} {context} {seed}"
@@ -34,6 +34,12 @@ class Vllm:
     def chat(self, prompt: str) -> str:
         """Return a prompt as a user's turn, by the tokenizer's chat template."""
         return self._prompts.chat(prompt)
+
+    def too_long(self, texts: list[str], room: int) -> list[bool]:
+        """Return which texts lose their beginning where `room` tokens after them are wanted."""
+        most = self.context - room
+        # A token has a byte or more, so short texts need not be encoded.
+        return [len(text.encode()) + SPARE > most and len(self._prompts.encode(text)) > most for text in texts]
 
     def score(self, requests: list[Request]) -> Iterator[tuple[int, list[float]]]:
         """Yield (number of a request, log-likelihood of each continuation). vLLM caches the shared prefixes."""
@@ -59,7 +65,8 @@ class Vllm:
         from vllm import SamplingParams
 
         for low in range(0, len(prompts), PROMPTS_AT_ONCE):
-            inputs = [self._prompts.encode(prompt) for prompt in prompts[low : low + PROMPTS_AT_ONCE]]
+            most = max(1, self.context - max_tokens)  # a longer prompt loses its beginning, as on this machine
+            inputs = [self._prompts.encode(prompt)[-most:] for prompt in prompts[low : low + PROMPTS_AT_ONCE]]
             made = self._run(inputs, SamplingParams(max_tokens=max_tokens, temperature=0))
             for number, answer in enumerate(made):
                 yield low + number, answer.outputs[0].text

@@ -87,6 +87,12 @@ def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Grou
     """Return the report of a scoring: warnings, then accuracy, rationales, held-out text and positions."""
     about = found.get("contamination", {})
     parts: list[Any] = [Text(f"warning: {warning}", style="bold red") for warning in about.get("warnings", ())]
+    if cut := found.get("cut"):
+        where = ", ".join(f"{lang} {count:,}" for lang, count in cut.items())
+        said = (
+            f"warning: {sum(cut.values()):,} prompts are longer than bench.context and lost their beginning ({where})"
+        )
+        parts.append(Text(said, style="bold red"))
     parts.append(scores_table(found, compared))
     if same_questions(found):
         parts.append(Text("The named models: accuracy % on the same questions of MMedBench, as published.", "dim"))

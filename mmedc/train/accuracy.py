@@ -29,7 +29,7 @@ class MultipleChoice:
 class AccuracyWindows(Windows):
     """Questions with their answers, several answers to a sequence, none of which attends to another.
 
-    A prompt that is too long with its answer loses its beginning.
+    A prompt that is too long with its answer loses its beginning; `cut` counts the questions to which this happens.
     """
 
     def __init__(self, questions: tuple[MultipleChoice, ...], tokenizer: Tokenizer, context: int) -> None:
@@ -38,9 +38,11 @@ class AccuracyWindows(Windows):
         begin = list(tokenizer.begin)
         encode = functools.lru_cache(maxsize=2)(lambda text: begin + tokenizer.encode([text])[0])
         pieces: list[tuple[list[int], int]] = []
+        self.cut = 0
         for question in questions:
-            for text in question.answers:
-                prompt, tokens = continuation_of(encode, question.prompt, text)
+            found = [continuation_of(encode, question.prompt, text) for text in question.answers]
+            self.cut += any(len(prompt) + len(tokens) > context + 1 for prompt, tokens in found)
+            for prompt, tokens in found:
                 pieces.append(((prompt + tokens)[-context - 1 :], max(1, min(len(tokens), context))))
         windows: list[tuple[Sequence, np.ndarray[Any, Any]]] = []
         window: list[tuple[int, list[int], int]] = []

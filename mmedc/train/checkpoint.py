@@ -16,13 +16,21 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_model_state_dict,
+    set_state_dict,
+)
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.tensor import DTensor
 
-from mmedc.errors import CorpusError
-from mmedc.train.config import Checkpoints
+from mmedc.errors import CorpusError, RecipeError
+from mmedc.redact import first_line
+from mmedc.train.config import Checkpoints, InitFrom
 
 # Without a process group a single process is intended.
 warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
@@ -125,6 +133,48 @@ def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -
     set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=moments, options=_options(model))
 
 
+def load_model(path: Path, model: torch.nn.Module) -> None:
+    """Load the weights of a checkpoint into a model, on any number of devices."""
+    weights = get_model_state_dict(model, options=_options(model))
+    dcp_load({"model": weights}, checkpoint_id=path)
+    set_model_state_dict(model, weights, options=_options(model))
+
+
+def begin_from(
+    settings: InitFrom, model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokenizer: str
+) -> dict[str, Any]:
+    """Load what a run begins with, and return the state of the checkpoint. `tokenizer`: the digest of the run's own.
+
+    Raises: RecipeError where there is no intact checkpoint, or where it is of another model or tokenizer.
+    """
+    where = Path(settings.checkpoint)
+    if (where / STATE).is_file():
+        found = None if damage(where) else (where, json.loads((where / STATE).read_text()))
+    else:
+        found = newest(where / "checkpoints")
+    if found is None:
+        raise RecipeError(f"init_from.checkpoint: {where} is no intact checkpoint, and no run that has one")
+    path, state = found
+    trained = state["record"]["data"]["tokenizer"]
+    if trained != tokenizer:
+        raise RecipeError(f"init_from.checkpoint: {path} has the tokenizer {trained[:12]}…, this run {tokenizer[:12]}…")
+    # The schedule and the decay are those of this run, whereas a checkpoint has those of its own.
+    options = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    try:
+        if settings.optimizer:
+            load(path, model, optimizer)
+        else:
+            load_model(path, model)
+    except (CheckpointException, RuntimeError, ValueError, KeyError) as problem:
+        raise RecipeError(
+            f"init_from.checkpoint: {path} is of another model than this run's ({first_line(problem)}); give `model` "
+            f"as {path.parent.parent}/run.json has it"
+        ) from None
+    for group, own in zip(optimizer.param_groups, options, strict=True):
+        group.update(own)
+    return state  # type: ignore[no-any-return]
+
+
 def _mapped(function: Any, value: Any, *others: Any) -> Any:
     """Apply `function` to each leaf of nested dicts and lists, together with the leaves of `others` at its place."""
     if isinstance(value, dict):
@@ -181,8 +231,11 @@ def _short(digest: str) -> str:
 
 
 def check_same(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """Check that a run is resumed with the data it was started with. Raises: CorpusError with every difference."""
-    lines = differences(saved, now)
+    """Check that a run is resumed with the data it was started with. Raises: CorpusError with every difference.
+
+    The number of steps may change; earlier versions recorded it.
+    """
+    lines = differences({key: value for key, value in saved.items() if key != "steps"}, now)
     before, after = _corpora(saved), _corpora(now)
     changed = [name for name in before if before[name] != after.get(name)]
     if changed and before.keys() == after.keys():  # the rest of the differences follows from this

@@ -113,7 +113,11 @@ class Checkpoints(Part):
     """When the state is saved, and what is kept."""
 
     every: Count = 500
-    """The number of steps between checkpoints. The last step is always saved."""
+    """The number of steps between checkpoints."""
+    minutes: Positive | None = None
+    """Save after so many minutes too, counted from the last checkpoint."""
+    last: bool = True
+    """Whether to save the last step. A run that is asked to stop (SIGTERM, Ctrl-C) saves the step it has reached."""
     keep: Count = 2
     """How many of the newest checkpoints are kept. Older ones are deleted once a newer one is complete."""
     every_kept: Count | None = None
@@ -141,6 +145,15 @@ class Watch(Part):
     """The matrix rate of a device in TFLOP/s, for MFU. By default it is measured at the start, on CUDA only."""
 
 
+class InitFrom(Part):
+    """The checkpoint of another training that a run begins with, with data and a schedule of its own."""
+
+    checkpoint: InputPath
+    """The folder of a run (its newest intact checkpoint), or of one of its checkpoints."""
+    optimizer: bool = False
+    """Whether to read the state of the optimizer too, as for annealing; by default it begins empty."""
+
+
 class Train(Part):
     """A whole training."""
 
@@ -150,12 +163,14 @@ class Train(Part):
     """The folder of the run. `--out` overrides it."""
     model: ModelSettings
     """The model to train: exactly one of `path` and `config`."""
+    init_from: InitFrom | None = None
+    """Begin with the weights of a checkpoint of another run of this model."""
     data: Data = Data()
     """Which documents are read, in which proportions, and how they are packed."""
     examples: Examples | None = None
     """Fine-tune on examples instead of corpora."""
     steps: Annotated[int, Field(ge=0)] = 0
-    """The number of updates of the weights."""
+    """The number of updates of the weights. A run that is done goes on when it is given more."""
     epochs: Annotated[float, Field(ge=0)] = 0.0
     """How often all examples are read, instead of `steps`. The paper uses 5 for full weights, 3 for adapters."""
     batch: Count = 512

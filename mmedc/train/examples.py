@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mmedc.errors import RecipeError
 from mmedc.prompts import answer_of, prompt_of
 from mmedc.questions import Item, Row, item_files, item_of, language_of, read_rows
-from mmedc.tokenizer import Tokenizer
+from mmedc.tokenizer import Tokenizer, continuations_of
 from mmedc.train.config import Examples
 from mmedc.train.stream import IGNORE, Sequence, generator
 
@@ -67,8 +67,8 @@ def _examples(row: Row, file: str, number: int, settings: Examples) -> list[Exam
 class ExampleStream:
     """Whole examples packed into sequences of S tokens, in an order drawn for each epoch; sequence n depends on n only.
 
-    An example that is longer than a sequence keeps the end of its prompt, and its whole answer. An example whose
-    answer alone is longer is left out, and counted in `record`.
+    An example that is longer than a sequence keeps the end of its prompt, and its whole answer; `cut` counts them. An
+    example whose answer alone is longer is left out; `left_out` counts them.
     """
 
     examples: list[Example]
@@ -79,22 +79,25 @@ class ExampleStream:
 
     def __post_init__(self) -> None:
         self.names = [f"examples/{lang}/items/qa" for lang in sorted({example.lang for example in self.examples})]
-        self._left_out = 0
+        self.left_out = self.cut = 0
         begin, end = list(self.tokenizer.begin), [self.tokenizer.eos]
-        prompts = [begin + ids for ids in self.tokenizer.encode([example.prompt for example in self.examples])]
-        answers = self.tokenizer.encode([example.answer for example in self.examples])
+        # Encoded as one text, as in scoring: many tokenizers would begin a text of its own with a blank.
+        pairs = [(example.prompt, example.answer) for example in self.examples]
         self._items: list[tuple[npt.NDArray[np.int64], int, int]] = []
         digest = hashlib.sha256()
-        for example, prompt, answer in zip(self.examples, prompts, answers, strict=True):
-            answer = answer + end
+        for example, (prompt, answer) in zip(
+            self.examples, continuations_of(self.tokenizer.encode, pairs), strict=True
+        ):
+            prompt, answer = begin + prompt, answer + end
             if len(answer) >= self.context:
-                self._left_out += 1
+                self.left_out += 1
                 continue
-            prompt = prompt[max(0, len(prompt) + len(answer) - self.context - 1) :]
-            ids = np.array([*prompt, *answer], np.int64)
+            more = max(0, len(prompt) + len(answer) - self.context - 1)
+            self.cut += more > 0
+            ids = np.array([*prompt[more:], *answer], np.int64)
             digest.update(ids.tobytes())
             lang = self.names.index(f"examples/{example.lang}/items/qa")
-            self._items.append((ids, len(prompt), lang))
+            self._items.append((ids, len(prompt) - more, lang))
         if not self._items:
             raise RecipeError(f"examples: no answer is shorter than {self.context} tokens; raise data.context")
         self._digest = digest.hexdigest()
@@ -148,7 +151,7 @@ class ExampleStream:
         return {
             "examples": self._digest,
             "count": len(self._items),
-            "left_out": self._left_out,
+            "left_out": self.left_out,
             "tokenizer": self.tokenizer.digest,
             "context": self.context,
             "seed": self.seed,

@@ -72,6 +72,7 @@ def _card(name: str, settings: Train, state: dict[str, Any], record: dict[str, A
     lines += ["---", f"# {name}", "", f"Trained by mmedc for {state['step']:,} steps, {tokens:,} tokens.", ""]
     base = settings.model.path or f"random weights, {settings.model.config}"
     lines += [f"- started from: {base}", f"- tokenizer: {settings.tokenizer}"]
+    lines += [f"- initial weights: {settings.init_from.checkpoint}"] if settings.init_from else []
     lines += [f"- corpus {name}: {digest}" for name, (_, digest) in record["corpora"].items()]
     lines += ["", "| component | documents | tokens |", "|---|--:|--:|"]
     lines += [

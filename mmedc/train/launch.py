@@ -3,9 +3,12 @@
 Ray runs the token pass and, where a cluster is named, the workers of Ray Train. The loop does not depend on it.
 """
 
+import contextlib
 import json
 import os
+import signal
 import tempfile
+import warnings
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,6 +29,7 @@ from mmedc.train.loop import Prepared, Report
 from mmedc.train.loop import run as run_loop
 from mmedc.train.measure import METRICS, HeldOut, read_lines
 from mmedc.train.mixture import Component, components_of, counts, shares
+from mmedc.train.stopping import Stopping
 from mmedc.train.stream import PackedStream
 from mmedc.train.tokens import Tokenised, tokenise
 
@@ -100,13 +104,16 @@ def _examples(settings: Train, tokenizer: Tokenizer) -> ExampleStream:
 def train(job: Job, report: Report) -> dict[str, float]:
     """Run the loop of a job on this machine, in as many processes as it asks for, and return the last values.
 
+    A signal that asks to stop is kept until the step is saved (`mmedc.train.stopping`).
+
     Raises: what the loop raises, and WorkError when a process dies.
     """
     folder = Path(job.out)
     folder.mkdir(parents=True, exist_ok=True)
     _write_record(job)
     if job.settings.processes == 1 and not _wants_cuda(job.settings):
-        return run_loop(job.settings, job.prepare(), report)
+        with Stopping() as stopping:
+            return run_loop(job.settings, job.prepare(), report, stopping)
     from torch.multiprocessing.spawn import ProcessException, start_processes
 
     messages = get_context("spawn").SimpleQueue()
@@ -115,7 +122,7 @@ def train(job: Job, report: Report) -> dict[str, float]:
     def listen() -> None:
         while not messages.empty():
             message = messages.get()
-            if isinstance(message, MmedcError):
+            if isinstance(message, MmedcError | KeyboardInterrupt):
                 raise message
             last.update(message[1])
             report(*message)
@@ -124,8 +131,15 @@ def train(job: Job, report: Report) -> dict[str, float]:
         arguments = (job, f"file://{meeting}/store", os.getpid(), messages)
         processes = start_processes(_work, arguments, job.settings.processes, join=False, start_method="spawn")
         try:
-            while not processes.join(timeout=0.2):
-                listen()
+            with Stopping() as stopping:
+                told = False
+                while not processes.join(timeout=0.2):
+                    listen()
+                    if stopping.asked and not told:
+                        told = True
+                        for pid in filter(None, processes.pids()):
+                            with contextlib.suppress(ProcessLookupError):
+                                os.kill(pid, signal.SIGTERM)
         except ProcessException as problem:
             listen()
             raise WorkError(
@@ -147,12 +161,20 @@ def _wants_cuda(settings: Train) -> bool:
 def _work(rank: int, job: Job, meeting: str, parent: int, messages: Any) -> None:
     """Run the loop in one process of several."""
     end_with(parent)
+    with Stopping() as stopping:
+        _work_until(rank, job, meeting, messages, stopping)
+
+
+def _work_until(rank: int, job: Job, meeting: str, messages: Any, stopping: Stopping) -> None:
     import torch.distributed as dist
 
     backend = "nccl" if _wants_cuda(job.settings) else "gloo"
     dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=job.settings.processes)
     try:
-        run_loop(job.settings, job.prepare(), lambda step, values: messages.put((step, values)))
+        run_loop(job.settings, job.prepare(), lambda step, values: messages.put((step, values)), stopping)
+    except KeyboardInterrupt:
+        if rank == 0:
+            messages.put(KeyboardInterrupt())
     except MmedcError as problem:
         messages.put(problem)
         raise
@@ -209,12 +231,32 @@ def _ray_work(config: dict[str, Any]) -> None:
     run_loop(job.settings, job.prepare())
 
 
+def _cut(job: Job) -> dict[str, int]:
+    """Return, with a warning, how many examples and questions are too long for a sequence."""
+    settings, tokenizer = job.settings, open_tokenizer(job.settings.tokenizer)
+    context = settings.data.context
+    found = {"questions": AccuracyWindows(job.questions, tokenizer, context).cut}
+    if settings.examples is not None:
+        stream = _examples(settings, tokenizer)
+        found |= {"examples": stream.cut, "examples_left_out": stream.left_out}
+    said = {
+        "questions": "questions lose the beginning of their prompt",
+        "examples": "examples lose the beginning of their prompt",
+        "examples_left_out": "examples are left out, because their answer alone is longer",
+    }
+    for name, count in found.items():
+        if count:
+            warnings.warn(f"data.context is {context:,}: {count:,} {said[name]}; raise data.context", stacklevel=2)
+    return found
+
+
 def _write_record(job: Job) -> None:
     """Write the record of a run to its folder: the settings, and the documents and tokens of each component."""
     record = {
         "settings": job.settings.model_dump(mode="json"),
         "corpora": {name: [url, manifest.digest] for name, (url, manifest, _) in job.corpora.items()},
         "mixture": counts(job.components()),
+        "cut": _cut(job),
     }
     Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))
     tokenizer = open_tokenizer(job.settings.tokenizer)

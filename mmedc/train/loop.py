@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.utils import deterministic
 
-from mmedc.errors import WorkError
+from mmedc.errors import CorpusError, WorkError
 from mmedc.tokenizer import Tokenizer
 from mmedc.train import checkpoint, measure
 from mmedc.train.accuracy import AccuracyWindows
@@ -21,6 +21,7 @@ from mmedc.train.families import check_packing
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
+from mmedc.train.stopping import Stopping
 from mmedc.train.stream import TrainingStream
 from mmedc.train.windows import Evaluation
 
@@ -75,11 +76,17 @@ def precision_of(settings: Train, device: torch.device) -> torch.dtype:
     return getattr(torch, settings.precision)  # type: ignore[no-any-return]
 
 
-def run(settings: Train, prepared: Prepared, report: Report = lambda step, values: None) -> dict[str, float]:
+def run(
+    settings: Train,
+    prepared: Prepared,
+    report: Report = lambda step, values: None,
+    stopping: Stopping | None = None,
+) -> dict[str, float]:
     """Train from the newest checkpoint, or from the start, to the last step, and return the last values.
 
-    Every process of the run calls this. Raises: CorpusError when the run was started with other data; WorkError
-    when it diverges.
+    Every process of the run calls this. Raises: CorpusError when the run was started with other data, or for more
+    steps; WorkError when it diverges; KeyboardInterrupt when one of the processes was asked to stop (`stopping`),
+    after the step that it was at is saved.
     """
     place = RankInfo.find(settings.device)
     torch.use_deterministic_algorithms(place.device.type == "cpu")
@@ -96,7 +103,7 @@ def run(settings: Train, prepared: Prepared, report: Report = lambda step, value
     guard = SpikeGuard(settings.optimizer.spike)
     group = dist.new_group(backend="gloo") if dist.is_initialized() else None
     keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, group)
-    record = {"data": prepared.stream.record(), "batch": settings.batch, "steps": settings.steps}
+    record = {"data": prepared.stream.record(), "batch": settings.batch}
     first = 0
     if found := checkpoint.newest(keeper.folder):
         path, state = found
@@ -104,6 +111,16 @@ def run(settings: Train, prepared: Prepared, report: Report = lambda step, value
         checkpoint.load(path, model, optimizer)
         guard.load(state["guard"])
         first = state["step"]
+        if first > settings.steps:
+            raise CorpusError(
+                f"{path}: this run has {first:,} steps already, and steps is {settings.steps:,}; raise steps, or train "
+                "into another folder with --out"
+            )
+    elif settings.init_from is not None:
+        state = checkpoint.begin_from(settings.init_from, model, optimizer, prepared.tokenizer.digest)
+        if settings.init_from.optimizer:
+            guard.load(state["guard"])
+    saves = _Saves(settings, group, stopping)
     watch = _Watch(settings, prepared, place, shape, first, report)
     autocast = _autocast(place, precision)
     skipped = 0
@@ -134,13 +151,44 @@ def run(settings: Train, prepared: Prepared, report: Report = lambda step, value
                 for windows in (prepared.held_out, prepared.questions):
                     watch.values(step, windows.evaluate(evaluation))
                 model.train()
-            if done % settings.checkpoints.every == 0 or last:
+            if saves.due(done):
                 keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})
+            if saves.stop:
+                break
     keeper.wait()
     if dist.is_initialized():
         dist.barrier()
     watch.close()
+    if saves.stop:
+        raise KeyboardInterrupt
     return watch.last
+
+
+class _Saves:
+    """Decides after which steps a checkpoint is saved, alike on all devices."""
+
+    def __init__(self, settings: Train, group: Any, stopping: Stopping | None) -> None:
+        self._settings, self._group, self._stopping = settings, group, stopping
+        self._at = time.monotonic()
+        self.stop = False
+        """Whether a process was asked to stop."""
+
+    def due(self, done: int) -> bool:
+        """Return whether to save the state after `done` steps."""
+        minutes = self._settings.checkpoints.minutes
+        late = minutes is not None and time.monotonic() - self._at >= 60 * minutes
+        asked = self._stopping is not None and self._stopping.asked
+        if self._group is not None:
+            flags = torch.tensor([late, asked], dtype=torch.int32)
+            dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._group)
+            late, asked = map(bool, flags.tolist())
+        last = done == self._settings.steps
+        self.stop = asked and not last
+        due = late or self.stop or done % self._settings.checkpoints.every == 0
+        if due or (last and self._settings.checkpoints.last):
+            self._at = time.monotonic()
+            return True
+        return False
 
 
 def _step(

@@ -217,7 +217,7 @@ def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str, corpora: dict[s
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     lm.config._attn_implementation = "sdpa"
     lm.save_pretrained(part)
-    tokenizer.save(part)
+    tokenizer.save(part, getattr(lm.config, "max_position_embeddings", None))
     (part / "README.md").write_text(card, encoding="utf-8")
     (part / TRAINED_ON).write_text(json.dumps(corpora), encoding="utf-8")  # `mmedc bench` reads it
     part.rename(folder)
