@@ -88,6 +88,47 @@ FILES: dict[str, list[tuple[str, Any]]] = {
         ("anatomy_test.csv", [["Which bone, of the skull, moves?", "Mandible", "Vomer", "Frontal", "Parietal", "A"]]),
         ("astronomy_test.csv", [["Which planet?", "Mars", "Moon", "Sun", "Io", "A"]]),
     ],
+    "kormedmcqa": [("doctor-test.csv", [
+        ["subject", "year", "period", "q_number", "question", "A", "B", "C", "D", "E", "answer"],
+        ["doctor", "2022", "1", "1", "피를 보내는 기관은?", "심장", "폐", "간", "뼈", "피부", "1"],
+        ["doctor", "2022", "1", "2", "숨을 쉬는 기관은?", "심장", "폐", "간", "뼈", "피부", "2"],
+    ])],
+    "cmmlu": [
+        ("anatomy.csv", [["", "Question", "A", "B", "C", "D", "Answer"], ["0", "哪个器官泵血？", "心", "肺", "肝", "骨", "A"]]),
+        ("astronomy.csv", [["", "Question", "A", "B", "C", "D", "Answer"], ["0", "哪颗行星？", "火", "水", "木", "土", "A"]]),
+    ],
+    "cmb": [("val.json", [
+        {"id": 1, "exam_subject": "内科", "question": "成对的器官是？", "answer": "AB", "option": {"A": "肾", "B": "肺", "C": "肝"}},
+        {"id": 2, "exam_subject": "内科", "question": "未公布？", "option": {"A": "肾", "B": "肺"}},
+    ])],
+    "medexpqa": [("test.es.jsonl", [
+        {"id": 7, "year": 2020, "type": "CARDIOLOGÍA", "full_question": "¿Qué órgano bombea sangre?", "correct_option": 3,
+         "options": {"1": "La piel", "2": "El pulmón", "3": "El corazón", "4": "El hueso", "5": None}, "full_answer": "Late."},
+    ])],
+    "medxpertqa": [("test.jsonl", [
+        {"id": "Text-1", "question": "Which pumps?\nAnswer Choices: (A) Skin (B) Heart", "label": "B",
+         "options": {"A": "Skin", "B": "Heart"}, "body_system": "Cardiovascular"},
+        {"id": "MM-1", "question": "What is seen?", "label": "A", "options": {"A": "a", "B": "b"}, "images": ["x.png"]},
+        {"id": "Text-2", "question": "Which breathes?", "label": "A",
+         "options": [{"letter": "A", "content": "Lung"}, {"letter": "B", "content": "Skin"}]},
+    ])],
+    "global-mmlu": [("fr/test.jsonl", [
+        {"sample_id": "anatomy/test/0", "subject": "anatomy", "question": "Lequel bat ?", "option_a": "Os",
+         "option_b": "Cœur", "option_c": "Peau", "option_d": "Foie", "answer": "B"},
+        {"sample_id": "astronomy/test/0", "subject": "astronomy", "question": "?", "answer": "B"},
+    ])],
+    "mmlu-prox": [("de/test.jsonl", [
+        {"question_id": 5, "category": "health", "question": "Welches Organ pumpt?", "option_0": "Haut", "option_1": "Lunge",
+         "option_2": "Herz", "option_3": None, "answer": "C"},
+        {"question_id": 6, "category": "law", "question": "?", "answer": "A"},
+    ])],
+    "afrimedqa": [("afri.csv", [
+        ["sample_id", "question_type", "question", "answer_options", "correct_answer", "specialty"],
+        ["a1", "mcq", "Which pumps?", '{"option1": "Skin", "option2": "Heart", "option3": ""}', "option2", "Cardiology"],
+        ["a2", "mcq", "Which are pairs?", '{"option1": "Kidney", "option2": "Liver", "option3": "Lung"}',
+         "option1,option3", "Anatomy"],
+        ["a3", "saq", "Why?", "", "", "Anatomy"],
+    ])],
 }  # fmt: skip
 EXPECTED = {
     "medqa-usmle": (["A", "B"], {"an answer that is not among the options": 1, "no question": 1, "not a row": 1}),
@@ -100,10 +141,19 @@ EXPECTED = {
     "medmcqa": (["A", "D"], {"an id that came before": 1}),
     "pubmedqa": (["C"], {"no answer": 1}),
     "mmlu": (["A"], {"a subject that is not medical": 1}),
+    "kormedmcqa": (["A", "B"], {}),
+    "cmmlu": (["A"], {"a subject that is not medical": 1}),
+    "cmb": (["A,B"], {"no answer": 1}),
+    "medexpqa": (["C"], {}),
+    "medxpertqa": (["B", "A"], {"a question about a picture": 1}),
+    "global-mmlu": (["B"], {"a subject that is not medical": 1}),
+    "mmlu-prox": (["C"], {"a subject that is not medical": 1}),
+    "afrimedqa": (["B", "A,C"], {"a question without options": 1}),
 }  # fmt: skip
 
 
 def write(path: Path, content: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
     if path.suffix == ".csv":
         lines = io.StringIO()
         csv.writer(lines).writerows(content)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mmedc.bench import makers
 from mmedc.errors import RecipeError
 from mmedc.inputs import list_inputs
 from mmedc.questions import (
@@ -254,5 +255,13 @@ FORMATS = {
     "medmcqa": QuestionSet("MedMCQA", "en", "MIT", _medmcqa, _counted_from_one),
     "pubmedqa": QuestionSet("PubMedQA", "en", "MIT", _pubmedqa, _abstracts),
     "mmlu": QuestionSet("MMLU", "en", "MIT", _mmlu),
+    "kormedmcqa": QuestionSet("KorMedMCQA", "ko", "CC-BY-NC-2.0", makers.kormedmcqa, makers.headed),
+    "cmmlu": QuestionSet("CMMLU", "zh", "CC-BY-NC-4.0", makers.cmmlu, makers.headed),
+    "cmb": QuestionSet("CMB", "zh", "unknown", makers.cmb),
+    "medexpqa": QuestionSet("MedExpQA", "en", "CC-BY-4.0", makers.medexpqa),
+    "medxpertqa": QuestionSet("MedXpertQA", "en", "MIT", makers.medxpertqa),
+    "global-mmlu": QuestionSet("Global-MMLU", "en", "Apache-2.0", makers.global_mmlu, makers.headed),
+    "mmlu-prox": QuestionSet("MMLU-ProX", "en", "MIT", makers.mmlu_prox),
+    "afrimedqa": QuestionSet("AfriMed-QA", "en", "unknown", makers.afrimedqa, makers.headed),
 }
 """By the names that `mmedc items convert` takes. The licences are those that the makers state."""
