@@ -9,7 +9,8 @@ import pyarrow as pa
 
 MEASURES: dict[str, str] = {
     "lang_score": "the probability that the identification model gives the language, 0 to 1",
-    "medical_terms": "the number of distinct lexicon terms of the document's language in the text",
+    "medical_terms": "the number of distinct lexicon terms of the document's language in the text; a term that general "
+    "text has, too, counts a quarter",
     "medical_density": "the share of the text's characters that lie inside lexicon terms, 0 to 1",
     "medical_spread": "the share of the text's tenths that contain a lexicon term, 0 to 1",
     "medical_model": "the probability that the medical model gives to medical, 0 to 1; null for languages it lacks",

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ValidationError
 from mmedc.document import MEASURES
 from mmedc.errors import ModelMissing, PolicyError
 from mmedc.inflection import Inflection
-from mmedc.lexicon import LEAST_STOPWORDS, LEAST_TERMS, problems_of, read_lexicon, read_lines
+from mmedc.lexicon import GENERAL_WEIGHT, LEAST_STOPWORDS, LEAST_TERMS, problems_of, read_lexicon, read_lines
 from mmedc.models import Model, PinnedModel, fetch, given_model, pinned_model, read_pins
 from mmedc.policy import (
     NO_PRIVACY,
@@ -213,7 +213,14 @@ class Filters:
         files = self._all(f"{code}/lexicon.txt")
         if not files:
             raise PolicyError(f"no {code}/lexicon.txt in {self._places()}")
-        return read_lexicon(files[0], files[1] if len(files) > 1 else None, self.facts(code).inflection)
+        terms = read_lexicon(files[0], files[1] if len(files) > 1 else None, self.facts(code).inflection)
+        general = self._general(code)
+        return tuple(replace(term, weight=GENERAL_WEIGHT) if term.forms[0] in general else term for term in terms)
+
+    def _general(self, code: str) -> set[str]:
+        """Return the terms of language `code` that general text has, too."""
+        name = f"{code}/general.txt"
+        return set(self.words(name)) if self.find(name) else set()
 
     def facts(self, code: str) -> LanguageFile:
         """Return `language.yaml` of language `code`; its defaults for a language that has no folder."""
@@ -240,6 +247,12 @@ class Filters:
         problems += self._unknown_limits(code, MEASURES)
         if sites := self.find(f"{code}/sites.txt"):
             problems += problems_of_sites(sites)
+        general, lexicon = self.find(f"{code}/general.txt"), self.find(f"{code}/lexicon.txt")
+        if general and lexicon and general.parent == lexicon.parent:  # terms that an overlay removes stay in the list
+            unknown = self._general(code) - {term.forms[0] for term in language.lexicon}
+            problems += [
+                f'{general}: "{term}" is no headword of the lexicon; delete the line' for term in sorted(unknown)
+            ]
         if len(language.lexicon) < LEAST_TERMS:
             problems.append(
                 f"{self.find(f'{code}/lexicon.txt')}: {len(language.lexicon)} terms; expected at least {LEAST_TERMS}, "

@@ -12,12 +12,18 @@ from pathlib import Path
 
 from mmedc.errors import PolicyError
 from mmedc.inflection import MARK, Inflection
-from mmedc.policy import CATEGORIES, SCRIPTS, LanguagePolicy, Term, is_acronym
+from mmedc.policy import CATEGORIES, SCRIPTS, TOPICS, LanguagePolicy, Term, is_acronym
 from mmedc.yamlfile import nearest
 
 LEAST_TERMS, LEAST_STOPWORDS = 100, 20
 """Fewest terms and stop words of a language. With 100 terms drawn at random from a shipped lexicon, three of them are
 in 28 to 76% of the medical pages of the sample, by language; with 200 in 63 to 99%, with 400 in 98 to 100%."""
+
+GENERAL_WEIGHT = 0.25
+"""How much of a term one counts as that general text has, too: a power of two, so that sums are exact.
+
+Measured in `docs/explanation/cascade.md`.
+"""
 
 UNINFLECTED = Inflection()
 
@@ -69,21 +75,28 @@ def read_lexicon(path: Path, below: Path | None = None, inflection: Inflection =
 
 
 def _terms(path: Path, lines: Iterable[Line], inflection: Inflection) -> Iterable[Term]:
-    category = ""
+    category, topic = "", TOPICS[0]
     for number, line in lines:
         if line.startswith("["):
-            category = line.strip("[]")
-            if category not in CATEGORIES:
-                raise PolicyError(f'{path}:{number}: unknown category "{category}"{nearest(category, CATEGORIES)}')
+            category, topic = _heading(line, f"{path}:{number}")
             continue
         stated = [form.strip() for form in line.split(",")]
         forms = [form.removesuffix(MARK) for form in stated]
         if not all(forms):
             raise PolicyError(f"{path}:{number}: an empty form; write `term, form, form`")
         made = [one for form in stated if form.endswith(MARK) for one in inflection.forms_of(form.removesuffix(MARK))]
-        yield Term(
-            tuple(dict.fromkeys([*forms, *made])), category, number, str(path), frozenset(made).difference(forms)
-        )
+        inflected = frozenset(made).difference(forms)
+        yield Term(tuple(dict.fromkeys([*forms, *made])), category, number, str(path), topic, inflected=inflected)
+
+
+def _heading(line: str, where: str) -> tuple[str, str]:
+    """Return the category and the topic of a line `[category topic]`, in which the topic may be left out."""
+    category, _, topic = line.strip("[] ").partition(" ")
+    if category not in CATEGORIES:
+        raise PolicyError(f'{where}: unknown category "{category}"{nearest(category, CATEGORIES)}')
+    if topic and topic not in TOPICS:
+        raise PolicyError(f'{where}: unknown topic "{topic}"{nearest(topic, TOPICS)}')
+    return category, topic or TOPICS[0]
 
 
 def _edited(path: Path, lines: list[Line], terms: tuple[Term, ...], inflection: Inflection) -> tuple[Term, ...]:

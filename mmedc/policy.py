@@ -14,7 +14,16 @@ from mmedc.licences import Rule
 from mmedc.national_ids import is_known
 from mmedc.settings import Part, Shape
 
-CATEGORIES = ("symptoms", "diseases", "anatomy", "drugs", "procedures", "specialities", "care")
+CATEGORIES = (
+    *("symptoms", "diseases", "anatomy", "drugs", "procedures", "specialities", "care"),
+    *("physiology", "laboratory", "pathogens"),
+)
+"""What the terms of a lexicon name."""
+TOPICS = (
+    *("clinical", "basic", "pharmacy", "public_health", "mental_health", "dental", "nursing", "veterinary"),
+    "traditional",
+)
+"""The fields that the terms of a lexicon belong to; `basic` are the basic sciences of medicine."""
 
 SCRIPTS = {
     "Latin": r"\u0041-\u024f\u1e00-\u1eff",
@@ -38,12 +47,15 @@ class Term:
     line: int
     """Where it stands in `file`, from 1."""
     file: str = ""
+    topic: str = "clinical"
+    weight: float = 1.0
+    """How much of a term it counts as: less where it is in `general.txt`."""
     inflected: frozenset[str] = frozenset()
     """Those of its forms that do not stand in the file: rules made them (`mmedc.inflection`)."""
 
-    def identity(self) -> list[str]:
-        """Return its forms: results depend neither on its category nor on where it stands."""
-        return list(self.forms)
+    def identity(self) -> list[Any]:
+        """Return its forms and weight: results depend neither on its category and topic nor on where it stands."""
+        return [*self.forms, *([] if self.weight == 1 else [self.weight])]
 
 
 LANGUAGE_CODE = Shape("[a-z]{2,3}", "the code of a language, two or three small letters such as de")
@@ -251,7 +263,7 @@ class Policy:
             **{
                 code: {
                     **vars(language),
-                    "lexicon": sorted(term.forms for term in language.lexicon),
+                    "lexicon": sorted(map(Term.identity, language.lexicon), key=str),
                     "stopwords": sorted(language.stopwords),
                     "privacy": vars(language.privacy),
                     "limits": {name: limit.bounds(False) for name, limit in sorted(language.limits.items())},

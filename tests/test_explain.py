@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"url": f"{SITE}/asthma", "text": asthma},
         {"url": f"{SITE}/asthma-old", "text": asthma},
         {"url": f"{SITE}/asthma-shorter", "text": asthma.rsplit(". ", 1)[0] + "."},
-        {"url": f"{SITE}/radish", "text": "Radish and chicken, simmered for an hour with asthma."},
+        {"url": f"{SITE}/radish", "text": "Radish and chicken, simmered for an hour in a fever."},
         {"url": f"{SITE}/null", "text": None},
         {"url": f"{SITE}/measles", "text": texts["measles-vaccination"]},
         {"url": f"{SITE}/drama", "text": drama},
@@ -115,9 +115,14 @@ def test_a_document_dropped_at_the_prefilter_is_told_its_terms(folder: Path) -> 
     found = fate(folder, "radish")
     assert found.verdict == "dropped at prefilter: prefilter" and found.again and found.again.shortage
     short = found.again.shortage
-    assert (short.lang, short.terms, short.needed, short.others) == ("en", ["asthma ×1"], 3.0, {})
+    assert (short.lang, short.terms, short.needed, short.others) == (
+        "en",
+        ["fever ×1"],
+        1.0,
+        {},
+    ) and short.counted == 0.25
     shown = mmedc("explain", "--corpus", str(folder / "whole"), f"{SITE}/radish")
-    assert "lexicon terms (en): 1 of the 3 that are needed: asthma ×1" in shown.stdout
+    assert "lexicon terms (en): 0.25 of the 1 that are needed: fever ×1" in shown.stdout
 
 
 def test_no_document_that_the_build_removed_is_called_kept(folder: Path) -> None:

@@ -49,10 +49,10 @@ def test_an_overlay_s_files_are_used_instead_of_the_shipped_ones(tmp_path: Path)
 def test_an_overlay_edits_the_shipped_lexicon(tmp_path: Path) -> None:
     shipped_forms = {term.forms[0]: term.forms for term in open_filters().lexicon("en")}
     tumour = "tumour"
-    added = "+kennel cough, kennel coughs\n+asthma, wheeziness\n"
+    added = "+yard cough, yard coughs\n+asthma, wheeziness\n"
     lines = f"# ours\n[diseases]\n{added}-diabetes\n-{shipped_forms[tumour][1]}\n"
     edited = forms(overlay(tmp_path, en_lexicon=lines), "en")
-    assert edited["kennel cough"] == ("kennel cough", "kennel coughs")
+    assert edited["yard cough"] == ("yard cough", "yard coughs")
     assert edited["asthma"] == (*shipped_forms["asthma"], "wheeziness")
     assert "diabetes" not in edited and "diabetes" in shipped_forms
     assert edited[tumour] == (tumour, *shipped_forms[tumour][2:])
@@ -94,12 +94,10 @@ def test_the_words_of_a_russian_phrase_agree() -> None:
 
 
 def test_forms_by_rules_may_stand_elsewhere_too(tmp_path: Path) -> None:
-    filters = open_filters(
-        overlay(tmp_path, en_lexicon="[diseases]\n+zooma~\n+zoomas~\n+kennel cough~, kennel coughs\n")
-    )
+    filters = open_filters(overlay(tmp_path, en_lexicon="[diseases]\n+zooma~\n+zoomas~\n+yard cough~, yard coughs\n"))
     assert filters.check("en") == []
     terms = {term.forms[0]: term for term in filters.lexicon("en")}
-    assert terms["zooma"].forms == ("zooma", "zoomas", "zoomata") and terms["kennel cough"].inflected == frozenset()
+    assert terms["zooma"].forms == ("zooma", "zoomas", "zoomata") and terms["yard cough"].inflected == frozenset()
 
 
 def test_an_ending_that_is_no_expression_is_refused(tmp_path: Path) -> None:
@@ -230,22 +228,22 @@ def test_bounds_of_a_recipe_replace_those_of_its_policy(tmp_path: Path) -> None:
         "fr": {"medical_terms": PartialLimit(min=4)},
     }
     found = open_filters().policy("balanced", LANGUAGES, limits=over)
-    assert limits(plain, "ru", "medical_model") == (0.7, 0.05) and limits(found, "ru", "medical_model") == (0.9, 0.05)
-    assert limits(found, "fr", "medical_terms") == (4.0, 2.0) and limits(found, "en", "medical_terms") == (3.0, 3.0)
+    assert limits(plain, "ru", "medical_model") == (0.3, 0.02) and limits(found, "ru", "medical_model") == (0.9, 0.02)
+    assert limits(found, "fr", "medical_terms") == (4.0, 1.0) and limits(found, "en", "medical_terms") == (1.0, 1.0)
     assert limits(found, "ja", "quality") == (0.3, None)
     # What ingest depends on is the same: a tightened limit costs no second extraction.
     same_floors = {"all": {"medical_model": PartialLimit(min=0.9)}}
     tightened = open_filters().policy("balanced", LANGUAGES, limits=same_floors)
     assert tightened.for_ingest().identity() == plain.for_ingest().identity()
     assert tightened.for_limits().identity() != plain.for_limits().identity()
-    lower = open_filters().policy("balanced", LANGUAGES, limits={"all": {"medical_model": PartialLimit(floor=0.01)}})
+    lower = open_filters().policy("balanced", LANGUAGES, limits={"all": {"medical_model": PartialLimit(floor=0.005)}})
     assert lower.for_ingest().identity() != plain.for_ingest().identity()
     for wrong, message in (
         (
             {"all": {"medical_modle": PartialLimit(min=1)}},
             r'policy\.all\.medical_modle: unknown measure .*"medical_model"',
         ),
-        ({"en": {"medical_model": PartialLimit(min=0.01)}}, r"floor .* is above min"),
+        ({"en": {"medical_model": PartialLimit(min=0.005)}}, r"floor .* is above min"),
         ({"xx": {"chars": PartialLimit(min=1)}}, r'policy\.xx: unknown language "xx"'),
     ):
         with pytest.raises(PolicyError, match=message):
@@ -254,13 +252,13 @@ def test_bounds_of_a_recipe_replace_those_of_its_policy(tmp_path: Path) -> None:
 
 def test_a_limit_on_the_command_line_reaches_the_policy() -> None:
     recipe = read_recipe("quickstart", ["policy.all.medical_model.min=0.8"])
-    assert limits(recipe.read_policy(), "en", "medical_model") == (0.8, 0.05)
+    assert limits(recipe.read_policy(), "en", "medical_model") == (0.8, 0.02)
     assert recipe.as_written()["policy"] == {"all": {"medical_model": {"min": 0.8}}}
     assert recipe.read_policy() != read_recipe("quickstart").read_policy()
 
 
 def test_what_differs_by_language_is_in_filters() -> None:
     filters = open_filters()
-    assert {code for code in filters.languages() if filters.facts(code).fit.medical_terms} == {"fr", "ja"}
+    assert not any(filters.facts(code).fit.medical_terms for code in filters.languages())
     assert filters.facts("zh").questions.answer == "答案" and filters.facts("xx").questions.answer == "Answer"
     assert filters.facts("ja").spaced is False and filters.facts("xx").scripts == ("Latin",)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmedc.filters import open_filters
-from mmedc.policy import Policy, read_policy
+from mmedc.policy import PartialLimit, Policy, read_policy
 from mmedc.steps.medical import matcher
 from mmedc.steps.normalise import normalise
 from mmedc.steps.prefilter import Prefilter, shown_bytes, source_bound
@@ -19,6 +19,8 @@ from tests.conftest import LANGUAGES
 
 POLICIES = {name: read_policy(name, LANGUAGES) for name in ("balanced", "mmedc")}
 BOUNDS = {name: source_bound(policy) for name, policy in POLICIES.items()}
+MORE = {"all": {"medical_terms": PartialLimit(min=2.25, floor=2.25)}}
+STRICT = source_bound(open_filters().policy("balanced", LANGUAGES, limits=MORE))
 MARKUP = (
     "",
     "<br/>",
@@ -95,7 +97,15 @@ def test_the_gate_bounds_the_terms_of_the_text(name: str, lang: str, seed: int) 
     ],
 )
 def test_the_gate_by_example(page: str, passes: bool) -> None:
-    assert BOUNDS["balanced"](page.encode()) is passes
+    assert STRICT(page.encode()) is passes
+
+
+def test_terms_that_general_text_has_count_a_quarter(policy: Policy) -> None:
+    weights = {term.forms[0]: term.weight for term in policy.languages["en"].lexicon}
+    assert (weights["fever"], weights["virus"], weights["asthma"]) == (0.25, 0.25, 1.0)
+    find = matcher(policy.languages["en"], "boundary")
+    assert find("A fever and a virus.").terms == 0.5 and find("A fever, a virus and asthma.").terms == 1.5
+    assert not BOUNDS["balanced"](b"a fever and a virus") and BOUNDS["balanced"](b"a fever and asthma")
 
 
 def batch(pages: list[str | None], texts: list[str | None]) -> pa.RecordBatch:
@@ -173,10 +183,10 @@ def test_tags_without_end_take_linear_time() -> None:
     ],
 )
 def test_the_words_of_a_term_stand_near_one_another(text: str, passes: bool) -> None:
-    assert BOUNDS["balanced"](text.encode()) is passes
+    assert STRICT(text.encode()) is passes
 
 
 @pytest.mark.parametrize("word", ["пНЕВМОНИЯ", "ПНевмония", "пневмонИЯ", "ПнЕвМоНиЯ"])
 def test_words_of_mixed_case_are_found(word: str) -> None:
-    assert not BOUNDS["balanced"]("бронхит, инсулин".encode())
-    assert BOUNDS["balanced"](f"бронхит, инсулин, {word}".encode())
+    assert not STRICT("бронхит, инсулин".encode())
+    assert STRICT(f"бронхит, инсулин, {word}".encode())

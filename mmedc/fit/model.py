@@ -274,9 +274,15 @@ def held_out(
 
 
 def fit_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the weights, (5,), of lexicon and words (held-out probabilities, (D,)); see `mmedc.steps.score.mixed`."""
+    """Return the weights of `mmedc.steps.score.mixed`, (`MIXED`,); `words` are held-out probabilities, (D,).
+
+    Only texts with a term are fitted on, if there are some of both labels: the others never reach the model.
+    """
     from scipy.optimize import minimize
 
+    reached = pa.array(array(table, "medical_terms") > 0)
+    if len(set(table["label"].filter(reached).to_pylist())) == 2:
+        table, words = table.filter(reached), words[reached.to_numpy(zero_copy_only=False)]
     columns, weight = _columns(table, words), weights_of(table)
     sign = np.where(table["label"].to_numpy(zero_copy_only=False), 1.0, -1.0)
 
@@ -301,4 +307,4 @@ def held_out_mix(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray
 def _columns(table: pa.Table, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     chances = np.clip(words.astype(np.float64), 1e-4, 1 - 1e-4)
     found = np.column_stack([array(table, name) for name in LEXICON_MEASURES])
-    return mixed(np.log(chances / (1 - chances)), found)
+    return mixed(np.log(chances / (1 - chances)), found, table["text"].combine_chunks())

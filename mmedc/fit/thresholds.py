@@ -26,11 +26,11 @@ from mmedc.filters import ALL, Filters, open_filters
 from mmedc.fit.labelled import read_labelled
 from mmedc.fit.measured import Quality, array, quality, weights_of, with_terms
 
-TERMS = (2, 3, 4, 5, 6, 8)
+TERMS = (1, 2, 3, 4, 5, 6, 8)
 DENSITY = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05)
-MODEL = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-FEWEST = {"precise": (3, 0.01), "balanced": (3, 0.01), "recall": (2, 0.005)}
-"""Terms and density where the model decides: two terms let half again as many pages through the prefilter as three."""
+MODEL = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+FEWEST: dict[str, tuple[float, float]] = {"precise": (1, 0.01), "balanced": (1, 0.01), "recall": (0.5, 0.005)}
+"""Terms and density where the model decides; what fewer terms cost is in docs/explanation/cascade.md."""
 NEARLY = 0.003
 """How much F1 is given up for a stricter model: few pages of the web are medical, so precision is worth more there.
 
@@ -51,7 +51,7 @@ Fewer = Mapping[str, int]
 class Choice:
     """The limits of one policy, and how well they decide about the texts they were fitted on."""
 
-    terms: int
+    terms: float
     density: float
     model: float
     quality: Quality
@@ -60,8 +60,7 @@ class Choice:
 def fewer_terms(filters: Filters) -> dict[str, int]:
     """Return the languages in which the model decides from fewer terms on (`fit` in `language.yaml`), and how many.
 
-    Short texts have few terms. With two terms in French 50 more of 2,002 pages of a mixed crawl passed the prefilter,
-    in Japanese one; with two terms in every language 178 did.
+    No language that ships asks for it.
     """
     fewest = {code: filters.facts(code).fit.medical_terms for code in filters.languages()}
     return {code: terms for code, terms in fewest.items() if terms is not None}
@@ -110,7 +109,7 @@ def fit(table: pa.Table, fewer: Fewer) -> tuple[dict[str, Choice], list[Choice]]
     has_model = "medical_model" in table.column_names
     model = array(table, "medical_model") if has_model else np.ones(len(label))
 
-    def judged(grid: Iterable[tuple[int, float, float]]) -> list[Choice]:
+    def judged(grid: Iterable[tuple[float, float, float]]) -> list[Choice]:
         """Return the choices of a grid, so sorted that of equal ones the one to prefer comes first.
 
         Preferred is the loosest in the lexicon, then the strictest in the model.
@@ -159,7 +158,7 @@ def _curve(choices: list[Choice]) -> list[Choice]:
     return curve
 
 
-def needed(table: pa.Table, terms: int, fewer: Fewer) -> Any:
+def needed(table: pa.Table, terms: float, fewer: Fewer) -> Any:
     """Return how many terms each text of `table` must have where a choice asks for `terms`, (D,)."""
     if "medical_model" not in table.column_names:
         return np.full(len(table), terms)

@@ -65,6 +65,8 @@ class Shortage:
     """The language of the source; of those of the recipe, that of most terms where it has another."""
     terms: list[str]
     """The lexicon terms in the source, without its tags, as `term ×n`."""
+    counted: float
+    """How many terms they count as: one that general text has, too, is a quarter of one."""
     needed: float
     """The fewest distinct terms with which the document goes on."""
     others: dict[str, int]
@@ -226,14 +228,16 @@ def _shortage(recipe: Recipe, policy: Policy, row: dict[str, Any], step: str) ->
     """Return the terms in the source of a document that `step` dropped for too few of them."""
     page = row.get("html")
     text = shown_bytes(page.encode("utf-8", "replace")).decode("utf-8", "replace") if page else row["text"]
-    found = {}
+    found, counts = {}, {}
     for code, language in policy.languages.items():
         spans, _ = term_finder([term.forms for term in language.lexicon])(text)
         found[code] = _counted(language, spans)
+        weights = [language.lexicon[number].weight for number in {number for number, _, _ in spans}]
+        counts[code] = sum(weights) if policy.rule == "boundary" else len(weights)
     model = open_filters(recipe.filters).model("lid", recipe.models.get("lid"))
     lang = row.get("lang") or identifier(model.path, policy)(pa.array([text], pa.large_string()))[0][0].as_py()
     if lang not in found:
         lang = max(found, key=lambda code: len(found[code]))
     needed = floor_of(policy.languages[lang].limits, "medical_terms") * SHORT_AT.get(step, 1.0)
     others = {code: len(terms) for code, terms in found.items() if code != lang and terms}
-    return Shortage(lang, found[lang], needed, others)
+    return Shortage(lang, found[lang], counts[lang], needed, others)

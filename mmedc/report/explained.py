@@ -59,7 +59,7 @@ def _path(found: Explanation) -> list[Any]:
 
 def _shortage(short: Shortage) -> list[Text]:
     terms = f": {', '.join(short.terms)}" if short.terms else ""
-    lines = [f"lexicon terms ({short.lang}): {len(short.terms)} of the {short.needed:g} that are needed{terms}"]
+    lines = [f"lexicon terms ({short.lang}): {short.counted:g} of the {short.needed:g} that are needed{terms}"]
     if short.others:
         lines.append(f"in other languages: {', '.join(f'{lang} {count}' for lang, count in short.others.items())}")
     return [Text(visible(line)) for line in lines]

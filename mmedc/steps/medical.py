@@ -6,12 +6,13 @@ space in it, is found as a substring, a shorter one as a whole token between whi
 and Japanese every keyword is a substring. Each keyword found counts once. The characters of every
 occurrence count, so that characters in two keywords count twice. `boundary` is our own rule: text and terms are
 folded (`mmedc.folding`), a term must begin and end at word boundaries, the longest of overlapping terms wins, the
-forms of a term count once, acronyms in capitals are matched as written, and each character is counted once.
+forms of a term count once (a quarter if general text has it, too), acronyms in capitals are matched as written, and
+each character is counted once.
 """
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,8 +35,8 @@ LEXICON_MEASURES = ("medical_terms", "medical_density", "medical_spread")
 class TermMatches(NamedTuple):
     """The measures of a text by a lexicon."""
 
-    terms: int
-    """The number of distinct terms."""
+    terms: float
+    """The number of distinct terms; one that general text has, too, counts less (`Term.weight`)."""
     density: float
     """Share of the text's characters that lie in terms, 0 to 1."""
     spread: float
@@ -51,7 +52,7 @@ class Medical:
 
     policy: Policy
     name: ClassVar[str] = "medical"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -82,7 +83,7 @@ def matcher(language: LanguagePolicy, rule: str) -> Callable[[str], TermMatches]
     if rule == "mmedc":
         forms = [form for term in language.lexicon for form in term.forms]
         return mmedc_matcher(forms, language.spaced)
-    return boundary_matcher([term.forms for term in language.lexicon])
+    return boundary_matcher([term.forms for term in language.lexicon], [term.weight for term in language.lexicon])
 
 
 def mmedc_matcher(keywords: list[str], spaced: bool) -> Callable[[str], TermMatches]:
@@ -137,10 +138,12 @@ def _counted(keywords: list[str]) -> Callable[[str], tuple[int, int, list[tuple[
     return count
 
 
-def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], TermMatches]:
+def boundary_matcher(
+    terms: list[tuple[str, ...]], weights: Sequence[float] | None = None
+) -> Callable[[str], TermMatches]:
     """Return a function that applies our rule for `terms`, each a tuple of its forms; see the module docstring.
 
-    It returns `NOTHING` for an empty text.
+    `weights` are how much of a term each counts as, 1 by default. It returns `NOTHING` for an empty text.
     """
     finder = _term_finder(tuple(terms))
 
@@ -150,7 +153,9 @@ def boundary_matcher(terms: list[tuple[str, ...]]) -> Callable[[str], TermMatche
             return NOTHING
         spans = [(start, end) for _, start, end in chosen]
         density = sum(end - start for start, end in spans) / length
-        return TermMatches(len({term for term, _, _ in chosen}), density, spread(spans, length))
+        distinct = {term for term, _, _ in chosen}
+        count = len(distinct) if weights is None else sum(weights[term] for term in distinct)
+        return TermMatches(count, density, spread(spans, length))
 
     return find
 

@@ -4,8 +4,7 @@ Except for the order of its parts, the text of a page is a part of its source. T
 from the words of the source is therefore an upper bound for the terms of the text: a page whose bound is below the
 policy's floor would be dropped later anyway. The bound is cheap because it works on bytes: scripts,
 styles and tags are cut out, ASCII case and punctuation are folded by one table, then automata find
-the words of all lexicons. Of a term of several words only the longest is searched for; the others are
-looked up near it if the page might pass.
+the words of all lexicons. The words of a term must all occur, and near one another if the page might pass.
 
 The bound holds for any extractor, unless words are split by tags (`dia<b>betes</b>`), produced by scripts, or
 written inside a tag. Everything else that `mmedc.folding` folds is folded here too, where a page
@@ -15,6 +14,7 @@ benchmarks/cascade_recall.py measures how many documents are lost.
 
 import functools
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ _HEAD_BYTES = 200  # of a start tag that are searched for its type
 _TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")  # WHATWG HTML, 13.2.5.6: any other `<` is text
 
 
-FEW_PATTERNS = 8_000
+FEW_PATTERNS = 30_000
 NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
 SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # an ASCII character that is neither letter nor digit
 
@@ -52,7 +52,7 @@ class Prefilter:
 
     policy: Policy
     name: ClassVar[str] = "prefilter"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     def open(self) -> Transform:
         """Return the transform; builds the automata."""
@@ -114,7 +114,7 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     terms = _Terms(policy)
     lexicons = (language.lexicon for language in policy.languages.values())
     folder = ByteFolder(form for lexicon in lexicons for term in lexicon for form in term.forms)
-    keys = list(terms.entries)  # from here on, a key is identified by its number
+    keys = terms.words  # from here on, a word is identified by its number
     in_ascii = [number for number, key in enumerate(keys) if key.plain]
     ascii_words = _automaton([b" %b " % keys[number].text.encode() for number in in_ascii])
     by_script: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -160,15 +160,15 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
                     places[number].append((start, end))
         somewhere = functools.cache(lambda number: any(view.whole_words(keys[number], places[number])))
         if terms.reached(
-            found, lambda number, more: not more and somewhere(number)
-        ):  # what costs least to make sure of
+            found, lambda number, others: not others and somewhere(number)
+        ):  # what costs least comes first
             return True, LATE in found
         at = functools.cache(
-            lambda number: [
+            lambda number: sorted(
                 start for start, _ in compress(places[number], view.whole_words(keys[number], places[number]))
-            ]
+            )
         )
-        return terms.reached(found, lambda number, more: view.near(at(number), more)), LATE in found
+        return terms.reached(found, lambda number, others: near(at(number), map(at, others))), LATE in found
 
     return enough
 
@@ -240,87 +240,94 @@ class _View:
         sure = not word.bounded or (word.plain and self._in_ascii_only)
         return (sure or _bounded(self.whole, start, end) for start, end in places)
 
-    def near(self, places: list[int], words: tuple[_Word, ...]) -> bool:
-        """Return whether all words occur near one of the places, which are sorted."""
-        if not words:
-            return bool(places)
-        windows: list[tuple[int, int]] = []
-        for place in places:
-            low, high = max(place - NEAR_BYTES, 0), place + NEAR_BYTES
-            if windows and low <= windows[-1][1]:
-                windows[-1] = windows[-1][0], high
-            else:
-                windows.append((low, high))
-        return any(all(self._holds(word, low, high) for word in words) for low, high in windows)
 
-    def _holds(self, word: _Word, low: int, high: int) -> bool:
-        if word.plain:
-            return self.in_ascii.find(b" %b " % word.text.encode(), low, high) >= 0
-        for form in _written(word):
-            at = self.whole.find(form, low, high)
-            while at >= 0 and word.bounded and not _bounded(self.whole, at, at + len(form)):
-                at = self.whole.find(form, at + 1, high)
-            if at >= 0:
-                return True
-        return False
+def near(places: list[int], others: Iterable[list[int]]) -> bool:
+    """Return whether the words at `others` occur near one of the places of a word; all of them are sorted."""
+    for other in others:
+        places = [place for place in places if _any_within(other, place - NEAR_BYTES, place + NEAR_BYTES)]
+        if not places:
+            return False
+    return bool(places)
+
+
+def _any_within(places: list[int], low: int, high: int) -> bool:
+    at = bisect_left(places, low)
+    return at < len(places) and places[at] <= high
 
 
 class _Terms:
     """The lexicons of a policy as words: which words form a term, and how many terms are enough."""
 
     def __init__(self, policy: Policy) -> None:
+        self._weights = [
+            [term.weight for term in language.lexicon] if policy.rule == "boundary" else None
+            for language in policy.languages.values()
+        ]
         self.floors = [floor_of(language.limits, "medical_terms") for language in policy.languages.values()]
-        self.entries: dict[_Word, list[tuple[int, int, tuple[_Word, ...]]]] = defaultdict(list)
-        """The terms as (language, term, its other words), by the longest word, which is the rarest."""
+        self.words: list[_Word] = []
+        """All words of the terms."""
+        numbers: dict[_Word, int] = {}
+        self._entries: dict[int, dict[tuple[int, int, frozenset[int]], None]] = defaultdict(dict)
+        """The terms as (language, term, its other words), by the word that is in the fewest terms."""
         for number, language in enumerate(policy.languages.values()):
             light = set(language.stopwords)
             forms = forms_of(language, policy.rule)
             seen = plain_forms([form for _, form, _ in forms])
-            for (term, _, bounded), form in zip(forms, seen, strict=True):
-                words = sorted(_words(form.lower(), light, bounded), key=lambda word: (-len(word.text), word))
+            parts = [_words(form.lower(), light, bounded) for (_, _, bounded), form in zip(forms, seen, strict=True)]
+            often = Counter(word for words in parts for word in words)
+            for (term, _, _), words in zip(forms, parts, strict=True):
+                for word in words:
+                    if word not in numbers:
+                        numbers[word] = len(self.words)
+                        self.words.append(word)
                 if words:
-                    self.entries[words[0]].append((number, term, tuple(words[1:])))
-        self._entries = dict(enumerate(self.entries.values()))
-        self._terms: dict[int, list[tuple[int, set[int]]]] = {LATE: []}
-        for key, entries in self._entries.items():
-            by_language: dict[int, set[int]] = {}
-            for number, term, _ in entries:
-                by_language.setdefault(number, set()).add(term)
-            self._terms[key] = list(by_language.items())
+                    rarest = (
+                        min(words, key=lambda word: (often[word], -len(word.text), word)) if words[1:] else words[0]
+                    )
+                    others = frozenset(numbers[word] for word in words if word is not rarest)
+                    self._entries[numbers[rarest]][number, term, others] = None
 
-    def possible(self, found: Iterable[int]) -> bool:
-        """Return whether the terms to which the found keys belong are enough for some language."""
+    def possible(self, found: set[int]) -> bool:
+        """Return whether the terms all of whose words were found are enough for some language."""
         if min(self.floors) <= 0:
             return True
         terms: list[set[int]] = [set() for _ in self.floors]
-        for key in found:
-            for number, more in self._terms[key]:
-                terms[number] |= more
-                if len(terms[number]) >= self.floors[number]:
-                    return True
-        return False
+        for key in found & self._entries.keys():
+            for number, term, others in self._entries[key]:
+                if others <= found:
+                    terms[number].add(term)
+        return any(
+            len(some) >= floor and (weights is None or sum(weights[term] for term in some) >= floor)
+            for some, floor, weights in zip(terms, self.floors, self._weights, strict=True)
+        )
 
-    def reached(self, found: Iterable[int], there: Callable[[int, tuple[_Word, ...]], bool]) -> bool:
-        """Return whether the found keys, where their other words occur too, form enough terms of some language."""
+    def reached(self, found: set[int], there: Callable[[int, frozenset[int]], bool]) -> bool:
+        """Return whether terms all of whose words were found are enough for some language, if `there` is true of them.
+
+        It is given a word of a term and its other words.
+        """
         terms: list[set[int]] = [set() for _ in self.floors]
+        sums = [0.0] * len(self.floors)
         for key in found:
             for number, term, others in self._entries.get(key, ()):
-                if term not in terms[number] and there(key, others):
+                if term not in terms[number] and others <= found and there(key, others):
                     terms[number].add(term)
-                    if len(terms[number]) >= self.floors[number]:
+                    weights = self._weights[number]
+                    sums[number] += 1 if weights is None else weights[term]
+                    if sums[number] >= self.floors[number]:
                         return True
         return min(self.floors) <= 0
 
 
-def _words(form: str, light: set[str], bounded: bool) -> frozenset[_Word]:
+def _words(form: str, light: set[str], bounded: bool) -> list[_Word]:
     """Return the words of a folded form that must all occur; `light` words are left out unless there are no others."""
     if form.isalnum():
-        return frozenset((_Word(form, bounded),))
+        return [_Word(form, bounded)]
     words = re.split(r"[\s']+" if bounded else r"[\W_]+", form)
     heavy = [word for word in words if word not in light and (len(word) > 1 or not word.isascii())]
     # As they appear in the folded bytes of a source: `c-section` as `c section`.
-    shown = (SIGN.sub(" ", word).strip() for word in heavy or words)
-    return frozenset(_Word(word, bounded) for word in shown if word)
+    shown = dict.fromkeys(SIGN.sub(" ", word).strip() for word in heavy or words)
+    return [_Word(word, bounded) for word in shown if word]
 
 
 def forms_of(language: LanguagePolicy, rule: str) -> list[tuple[int, str, bool]]:

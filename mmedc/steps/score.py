@@ -1,9 +1,9 @@
 """Scores of learned models: a linear classifier over hashed words, one model for all languages.
 
 `medical_model` is the score on which the decision to keep a document rests. It combines the score of the words with
-the measures of the lexicon (terms, density and spread, set by an earlier step) by a second, small regression
-(stacking: Wolpert 1992). All languages share its weights, so that a language without labelled texts is judged by its
-lexicon.
+the measures of the lexicon (terms, density and spread, set by an earlier step) and the length of the text by a second,
+small regression (stacking: Wolpert 1992). All languages share its weights, so that a language without labelled texts
+is judged by its lexicon.
 
 The features are the words, the beginnings of words (so that endings don't matter) and the word pairs at the start of
 a text; words are split by `mmedc.words`, as for the rules and signatures
@@ -41,6 +41,8 @@ LINE_CHARS = 2_000  # of a text that fastText reads
 F32 = npt.NDArray[np.float32]
 Scorer = Callable[[Any, Any], F32]
 """A function from texts (an Arrow array) and their `LEXICON_MEASURES` (None, or (D, 3)) to probabilities, (D,)."""
+MIXED = len(LEXICON_MEASURES) + 3
+"""How many values are combined; see `mixed`."""
 Features = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
@@ -54,7 +56,7 @@ class Score:
     measure: str
     model: Model
     policy: Policy
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:
@@ -89,11 +91,11 @@ def _linear(path: str) -> Scorer:
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = file["weights"].astype(np.float32) * file["scale"]  # (2**BITS,)
-            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (5,), or (0,) if only the words count
+            bias, mix = float(file["bias"]), file["mix"].astype(np.float64)  # (MIXED,), or (0,)
         if weights.shape != (1 << BITS,):
             raise ValueError(f"{len(weights)} weights instead of {1 << BITS}")
-        if len(mix) not in (0, 2 + len(LEXICON_MEASURES)):
-            raise ValueError(f"it combines {len(mix)} values; this version combines {2 + len(LEXICON_MEASURES)}")
+        if len(mix) not in (0, MIXED):
+            raise ValueError(f"it combines {len(mix)} values; this version combines {MIXED}")
     except (OSError, ValueError, KeyError) as problem:
         raise PolicyError(f"{path}: not a model made by `mmedc fit model` ({problem})") from None
 
@@ -102,7 +104,7 @@ def _linear(path: str) -> Scorer:
         total = np.concatenate([[0.0], np.cumsum(weights[buckets], dtype=np.float64)])
         logits = (total[offsets[1:]] - total[offsets[:-1]]) * values + bias
         if len(mix) and found is not None:
-            logits = mixed(logits, found) @ mix
+            logits = mixed(logits, found, texts) @ mix
         # The order of additions depends on the batch; rounding makes the results independent of it.
         chances: F32 = np.round(1 / (1 + np.exp(-np.clip(logits, -50, 50))), 4).astype(np.float32)
         return chances
@@ -110,10 +112,18 @@ def _linear(path: str) -> Scorer:
     return score
 
 
-def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the combined values, (D, 5): log of terms, square root of density, spread, score of the words, and 1."""
+def mixed(logits: npt.NDArray[np.float64], found: npt.NDArray[Any], texts: Any) -> npt.NDArray[np.float64]:
+    """Return the combined values, (D, `MIXED`).
+
+    They are the logarithm of the terms, the square root of the density, the spread, the score of the words, the
+    logarithm of the length in thousands of bytes, and 1. Bytes, because a Chinese text says in a third of the
+    characters what an English one says, and has as many bytes.
+    """
     terms, density, spread = found.T.astype(np.float64)
-    return np.column_stack([np.log1p(terms), np.sqrt(density), spread, np.clip(logits, -6, 6), np.ones(len(logits))])
+    sizes = np.log(np.maximum(pc.binary_length(texts).to_numpy(zero_copy_only=False), 1) / 1000)
+    return np.column_stack(
+        [np.log1p(terms), np.sqrt(density), spread, np.clip(logits, -6, 6), sizes, np.ones(len(logits))]
+    )
 
 
 @functools.lru_cache(maxsize=1)  # the next model needs the same features
