@@ -18,7 +18,7 @@ def lines(notebook: object) -> list[str]:
         line
         for text in texts(notebook)
         for line in text.splitlines()
-        if any(word in line for word in STABLE) and "corpus  " not in line
+        if any(word in line for word in STABLE) and not any(word in line for word in ("corpus  ", "medical   "))
     ]
 
 
