@@ -43,6 +43,7 @@ def test_a_copy_has_documents_statistics_and_what_describes_them(quickstart: Pat
         "data",
         "statistics",
         "README.md",
+        "croissant.json",
         "manifest.json",
     }
     publication(str(quickstart), str(tmp_path / "whole"), ["rejects", "keys", "crawl"]).send()
@@ -150,7 +151,7 @@ def push(hub: Hub, corpus: Path, *options: str, token: str = "") -> subprocess.C
 
 def test_the_hub(hub: Hub, quickstart: Path, newer: Path, tmp_path: Path) -> None:
     dry = push(hub, quickstart, "--dry-run", "--json")
-    assert dry.returncode == 0 and not hub.created and len(json.loads(dry.stdout)["missing"]) == 13
+    assert dry.returncode == 0 and not hub.created and len(json.loads(dry.stdout)["missing"]) == 14
     hub.fail_after = 5
     stopped = push(hub, quickstart)
     assert stopped.returncode == 75 and not hub.files and hub.commits == 0 and len(hub.contents) == 5

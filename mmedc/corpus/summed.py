@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmedc.corpus.manifest import Manifest
 from mmedc.corpus.statistics import EXTREMES, HISTOGRAMS, added, most_hosts
@@ -80,6 +81,15 @@ def _row_groups(parts: tuple[Part, ...], store: Store) -> Stream:
 
     first, *rest = tables()
     return Stream(first.schema, iter([first, *rest]))
+
+
+def private_items(corpus: str, manifest: Manifest) -> dict[str, int]:
+    """Return the number of placeholders for personal data by language; empty without statistics."""
+    if not manifest.statistics:
+        return {}
+    table = read_statistics(corpus, manifest, "extremes").filter(pc.field("measure") == "private_items")
+    sums = table.group_by("lang", use_threads=False).aggregate([("sum", "sum")]).sort_by("lang").to_pylist()
+    return {row["lang"]: int(row["sum_sum"]) for row in sums}
 
 
 def read_statistics(corpus: str, manifest: Manifest, name: str) -> pa.Table:

@@ -10,7 +10,8 @@ from importlib import metadata
 from typing import TypeVar
 
 from mmedc import __version__
-from mmedc.corpus.card import card
+from mmedc.corpus.card import card, limits_of
+from mmedc.corpus.croissant import croissant
 from mmedc.corpus.keys import LAYOUT
 from mmedc.corpus.layout import PER_TASK, Join, Place, Placement, Table
 from mmedc.corpus.manifest import (
@@ -32,7 +33,7 @@ from mmedc.corpus.manifest import (
 from mmedc.corpus.passes import ShardPlan, WrittenShard
 from mmedc.corpus.rejects import FAN_IN, Merged, MergeRejects
 from mmedc.corpus.summed import FOLDER as STATISTICS
-from mmedc.corpus.summed import AddStatistics, Part
+from mmedc.corpus.summed import AddStatistics, Part, private_items
 from mmedc.dedup.clean import Decontaminated
 from mmedc.dedup.lines import Trimmed
 from mmedc.dedup.question_index import index_of
@@ -236,7 +237,9 @@ def _is_complete(store: Store, manifest: Manifest) -> bool:
 
 def describe_folder(store: Store, manifest: Manifest) -> None:
     """Write what describes the corpus, the manifest last."""
-    store.put("README.md", card(manifest, stats(manifest)).encode())
+    found = stats(manifest)
+    store.put("README.md", card(manifest, found, private_items(store.url, manifest)).encode())
+    store.put("croissant.json", croissant(manifest, found, limits_of(manifest, found)))
     store.put(NAME, manifest.to_json())
 
 

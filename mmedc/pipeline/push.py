@@ -14,6 +14,7 @@ from typing import Protocol
 from mmedc.corpus.card import card
 from mmedc.corpus.leftovers import remove_empty
 from mmedc.corpus.manifest import FOLDERS, NAME, Manifest, read_manifest, stats
+from mmedc.corpus.summed import private_items
 from mmedc.errors import CorpusError, RequestError, StorageError, VerifyError
 from mmedc.storage import Store, is_local
 
@@ -113,7 +114,8 @@ def publication(corpus: str, url: str, more: Iterable[str] = (), private: bool =
     items = [Item(file.path, file.bytes, file.sha256) for file in manifest.files]
     store = Store(corpus)
     items += [_item(name, store.get(name)) for name in DESCRIBING if store.exists(name)]
-    last = [_item(CARD, card(manifest, stats(manifest)).encode()), _item(NAME, manifest.to_json())]
+    text = card(manifest, stats(manifest), private_items(corpus, manifest))
+    last = [_item(CARD, text.encode()), _item(NAME, manifest.to_json())]
     target = target_of(url, private)
     if is_local(url) and is_local(corpus) and _is_inside(url, corpus):
         raise RequestError(f"{url}: lies in the corpus itself; name another folder")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow.compute as pc
 
+from mmedc.corpus.card import LEFT_OUT
 from mmedc.corpus.manifest import FunnelRow, Manifest, Share, Total
 from mmedc.corpus.outcome import counted
 from mmedc.corpus.statistics import bins_between
@@ -372,8 +373,8 @@ def _people(facts: Facts) -> Html:
     if facts.optouts:
         names = ("source", "signal", "pages", "hosts", "kept")
         parts.append(table(names, [[row[name] for name in names] for row in facts.optouts], text=(0, 1)))
-    dropped = [(row.step, reason, count) for row in facts.funnel for reason, count in row.dropped.items()
-               if "reserved" in reason or "optout" in reason or "opt_out" in reason]  # fmt: skip
+    counts = [(row.step, reason, count) for row in facts.funnel for reason, count in row.dropped.items()]
+    dropped = [count for count in counts if count[1] in LEFT_OUT]
     if dropped:
         parts.append(table(("step", "reason", "records"), dropped, text=(0, 1)))
     return joined(parts)
