@@ -1,5 +1,6 @@
 """What scoring does with too little room: long prompts are counted, thinking models are told apart, texts are drawn."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import pytest
 pytest.importorskip("torch", reason="the extra mmedc[train] is not installed")
 
 from rich.console import Console
+from typer.testing import CliRunner
 
 from mmedc.bench.parsing import parse
 from mmedc.bench.perplexity import read_texts
-from mmedc.bench.scoring import score
-from mmedc.errors import RecipeError
-from mmedc.report.scores import report
+from mmedc.bench.scoring import compare, score
+from mmedc.cli.training import _bench_several, app
+from mmedc.errors import RecipeError, RequestError
+from mmedc.report.scores import report, side_by_side
 from tests.test_bench import how, make
 
 THINKING = (
@@ -68,7 +71,7 @@ def test_prompts_that_lose_their_beginning_are_reported(thinking: Path) -> None:
         whole = score(how(model=str(thinking), device="cpu", context=128, limit=1, **more))
         short = score(how(model=str(thinking), device="cpu", context=16, limit=1, **more))
         assert "cut" not in whole and sum(short["cut"].values()) >= 4
-    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(record=True, width=200, file=io.StringIO())
     console.print(report(short, {}))
     assert "prompts are longer than bench.context and lost their beginning" in console.export_text()
 
@@ -85,3 +88,25 @@ def test_texts_are_drawn_and_not_the_first(tmp_path: Path) -> None:
     turned.write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
     assert {*read_texts((str(turned),), 10)} == {*found}
     assert len(read_texts((str(path),), 0)) == 200
+
+
+def test_several_models_stand_in_one_table(tmp_path: Path) -> None:
+    for seed, name in enumerate(("first", "second", "third")):
+        make(tmp_path / name, seed=seed)
+    recipe = tmp_path / "bench.yaml"
+    recipe.write_text(f"model: {tmp_path / 'first'}\nitems: [shipped:questions]\ndevice: cpu\nlimit: 2\n")
+    models = [part for name in ("first", "second", "third") for part in ("--model", str(tmp_path / name))]
+    done = CliRunner().invoke(app, ["bench", str(recipe), *models, "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [*told["models"]] == ["first", "second", "third"] and [*told["compared"]] == ["second", "third"]
+    pair = compare(tmp_path / "out" / "second", tmp_path / "out" / "first")
+    for lang, row in told["compared"]["second"].items():
+        assert row["difference"] == pair[lang]["difference"] and row["p"] >= pair[lang]["p"]
+    shown = Console(record=True, width=80, file=io.StringIO())
+    shown.print(side_by_side(told["models"], told["compared"]))
+    lines = shown.export_text().splitlines()
+    assert lines[0] == "differences from first" and sum(line.startswith("mean") for line in lines) == 3
+    assert all(len(line) <= 80 for line in lines)
+    with pytest.raises(RequestError, match="have the same last name"):
+        _bench_several(str(recipe), ["a/x", "b/x"], tmp_path, [], True, True, False)

@@ -9,7 +9,7 @@ from mmedc.bench.items import QUESTIONS, read_items
 CHAT = "{% for turn in messages %}<|{{ turn.role }}|>{{ turn.content }}{% endfor %}<|assistant|>"
 
 
-def make(folder: Path, context: int = 256, vocabulary: int = 500) -> Path:
+def make(folder: Path, context: int = 256, vocabulary: int = 500, seed: int = 0) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -29,7 +29,7 @@ def make(folder: Path, context: int = 256, vocabulary: int = 500) -> Path:
     (folder / "tokenizer_config.json").write_text(
         f'{{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "chat_template": "{CHAT}"}}'
     )
-    torch.manual_seed(1)
+    torch.manual_seed(1 + seed)
     config = LlamaConfig(
         vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=context, initializer_range=0.5,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -316,15 +316,7 @@ def compare(first: Path, second: Path) -> dict[str, dict[str, float]]:
     Where items have several right letters, the differences of the shares of letters in common (`hamming_…`) as well.
     Raises: RecipeError when the items differ.
     """
-    rows = [[json.loads(line) for line in (path / RECORDS).open(encoding="utf-8")] for path in (first, second)]
-    if [row["id"] for row in rows[0]] != [row["id"] for row in rows[1]]:
-        raise RecipeError(f"{first} and {second} are not of the same items; score both with the same `items`")
-    pairs: dict[str, list[tuple[dict[str, Any], ...]]] = {}
-    for pair in zip(*rows, strict=True):
-        pairs.setdefault(pair[0]["lang"], []).append(pair)
-    right = {
-        lang: [[row["right"] for row in side] for side in zip(*pairs[lang], strict=True)] for lang in sorted(pairs)
-    }
+    pairs, right = _pairs(first, second), _right_in(first, second)
     common = {
         lang: [[_in_common(row["chosen"], row["gold"]) for row in side] for side in zip(*pairs[lang], strict=True)]
         for lang in right
@@ -336,8 +328,42 @@ def compare(first: Path, second: Path) -> dict[str, dict[str, float]]:
     return out
 
 
+def compare_with_first(folders: list[Path]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return folder name → language → difference in accuracy from the first scoring, with Holm's p-value.
+
+    The p-values (McNemar) are adjusted for all languages and all scorings at once. Raises: RecipeError.
+    """
+    first, *others = folders
+    sides = {other.name: _right_in(other, first) for other in others}
+    flat = {(name, lang): mcnemar(*both) for name, by_lang in sides.items() for lang, both in by_lang.items()}
+    p_values = dict(zip(flat, holm({str(number): p for number, p in enumerate(flat.values())}).values(), strict=True))
+    return {
+        name: {
+            lang: {"difference": float(np.mean(both[0]) - np.mean(both[1])), "p": p_values[name, lang]}
+            for lang, both in by_lang.items()
+        }
+        for name, by_lang in sides.items()
+    }
+
+
+def _right_in(first: Path, second: Path) -> dict[str, list[list[bool]]]:
+    """Return by language which items two scorings of the same items have right."""
+    pairs = _pairs(first, second)
+    return {lang: [[row["right"] for row in side] for side in zip(*pairs[lang], strict=True)] for lang in sorted(pairs)}
+
+
+def _pairs(first: Path, second: Path) -> dict[str, list[tuple[dict[str, Any], ...]]]:
+    rows = [[json.loads(line) for line in (path / RECORDS).open(encoding="utf-8")] for path in (first, second)]
+    if [row["id"] for row in rows[0]] != [row["id"] for row in rows[1]]:
+        raise RecipeError(f"{first} and {second} are not of the same items; score both with the same `items`")
+    pairs: dict[str, list[tuple[dict[str, Any], ...]]] = {}
+    for pair in zip(*rows, strict=True):
+        pairs.setdefault(pair[0]["lang"], []).append(pair)
+    return pairs
+
+
 def _differences(
-    sides: dict[str, list[list[float]]], test: Callable[..., float], name: str
+    sides: Mapping[str, Sequence[Sequence[float]]], test: Callable[..., float], name: str
 ) -> dict[str, dict[str, float]]:
     p_values = holm({lang: test(*both) for lang, both in sides.items()})
     return {

@@ -112,6 +112,14 @@ def bench(
     against: Annotated[
         Path | None, typer.Option(help="The --out folder of an earlier run on the same items, to compare with.")
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A Hugging Face folder, instead of the recipe's. Repeatable: several are compared in a table.",
+        ),
+    ] = None,
     harness: Annotated[
         Path | None, typer.Option(help="Write tasks for lm-evaluation-harness to this folder, and score nothing.")
     ] = None,
@@ -127,6 +135,10 @@ def bench(
 
     if against and not out:
         raise RequestError("--against needs --out, so that there are two scorings to compare")
+    if models and len(models) > 1:
+        _bench_several(recipe, models, out, sets or [], quiet, as_json, bool(against or harness))
+        return
+    sets = [*(sets or []), *(f"model={model}" for model in models or [])]
     settings = read_bench(recipe, [*(sets or []), *([f"out={out}"] if out else [])])
     if harness is not None:
         from mmedc.bench.harness import export as export_tasks
@@ -146,3 +158,30 @@ def bench(
         typer.echo(json.dumps(found | ({"compared": compared} if compared else {})))
     else:
         open_console().print(report(found, compared))
+
+
+def _bench_several(
+    recipe: str, models: list[str], out: Path | None, sets: list[str], quiet: bool, as_json: bool, more: bool
+) -> None:
+    """Score several models on the same items, each into a folder of its own, and print one table of them."""
+    from mmedc.bench.config import read_bench
+    from mmedc.bench.scoring import compare_with_first, score
+    from mmedc.counting import Counting
+    from mmedc.report.scores import plot, side_by_side
+
+    named = {Path(model).name: model for model in models}
+    if out is None or more:
+        raise RequestError("several --model need --out, and go without --against and --harness")
+    if len(named) < len(models):
+        raise RequestError(f"two of {', '.join(models)} have the same last name, which names their folders in {out}")
+    found = {}
+    for name, model in named.items():
+        settings = read_bench(recipe, [*sets, f"model={model}", f"out={out / name}"])
+        with Counting(open_console(stderr=True), quiet or as_json, what=f"answers of {name}") as counting:
+            found[name] = score(settings, counting.update)
+        plot(found[name], out / name)
+    compared = compare_with_first([out / name for name in named])
+    if as_json:
+        typer.echo(json.dumps({"models": found, "compared": compared}))
+    else:
+        open_console().print(side_by_side(found, compared))

@@ -108,6 +108,21 @@ def report(found: dict[str, Any], compared: dict[str, dict[str, float]]) -> Grou
     return Group(*parts)
 
 
+def side_by_side(found: dict[str, Row], compared: dict[str, dict[str, dict[str, float]]]) -> Grid:
+    """Return a row for each model and language: accuracy with its interval, and its difference from the first model."""
+    rows: list[list[Cell]] = []
+    for lang in [*next(iter(found.values()))["languages"], "mean"]:
+        for name, result in found.items():
+            row = result["average"] if lang == "mean" else result["languages"][lang]
+            interval = f"{100 * row['interval'][0]:.1f}–{100 * row['interval'][1]:.1f}"
+            beside = compared.get(name, {}).get(lang)
+            tested = [f"{100 * beside['difference']:+.2f}", f"{beside['p']:.3f}"] if beside else ["", ""]
+            rows.append([lang, name, _percent(row["accuracy"]), interval, *tested])
+    first = next(iter(found))
+    names = [number("accuracy %"), number("95% interval"), number("difference"), number("p (McNemar, Holm)")]
+    return Grid([Column("language"), Column("model"), *names], rows, f"differences from {first}")
+
+
 def _by_language(title: str, rows: dict[str, dict[str, float]], times: float, form: str) -> Grid:
     names = [name for name in next(iter(rows.values())) if isinstance(name, str)]
     counted = {name: isinstance(next(iter(rows.values()))[name], int) for name in names}
