@@ -125,3 +125,15 @@ def test_an_export_keeps_the_maximal_length(tokenizers: dict[str, Tokenizer], tm
     open_tokenizer(str(tmp_path / "given")).save(tmp_path / "again", 512)
     again = json.loads((tmp_path / "again" / "tokenizer_config.json").read_text())
     assert again["model_max_length"] == 300  # what its maker stated
+
+
+def test_sequences_are_filled_before_others_are_opened(tokenizers: dict[str, Tokenizer]) -> None:
+    """As many as fit, one sequence after the other, left 12% to 22% of the room empty; now it is 1% to 6%."""
+    drawn = np.random.default_rng(0).lognormal(3.0, 0.6, 2_000).astype(int).clip(1, 120)
+    stream = ExampleStream([Example("a" * size, "A", "en") for size in drawn], tokenizers["byte-level"], 128, 0)
+    seen = [part["example"] for n in range(stream.sequences(1)) for part in stream.provenance(n)]
+    assert sorted(seen) == list(range(2_000))
+    used = sum(stream.sequence(n).lengths[:-1].sum() for n in range(stream.sequences(1)))
+    assert 0 < stream.padding() < 0.06 and used > 0
+    again = ExampleStream(stream.examples, tokenizers["byte-level"], 128, 0)
+    assert all((again.sequence(n).tokens == stream.sequence(n).tokens).all() for n in (0, 7))

@@ -70,6 +70,9 @@ class ModelSettings(Part):
     """`full`: recompute activations in the backward pass, layer by layer. It saves memory for a third more work."""
     compile: bool = False
     """Whether to apply `torch.compile`, layer by layer."""
+    reshard: bool = True
+    """Whether FSDP gives up the weights of a layer after its forward pass. `false` keeps them until the backward pass:
+    more memory, and a third less traffic between devices."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> "ModelSettings":

@@ -15,6 +15,9 @@ from mmedc.tokenizer import Tokenizer, continuations_of
 from mmedc.train.config import Examples
 from mmedc.train.stream import IGNORE, Sequence, generator
 
+OPEN = 32
+"""Sequences among which an example is placed. Their order stays nearly that in which examples are drawn."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -105,17 +108,30 @@ class ExampleStream:
         self._ends = [len(self._plan(0))]
 
     def _draw(self, epoch: int) -> list[list[int]]:
-        """Return the examples of each sequence of an epoch: in drawn order, as many as fit."""
+        """Return the examples of each sequence of an epoch, in drawn order.
+
+        An example goes where it leaves the least room, among the last OPEN sequences that have room for it (best fit).
+        """
         bins: list[list[int]] = []
-        room = 0
+        rooms: dict[int, int] = {}
+        """The room that is left in the sequences that are open."""
         for item in generator(self.seed, 3, epoch).permutation(len(self._items)).tolist():
             size = len(self._items[item][0]) - 1  # the last token is only a target
-            if size > room:
+            fitting = [number for number, room in rooms.items() if room >= size]
+            at = min(fitting, key=rooms.__getitem__) if fitting else len(bins)
+            if at == len(bins):
                 bins.append([])
-                room = self.context
-            bins[-1].append(item)
-            room -= size
+                rooms[at] = self.context
+                if len(rooms) > OPEN:
+                    del rooms[next(iter(rooms))]
+            bins[at].append(item)
+            rooms[at] -= size
         return bins
+
+    def padding(self) -> float:
+        """Return the share of the tokens of the first epoch that is empty room at the end of sequences."""
+        used = sum(len(ids) - 1 for ids, _, _ in self._items)
+        return 1 - used / (len(self._plan(0)) * self.context)
 
     def _place(self, number: int) -> tuple[int, int]:
         """Return the epoch of a sequence, and its number in the epoch. Epochs are planned once, up to this one."""
@@ -153,6 +169,7 @@ class ExampleStream:
             "count": len(self._items),
             "left_out": self.left_out,
             "tokenizer": self.tokenizer.digest,
+            "packing": "best fit",
             "context": self.context,
             "seed": self.seed,
         }

@@ -161,6 +161,8 @@ def _wants_cuda(settings: Train) -> bool:
 def _work(rank: int, job: Job, meeting: str, parent: int, messages: Any) -> None:
     """Run the loop in one process of several."""
     end_with(parent)
+    # Batches of changing shapes would leave holes in the memory of a GPU; the environment may say otherwise.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     with Stopping() as stopping:
         _work_until(rank, job, meeting, messages, stopping)
 
@@ -252,12 +254,15 @@ def _cut(job: Job) -> dict[str, int]:
 
 def _write_record(job: Job) -> None:
     """Write the record of a run to its folder: the settings, and the documents and tokens of each component."""
-    record = {
+    record: dict[str, Any] = {
         "settings": job.settings.model_dump(mode="json"),
         "corpora": {name: [url, manifest.digest] for name, (url, manifest, _) in job.corpora.items()},
         "mixture": counts(job.components()),
         "cut": _cut(job),
     }
+    if job.settings.examples is not None:
+        stream = _examples(job.settings, open_tokenizer(job.settings.tokenizer))
+        record["padding"] = round(stream.padding(), 4)
     Path(job.out, RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1))
     tokenizer = open_tokenizer(job.settings.tokenizer)
     for name, (url, _, _) in job.corpora.items():

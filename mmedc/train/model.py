@@ -187,7 +187,7 @@ def prepare(
 
     policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32)
     for layer in model.layers:
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
+        fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=settings.reshard)
     fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
 
