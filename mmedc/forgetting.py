@@ -5,6 +5,7 @@ A list of it is a text file, one entry a line: a kind and a value (`url https://
 begins a comment, where a blank or nothing is before it. A list of who wants to be forgotten would itself tell on them.
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from mmedc.storage import open_binary
 Kind = Literal["url", "domain", "doi", "id"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 HASHED = re.compile(r"sha256:([0-9a-f]{64})")
+DOMAIN = re.compile(r"[^\s/:?#@\[\].]+(\.[^\s/:?#@\[\].]+)+")
 ID = re.compile(r"[0-9a-f]{32}")
 COMMENT = re.compile(r"(?:^|\s)#(?:\s.*|$)")
 URL = re.compile(
@@ -57,13 +59,7 @@ def _key(kind: Kind, value: str) -> str:
     if kind == "url":
         return url_keys(value)[0]
     if kind == "domain":
-        host = value.rstrip("./").lower()
-        if "/" in host or " " in host or "." not in host:
-            raise RecipeError(f'domain "{value}": expected a domain such as example.org; give an address as a url')
-        try:
-            return bare(host.encode("idna").decode() if not host.isascii() else host)
-        except UnicodeError:
-            return bare(host)
+        return domain_key(value)
     if kind == "doi":
         if found := doi_in(value):
             return found
@@ -71,6 +67,43 @@ def _key(kind: Kind, value: str) -> str:
     if not ID.fullmatch(value):
         raise RecipeError(f'id "{value}": expected the 32 hex digits of the column `id`')
     return value
+
+
+def domain_key(value: str) -> str:
+    """Return by which key a domain is known, given as `Example.org`, `www.example.org.` or `*.example.org/`.
+
+    Raises: RecipeError where it is none.
+    """
+    host = host_key(value.strip().rstrip("/").removeprefix("*").lstrip("."))
+    if not DOMAIN.fullmatch(host):
+        raise RecipeError(f'domain "{value}": expected a domain such as example.org; give an address as a url')
+    return host
+
+
+def host_key(host: str) -> str:
+    """Return by which key a host is known: in lower case and ASCII, without `www.` and a dot at its end.
+
+    `müller.example` is `xn--mller-kva.example`, by IDNA 2008 as browsers apply it (UTS #46).
+    """
+    host = host.rstrip(".")
+    if not host.isascii():
+        import ada_url
+
+        with contextlib.suppress(ValueError):  # what browsers take for no host is known as it is
+            host = ada_url.idna_to_ascii(host).decode() or host
+    return bare(host)
+
+
+def host_spellings(host: str) -> list[str]:
+    """Return how a host may be written in lower case without `www.`: its key, and in Unicode where that differs."""
+    key = host_key(host)
+    found = [key, bare(host.rstrip("."))]
+    if "xn--" in key:
+        import ada_url
+
+        with contextlib.suppress(ValueError):
+            found.append(bare(ada_url.idna_to_unicode(key)))
+    return list(dict.fromkeys(found))
 
 
 def url_keys(locator: str) -> list[str]:
@@ -81,7 +114,7 @@ def url_keys(locator: str) -> list[str]:
     """
     whole, mark, part = locator.partition("#")
     if found := URL.match(whole):
-        whole = f"{bare(found['host'])}{found['rest'].rstrip('/')}"
+        whole = f"{host_key(found['host'])}{found['rest'].rstrip('/')}"
     return list(dict.fromkeys([f"{whole}{mark}{part}", whole]))
 
 
@@ -106,8 +139,15 @@ def read_entries(paths: Iterable[str]) -> tuple[Entry, ...]:
 
 
 def values_of(kind: Kind, path: str) -> list[str]:
-    """Return the values of a file with one of a kind a line. Raises: RecipeError when it can't be read."""
-    return [value for line in _lines(path) if (value := COMMENT.sub("", line).strip().removeprefix(f"{kind} ").strip())]
+    """Return the values of a file with one of a kind a line. Raises: RecipeError for others."""
+    found = []
+    for number, line in enumerate(_lines(path), 1):
+        value = COMMENT.sub("", line).strip()
+        other, *rest = value.split() or [""]
+        if other in KINDS and other != kind and len(rest) == 1:
+            raise RecipeError(f"{path}:{number}: is no {kind}; put it into a file of its own, for --{other}")
+        found.append(value.removeprefix(f"{kind} ").strip())
+    return [value for value in found if value]
 
 
 def _lines(path: str) -> Iterator[str]:
@@ -118,6 +158,8 @@ def _lines(path: str) -> Iterator[str]:
         raise RecipeError(f"{path}: the list of what is to be forgotten can't be read ({problem.strerror})") from None
     if len(data) > MAX_BYTES:
         raise RecipeError(f"{path}: more than {MAX_BYTES:,} bytes; divide it")
+    if b"\0" in data:
+        raise RecipeError(f"{path}: is not a list in text, and would be read as one; run this in another folder")
     return iter(data.decode("utf-8-sig", "replace").splitlines())
 
 
@@ -136,7 +178,7 @@ class Forgotten:
         if self._digests["url"] and any(self._has("url", key) for key in url_keys(locator)):
             return True
         if self._digests["domain"] and (found := URL.match(locator)):
-            return any(self._has("domain", name) for name in domains_of(found["host"].rstrip(".")))
+            return any(self._has("domain", name) for name in domains_of(host_key(found["host"])))
         return False
 
     def identity(self, identity: str) -> bool:

@@ -34,7 +34,7 @@ HEAVY = {
     "isal": {"unpack.py", "crawl/archive.py"},
     "lz4": {"frames.py"},
     "brotli": {"codings.py"},
-    "ada_url": {"crawl/address.py"},
+    "ada_url": {"crawl/address.py", "forgetting.py"},
     "aiohttp": {"crawl/fetch.py"},
     "protego": {"crawl/robots.py"},
     "tldextract": {"crawl/address.py"},

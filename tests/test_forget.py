@@ -12,7 +12,7 @@ from mmedc.corpus.manifest import File, read_manifest
 from mmedc.corpus.verify import verify
 from mmedc.engine.run import Inline
 from mmedc.errors import CorpusError, RecipeError
-from mmedc.forgetting import Entry, Forgotten, entry, read_entries, url_keys
+from mmedc.forgetting import Entry, Forgotten, domain_key, entry, read_entries, url_keys
 from mmedc.pipeline import forget as forgetting
 from mmedc.pipeline.build import Build
 from mmedc.pipeline.forget import LIST, ORDER, Outcome, forget
@@ -99,6 +99,40 @@ def test_a_list_has_values_or_hashes_and_wrong_lines_are_named(tmp_path: Path) -
             read_entries([str(file)])
         assert str(problem.value).startswith(f"{file}:2: ")
     assert url_keys("https://www.A.org/b/#c") == ["a.org/b#c", "a.org/b"]
+
+
+@pytest.mark.parametrize(
+    "value", ["müller.example", "MÜLLER.example.", "*.xn--mller-kva.example/", "www.müller.example"]
+)
+def test_a_domain_is_known_however_it_is_written(value: str) -> None:
+    known = Forgotten([entry("domain", value)])
+    for host in ("müller.example", "xn--mller-kva.example", "www.MÜLLER.example", "sub.müller.example."):
+        assert known.locator(f"https://{host}/x"), host
+        assert Forgotten([entry("url", f"https://{host}/x")]).locator(f"http://{host.upper()}/x")
+    assert not known.locator("https://muller.example/x") and not known.locator("https://einmüller.example/x")
+    needles = Needles([], [domain_key(value)], [], [], [])
+    assert needles.names("https://müller.example/x") and needles.names("http://xn--mller-kva.example/x")
+
+
+def test_what_is_no_domain_is_refused() -> None:
+    for value in ("org", "a.example:443", "https://a.example", "a..example", "a b.example", "a@b.example"):
+        with pytest.raises(RecipeError, match="expected a domain"):
+            entry("domain", value)
+
+
+def test_removed_rows_of_a_domain_go_however_it_is_written(corpus: Path) -> None:
+    assert "https://broken.example/" in everything(corpus / "rejects")
+    result = mmedc("forget", corpus, "--domain", "WWW.broken.example.")
+    assert result.returncode == 0, result.stderr
+    assert "https://broken.example/" not in everything(corpus / "rejects")
+
+
+def test_a_file_of_urls_with_something_else_is_refused(corpus: Path, tmp_path: Path) -> None:
+    for data, said in ((b"\nurl https://a.example/b\ndomain a.example\n", ":3: is no url"), (b"%PDF\0", "not a list")):
+        file = tmp_path / "list"
+        file.write_bytes(data)
+        result = mmedc("forget", corpus, "--url", file)
+        assert result.returncode == 2 and said in result.stderr.replace("\n", " "), result.stderr
 
 
 def test_nothing_is_left_in_any_file(quickstart: Path, clean: tuple[Path, Outcome], texts: list[str]) -> None:

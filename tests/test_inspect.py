@@ -307,6 +307,15 @@ def check_sound(page: str) -> None:
             assert outside or (value.startswith(("/", "#")) and not value.startswith("//")), (name, key, value)
 
 
+@pytest.mark.parametrize("number", ["²", "٣", "-1", "9" * 30, "9" * 5000])
+def test_no_number_in_an_address_is_a_failure_of_the_server(looked: Looked, number: str) -> None:
+    client, where = client_of(looked), "data/en/books-00000-of-00001"
+    for path in (f"/documents?page={number}&start={number}", f"/documents/{where}/0?from={number}&image={number}"):
+        assert client.get(path).status_code == 200
+    for path in (f"/documents/{where}/{number}", f"/picture/{where}/0/{number}.png", f"/beside?left={where}/{number}"):
+        assert client.get(path).status_code == 404
+
+
 def test_every_answer_has_a_strict_policy(looked: Looked) -> None:
     client = client_of(looked)
     for path in (*PAGES, "/limits.json", "/progress", "/static/inspect.js", "/static/x", "/labels.jsonl"):
@@ -402,7 +411,7 @@ def test_the_token_is_asked_for_and_never_sent_back(looked: Looked) -> None:
 def test_forms_of_other_pages_are_refused(looked: Looked) -> None:
     client = client_of(looked)
     form = {"file": "data/en/pages-00000-of-00001", "row": "0", "kind": "other"}
-    for origin in ("http://evil.example", "null", "", "http://localhost:81"):
+    for origin in ("http://evil.example", "null", "", "http://localhost:81", "http://[bad", "http://evil@localhost"):
         assert client.post("/marks", data=form, headers={"origin": origin}).status_code == 403
     assert client.post("/marks", data=form | {"note": "x" * 70_000}).status_code == 413
     assert client.request("DELETE", "/marks").status_code == 405

@@ -41,7 +41,7 @@ def forget(
     left in .work/ is deleted. The manifest keeps hashes of what was asked for, and `mmedc run` refuses to bring it
     back. Give the same command again after a stop. Exit code 1: something is left.
     """
-    from mmedc.forgetting import Kind, entry, values_of
+    from mmedc.forgetting import Kind, domain_key, entry, values_of
     from mmedc.pipeline.forget import forget as forget_in
     from mmedc.report import forgot
 
@@ -61,7 +61,7 @@ def forget(
             corpus,
             entries,
             [value for kind, value in plain if kind == "url"],
-            [value.lower() for kind, value in plain if kind == "domain"],
+            [domain_key(value) for kind, value in plain if kind == "domain"],
             out or "",
             neighbours,
             dry_run,

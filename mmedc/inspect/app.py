@@ -6,6 +6,7 @@ from importlib import resources
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
@@ -21,12 +22,19 @@ from mmedc.inspect.markup import Html, tag
 from mmedc.inspect.overview import overview
 from mmedc.inspect.page import document as whole
 from mmedc.inspect.page import missing, page
-from mmedc.inspect.question import Question, read_question
+from mmedc.inspect.question import DIGITS, Question, read_question, whole_number
 from mmedc.inspect.reading import document, find
 
 STATIC = {"inspect.css": "text/css", "inspect.js": "text/javascript", "icon.svg": "image/svg+xml"}
 FORM = {"measure", "low", "high"}
 """Fields of the filters that an address does not keep as they are."""
+
+
+class _WholeNumber(IntegerConvertor):
+    regex = f"[0-9]{{1,{DIGITS}}}"  # Python converts no more than 4,300 digits
+
+
+register_url_convertor("whole", _WholeNumber())
 
 
 def make_app(looked: Looked, names: Iterable[str] = LOOPBACK, token: str = "", any_address: bool = False) -> Guard:
@@ -35,7 +43,7 @@ def make_app(looked: Looked, names: Iterable[str] = LOOPBACK, token: str = "", a
     routes = [
         Route("/", pages.of(lambda view, _: overview(view, looked))),
         Route("/documents", pages.documents),
-        Route("/documents/{name:path}/{row:int}", pages.of(pages.document)),
+        Route("/documents/{name:path}/{row:whole}", pages.of(pages.document)),
         Route("/beside", pages.of(pages.beside)),
         Route("/measures", pages.measures),
         Route("/limits", pages.limits),
@@ -44,7 +52,7 @@ def make_app(looked: Looked, names: Iterable[str] = LOOPBACK, token: str = "", a
         Route("/marks", pages.of(lambda view, _: mark_page(view, looked)), methods=["GET"]),
         Route("/marks", pages.mark, methods=["POST"]),
         Route("/labels.jsonl", pages.labels),
-        Route("/picture/{name:path}/{row:int}/{page:int}.png", pages.picture),
+        Route("/picture/{name:path}/{row:whole}/{page:whole}.png", pages.picture),
         Route("/progress", pages.progress),
         Route("/enter", _enter, methods=["GET"]),
         Route("/static/{name}", _static),
@@ -90,10 +98,7 @@ class _Pages:
     def document(self, view: View, request: Request) -> Html | None:
         asked, params = self._question(view, request), request.query_params
         name, row = request.path_params["name"], request.path_params["row"]
-        start, image = (
-            int(text) if (text := params.get(key, ""))[:9].isdigit() and len(text) < 10 else 0
-            for key in ("from", "image")
-        )
+        start, image = (whole_number(params.get(key, "")) for key in ("from", "image"))
         return reader.reader(view, self.looked, name, row, asked, start, image)
 
     def beside(self, view: View, request: Request) -> Html | None:

@@ -40,6 +40,8 @@ PAUSE_S = 0.5
 """The wait after a wrong token."""
 MOST_BODY = 64 << 10
 """Bytes of the largest form."""
+MOST_SAID = 500
+"""Characters of the longest message on the screen."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -87,7 +89,8 @@ class Guard:
         try:
             await (answer or self.app)(scope, receive, send_guarded)
         except Exception as problem:  # Starlette has answered it with status 500
-            print(f"error: {scope['path']}: {type(problem).__name__}: {redact(str(problem))}", file=sys.stderr)
+            what = f"{scope['path']}: {type(problem).__name__}: {redact(str(problem))}"[:MOST_SAID]
+            print(f"error: {''.join(c if c.isprintable() else '?' for c in what)}", file=sys.stderr)
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """Return the answer to a request that does not pass; None for one that does."""
@@ -97,8 +100,8 @@ class Guard:
         if method not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("Only GET, HEAD and POST are answered.", 405)
         if method == "POST":
-            origin = headers.get("origin", "")
-            if urlsplit(origin).netloc.lower() != headers["host"].lower():
+            scheme, _, origin = headers.get("origin", "").partition("://")
+            if scheme not in ("http", "https") or origin.lower() != headers["host"].lower():
                 return PlainTextResponse("The form was not sent from a page of this server.", 403)
             size = headers.get("content-length", "")
             if not size.isdigit() or int(size[:9]) > MOST_BODY:

@@ -16,6 +16,8 @@ PLACES = {"text": "in the text", "title": "in the title", "locator": "in the add
 PAGE = 50
 MOST_CHARS = 500
 """A longer text is not searched for."""
+DIGITS = 15
+"""The length of the longest whole number in an address."""
 Range = tuple[float | None, float | None]
 
 
@@ -86,9 +88,14 @@ def read_question(params: Mapping[str, str], measures: tuple[str, ...]) -> Quest
         q=params.get("q", "").strip()[:MOST_CHARS],
         where=where if where in PLACES else "text",
         sort=sort if sort.removeprefix("-") in measures else "",
-        page=int(page) if page.isascii() and page.isdigit() and int(page[:9]) > 0 else 1,
-        start=int(start[:18]) if start.isascii() and start.isdigit() else 0,
+        page=whole_number(page) or 1,
+        start=whole_number(start),
     )
+
+
+def whole_number(text: str) -> int:
+    """Return a number of at most 15 ASCII digits; 0 for anything else. Python converts no more than 4,300 digits."""
+    return int(text) if len(text) <= DIGITS and text.isascii() and text.isdigit() else 0
 
 
 def number_of(text: str) -> float | None:

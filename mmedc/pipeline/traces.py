@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmedc.engine.lock import NAME as LOCK
-from mmedc.forgetting import URL
-from mmedc.sitelists import bare
+from mmedc.forgetting import URL, host_spellings
 from mmedc.storage import Store
 
 Bools = npt.NDArray[np.bool_]
@@ -67,8 +66,8 @@ class Needles:
         passages: Iterable[str],
     ) -> None:
         sorts: list[tuple[Sort, Iterable[str]]] = [
-            ("address", map(_address, addresses)),
-            ("domain", domains),
+            ("address", (spelling for address in addresses for spelling in _spellings(address))),
+            ("domain", (spelling for domain in domains for spelling in host_spellings(domain))),
             ("id", ids),
             ("doi", dois),
             ("passage", passages),
@@ -139,10 +138,10 @@ def leaves(column: pa.Array, rows: npt.NDArray[np.int64]) -> Iterator[tuple[pa.A
         yield column, rows
 
 
-def _address(locator: str) -> str:
+def _spellings(locator: str) -> list[str]:
     """Return a URL without its scheme, `www.` and the slash at its end; another locator as it is."""
     found = URL.match(locator)
-    return f"{bare(found['host'])}{found['rest'].rstrip('/')}" if found else locator
+    return [f"{host}{found['rest'].rstrip('/')}" for host in host_spellings(found["host"])] if found else [locator]
 
 
 def _whole(sort: Sort, data: memoryview, low: int, high: int) -> bool:
