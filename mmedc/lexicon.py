@@ -66,7 +66,7 @@ def read_lexicon(path: Path, below: Path | None = None, inflection: Inflection =
     if edits < len(entries):
         number = next(number for number, line in lines if line[0] not in "+-[")
         raise PolicyError(
-            f"{path}:{number}: this line begins with neither + nor -, but {edits} others do; "
+            f"{path}:{number}: this line begins with neither + nor -, but {edits} of {len(entries)} lines do; "
             "a lexicon either edits the one below it by + and - on every line, or replaces it"
         )
     if below is None:
@@ -153,7 +153,9 @@ def problems_of(language: LanguagePolicy) -> list[str]:
     for term in language.lexicon:
         where = f"{term.file}:{term.line}"
         if not term.category:
-            problems.append(f'{where}: "{term.forms[0]}" stands before the first [category]')
+            problems.append(
+                f'{where}: "{term.forms[0]}" stands before the first [category]; write one above it, such as [symptoms]'
+            )
         for form in term.forms:
             key = form if is_acronym(form) else form.casefold()
             if key in seen and form not in term.inflected and key not in seen[key].inflected:

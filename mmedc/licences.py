@@ -158,6 +158,8 @@ def fits(licence: str, name: str) -> bool:
 
 def unknown_name(name: str, stated: Iterable[str] = ()) -> str:
     """Return what is wrong with the name of a licence, with the nearest name that a recipe may have."""
+    if is_name(versions := f"{name.upper()}-*", stated):
+        return f'"{name}" states no version; for all of its versions, write "{versions}"'
     near = get_close_matches(name, [*KNOWN, UNKNOWN, *stated], n=1, cutoff=0.5) or get_close_matches(
         name.upper(), KNOWN, n=1, cutoff=0.5
     )

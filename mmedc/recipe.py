@@ -211,8 +211,10 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     file = recipe_file(path)
     yaml = _mapping(file, "docs/reference/recipe.md")
     _refuse_others(yaml, path)
+    sources = set(_sources(yaml))
     for setting in sets or []:
         apply_setting(yaml, setting, source_keys=SOURCE_KEYS)
+    _refuse_unknown_source(yaml, sources)
     recipe = checked(Recipe, yaml, folder=_folder(file))
     recipe.__dict__["folder"] = os.path.abspath(_folder(file) or ".")
     recipe.__dict__["origin"] = path if _folder(file) == "" else os.path.abspath(file), tuple(sets or ())
@@ -220,6 +222,18 @@ def read_recipe(path: str, sets: list[str] | None = None) -> Recipe:
     for name, source in recipe.sources.items():
         source.__dict__["where"] = yaml.where(("sources", name, source.format))
     return recipe
+
+
+def _sources(yaml: YamlFile) -> Mapping[str, Any]:
+    sources = yaml.data.get("sources")
+    return sources if isinstance(sources, dict) else {}
+
+
+def _refuse_unknown_source(yaml: YamlFile, written: set[str]) -> None:
+    """Refuse a `--set sources.NAME.KEY` whose name is not in the recipe, unless `--set` also names its files."""
+    for name, source in _sources(yaml).items():
+        if name not in written and isinstance(source, dict) and source.keys() <= set(SOURCE_KEYS):
+            raise RecipeError(f'--set sources.{name}: the recipe has no source "{name}"{nearest(name, written)}')
 
 
 def recipe_of(values: Mapping[str, Any], sets: Iterable[str] = ()) -> Recipe:

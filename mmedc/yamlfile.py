@@ -110,6 +110,8 @@ def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
         mark = problem.problem_mark or problem.context_mark
         line = mark.line + 1 if mark else 1
         message = (problem.problem or problem.context or "is not YAML").strip().splitlines()[0]
+        if r"'\t'" in message:
+            message = "a tab stands where YAML takes spaces only; indent this line with spaces"
         if message.startswith(INDENTED):
             message += "; check the indentation of this line and of those before it"
         raise error(f"{path}:{line}: {message}") from None

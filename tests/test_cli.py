@@ -40,11 +40,12 @@ def test_an_error_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("stats", "/nowhere/at/all"), 2, "no manifest.json"),
+        (("stats", "/nowhere/at/all"), 2, "no manifest.json; the folder does not exist"),
         (("verify", "/nowhere/at/all"), 2, "no manifest.json"),
         (("run", "nothing-like-it"), 2, "no such file, and no shipped recipe"),
         (("run", "web", "--set", "sources.pages.warc=/none/*.gz", "--out", "x"), 2, "matches no file"),
         (("run", "quickstart", "--set", "medical.policy=balancd"), 2, 'did you mean "balanced"'),
+        (("plan", "quickstart", "--set", "sources.page.policy=keep"), 2, 'no source "page"; did you mean "pages"?'),
         (("run", "quickstart", "--set", "languages=[xx]"), 2, 'no language "xx"'),
         (("run", "quickstart", "--set", "publish.tokenizer=none.json"), 2, "publish.tokenizer"),
         (("run", "quickstart", "--set", "models.lid=/none.ftz"), 2, "mmedc models get lid"),

@@ -88,6 +88,7 @@ def test_licences_are_judged_by_value_and_the_unknown_by_the_rule() -> None:
     ("name", "said"),
     [
         ("CC-BY-4", 'unknown licence "CC-BY-4"; did you mean "CC-BY-4.0"?'),
+        ("CC-BY", 'states no version; for all of its versions, write "CC-BY-*"'),
         ("apache-2.0", 'did you mean "Apache-2.0"?'),
         ("CC-*", "`*` stands for a version"),
         ("unknown", "publish: {unknown: keep}"),

@@ -88,6 +88,8 @@ def test_what_is_no_place_for_a_corpus_is_refused(quickstart: Path, tmp_path: Pa
     for url, said in [("ftp://x/y", "expected a folder"), ("hf://models/a/b", "hf://datasets/OWNER/NAME")]:
         with pytest.raises(RequestError, match=said):
             publication(str(quickstart), url)
+    with pytest.raises(RequestError, match=r"letter\.txt: is a file; name a folder"):
+        publication(str(quickstart), str(tmp_path / "full" / "letter.txt"))
     with pytest.raises(RequestError, match="lies in the corpus itself"):
         publication(str(quickstart), str(quickstart / "copy"))
     assert repository_of("hf://datasets/me/corpus@v2") == ("me/corpus", "v2")

@@ -203,3 +203,11 @@ def test_the_rarest_hosts_are_one_row_and_nothing_is_lost(monkeypatch: pytest.Mo
     assert found.schema == HOSTS and {row["host"] for row in found.to_pylist()} == {"h1", "h8", "h7", None}
     assert sum(found["documents"].to_pylist()) == 136 and sum(found["tokens"].to_pylist()) == 361
     assert found["documents"].to_pylist() == sorted(found["documents"].to_pylist(), reverse=True)
+
+
+def test_a_missing_manifest_names_the_corpus_that_is_near(quickstart: Path) -> None:
+    near = f'did you mean "{quickstart}"?'
+    for place in (quickstart / "data", quickstart / "data" / "en"):
+        with pytest.raises(CorpusError) as problem:
+            read_manifest(str(place))
+        assert str(problem.value) == f"{place}: there is no manifest.json; {near}"

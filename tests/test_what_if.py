@@ -57,6 +57,8 @@ def test_what_the_stored_scores_cannot_answer_is_refused(quickstart: Path, tmp_p
             what_if(str(quickstart), [setting])
     with pytest.raises(RequestError, match="answer for limits only"):
         what_if(str(quickstart), ["dedup.jaccard=0.5"])
+    with pytest.raises(RequestError, match=r'did you mean "publish\.licences"'):
+        what_if(str(quickstart), ["publish.licenses=[MIT]"])
     with pytest.raises(RequestError, match="no limit is given"):
         what_if(str(quickstart), [])
     with pytest.raises(PolicyError, match='did you mean "medical_model"'):

@@ -157,3 +157,8 @@ def test_lines_of_a_part_of_a_recipe(tmp_path: Path) -> None:
         'r.yaml:4: "data.context": expected a number that is 8 or more; found 2',
         'r.yaml:3: "steps": expected a whole number; found "x"',
     ]
+
+
+def test_a_tab_is_called_a_tab() -> None:
+    with pytest.raises(RecipeError, match=r"^r\.yaml:2: a tab stands where YAML takes spaces only"):
+        parse_yaml("name: x\n\tdedup: {}\n", "r.yaml", RecipeError)

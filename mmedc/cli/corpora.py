@@ -1,6 +1,7 @@
 """The commands that look at a corpus: `stats`, `verify`, `explain`, `contamination` and `duplicates`."""
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,7 +80,8 @@ def show_stats(corpus: str, manifest: "Manifest", as_json: bool, **more: Any) ->
 def _show_shares(corpus: str, manifest: "Manifest", by: str, as_json: bool) -> None:
     shares = {"source": manifest.by_source, "language": manifest.by_language}
     if by not in shares:
-        raise RequestError(f"--by {by}: expected source, language or licence")
+        near = "".join(f'; did you mean "{one}"?' for one in get_close_matches(by, [*shares, "licence"], 1))
+        raise RequestError(f"--by {by}: expected source, language or licence{near}")
     if not shares[by]:
         raise CorpusError(f"{corpus}: it was built by an older version, without these counts; run its recipe again")
     if as_json:

@@ -1,5 +1,6 @@
 """The command `inspect`: a local web page for looking at a corpus."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,4 +47,9 @@ def inspect(
     """
     from mmedc.inspect.serve import read_token, serve
 
-    serve(corpus, host, port, read_token(token, token_file), name or (), marks, browser, typer.echo)
+    def say(address: str) -> None:
+        typer.echo(address)
+        if sys.stderr.isatty():
+            typer.echo("Open this address in a browser. Ctrl-C ends the server.", err=True)
+
+    serve(corpus, host, port, read_token(token, token_file), name or (), marks, browser, say)

@@ -56,7 +56,9 @@ def filters_check(
         if not found:
             language = filters.language(code)
             forms = sum(len(term.forms) for term in language.lexicon)
-            typer.echo(f"{code}: {len(language.lexicon)} terms, {forms} forms, {len(language.stopwords)} stop words")
+            typer.echo(
+                f"{code}: {len(language.lexicon):,} terms, {forms:,} forms, {len(language.stopwords)} stop words"
+            )
         problems += found
     for problem in problems:
         typer.echo(problem, err=True)

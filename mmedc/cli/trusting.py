@@ -117,6 +117,7 @@ def mix(
     from mmedc.corpus.manifest import read_manifest
     from mmedc.mixing import allot
     from mmedc.report import mixed
+    from mmedc.report.grid import Passage
 
     given = _named(corpora)
     law, chosen = _law(temperature, unimax, by, share, max_epochs, over, buckets)
@@ -134,7 +135,7 @@ def mix(
     else:
         console.print(mixed.comparison(names, budget, law.by, max_epochs))
     if out is not None:
-        typer.echo(f"{out}: written; put `data: {{mixture: {out.name}}}` into a training beside it")
+        console.print(Passage(f"{out}: written; put `data: {{mixture: {out.name}}}` into a training beside it"))
 
 
 def _named(corpora: list[str]) -> dict[str, str]:

@@ -6,13 +6,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mmedc.engine.chain import Count, Funnel
 from mmedc.errors import CorpusError
-from mmedc.storage import Store
+from mmedc.storage import Store, is_local
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -327,7 +328,7 @@ def read_manifest(corpus: str) -> Manifest:
         data = store.get(NAME)
     except FileNotFoundError:
         under_way = bool(store.names(".work"))
-        hint = "its build is not finished; give the same `mmedc run` again" if under_way else "is it the right folder?"
+        hint = "its build is not finished; give the same `mmedc run` again" if under_way else nearby(corpus)
         raise CorpusError(f"{corpus}: there is no {NAME}; {hint}") from None
     try:
         manifest = Manifest.model_validate_json(data)
@@ -338,6 +339,19 @@ def read_manifest(corpus: str) -> Manifest:
     if manifest.format != FORMAT:
         raise CorpusError(f"{corpus}/{NAME}: its format is {manifest.format}; this version of mmedc reads {FORMAT}")
     return manifest
+
+
+def nearby(corpus: str) -> str:
+    """Return what a message says where `corpus` has none: the corpus inside or around it, or what is there."""
+    if not is_local(corpus):
+        return "is it the right folder?"
+    place = Path(corpus)
+    for near in (place / "corpus", "corpus" / place, *list(place.parents)[:3]):
+        if (near / NAME).is_file():
+            return f'did you mean "{near}"?'
+    if not place.exists():
+        return "the folder does not exist"
+    return "is it the right folder?" if place.is_dir() else "expected the folder of a corpus; found a file"
 
 
 def read_reject(corpus: str, name: str, hint: str) -> list[dict[str, Any]]:

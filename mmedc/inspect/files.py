@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmedc.corpus.history import History
-from mmedc.corpus.manifest import NAME, Manifest, read_manifest
+from mmedc.corpus.manifest import NAME, Manifest, nearby, read_manifest
 from mmedc.corpus.record import read_begun
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import DataFile
@@ -245,7 +245,7 @@ def _unpublished(corpus: str, store: Store, begun: str) -> Opened:
         if len(parts) == 4 and parts[1].startswith("ingest-") and parts[2] == "units":
             passes.setdefault(parts[1], []).append(name)
     if not passes and not begun:
-        raise CorpusError(f"{corpus}: there is no {NAME}, and no build is under way here; is it the right folder?")
+        raise CorpusError(f"{corpus}: there is no {NAME}, and no build is under way here; {nearby(corpus)}")
     names = sorted(passes[max(passes, key=lambda folder: (_age(corpus, passes[folder]), folder))]) if passes else []
     units, ledgers = [], []
     for number, name in enumerate(names):

@@ -134,6 +134,8 @@ def target_of(url: str, private: bool = False) -> Target:
         return HubTarget(*repository_of(url), private)
     if "://" in url and not url.startswith(("s3://", "gs://")):
         raise RequestError(f"{url}: expected a folder, s3://BUCKET/…, gs://BUCKET/… or hf://datasets/OWNER/NAME")
+    if is_local(url) and os.path.isfile(url):
+        raise RequestError(f"{url}: is a file; name a folder, which may be new")
     return StoreTarget(Store(url.rstrip("/")))
 
 

@@ -7,6 +7,7 @@ the other documents that stay, so it is not predicted.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,8 @@ def what_if(corpus: str, sets: Iterable[str]) -> WhatIf:
     for setting in settings:
         key = setting.partition("=")[0].strip()
         if not key.startswith("policy.") and key not in ASKED:
+            if near := get_close_matches(key, ASKED, 1, 0.8):
+                raise RequestError(f'--set {setting}: unknown key "{key}"; did you mean "{near[0]}"?')
             raise RequestError(
                 f"--set {setting}: the stored scores answer for limits only: give policy.LANGUAGE.MEASURE.min=VALUE "
                 "(or max), with `all` for every language, medical.policy=NAME, or publish.licences=[NAME, …]"
