@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,13 @@ def test_what_is_no_place_for_a_corpus_is_refused(quickstart: Path, tmp_path: Pa
         publication(str(quickstart), str(quickstart / "copy"))
     assert repository_of("hf://datasets/me/corpus@v2") == ("me/corpus", "v2")
     assert mmedc("publish", str(quickstart), str(tmp_path / "x"), "--with", "reject").returncode == 2
+
+
+def test_a_build_is_not_overwritten(quickstart: Path, newer: Path, tmp_path: Path) -> None:
+    built = Path(shutil.copytree(quickstart, tmp_path / "built"))
+    with pytest.raises(CorpusError, match="builds its corpus"):
+        publication(str(newer), str(built))
+    assert verify(str(built)).rejects
 
 
 def test_a_file_that_was_changed_is_not_sent(newer: Path, tmp_path: Path) -> None:

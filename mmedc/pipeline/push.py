@@ -15,6 +15,7 @@ from mmedc.corpus.card import card
 from mmedc.corpus.leftovers import remove_empty
 from mmedc.corpus.manifest import FOLDERS, NAME, Manifest, read_manifest, stats
 from mmedc.corpus.summed import private_items
+from mmedc.engine.run import WORK
 from mmedc.errors import CorpusError, RequestError, StorageError, VerifyError
 from mmedc.storage import Store, is_local
 
@@ -91,11 +92,14 @@ class Publication:
         if self.there.complete:
             return
         store = Store(self.corpus)
-        self.target.begin(self.items, self.there)
-        for item in self.missing:
-            report(item.path)
-            self.target.send(item, item.data if item.data is not None else _checked(store, item))
-        self.target.finish(self.last, self.there)
+        try:
+            self.target.begin(self.items, self.there)
+            for item in self.missing:
+                report(item.path)
+                self.target.send(item, item.data if item.data is not None else _checked(store, item))
+            self.target.finish(self.last, self.there)
+        except FileNotFoundError as problem:
+            raise StorageError(f"{self.url}: cannot be written ({problem.strerror or problem})") from None
 
 
 def publication(corpus: str, url: str, more: Iterable[str] = (), private: bool = False) -> Publication:
@@ -163,6 +167,8 @@ class StoreTarget:
     def look(self, items: list[Item]) -> There:
         """See `Target`."""
         sizes = self.store.sizes()
+        if any(name.startswith(f"{WORK}/") for name in sizes):  # its rejects and keys would be deleted as stale
+            raise CorpusError(f"{self.store.url}: is where a recipe builds its corpus; name another place")
         marks = {name.removeprefix(f"{MARKS}/") for name in sizes if name.startswith(f"{MARKS}/")}
         old = read_manifest(self.store.url) if NAME in sizes else None
         if old is None and not marks and sizes:
