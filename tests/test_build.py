@@ -221,7 +221,7 @@ def test_the_documents_do_not_depend_on_how_the_input_is_cut(tmp_path: Path) -> 
 def test_a_tighter_threshold_does_not_ingest_again(copy: Path, tmp_path: Path) -> None:
     policy = (shipped("filters") / "policies" / "balanced.yaml").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(
-        policy.replace("medical_terms: {min: 3", "medical_terms: {min: 25"), encoding="utf-8"
+        policy.replace("medical_terms: {min: 1", "medical_terms: {min: 25"), encoding="utf-8"
     )
     notes = Notes()
     recipe = read_recipe("quickstart", [f"medical.policy={tmp_path}/mine.yaml"])

@@ -52,7 +52,7 @@ def test_the_answer_is_what_the_step_limits_of_a_build_keeps(
 
 
 def test_what_the_stored_scores_cannot_answer_is_refused(quickstart: Path, tmp_path: Path) -> None:
-    for setting in ("policy.all.medical_terms.min=2", "policy.all.medical_terms.floor=1", "medical.policy=mmedc"):
+    for setting in ("policy.all.medical_terms.min=0.5", "policy.all.medical_terms.floor=0.5", "medical.policy=mmedc"):
         with pytest.raises(RequestError, match="cannot answer this: what ingest drops is not stored"):
             what_if(str(quickstart), [setting])
     with pytest.raises(RequestError, match="answer for limits only"):
@@ -72,8 +72,8 @@ def test_the_command_changes_nothing(quickstart: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in quickstart.rglob("*")}
     done = mmedc("what-if", str(quickstart), "--set", "policy.all.medical_density.min=0.2")
     row = next(line for line in done.stdout.splitlines() if line[:3] == "all")
-    assert row.split()[:5] == ["all", "97", "93", "48", "-45"]
+    assert row.split()[:5] == ["all", "97", "93", "71", "-22"]
     found = json.loads(mmedc("what-if", str(quickstart), "-s", "policy.all.medical_density.min=0.2", "--json").stdout)
-    assert sum(part["stay"] for part in found["parts"]) == 32
+    assert sum(part["stay"] for part in found["parts"]) == 48
     assert all(part["then"]["tokens"] <= part["now"]["tokens"] < 10_000 for part in found["parts"])
     assert {path: path.stat().st_mtime_ns for path in quickstart.rglob("*")} == before
