@@ -27,8 +27,8 @@ DROPPED: dict[str, dict[str, str]] = {
     },
     "prefilter": {"prefilter": "The source cannot contain enough lexicon terms of any language of the recipe."},
     "preview": {
-        "few_terms": "The fast main text has fewer lexicon terms than half of the policy's floor.",
-        "low_density": "The fast main text has a lower density of lexicon terms than half of the policy's floor.",
+        "few_terms": "The fast main text has fewer lexicon terms than a quarter of the policy's floor.",
+        "low_density": "The fast main text has a lower density of lexicon terms than a quarter of the policy's floor.",
         "other_language": "The fast main text is surely in a language that the recipe does not name.",
     },
     "extract": {
