@@ -10,6 +10,7 @@ from mmedc.engine.run import Inline
 from mmedc.pipeline.build import Build
 from mmedc.recipe import read_recipe
 from mmedc.report.difference import NOT_READ, UNKNOWN, difference
+from mmedc.report.difference_page import difference_page
 from tests.build_sample import read_pages
 from tests.conftest import Notes
 from tests.test_cli import mmedc
@@ -38,21 +39,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head = f"name: {name}\nlanguages: [en]\nsources: {{{source}: {{jsonl: {name}.jsonl, url: url}}}}\n"
         (folder / f"{name}.yaml").write_text(head)
         build(folder / name, folder / f"{name}.yaml")
-    build(folder / "c", folder / "b.yaml", "dedup.lines.site=2", "policy.all.medical_terms.min=31")
+    build(folder / "c", folder / "b.yaml", "dedup.lines.site=2", "policy.all.medical_terms.min=22")
     return folder
 
 
 def test_documents_lost_by_a_limit(quickstart: Path, tmp_path: Path) -> None:
-    other = build(tmp_path / "dense", "quickstart", "policy.all.medical_density.min=0.2")
+    other = build(tmp_path / "dense", "quickstart", "policy.all.medical_density.min=0.25")
     found = difference(str(quickstart), other)
-    assert (found.same, found.changed, found.moved, found.lost, found.gained) == (32, 0, 0, 31, 0)
-    assert found.lost_by == {"limits: medical_density_low": 31}
-    assert found.languages["es"] == {"in_a": 11, "in_b": 3, "lost": 8, "gained": 0, "changed": 0}
+    assert (found.same, found.changed, found.moved, found.lost, found.gained) == (19, 0, 0, 44, 0)
+    assert found.lost_by == {"limits: medical_density_low": 44}
+    assert found.languages["es"] == {"in_a": 11, "in_b": 2, "lost": 9, "gained": 0, "changed": 0}
     assert [sample["what"] for sample in found.samples] == ["lost"] * 3
     back = difference(other, str(quickstart))
-    assert (back.lost, back.gained, back.gained_by) == (0, 31, found.lost_by)
+    assert (back.lost, back.gained, back.gained_by) == (0, 44, found.lost_by)
     shutil.rmtree(Path(other) / ".work")
-    assert difference(str(quickstart), other).lost_by == {UNKNOWN: 31}
+    assert difference(str(quickstart), other).lost_by == {UNKNOWN: 44}
 
 
 def test_sources_of_other_names_are_compared_by_locator(folder: Path) -> None:
@@ -97,3 +98,14 @@ def test_the_screen_and_the_json(folder: Path) -> None:
     assert "1 lost, 1 gained" in shown and "3 of these under a source of another name" in shown
     assert json.loads(mmedc("diff", a, b, "--json").stdout)["lost_by"] == {NOT_READ: 1}
     assert mmedc("diff", a, str(folder / "none")).returncode == 2
+
+
+def test_the_page_says_what_was_set_and_escapes_what_it_shows(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "difference.html"
+    mmedc("diff", str(folder / "b"), str(folder / "c"), "--html", str(page))
+    text = page.read_text()
+    assert "policy.all.medical_terms.min" in text and "limits: medical_terms_low" in text
+    found = difference(str(folder / "a"), str(folder / "b"))
+    found.samples[0]["locator"] = "<script>alert(1)</script>\x1b[2J"
+    shown = difference_page(found)
+    assert "<script" not in shown and "\x1b" not in shown and "&lt;script&gt;" in shown

@@ -1,10 +1,12 @@
 """The commands that ask about a build (`rejects`, `what-if`, `diff`, `clean`), or about this machine (`doctor`)."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mmedc.cli.corpora import write_page
 from mmedc.cli.options import LOOK, SETUP, CorpusArgument, JsonOption, open_console
 
 app = typer.Typer()
@@ -56,13 +58,20 @@ def diff(
     a: Annotated[str, typer.Argument(help="The folder of a corpus, or its s3:// URL.")],
     b: Annotated[str, typer.Argument(help="The corpus to compare with it.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The number of samples of each reason.")] = 3,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write it to this file, as one page that opens offline.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two corpora: the documents that B lost, gained and changed, by reason, language and source."""
     from mmedc.report.difference import difference, difference_tables
 
     found = difference(a, b, limit)
-    if as_json:
+    if html:
+        from mmedc.report.difference_page import difference_page
+
+        write_page(html, difference_page(found))
+    elif as_json:
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
     else:
         open_console().print(difference_tables(found))
