@@ -118,7 +118,7 @@ def test_the_prefilter_keeps_what_is_counted_whatever_folds() -> None:
 def test_the_prefilter_keeps_real_terms_in_every_way_to_write_a_letter(code: str) -> None:
     """Each character that folds, in place of what it folds to, in a term of each language that has that."""
     policy = read_policy("balanced", (code,))
-    language = replace(policy.languages[code], limits={"medical_terms": Limit(min=1, floor=1)})
+    language = replace(policy.languages[code], limits={"medical_terms": Limit(min=0.25, floor=0.25)})
     policy = replace(policy, languages={code: language})
     enough, count = source_bound(policy), matcher(language, "boundary")
     forms = [form for term in language.lexicon for form in term.forms if len(form) > 3]
