@@ -180,7 +180,7 @@ def test_what_a_dragged_limit_says_is_what_the_moved_limit_keeps(looked: Looked)
 def test_a_limit_cannot_be_moved_to_where_nothing_is_stored(looked: Looked) -> None:
     view = looked.view()
     moved = snapped(view.catalog, {("all", "medical_model", "min"): 0.001}, view.opened.limits)
-    assert moved.changes == {("all", "medical_model", "min"): 0.05}
+    assert moved.changes == {("all", "medical_model", "min"): 0.02}
 
 
 def test_saved_limits_are_a_policy(looked: Looked, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_saved_limits_are_a_policy(looked: Looked, tmp_path: Path) -> None:
     assert policy.languages["es"].limits["chars"].bounds(False) == (1000.0, 2_000_000.0)
     assert policy.languages["en"].limits["chars"].min == 150
     assert {lang.limits["medical_model"].min for lang in policy.languages.values()} == {0.8}
-    assert policy.languages["en"].limits["medical_model"].floor == 0.05
+    assert policy.languages["en"].limits["medical_model"].floor == 0.02
     assert policy_file(snapped(looked.view().catalog, {}, looked.view().opened.limits), "mmedc", "x").count(
         "rule: mmedc"
     )
