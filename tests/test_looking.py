@@ -44,7 +44,7 @@ def counts(found: dict[str, Any]) -> dict[str, int]:
 
 def test_rejects_are_counted_and_shown(quickstart: Path, tmp_path: Path) -> None:
     found = rejected(str(quickstart))
-    assert counts(found)["prefilter"] == 35 and counts(found)["near_duplicate"] == 23
+    assert counts(found)["prefilter"] == 30 and counts(found)["near_duplicate"] == 23
     assert all(row["meaning"] for row in found["counts"])
     shown = [row["reason"] for row in found["samples"]]
     assert shown.count("prefilter") == 3 and list(dict.fromkeys(shown)) == [row["reason"] for row in found["counts"]]
@@ -56,9 +56,9 @@ def test_rejects_are_counted_and_shown(quickstart: Path, tmp_path: Path) -> None
 
 def test_rejects_of_a_language_and_of_a_source(quickstart: Path, tmp_path: Path) -> None:
     french = rejected(str(quickstart), language="fr", limit=1)
-    assert counts(french) == {"medical_model_low": 1, "near_duplicate": 4, "exact_duplicate": 1}
-    assert french["unknown"] == 44 and {row["lang"] for row in french["samples"]} == {"fr"}
-    assert len(french["samples"]) == 3
+    assert counts(french) == {"medical_terms_low": 1, "medical_model_low": 1, "near_duplicate": 4, "exact_duplicate": 1}
+    assert french["unknown"] == 39 and {row["lang"] for row in french["samples"]} == {"fr"}
+    assert len(french["samples"]) == 4
     broken = rejected(str(quickstart), source="broken")
     assert counts(broken)["prefilter"] == 3 and "near_duplicate" not in counts(broken)
     with pytest.raises(CorpusError, match="ask the passes of the build"):
