@@ -46,7 +46,7 @@ class Keeper:
     settings: Checkpoints
     rank: int = 0
     group: Any = None
-    """A gloo group for saving only, because on the default group an asynchronous save can deadlock."""
+    """A gloo group for saving only: on a group that another thread uses, an asynchronous save can deadlock."""
     _under_way: Future[None] | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 

@@ -101,8 +101,9 @@ def run(
     model.train()  # `transformers` loads a checkpoint in evaluation mode
     optimizer = adamw(model.parameters(), settings.optimizer)
     guard = SpikeGuard(settings.optimizer.spike)
-    group = dist.new_group(backend="gloo") if dist.is_initialized() else None
-    keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, group)
+    # Two groups: a save goes on in a thread of its own, and a group used from two threads at a time can deadlock.
+    saving, flagging = (dist.new_group(backend="gloo") if dist.is_initialized() else None for _ in range(2))
+    keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, saving)
     record = {"data": prepared.stream.record(), "batch": settings.batch}
     first = 0
     if found := checkpoint.newest(keeper.folder):
@@ -120,7 +121,7 @@ def run(
         state = checkpoint.begin_from(settings.init_from, model, optimizer, prepared.tokenizer.digest)
         if settings.init_from.optimizer:
             guard.load(state["guard"])
-    saves = _Saves(settings, group, stopping)
+    saves = _Saves(settings, flagging, stopping)
     watch = _Watch(settings, prepared, place, shape, first, report)
     autocast = _autocast(place, precision)
     skipped = 0
