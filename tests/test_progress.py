@@ -30,11 +30,11 @@ def shown(out: Path, recipe: str = "quickstart", **options: object) -> tuple[str
 def test_a_log_has_plain_lines_the_passes_of_the_plan_and_exact_totals(tmp_path: Path) -> None:
     text, build = shown(tmp_path / "c", width=180)
     assert not re.search(r"[\x00-\x09\x0b-\x1f]|  ", text)
-    lines = text.splitlines()
-    assert [line.partition(":")[0] for line in lines] == passes_of(build)
+    last = {line.partition(":")[0]: line for line in text.splitlines()}  # a pass of more than 10 s has several lines
+    assert list(last) == passes_of(build)
     read = build.done()[2][1]
-    assert f", {sum(next(iter(one.left.funnel.values())).read for one in read.values())} documents, " in lines[2]
-    assert re.fullmatch(r"exchange: 1 of 1 unit, in \d+\.\d s", lines[3])
+    assert f", {sum(next(iter(one.left.funnel.values())).read for one in read.values())} documents, " in last["ingest"]
+    assert re.fullmatch(r"exchange: 1 of 1 unit, in \d+\.\d s", last["exchange"])
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -34,7 +34,7 @@ def passes_of(build: Build) -> list[str]:
         *("keys", "publish", "tally", "rejects", "clusters"),
         *(["commonest"] if recipe.dedup.lines else []),
         *(["contamination"] if build.questions else []),
-        "place",
+        *("statistics", "place"),
     ]
 
 
