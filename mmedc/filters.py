@@ -24,12 +24,12 @@ from mmedc.policy import (
     NO_PRIVACY,
     SCRIPTS,
     LanguagePolicy,
+    Lexicon,
     Limit,
     LimitsByLanguage,
     PartialLimit,
     Policy,
     Privacy,
-    Term,
 )
 from mmedc.settings import Part, checked
 from mmedc.shipped import shipped
@@ -208,14 +208,14 @@ class Filters:
             privacy=self._privacy(code),
         )
 
-    def lexicon(self, code: str) -> tuple[Term, ...]:
+    def lexicon(self, code: str) -> Lexicon:
         """Return the terms of language `code`; an overlay's lexicon of `+` and `-` lines edits the shipped one."""
         files = self._all(f"{code}/lexicon.txt")
         if not files:
             raise PolicyError(f"no {code}/lexicon.txt in {self._places()}")
         terms = read_lexicon(files[0], files[1] if len(files) > 1 else None, self.facts(code).inflection)
         general = self._general(code)
-        return tuple(replace(term, weight=GENERAL_WEIGHT) if term.forms[0] in general else term for term in terms)
+        return Lexicon(replace(term, weight=GENERAL_WEIGHT) if term.forms[0] in general else term for term in terms)
 
     def _general(self, code: str) -> set[str]:
         """Return the terms of language `code` that general text has, too."""

@@ -4,8 +4,10 @@ Code measures; these values decide. `mmedc.filters` reads them from `filters/`. 
 workers whole, so they never open the folder, and its digest says exactly which of its parts a pass depends on.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
@@ -56,6 +58,16 @@ class Term:
     def identity(self) -> list[Any]:
         """Return its forms and weight: results depend neither on its category and topic nor on where it stands."""
         return [*self.forms, *([] if self.weight == 1 else [self.weight])]
+
+
+class Lexicon(tuple[Term, ...]):
+    """The terms of a language. Many policies share one, so its digest is computed once and travels with it."""
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of SHA-256 over the identities of its terms, in whatever order they stand."""
+        lines = sorted(repr(term.identity()) for term in self)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 LANGUAGE_CODE = Shape("[a-z]{2,3}", "the code of a language, two or three small letters such as de")
@@ -166,10 +178,20 @@ class LanguagePolicy:
     """True where spaces separate words."""
     folds: tuple[str, ...]
     """Codes of the identification model that mean this language (`wuu` for `zh`)."""
-    lexicon: tuple[Term, ...]
+    lexicon: Lexicon
     stopwords: tuple[str, ...]
     limits: dict[str, Limit]
     privacy: Privacy = NO_PRIVACY
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything but the order and categories of words."""
+        return {
+            **vars(self),
+            "lexicon": self.lexicon.digest,
+            "stopwords": sorted(self.stopwords),
+            "privacy": vars(self.privacy),
+            "limits": {name: limit.bounds(False) for name, limit in sorted(self.limits.items())},
+        }
 
 
 KEEP = "keep"
@@ -247,7 +269,7 @@ class Policy:
     def for_limits(self) -> "Policy":
         """Return what decisions on columns may depend on: the limits, without the words."""
         languages = {
-            code: replace(language, lexicon=(), stopwords=(), privacy=NO_PRIVACY)
+            code: replace(language, lexicon=Lexicon(), stopwords=(), privacy=NO_PRIVACY)
             for code, language in self.languages.items()
         }
         own = {source: policy.for_limits() for source, policy in self.of_sources.items()}
@@ -260,16 +282,7 @@ class Policy:
             "rule": self.rule,
             **({"licences": vars(self.licences)} if self.licences else {}),
             **({"sources": {name: each.identity() for name, each in self.of_sources.items()}} if told else {}),
-            **{
-                code: {
-                    **vars(language),
-                    "lexicon": sorted(map(Term.identity, language.lexicon), key=str),
-                    "stopwords": sorted(language.stopwords),
-                    "privacy": vars(language.privacy),
-                    "limits": {name: limit.bounds(False) for name, limit in sorted(language.limits.items())},
-                }
-                for code, language in sorted(self.languages.items())
-            },
+            **{code: language.identity() for code, language in sorted(self.languages.items())},
         }
 
 

@@ -1,8 +1,9 @@
 """A pass is stale exactly when something that it depends on changed: every key of a recipe in turn, and every input."""
 
+import pickle
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from mmedc.engine.identity import NO_EFFECT, digest_of, identity_of
 from mmedc.engine.run import Inline
 from mmedc.pipeline.build import Build
+from mmedc.policy import Lexicon, Term, read_language
 from mmedc.recipe import Recipe, read_recipe
 from mmedc.shipped import shipped
 from tests import bookfiles
@@ -250,3 +252,21 @@ def test_a_field_counts_unless_it_is_marked() -> None:
     assert len({base, *map(digest_of, others)}) == 5
     with pytest.raises(TypeError, match="object has no identity"):
         identity_of(object())
+
+
+def test_identity_of_a_lexicon_follows_forms_and_weights_but_not_order_or_category():
+    first, second = Term(("asthma", "asthmas"), "diseases", 1), Term(("cough",), "symptoms", 2, weight=0.25)
+    lexicon = Lexicon((first, second))
+    assert lexicon.digest == Lexicon((second, replace(first, category="symptoms", line=9))).digest
+    assert lexicon.digest != Lexicon((first, replace(second, weight=1.0))).digest
+    assert lexicon.digest != Lexicon((replace(first, forms=("asthma",)), second)).digest
+    assert lexicon.digest != Lexicon((first,)).digest
+
+
+def test_digest_of_a_lexicon_travels_with_it():
+    language = read_language("fr")
+    digest = digest_of(language)
+    copy = pickle.loads(pickle.dumps(language))
+    assert "digest" in vars(copy.lexicon)
+    assert copy == language and digest_of(copy) == digest
+    assert digest_of(replace(language, lexicon=Lexicon(language.lexicon[1:]))) != digest

@@ -25,7 +25,7 @@ from mmedc.fit.model import folds
 from mmedc.folding import folded_texts
 from mmedc.lexicon import read_lexicon
 from mmedc.limits import reasons
-from mmedc.policy import CATEGORIES, LanguagePolicy, Policy
+from mmedc.policy import CATEGORIES, LanguagePolicy, Lexicon, Policy
 from mmedc.starter import check_code
 from mmedc.steps.medical import LEXICON_MEASURES
 from mmedc.steps.score import scorer
@@ -84,7 +84,7 @@ def fit_language(
             raise RequestError(
                 f"{terms}:{term.line}: found {sign[0]} in a term; expected a term a line, its other forms after commas"
             )
-    language = LanguagePolicy(code, name, tuple(scripts), spaced, (), given, (), {})
+    language = LanguagePolicy(code, name, tuple(scripts), spaced, (), Lexicon(given), (), {})
     held = None
     if patterns:
         seeds, held = _split(read_labelled(patterns, languages=(code,)), code)
