@@ -23,8 +23,9 @@ from typing import Any
 import psutil
 
 from mmedc.engine import nursery, slot
-from mmedc.engine.chain import Chain, Fault, Produced, given_up
+from mmedc.engine.chain import Chain, Fault, Produced, Step, given_up
 from mmedc.engine.child import stream
+from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Report, Streamed, Unit
 from mmedc.errors import WorkError
 
@@ -35,6 +36,8 @@ READ_AT_ONCE = 4  # records' CPU limits that a source may take for records that 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # no parser causes these signals itself
 PATIENCE = {"killed": 5, "memory": 2}
 """Deaths at one record after which the record is blamed, for reasons that it need not have caused."""
+FEW_CHAINS = 3  # are kept open by `produce_here`; each may hold models and automata of some 100 MB
+_CHAINS: dict[str, Chain] = {}
 
 
 class ChildDied(Exception):
@@ -118,7 +121,7 @@ def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> I
     """Do the same as `Supervisor.produce` in this process, without any limits; for tests and debuggers."""
     from mmedc.engine.chain import BrokenBatch
 
-    chain, start, alone_until = Chain(work.steps), 0, 0
+    chain, start, alone_until = _opened(work.steps), 0, 0
     while True:
         try:
             for produced in stream(work.source, chain, unit, start, {}, alone_until):
@@ -128,6 +131,16 @@ def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> I
             return
         except BrokenBatch as broken:
             alone_until = broken.last + 1
+
+
+def _opened(steps: tuple[Step, ...]) -> Chain:
+    """Return the chain of `steps`: one of the few opened last in this process, or else a new one."""
+    key = digest_of(steps)
+    chain = _CHAINS.pop(key, None) or Chain(steps)
+    _CHAINS[key] = chain
+    while len(_CHAINS) > FEW_CHAINS:
+        del _CHAINS[next(iter(_CHAINS))]
+    return chain
 
 
 class _RunSingly(Exception):
