@@ -32,7 +32,7 @@ quickstart: .venv/.core ## build the quickstart corpus and show what it holds
 	$(BIN)/mmedc run quickstart --out corpus/quickstart
 
 test: .venv/.done ## run the whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.done ## formatting, lint and types
 	$(BIN)/ruff format --check .
