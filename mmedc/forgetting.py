@@ -8,9 +8,9 @@ begins a comment, where a blank or nothing is before it. A list of who wants to 
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mmedc.errors import RecipeError
 from mmedc.identifiers import doi_in
@@ -172,6 +172,12 @@ class Forgotten:
         for one in entries:
             self._digests[one.kind].add(one.digest)
         self.ids, self.dois = bool(self._digests["id"]), bool(self._digests["doi"])
+        self.tests: dict[str, Callable[[Any], bool]] = {"locator": self.locator, "url": self.locator, "host": self.host}
+        """By column, how a value of it is looked up."""
+        if self.ids:
+            self.tests["id"] = self.identity
+        if self.dois:
+            self.tests["identifiers"] = self.identifiers
 
     def locator(self, locator: str) -> bool:
         """Return whether a locator is one of the URLs, or lies in one of the domains."""
@@ -180,6 +186,10 @@ class Forgotten:
         if self._digests["domain"] and (found := URL.match(locator)):
             return any(self._has("domain", name) for name in domains_of(host_key(found["host"])))
         return False
+
+    def host(self, host: str) -> bool:
+        """Return whether a host is one of the domains, or lies in one of them."""
+        return self.locator(f"https://{host}/") if self._digests["domain"] else False
 
     def identity(self, identity: str) -> bool:
         """Return whether an id is one of the ids."""

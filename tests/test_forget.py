@@ -274,6 +274,14 @@ def test_addresses_are_found_as_wholes(said: str, hits: int) -> None:
     assert len(needles.hits(said.encode())) == hits
 
 
+def test_the_case_of_a_host_does_not_count_and_that_of_a_path_does() -> None:
+    needles = Needles(["https://a.example/One", "https://a.example/one"], ["Old.example"], [], [], ["As It Is"])
+    found = needles.hits(b"HTTP://WWW.A.example/One, a.EXAMPLE/one, a.example/ONE, x.OLD.Example, as it is, As It Is")
+    assert [needles.values[at].decode() for at, _, _ in found] == [
+        "a.example/One", "a.example/one", "old.example", "As It Is",
+    ]  # fmt: skip
+
+
 def test_the_scan_finds_what_is_left(corpus: Path) -> None:
     (corpus / "notes.txt").write_text(f"somebody asked about {URL}")
     done = mmedc("forget", str(corpus), "--url", URL, "--json")
@@ -288,6 +296,22 @@ def test_the_command_says_what_it_did_and_what_fits_nothing(corpus: Path, tmp_pa
     assert done.returncode == 0 and "nothing is left" in done.stdout
     assert "no published document has url https://typo.example/" in done.stdout
     assert mmedc("forget", str(corpus)).returncode == mmedc("forget", str(corpus), "--doi", "x").returncode == 2
+
+
+def test_what_is_nowhere_in_a_corpus_is_refused_and_changes_nothing(corpus: Path) -> None:
+    def state() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(corpus.rglob("*")) if path.is_file()}
+
+    before = state()
+    asked = ("--url", "https://mirror1.example/en/vertigos", "--domain", "oldd.example")
+    for options in (asked, (*asked, "--dry-run"), ("--doi", "10.1000/none")):
+        refused = mmedc("forget", str(corpus), *options)
+        assert refused.returncode == 2 and "nothing was changed" in refused.stderr.replace("\n", " ")
+        if "--url" in options:
+            assert URL in refused.stderr.replace("\n", "") and DOMAIN in refused.stderr
+    assert state() == before
+    for _ in range(2):  # asked again, it is known as forgotten
+        assert mmedc("forget", str(corpus), "--domain", DOMAIN).returncode == 0
 
 
 def test_entries_sort_and_hash_alike() -> None:

@@ -9,7 +9,7 @@ What the passes of the build left in `.work/` holds the texts too, and is delete
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mmedc.corpus.leftovers import remove_empty
@@ -25,6 +25,7 @@ from mmedc.pipeline.forgotten import Forgettable, forgettable
 from mmedc.pipeline.publish import describe_folder, sweep
 from mmedc.pipeline.rewriting import Order, Rewriting
 from mmedc.pipeline.traces import Trace, traces
+from mmedc.pipeline.unmatched import check_known
 from mmedc.storage import Store, is_local
 
 ORDER = f"{WORK}/forget.json"
@@ -63,8 +64,8 @@ class Outcome:
 def forget(
     corpus: str,
     entries: tuple[Entry, ...],
-    addresses: Iterable[str] = (),
-    domains: Iterable[str] = (),
+    addresses: Sequence[str] = (),
+    domains: Sequence[str] = (),
     out: str = "",
     together: bool = False,
     dry_run: bool = False,
@@ -74,12 +75,15 @@ def forget(
 
     `addresses` and `domains` are the entries that were given in plain words; `together` forgets neighbours too.
 
-    Raises: CorpusError where there is no corpus, or `out` holds something; FolderBusy while a run is under way.
+    Raises: CorpusError where there is no corpus, nothing in it is to be forgotten, or `out` holds something;
+    FolderBusy while a run is under way.
     """
     store = Store(corpus)
     if dry_run:
         manifest = read_manifest(corpus)
         what = forgettable(corpus, manifest, entries, addresses, domains, together)
+        if not what.documents:
+            check_known(store, manifest, entries, addresses, domains)
         return Outcome(corpus, what, manifest, work_bytes=0 if out else _work_bytes(store))
     target = Store(out) if out else store
     if out:
@@ -90,6 +94,8 @@ def forget(
             finish(target, order)
         manifest = read_manifest(corpus)
         what = forgettable(corpus, manifest, entries, addresses, domains, together)
+        if not what.documents and order is None:
+            check_known(store, manifest, entries, addresses, domains)
         size = 0 if out else _work_bytes(store)
         outcome = Outcome(out or corpus, what, manifest, None, 0, size, order is not None)
         rewriting = Rewriting(store, target, manifest, what, what.needles())

@@ -141,14 +141,19 @@ def _matching(store: Store, manifest: Manifest, known: Forgotten) -> Places:
     found = {}
     columns = ["locator", *(["id"] if known.ids else []), *(["identifiers"] if known.dois else [])]
     for shard in manifest.shards:
-        table = _columns(store, shard, columns)
-        mine = np.array([known.locator(locator) for locator in table["locator"].to_pylist()], bool)
-        if known.ids:
-            mine |= np.array([known.identity(one) for one in table["id"].to_pylist()], bool)
-        if known.dois:
-            mine |= np.array([known.identifiers(names) for names in table["identifiers"].to_pylist()], bool)
+        mine = named(known, _columns(store, shard, columns))
         if mine.any():
             found[shard.path] = np.flatnonzero(mine).tolist()
+    return found
+
+
+def named(known: Forgotten, table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return which rows of a table are to be forgotten by what they are named: their address, host, id or DOI."""
+    found = np.zeros(table.num_rows, bool)
+    for name, test in known.tests.items():
+        if name in table.column_names:
+            values = table[name].to_pylist()
+            found |= np.fromiter((value is not None and test(value) for value in values), bool, len(values))
     return found
 
 

@@ -22,8 +22,9 @@ from mmedc.corpus.summed import AddStatistics, Part, Statistics
 from mmedc.document import DOCUMENT, document_schema
 from mmedc.engine.run import WORK
 from mmedc.engine.unit import DataFile, Stream, Unit, UnitFiles
+from mmedc.forgetting import Forgotten
 from mmedc.pipeline.accounts import without
-from mmedc.pipeline.forgotten import CLUSTERS, Forgettable
+from mmedc.pipeline.forgotten import CLUSTERS, Forgettable, named
 from mmedc.pipeline.traces import Needles, members, target_of
 from mmedc.storage import Store
 
@@ -71,6 +72,7 @@ class Rewriting:
         key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
         self.files = UnitFiles(self.out.below(WORK), f"forget-{key}", "new")
         self.rows = self.what.rows()
+        self.known = Forgotten(self.what.entries)
 
     def order(self) -> Order:
         """Write everything, and return what is then to be done."""
@@ -192,7 +194,7 @@ class Rewriting:
         """Write a table without the rows that name or quote the documents; of clusters, all rows of theirs."""
         with self.old.open_input(file.path) as handle:
             table = pq.read_table(handle, use_threads=False, page_checksum_verification=True)
-        hit = self.needles.in_table(table)
+        hit = self.needles.in_table(table) | named(self.known, table)
         if file.path == CLUSTERS and hit.any():
             numbers = pa.array(np.unique(table["cluster"].to_numpy()[hit]))
             hit = pc.is_in(table["cluster"], numbers).to_numpy(zero_copy_only=False)
@@ -203,7 +205,7 @@ class Rewriting:
             return self._warc(file)
         with self.old.open_input(file.path) as handle:
             table = pq.read_table(handle, use_threads=False, page_checksum_verification=True)
-        return self._without(file, table, self.needles.in_table(table))
+        return self._without(file, table, self.needles.in_table(table) | named(self.known, table))
 
     def _without(self, file: File, table: pa.Table, hit: npt.NDArray[np.bool_]) -> "Changed | File":
         if not hit.any():
@@ -217,7 +219,8 @@ class Rewriting:
         with self.old.open_input(file.path) as handle:
             for member in members(handle):
                 records += 1
-                if not self.needles.names(target_of(zlib.decompress(member, 31))):
+                target = target_of(zlib.decompress(member, 31))
+                if not (self.needles.names(target) or self.known.locator(target)):
                     kept.append(member)
         if len(kept) == records:
             return file

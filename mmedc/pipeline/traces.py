@@ -65,8 +65,9 @@ class Needles:
         dois: Iterable[str],
         passages: Iterable[str],
     ) -> None:
+        spelt = {rest: host for address in addresses for host, rest in _spellings(address)}
         sorts: list[tuple[Sort, Iterable[str]]] = [
-            ("address", (spelling for address in addresses for spelling in _spellings(address))),
+            ("address", spelt),
             ("domain", (spelling for domain in domains for spelling in host_spellings(domain))),
             ("id", ids),
             ("doi", dois),
@@ -79,15 +80,28 @@ class Needles:
                     known.setdefault(value.encode("utf-8", "surrogatepass"), sort)
         self.values = list(known)
         self.sorts: list[Sort] = list(known.values())
-        self._find = ahocorasick_rs.BytesAhoCorasick(self.values) if known else None
+        hosts = {value.encode("utf-8", "surrogatepass"): host for value, host in spelt.items()}
+        self._caseless = [
+            len(value) if sort in ("domain", "doi") else hosts[value] if sort == "address" else 0
+            for value, sort in known.items()
+        ]
+        """Of how many bytes at the beginning of each value the case of ASCII letters does not count."""
+        folded = [value.lower() for value in self.values] if any(self._caseless) else self.values
+        self._find = ahocorasick_rs.BytesAhoCorasick(folded) if known else None
 
     def hits(self, data: Any) -> list[tuple[int, int, int]]:
         """Return (number, start, stop) of what occurs in bytes, as words of their own where that is an address."""
         if self._find is None or not len(data):
             return []
         view = memoryview(data).cast("B")
-        found = self._find.find_matches_as_indexes(view, overlapping=True)
-        return [(at, low, high) for at, low, high in found if _whole(self.sorts[at], view, low, high)]
+        seen = bytes(view).lower() if any(self._caseless) else view
+        found = self._find.find_matches_as_indexes(seen, overlapping=True)
+        return [(at, low, high) for at, low, high in found if self._is(at, view, low, high)]
+
+    def _is(self, at: int, view: memoryview, low: int, high: int) -> bool:
+        """Return whether what was found in lower case is the value, and no part of a longer one."""
+        free = self._caseless[at]
+        return view[low + free : high] == self.values[at][free:] and _whole(self.sorts[at], view, low, high)
 
     def rows(self, column: pa.Array) -> tuple[list[int], npt.NDArray[np.int64]]:
         """Return (numbers, rows) of the hits in a column of text or bytes."""
@@ -138,10 +152,15 @@ def leaves(column: pa.Array, rows: npt.NDArray[np.int64]) -> Iterator[tuple[pa.A
         yield column, rows
 
 
-def _spellings(locator: str) -> list[str]:
-    """Return a URL without its scheme, `www.` and the slash at its end; another locator as it is."""
-    found = URL.match(locator)
-    return [f"{host}{found['rest'].rstrip('/')}" for host in host_spellings(found["host"])] if found else [locator]
+def _spellings(locator: str) -> list[tuple[int, str]]:
+    """Return a URL without its scheme, `www.` and the slash at its end, and the bytes of its host before it.
+
+    Another locator is as it is, and has no host.
+    """
+    if not (found := URL.match(locator)):
+        return [(0, locator)]
+    rest = found["rest"].rstrip("/")
+    return [(len(host.encode()), f"{host}{rest}") for host in host_spellings(found["host"])]
 
 
 def _whole(sort: Sort, data: memoryview, low: int, high: int) -> bool:
@@ -149,7 +168,9 @@ def _whole(sort: Sort, data: memoryview, low: int, high: int) -> bool:
     if sort in ("passage", "id"):
         return True
     before = data[low - 1] if low else 32
-    if LETTERS[before] or (sort == "address" and before == 46 and bytes(data[max(low - 4, 0) : low]) != b"www."):
+    if LETTERS[before] or (
+        sort == "address" and before == 46 and bytes(data[max(low - 4, 0) : low]).lower() != b"www."
+    ):
         return False
     if high == len(data):
         return True
