@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the work failed, 2 the request was wrong (do not try again
 to be had (try again later), 130 interrupted (resumable).
 """
 
+import inspect
 import os
 import shutil
 import signal
@@ -77,6 +78,19 @@ app.add_typer(starting.models_app, name="models", rich_help_panel=SETUP)
 app.add_typer(starting.filters_app, name="filters", rich_help_panel=SETUP)
 app.add_typer(fit_app, name="fit", rich_help_panel=SETUP)
 app.add_typer(items_app, name="items", rich_help_panel=MODELS)
+
+
+def _unwrap(group: typer.Typer) -> None:
+    """Make each paragraph of the help one line, which terminals wrap; Typer keeps line ends of all but the first."""
+    for command in group.registered_commands:
+        text = inspect.getdoc(command.callback) if command.callback else None
+        command.help = "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n")) if text else None
+    for below in group.registered_groups:
+        if below.typer_instance:
+            _unwrap(below.typer_instance)
+
+
+_unwrap(app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,25 +1,50 @@
 """The commands that watch and stop a run, wherever it is: `status`, `logs` and `stop`."""
 
 import json
+import os
+import re
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmedc.cli.options import CLUSTER, JsonOption, open_console
-from mmedc.errors import TryAgain
+from mmedc.errors import RequestError, TryAgain
+
+if TYPE_CHECKING:
+    from mmedc.submit.client import JobServer
 
 FolderArgument = Annotated[
-    str, typer.Argument(help="The folder of the corpus or training, or its s3:// URL; with --address, a job.")
+    str, typer.Argument(help="The folder of the corpus or training, or its s3:// URL; or a job by its id.")
 ]
 ServerOption = Annotated[
-    str | None, typer.Option("--address", "-a", help="The job server, http://HOST:8265, to ask about a job by its id.")
+    str | None,
+    typer.Option("--address", "-a", help="The job server, http://HOST:8265, to ask about a job by its id or folder."),
 ]
 RunOption = Annotated[str, typer.Option("--run", help="A run by its id, or its beginning. Default: the newest.")]
 WATCH_S = 1.0
 STOP_S = 60.0
+JOB_ID = re.compile(r"mmedc-.+-[0-9a-f]{8}-\d+")
 
 app = typer.Typer()
+
+
+def _server(folder: str, address: str | None) -> "JobServer | None":
+    """Return the job server to ask about a job; None where the files beside the results answer.
+
+    Raises: RequestError for the id of a job without the address of its server.
+    """
+    job = not address and JOB_ID.fullmatch(folder) and not os.path.isdir(folder)
+    if job and not os.environ.get("RAY_API_SERVER_ADDRESS"):
+        raise RequestError(
+            f"{folder}: this is a job; give the address of its server too, --address http://HOST:8265, or the folder "
+            "of its corpus instead, which needs no cluster"
+        )
+    if not address and not job:
+        return None
+    from mmedc.submit.client import JobServer
+
+    return JobServer(address)
 
 
 @app.command(rich_help_panel=CLUSTER)
@@ -27,11 +52,10 @@ def status(
     folder: FolderArgument, run: RunOption = "", address: ServerOption = None, as_json: JsonOption = False
 ) -> None:
     """Show how far a run is, or how it ended, from the files beside its results; no cluster needs to be there."""
-    if address:
+    if server := _server(folder, address):
         from mmedc.report.runs import jobs_table
-        from mmedc.submit.client import JobServer
 
-        job = vars(JobServer(address).job(folder))
+        job = vars(server.job(folder))
         if as_json:
             typer.echo(json.dumps(job))
         else:
@@ -57,10 +81,7 @@ def logs(
     as_json: JsonOption = False,
 ) -> None:
     """Show what happened in a run: passes, units, failures and their tracebacks, from the files beside its results."""
-    if address:
-        from mmedc.submit.client import JobServer
-
-        server = JobServer(address)
+    if server := _server(folder, address):
         if follow:
             server.follow(folder, lambda text: typer.echo(text, nl=False))
         else:
@@ -95,13 +116,15 @@ def stop(folder: FolderArgument, address: ServerOption = None) -> None:
 
     What is committed is kept; the same command resumes the run.
     """
-    if address:
-        from mmedc.submit.client import JobServer
-
-        server = JobServer(address)
-        server.stop(server.job(folder).id)
-        ended = server.follow(folder, lambda _: None)
-        typer.echo(f"{folder}: {ended.status.lower()}; the same submit resumes it")
+    if server := _server(folder, address):
+        job = server.job(folder)
+        if job.ended:
+            typer.echo(f"{job.id}: does not run: {job.status.lower()}")
+            return
+        server.stop(job.id)
+        ended = server.follow(job.id, lambda _: None)
+        resumed = "" if ended.status == "SUCCEEDED" else "; the same submit resumes it"
+        typer.echo(f"{job.id}: {ended.status.lower()}{resumed}")
         return
     from mmedc.engine.journal import ask_to_stop
     from mmedc.report.runs import find_run, standing

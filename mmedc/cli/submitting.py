@@ -153,15 +153,12 @@ def submit(
     if as_json and not follow:
         typer.echo(json.dumps({"job": job.id, "attached": attached, "status": job.status, "out": place}))
         return
+    there = f" --address {server.address}" if address else ""
     typer.echo(f"{job.id}: {'attached to the job that runs' if attached else 'submitted'}; corpus in {place}", err=True)
     if not follow:
-        typer.echo(
-            f"mmedc logs {job.id} --address {server.address} --follow shows it; mmedc status {place} how far it is"
-        )
+        typer.echo(f"what it prints:  mmedc logs {job.id}{there} --follow\nhow far it is:   mmedc status {place}")
         return
-    Interruption.said = (
-        f"not followed any more; the job goes on: mmedc stop {job.id} --address {server.address} stops it"
-    )
+    Interruption.said = f"not followed any more; the job goes on: mmedc stop {job.id}{there} stops it"
     ended = server.follow(job.id, lambda text: typer.echo(text, nl=False))
     said = {75: "; the same submit resumes it", 2: "; correct it: the same submit would fail again"}
     code = ended.exit_code

@@ -87,6 +87,7 @@ class OnRay:
 
     def _initialise(self, options: dict[str, Any]) -> None:
         if self.address:
+            _check_address(self.address)
             head, _, port = self.address.rpartition(":")
             if port.isdigit() and "/" not in head and not _opens((head.strip("[]"), int(port))):
                 raise RequestError(
@@ -292,6 +293,16 @@ def quiet_stdout() -> None:
     Ray prints it there even where logs are not sent to the driver. The loss of a unit is reported by this module.
     """
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
+
+
+def _check_address(address: str) -> None:
+    """Check that an address is one at which a node joins. Raises: RequestError that says what to do instead."""
+    if "://" in address or address.endswith(":8265"):
+        what = "Ray Client is not used" if address.startswith("ray://") else "a job server has this address"
+        raise RequestError(
+            f"--address {address}: {what}; `mmedc submit` takes http://HOST:8265, from any machine, and on a node of "
+            "the cluster `--address auto` joins it, or HOST:6379 of its head"
+        )
 
 
 def _join(address: str, options: dict[str, Any]) -> None:

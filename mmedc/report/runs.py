@@ -25,8 +25,12 @@ def find_run(store: Store, run: str = "") -> RunState:
     runs = runs_in(store)
     found = [each for each in runs if each.run.startswith(run)]
     if not found:
-        known = f"; its runs: {', '.join(each.run for each in runs)}" if runs else "; no run has begun there"
-        raise RequestError(f"{store.url}: {f'no run {run}' if run else 'there is no journal'}{known}")
+        if runs:
+            raise RequestError(f"{store.url}: no run {run}; its runs: {', '.join(each.run for each in runs)}")
+        raise RequestError(
+            f"{store.url}: no run has begun there; of one that was submitted, `mmedc jobs` shows "
+            "whether it waits or failed"
+        )
     return found[-1]
 
 
@@ -146,7 +150,7 @@ def jobs_table(jobs: list[dict[str, Any]]) -> RenderableType:
     """Return the jobs of a cluster for a terminal."""
     if not jobs:
         return Passage("no run of mmedc was submitted to this cluster")
-    columns = [Column("job"), Column("recipe", rank=2), Column("state"), number("code"), Column("began (UTC)", rank=1)]
+    columns = [Column("job"), Column("recipe", rank=1), Column("state"), number("code"), Column("began (UTC)")]
     rows = [
         (
             job["id"],
@@ -158,4 +162,4 @@ def jobs_table(jobs: list[dict[str, Any]]) -> RenderableType:
         )
         for job in jobs
     ]
-    return Grid([*columns, Column("folder", rank=3)], rows)
+    return Grid([*columns, Column("folder", wrap=True)], rows)

@@ -20,9 +20,13 @@ from mmedc.engine.journal import JOB
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.recipe import Recipe
 from mmedc.redact import first_line
+from mmedc.settings import resolved
 from mmedc.storage import is_local
 from mmedc.submit.upload import write_package, write_upload
 
+SERVER = "RAY_API_SERVER_ADDRESS"
+"""The environment variable with the address of the job server."""
+NODES_PORT = "6379"  # at which the nodes of a cluster meet, by default
 READY_S = 60.0  # to wait for the agent that starts jobs, in the first seconds of a cluster
 LOST_S = 30.0  # without an answer after which a cluster that is followed is considered lost
 POLL_S = (0.5, 5.0)  # between questions, at first and at last
@@ -77,11 +81,12 @@ class JobServer:
     """
 
     def __init__(self, address: str | None) -> None:
-        self.address = (address or os.environ.get("RAY_API_SERVER_ADDRESS", "")).rstrip("/")
-        if not self.address.startswith(("http://", "https://")):
+        self.address = (address or os.environ.get(SERVER, "")).rstrip("/")
+        if not self.address:
             raise RequestError(
-                f"--address {self.address or '(none)'}: expected that of the job server, such as http://HOST:8265"
+                f"which cluster? Give the address of its job server, --address http://HOST:8265, or set {SERVER}"
             )
+        _check_address(self.address)
         try:
             from ray.job_submission import JobSubmissionClient
         except ImportError:
@@ -105,8 +110,8 @@ class JobServer:
             except (ConnectionError, OSError, RuntimeError, LookupError, TypeError, ValueError) as problem:
                 # of other servers, what their answers lack
                 raise RequestError(
-                    f"--address {self.address}: no job server answers there ({first_line(problem)}); is the head up, "
-                    "and is this the port of its dashboard?"
+                    f"--address {self.address}: no job server answers there{_why(problem)}; is the head up, with "
+                    "`pip install 'mmedc[submit]'`, is this the port of its dashboard, and is the tunnel open?"
                 ) from None
         found = "the one that was found is not its token" if token else "none was found"
         raise RequestError(
@@ -120,9 +125,9 @@ class JobServer:
         return sorted((job for job in found if job.id.startswith(PREFIX)), key=lambda job: job.began)
 
     def job(self, name: str) -> Job:
-        """Return a job by its id. Raises: RequestError where there is none, naming those that there are."""
+        """Return a job by its id, or the newest of a folder. Raises: RequestError naming the jobs that there are."""
         jobs = self.jobs()
-        found = [job for job in jobs if job.id == name]
+        found = [job for job in reversed(jobs) if name == job.id or (job.out and job.out == resolved(name))]
         if not found:
             known = f"; known: {', '.join(job.id for job in jobs[-5:])}" if jobs else "; there is none of mmedc"
             raise RequestError(f"{name}: no such job at {self.address}{known}")
@@ -200,7 +205,7 @@ class JobServer:
 
         Raises: RequestError where there is no such job, ClusterLost when no answer comes any more.
         """
-        self.job(job)
+        job = self.job(job).id
         shown, pause, heard = 0, POLL_S[0], time.monotonic()
         while True:
             try:
@@ -222,8 +227,15 @@ class JobServer:
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Return the answer of the server. Raises: ClusterLost where it has none."""
+        from ray.exceptions import AuthenticationError
+
         try:
             return ask()
+        except AuthenticationError:
+            raise ClusterLost(
+                f"--address {self.address}: the cluster no longer takes the token: it was replaced, or expired; put "
+                "the new one where RAY_AUTH_TOKEN_PATH says, and give the same command again"
+            ) from None
         except (ConnectionError, OSError, RuntimeError) as problem:
             raise ClusterLost(
                 f"--address {self.address}: the job server does not answer ({_said(problem)}); `mmedc status` and "
@@ -243,6 +255,26 @@ def _job(details: Any) -> Job:
         message=details.message or "",
         began=(details.start_time or 0) / 1000,
     )
+
+
+def _check_address(address: str) -> None:
+    """Check that an address is that of a job server. Raises: RequestError that says which is meant."""
+    scheme, _, rest = address.rpartition("://")
+    host, _, port = rest.partition("/")[0].rpartition(":")
+    if port == NODES_PORT or scheme == "ray":
+        host = host or "HOST"
+        raise RequestError(
+            f"--address {address}: there Ray's own processes meet; the job server has the port of the dashboard, "
+            f"such as http://{host}:8265"
+        )
+    if scheme not in ("http", "https"):
+        meant = f"; did you mean http://{address}?" if host and port.isdigit() and not scheme else ""
+        raise RequestError(f"--address {address}: expected that of the job server, such as http://HOST:8265{meant}")
+
+
+def _why(problem: BaseException) -> str:
+    """Return what is wrong with an answer; nothing where there was none, of which Ray only says the address."""
+    return "" if isinstance(problem, ConnectionError) else f" ({_said(problem)})"
 
 
 def _said(problem: BaseException) -> str:

@@ -12,6 +12,7 @@ from mmedc.errors import RecipeError, RequestError
 from mmedc.recipe import Recipe
 from mmedc.settings import AS_WRITTEN, resolved
 from mmedc.shipped import SHIPPED, shipped
+from mmedc.sources.formats import format_of
 from mmedc.storage import is_local
 from mmedc.train.config import Train, read_train
 
@@ -27,12 +28,23 @@ def values_of(recipe: Recipe, out: str = "") -> dict[str, Any]:
 
     Paths are absolute, so that they mean the same on every machine that sees the disk; files that ship with mmedc are
     named as such. `out` replaces that of the recipe. The parts of later stages are left to `parts_of`.
+
+    Raises: RequestError for what is wrong wherever the recipe runs.
     """
+    _check(recipe)
     options: Any = {"mode": "json", "exclude_defaults": True, "exclude": {"train", "bench"}}
     absolute = recipe.model_dump(**options)
     written = recipe.model_dump(**options, context=AS_WRITTEN)
     values: dict[str, Any] = _portable(absolute, written)
     return {**values, "out": str(resolved(out))} if out else values
+
+
+def _check(recipe: Recipe) -> None:
+    """Check what needs none of the inputs, so that it is not found on the cluster first. Raises: RequestError."""
+    for source in recipe.sources.values():
+        format_of(source)
+    if not recipe.steps and not recipe.measures:  # which may compute what limits are about
+        recipe.read_policy()
 
 
 def parts_of(recipe: Recipe, path: str, sets: list[str], then: tuple[str, ...], out: str) -> dict[str, Any]:
