@@ -156,8 +156,8 @@ def _letters(run: str) -> str:
 @functools.cache
 def alone() -> dict[str, str]:
     """Return each character that folding changes, and what it becomes."""
-    chars = (chr(point) for low, high in _WHERE for point in range(low, high))
-    return {char: new for char in chars if (new := plain(char)) != char}
+    chars = [chr(point) for low, high in _WHERE for point in range(low, high)]
+    return {char: new for char, new in zip(chars, plain_forms(chars), strict=True) if new != char}
 
 
 @functools.cache

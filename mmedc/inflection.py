@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import chain, product
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from mmedc.settings import Part
 
@@ -19,6 +19,21 @@ MARK = "~"
 """Stands behind a form that is to be inflected."""
 MOST = 60
 """The largest number of forms that are made of one."""
+
+_Template = tuple[str | int, ...]
+"""What stands in the place of an ending: text, and the numbers of groups of the ending."""
+
+
+def _template(text: str) -> _Template:
+    parts = re.split(r"\\(\d)", text)
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts) if part or not at)
+
+
+def _filled(template: _Template, found: re.Match[str]) -> str:
+    """Return a template with the groups of an ending; `Match.expand` would parse it anew for every word."""
+    if len(template) == 1:
+        return str(template[0])
+    return "".join([found[part] or "" if isinstance(part, int) else part for part in template])
 
 
 def _expression(text: str) -> str:
@@ -52,6 +67,20 @@ class Inflection(Part):
     spellings: dict[str, str] = Field(default_factory=dict)
     """Letters that many writers replace: what is written → what they write."""
 
+    @model_validator(mode="after")
+    def _has_groups(self) -> "Inflection":
+        for (
+            ending,
+            slots,
+        ) in zip(self.endings, (slots for _, slots in self._rules), strict=True):
+            groups = re.compile(ending).groups
+            for part in chain.from_iterable(chain.from_iterable(slots)):
+                if isinstance(part, int) and part > groups:
+                    raise ValueError(
+                        f"{ending}: \\{part} stands for group {part}, but there are {groups} in the ending"
+                    )
+        return self
+
     @cached_property
     def _until(self) -> re.Pattern[str]:
         return re.compile(self.until)
@@ -61,11 +90,11 @@ class Inflection(Part):
         return re.compile(self.attributes)
 
     @cached_property
-    def _rules(self) -> list[tuple[re.Pattern[str], list[list[str]]]]:
+    def _rules(self) -> list[tuple[re.Pattern[str], list[list[_Template]]]]:
         return [
             (
                 re.compile(f"(?:{ending})$"),
-                [["" if one == "-" else one for one in slot.split("/")] for slot in made.split()],
+                [[_template("" if one == "-" else one) for one in slot.split("/")] for slot in made.split()],
             )
             for ending, made in self.endings.items()
         ]
@@ -95,7 +124,7 @@ class Inflection(Part):
         for ending, slots in self._rules:
             if found := ending.search(word):
                 stem = word[: found.start()]
-                return [[stem + found.expand(one) for one in slot] for slot in slots]
+                return [[stem + _filled(one, found) for one in slot] for slot in slots]
         return []
 
     def _combined(self, words: list[str], slots: list[list[list[str]]]) -> Iterator[tuple[str, ...]]:

@@ -304,5 +304,7 @@ def read_language(code: str, overlay: str | None = None) -> LanguagePolicy:
 
 def is_acronym(form: str) -> bool:
     """Return whether a form is written wholly in capitals; such a form is matched as it is written."""
+    if not form.isupper():
+        return False
     letters = [char for char in form if char.isalpha()]
     return len(letters) > 1 and all(char.isupper() for char in letters)

@@ -100,10 +100,13 @@ def test_forms_by_rules_may_stand_elsewhere_too(tmp_path: Path) -> None:
     assert terms["zooma"].forms == ("zooma", "zoomas", "zoomata") and terms["yard cough"].inflected == frozenset()
 
 
-def test_an_ending_that_is_no_expression_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ending", "message"), [("'(s': es", "not a regular expression"), (r"'(s)': \1es \2", "group 2.* 1 in the ending")]
+)
+def test_a_rule_that_cannot_be_applied_is_refused(tmp_path: Path, ending: str, message: str) -> None:
     (tmp_path / "en").mkdir()
-    (tmp_path / "en/language.yaml").write_text("inflection: {endings: {'(s': es}}")
-    with pytest.raises(PolicyError, match="not a regular expression"):
+    (tmp_path / "en/language.yaml").write_text(f"inflection: {{endings: {{{ending}}}}}")
+    with pytest.raises(PolicyError, match=message):
         open_filters(str(tmp_path)).lexicon("en")
 
 

@@ -62,16 +62,17 @@ class ByteFolder:
 
     def __init__(self, forms: Iterable[str]) -> None:
         forms = folded("\n".join(forms)).split("\n")
-        letters = {char for form in forms for char in form if in_word(char)}
+        letters = {char for char in set().union(*forms) if in_word(char)}
         signed = "\n".join({form for form in forms if not form.isalnum()})
+        signs = set(signed)
         whole = {mark for mark, made in composing().items() if any(char.lower() in letters for char in made)}
         if any("\u0400" <= char <= "\u052f" for char in letters):
             whole.update(_STRESS)
-        new = {char: to for char, to in alone().items() if _matters(char, to, letters, signed)}
+        new = {char: to for char, to in alone().items() if _matters(char, to, letters, signed, signs)}
         whole.update(char for char, to in new.items() if to[:1] in whole)
         self._new = {char.encode(): to.lower().encode() for char, to in new.items()}
         self._resolved = functools.lru_cache(1 << 12)(self._resolve)
-        self._changed = set(new) | whole | {char for char in signed if not (char.isalnum() or char in " \n'")}
+        self._changed = set(new) | whole | {char for char in signs if not (char.isalnum() or char in " \n'")}
         patterns = _by_first_byte(set(new) | whole)
         of_letters = {char.encode()[:1] for char in letters if char > "\x7f"} - set(_COMMON)
         for first in of_letters:
@@ -156,13 +157,16 @@ def _is_spaced_out(source: bytes) -> bool:
     return _SINGLES.search(source.translate(_CLASSES, _FOLLOWING)) is not None
 
 
-def _matters(char: str, to: str, letters: set[str], signed: str) -> bool:
-    """Return whether leaving `char` as it is, instead of folding it `to` its form, could change a count of terms."""
+def _matters(char: str, to: str, letters: set[str], signed: str, signs: set[str]) -> bool:
+    """Return whether leaving `char` as it is, instead of folding it `to` its form, could change a count of terms.
+
+    `signs` are the characters of `signed`, which is long.
+    """
     if any(new.lower() in letters for new in to) or not to:
         return True
     if in_word(char):
         return not all(in_word(new) for new in to)
-    return to.strip(" '") != "" and to in signed
+    return to.strip(" '") != "" and signs.issuperset(to) and to in signed
 
 
 def _by_first_byte(chars: Iterable[str]) -> dict[bytes, re.Pattern[bytes]]:

@@ -43,6 +43,7 @@ _TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")  # WHATWG HTML, 13.2.5.6: any other `<
 
 FEW_PATTERNS = 30_000
 NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
+_LINES = ALL_BYTES[:10] + b"\n" + ALL_BYTES[11:]  # the same, but for line breaks
 SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # an ASCII character that is neither letter nor digit
 
 
@@ -118,11 +119,11 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     in_ascii = [number for number, key in enumerate(keys) if key.plain]
     ascii_words = _automaton([b" %b " % keys[number].text.encode() for number in in_ascii])
     by_script: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for number, key in enumerate(keys):
-        if not key.plain:
-            for form in _written(key):
-                # These bits distinguish Latin; Cyrillic and Arabic; and Han, Kana, Hangul and Devanagari.
-                by_script[max(max(form), 0x7F) & 0xF0][form].append(number)
+    beyond = [number for number, key in enumerate(keys) if not key.plain]
+    for number, forms in zip(beyond, _written([keys[number].text for number in beyond]), strict=True):
+        for form in forms:
+            # These bits distinguish Latin; Cyrillic and Arabic; and Han, Kana, Hangul and Devanagari.
+            by_script[max(max(form), 0x7F) & 0xF0][form].append(number)
     for char in folder.late:
         by_script[max(char) & 0xF0].setdefault(char, [LATE])
     scripts = [(_signs(forms), _automaton(list(forms)), list(forms.values())) for forms in by_script.values()]
@@ -209,13 +210,11 @@ class _Word(NamedTuple):
         return self.bounded and self.text.isascii()
 
 
-@functools.cache
-def _written(word: _Word) -> list[bytes]:
-    """Return the forms of a word in the folded bytes of a source, in which only ASCII is in lower case."""
-    if word.text.upper() == word.text:  # a script without cases
-        return [word.text.encode().translate(ALL_BYTES)]
-    forms = {word.text, word.text.upper(), word.text.capitalize(), word.text.title()}
-    return sorted({form.encode().translate(ALL_BYTES) for form in forms})
+def _written(words: list[str]) -> Iterator[dict[bytes, None]]:
+    """Yield the forms of each word in the folded bytes of a source, in which only ASCII is in lower case."""
+    text = "\n".join(words)  # one call for all of them
+    forms = text, text.upper(), "\n".join([word.capitalize() for word in words]), text.title()
+    return map(dict.fromkeys, zip(*(form.encode().translate(_LINES).split(b"\n") for form in forms), strict=True))
 
 
 class _View:
