@@ -1,5 +1,6 @@
 """PDF by its text layer: layout, books put together, page ranges, and files that hurt readers."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from ruamel.yaml import YAML
 
 import mmedc
@@ -26,6 +28,7 @@ from mmedc.engine.unit import Pass
 from mmedc.pipeline import pages
 from mmedc.pipeline.build import Build
 from mmedc.recipe import Recipe
+from mmedc.report.pages import explain_pages, is_pdf, overview
 from mmedc.sources.books import book_rules
 from mmedc.storage import Store
 from tests.conftest import Notes
@@ -345,6 +348,31 @@ def test_explain_says_page_by_page_what_was_read_and_cut(tmp_path: Path) -> None
     assert "<del>Atlas of the lung</del>" in shown and "The lung fills with air 1.0.0" in shown
     failed = mmedc_command("explain", str(path), "--pages", "7")
     assert failed.returncode == 2 and "pages 1 to 6" in failed.stderr
+
+
+def test_the_overview_shows_pages_of_one_verdict_in_a_row_and_what_was_cut(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.pdf"
+    path.write_bytes(book(6))
+    found = explain_pages(str(path), BookRules())
+    for page in found.pages[2:4]:
+        page.verdict = "needs OCR: picture"
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(overview(found))
+    rows = [" ".join(row.split()) for row in console.export_text().splitlines()]
+    chars = [sum(page.chars for page in found.pages[begin : begin + 2]) for begin in (0, 2, 4)]
+    verdicts = zip(("1–2 text", "3–4 needs OCR: picture", "5–6 text"), chars, strict=True)
+    begins = [f"{verdict} {count:,} 4 Atlas of the lung" for verdict, count in verdicts]
+    assert [row for row in rows if row.startswith(tuple(begins))] == [row for row in rows if "–" in row]
+    assert sum("–" in row for row in rows) == 3
+    first = explain_pages(str(path), BookRules(), most=4)
+    assert first.read == 4 and [page.page for page in first.pages] == [1, 2, 3, 4]
+
+
+def test_a_file_that_is_no_pdf_has_no_overview(tmp_path: Path) -> None:
+    pdf, text = tmp_path / "a.pdf", tmp_path / "b.pdf"
+    pdf.write_bytes(book(1))
+    text.write_text("hello")
+    assert is_pdf(str(pdf)) and not is_pdf(str(text)) and not is_pdf(str(tmp_path))
 
 
 HARMLESS = sorted(set(FILES) - {"self-drawing-form", "mutual-forms", "doubling-forms", "many-pages", "content-bomb"})

@@ -11,7 +11,10 @@ from mmedc.cli.options import LOOK, CorpusArgument, JsonOption, SetOption, open_
 from mmedc.errors import CorpusError, RequestError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mmedc.corpus.manifest import Manifest
+    from mmedc.recipe import Recipe
     from mmedc.report.explain import Explanation
 
 app = typer.Typer()
@@ -192,6 +195,7 @@ def explain(
     from mmedc.report.explain import explain as explain_document
     from mmedc.report.explained import ALONE, documents, explanation, fate
     from mmedc.report.fate import Fate, fates
+    from mmedc.report.record import SeveralRecords
 
     if corpus and (recipe or sets):
         raise RequestError("--corpus tells of a build with the recipe that it had: leave --recipe and --set out")
@@ -202,8 +206,15 @@ def explain(
     console, problems = open_console(), []
     for number, target in enumerate(targets):
         found: list[Explanation] | list[Fate]
+        paged = settings is not None and _show_pages(settings, target, console, as_json)
         try:
             found = [explain_document(settings, target)] if settings else fates(corpus or "", target)
+        except SeveralRecords as several:
+            if paged:
+                console.print(f"It {str(several).partition(': ')[2]}", markup=False, highlight=False)
+            else:
+                problems.append(str(several))
+            continue
         except RequestError as problem:  # costs no other answer
             problems.append(str(problem))
             continue
@@ -215,6 +226,21 @@ def explain(
             console.print(*([""] if number else []), documents(target, found) if len(found) > ALONE else Group(*told))
     if problems:
         raise RequestError("\n".join(problems))
+
+
+def _show_pages(settings: "Recipe", target: str, console: "Console", as_json: bool) -> bool:
+    """Show how the pages of a target are read if it is a PDF; return whether they were shown."""
+    from mmedc.report import pages as report
+    from mmedc.sources.books import book_rules
+
+    if as_json or not report.is_pdf(target):
+        return False
+    try:
+        found = report.explain_pages(target, book_rules(settings), most=report.FIRST_PAGES)
+    except RequestError:  # a PDF that cannot be opened: its record says why
+        return False
+    console.print(report.overview(found), "")
+    return True
 
 
 def _explain_pages(

@@ -14,7 +14,7 @@ from rich.text import Text
 from mmedc.books.book import Book, Unreadable
 from mmedc.books.pdf.book import Learned, Sheet, assembled
 from mmedc.books.pdf.cover import cover_of
-from mmedc.books.pdf.engines import Opened
+from mmedc.books.pdf.engines import HEAD_BYTES, Opened
 from mmedc.books.pdf.glyphs import Pdfium
 from mmedc.books.pdf.model import Cover
 from mmedc.books.pdf.picture import pixels, png
@@ -25,6 +25,8 @@ from mmedc.errors import RequestError
 from mmedc.report.grid import Column, Grid, number, shortened, visible
 
 HEAD_CHARS = 70
+FIRST_PAGES, MOST_ROWS = 400, 40
+"""Of a PDF of which no pages are named: the pages that are read, and the rows that are shown."""
 MOST_PICTURES = 200
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em}section{display:flex;gap:2em;
 border-top:1px solid #bbb;padding:1em 0}figure{margin:0;flex:0 0 46%;
@@ -58,10 +60,21 @@ class PdfFound:
     cover: Cover
     book: Book
     pages: list[PageFound]
+    read: int
+    """How many pages were read, from the first one."""
 
 
-def explain_pages(path: str, rules: BookRules, wanted: str = "") -> PdfFound:
-    """Explain the pages `wanted` of a PDF, such as `3-9,12`; all where it is empty.
+def is_pdf(path: str) -> bool:
+    """Return whether a path is that of a PDF file on this machine."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    return head.startswith(b"%PDF-") or (path.lower().endswith(".pdf") and b"%PDF-" in head)
+
+
+def explain_pages(path: str, rules: BookRules, wanted: str = "", most: int | None = None) -> PdfFound:
+    """Explain the pages `wanted` of a PDF, such as `3-9,12`; all where it is empty. Only the first `most` are read.
 
     Raises: RequestError for a file that is no PDF or can't be opened, and for pages that it does not have.
     """
@@ -75,13 +88,14 @@ def explain_pages(path: str, rules: BookRules, wanted: str = "") -> PdfFound:
             advice = "--pages and --html read only PDF; leave them out"
             raise RequestError(f"{path}: not a PDF. {advice}: mmedc explain {path}") from None
         raise RequestError(f"{path}: {problem}") from None
-    chosen = set(numbers(wanted, opened.pages)) if wanted else set(range(opened.pages))
-    table = pages_of(opened, range(opened.pages))
+    read = min(opened.pages, most or opened.pages)
+    chosen = set(numbers(wanted, opened.pages)) if wanted else set(range(read))
+    table = pages_of(opened, range(read), rules.need.path if rules.need else None)
     learned = Learned.of(sheets(table))
     book = assembled(sheets(table), learned, rules, cover)
     figures = table.drop_columns(["lines"]).to_pylist()
     found = [_page(sheet, figures[sheet.number], learned) for sheet in sheets(table) if sheet.number in chosen]
-    return PdfFound(path, cover, book, found)
+    return PdfFound(path, cover, book, found, read)
 
 
 def numbers(wanted: str, pages: int) -> Iterable[int]:
@@ -124,21 +138,53 @@ def as_json(found: PdfFound) -> dict[str, Any]:
 
 def screen(found: PdfFound) -> Group:
     """Return the table of pages for a terminal."""
+    columns = [number("page"), Column("verdict", wrap=True), Column("read by"), number("chars"), number("images"),
+               number("quality"), Column("cut", wrap=True)]  # fmt: skip
+    return Group(*_head(found), "", Grid(columns, [_row(page) for page in found.pages]), "", *_left_out(found))
+
+
+def overview(found: PdfFound) -> Group:
+    """Return the verdicts for a terminal, pages of one verdict in a row together, and what was cut of them."""
+    runs: list[list[PageFound]] = []
+    for page in found.pages:
+        if runs and runs[-1][0].verdict == page.verdict:
+            runs[-1].append(page)
+        else:
+            runs.append([page])
+    columns = [Column("pages"), Column("verdict", wrap=True), number("chars"), number("lines cut"),
+               Column("such as", wrap=True)]  # fmt: skip
+    parts = [*_head(found), "", Grid(columns, [_run(run) for run in runs[:MOST_ROWS]])]
+    told = []
+    if len(runs) > MOST_ROWS:
+        told.append(f"pages from {runs[MOST_ROWS][0].page:,} on are left out of this table")
+    if found.read < found.cover.pages:
+        told.append(f"only the first {found.read:,} pages were read")
+    if told:
+        parts.append(Text(f"{'; '.join(told)}: --pages shows any.".capitalize()))
+    return Group(*parts, "", *_left_out(found))
+
+
+def _run(run: list[PageFound]) -> tuple[str, ...]:
+    first, last = run[0].page, run[-1].page
+    cut = Counter(line for page in run for line in page.cut)
+    often = " · ".join(line for line, _ in cut.most_common(3))
+    chars = sum(page.chars for page in run)
+    place = str(first) if first == last else f"{first}–{last}"
+    return place, visible(run[0].verdict), f"{chars:,}", f"{cut.total():,}", visible(shortened(often, HEAD_CHARS))
+
+
+def _head(found: PdfFound) -> list[Any]:
     cover = found.cover
     about = ", ".join(filter(None, (cover.title, *cover.authors[:3], cover.date, cover.licence)))
     head = Text.assemble(
         (visible(found.path), "bold"), f"  {cover.pages:,} pages  {visible(shortened(about, HEAD_CHARS))}"
     )
-    parts: list[Any] = [head]
-    if cover.repaired:
-        parts.append(Text(f"Repaired: {cover.repaired}."))
-    columns = [number("page"), Column("verdict", wrap=True), Column("read by"), number("chars"), number("images"),
-               number("quality"), Column("cut", wrap=True)]  # fmt: skip
-    parts += ["", Grid(columns, [_row(page) for page in found.pages]), ""]
+    return [head, Text(f"Repaired: {cover.repaired}.")] if cover.repaired else [head]
+
+
+def _left_out(found: PdfFound) -> list[Any]:
     left = [(part.part, visible(shortened(part.title, HEAD_CHARS)), f"{part.chars:,}") for part in found.book.left_out]
-    if left:
-        parts += [Grid([Column("left out"), Column("what", wrap=True), number("chars")], left), ""]
-    return Group(*parts)
+    return [Grid([Column("left out"), Column("what", wrap=True), number("chars")], left), ""] if left else []
 
 
 def _row(page: PageFound) -> tuple[str, ...]:

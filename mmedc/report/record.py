@@ -20,6 +20,10 @@ LISTED = 10  # records of a file that are named where the user names none
 HEAD_CHARS = 60
 
 
+class SeveralRecords(RequestError):
+    """A file has several records, and none was named."""
+
+
 def find_record(recipe: Recipe, target: str) -> pa.RecordBatch:
     """Return the record of `target` as a batch of one row.
 
@@ -82,7 +86,7 @@ def _only_record(path: str, splits: Iterator[InputSplit]) -> pa.RecordBatch:
     rows = [batch.select(["locator", "provenance", "text"]).to_pylist()[0] for batch in first[:LISTED]]
     lines = [f"  {visible(_named(path, row))}  {_head(row['text'] or row['locator'])}" for row in rows]
     more = "\n  …" if len(first) > LISTED else ""
-    raise RequestError(
+    raise SeveralRecords(
         f"{path}: has several records; name one, for example mmedc explain '{_named(path, rows[0])}'\n"
         + "\n".join(lines)
         + more
