@@ -11,25 +11,27 @@ counts pages of mapped files too.
 import argparse
 import json
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from statistics import median as middle
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmedc.corpus.manifest import FORMAT, FunnelRow, Manifest, PairCounts, Shard, digest_of_shards
+from mmedc.corpus.grams import BLOCK_ROWS, BlockFilters, grams_of
+from mmedc.corpus.manifest import FORMAT, File, FunnelRow, Manifest, PairCounts, Shard, digest_of_shards
 from mmedc.document import DOCUMENT, MEASURES
 
 LANGUAGES = ("en", "es", "fr", "ja", "ru", "zh")
 ROWS = 10_000
 SHARD_BYTES = 64e6
-SEEDED = "paracetamolum"  # a word that one document in 50,000 has
+SEEDED, RAREST, ABSENT = "paracetamolum", "zolpidemicum", "quetiapinorum"
+"""Words that one document in 50,000, one in 1,000,000 and none has."""
 ALPHABETS = {
     "ru": "абвгдежзиклмнопрстуфхцчшщыэюя",
     "zh": "的一是不了人我在有他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小",
@@ -59,6 +61,8 @@ def table(lang: str, pool: list[str], first: int, rng: np.random.Generator) -> p
              for end, count in zip(ends, counts.tolist(), strict=True)]  # fmt: skip
     for row in np.flatnonzero(rng.random(ROWS) < 1 / 50_000).tolist():
         texts[row] += f" {SEEDED}"
+    for row in np.flatnonzero(rng.random(ROWS) < 1 / 1_000_000).tolist():
+        texts[row] += f" {RAREST}"
     columns: dict[str, object] = {
         "id": [f"{lang}{first + row:030x}" for row in range(ROWS)],
         "text": texts,
@@ -84,12 +88,14 @@ def table(lang: str, pool: list[str], first: int, rng: np.random.Generator) -> p
 def write_corpus(folder: Path, size: float) -> int:
     """Write a corpus of about `size` bytes; return the number of its documents."""
     rng, shards, total, first = np.random.default_rng(1), list[Shard](), 0, 0
+    statistics = list[File]()
     pools = {lang: sentences(lang, rng) for lang in LANGUAGES}
     while total < size:
         lang = LANGUAGES[len(shards) % len(LANGUAGES)]
         path = f"data/{lang}/crawl-{len(shards):05d}-of-99999.parquet"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         rows = tokens = text_bytes = 0
+        filters = BlockFilters()
         with pq.ParquetWriter(folder / path, DOCUMENT, compression="zstd", compression_level=3) as writer:
             while (folder / path).stat().st_size < SHARD_BYTES:
                 part = table(lang, pools[lang], first, rng)
@@ -97,7 +103,12 @@ def write_corpus(folder: Path, size: float) -> int:
                 rows, first = rows + ROWS, first + ROWS
                 tokens += int(part["tokens"].to_numpy().sum())
                 text_bytes += part["text"].nbytes
+                filters.add(part["text"].to_pylist())
         written = (folder / path).stat().st_size
+        (folder / grams_of(path)).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(filters.table(), folder / grams_of(path), compression="zstd")
+        size_of = (folder / grams_of(path)).stat().st_size
+        statistics.append(File(path=grams_of(path), rows=-(-rows // BLOCK_ROWS), bytes=size_of, sha256=""))
         total += written
         shards.append(Shard(path=path, rows=rows, bytes=written, sha256="", lang=lang, source="crawl", kind="web",
                             tokens=tokens, text_bytes=text_bytes))  # fmt: skip
@@ -116,6 +127,7 @@ def write_corpus(folder: Path, size: float) -> int:
         funnel=(funnel,),
         dedup=PairCounts(compared=0, edges=0, doubts=0, released=0),
         shards=tuple(shards),
+        statistics=tuple(statistics),
     )
     (folder / "manifest.json").write_bytes(manifest.to_json())
     return first
@@ -147,14 +159,14 @@ class Server:
 
 
 def median(server: Server, *paths: str) -> float:
-    return statistics.median(server.get(path)[0] for path in paths)
+    return middle(server.get(path)[0] for path in paths)
 
 
 def measure(corpus: Path, documents: int) -> None:
     server = Server(corpus)
 
     def say(what: str, seconds: float) -> None:
-        print(f"{what:<58}{1000 * seconds:>9,.0f} ms", flush=True)
+        print(f"{what:<100}{1000 * seconds:>9,.0f} ms", flush=True)
 
     try:
         say("start, until the address is printed", server.started)
@@ -173,12 +185,19 @@ def measure(corpus: Path, documents: int) -> None:
                                                        ("quality", "chars", "medical_model")]))  # fmt: skip
         say("histograms of all measures", median(server, *[f"/measures?medical_terms={at}.." for at in range(2, 8)]))
         say("search of a common word", median(server, *[f"/documents?q={word}" for word in ("et", "ta", "on")]))
-        seconds, body = server.get(f"/documents?q={SEEDED}")
-        looked = re.search(r"among documents [\d,]+ to ([\d,]+) of", body)
-        say(f"search of a rare word (looked through {looked[1] if looked else '?'})", seconds)
-        seconds, body = server.get(f"/documents?lang=es&medical_terms=20..&q={SEEDED}")
-        looked = re.search(r"among documents [\d,]+ to ([\d,]+) of ([\d,]+)", body)
-        say(f"… filtered ({looked[1] if looked else '?'} of {looked[2] if looked else '?'})", seconds)
+        for what, query in (
+            ("search of a word that one document in 50,000 has", f"q={SEEDED}"),
+            ("… filtered by language and score", f"lang=es&medical_terms=20..&q={SEEDED}"),
+            ("search of a word that one document in 1,000,000 has", f"q={RAREST}"),
+            ("search of a word that no document has", f"q={ABSENT}"),
+            ("… filtered by language and score", f"lang=es&medical_terms=20..&q={ABSENT}"),
+            ("search of three letters that no document has", "q=%C3%B8%C3%B8%C3%B8"),
+        ):
+            found = [server.get(f"/documents?{query}&quality=0.000{at}..") for at in range(1, 4)]
+            said = re.search(r"([\d,]+) documents? found among documents [\d,]+ to ([\d,]+) of ([\d,]+)", found[0][1])
+            numbers = [int(number.replace(",", "")) for number in said.groups()] if said else [0, 0, 0]
+            facts = f" ({numbers[0]} found, looked through {numbers[1] / max(numbers[2], 1):.0%})"
+            say(what + facts, middle(seconds for seconds, _ in found))
         moved = [f"/limits?all.medical_model.min={at / 100:g}" for at in range(70, 96, 5)]
         say("limits: page after a limit was dropped", median(server, *moved))
         say("limits: answers for every place of every slider", median(server, *[path.replace("?", ".json?")

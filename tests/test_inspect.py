@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
@@ -27,8 +28,8 @@ from mmedc.inspect.looked import Looked
 from mmedc.inspect.marks import Marks
 from mmedc.inspect.markup import shown, tag
 from mmedc.inspect.neighbours import differences
-from mmedc.inspect.question import ALL, DROPPED, Question, read_question
-from mmedc.inspect.reading import search
+from mmedc.inspect.question import ALL, DROPPED, PUBLISHED, Question, read_question
+from mmedc.inspect.reading import contains, search
 from mmedc.inspect.scales import NONE, scale_of
 from mmedc.inspect.selection import listed, spread, total
 from mmedc.inspect.serve import read_token, serve
@@ -94,6 +95,27 @@ def test_codes_know_exactly_which_scores_meet_a_limit(scores: list[float], data:
     assert ((codes <= scale.highest(bound)) & kept == (values <= np.float32(bound))).all()
     counts = np.bincount(codes[kept], minlength=scale.size)
     assert sum(count for _, _, count in scale.bars(counts)) == kept.sum()
+
+
+@given(data=st.data())
+def test_a_search_skips_no_block_that_has_the_text(looked: Looked, data: st.DataObject) -> None:
+    view = looked.view()
+    numbers = [at for at, file in enumerate(view.opened.files) if file.what == PUBLISHED]
+    number = data.draw(st.sampled_from(numbers))
+    file = view.opened.files[number]
+    row = data.draw(st.integers(0, file.rows - 1))
+    text = view.opened.take(file, [row], ["text"])[row]["text"]
+    start = data.draw(st.integers(0, len(text) - 1))
+    part = data.draw(st.sampled_from([str, str.upper, str.lower, str.title]))(text[start : start + 40])
+    if contains(pa.array([text]), part)[0].as_py():
+        assert view.catalog.skipping.may_have(np.array([number]), np.array([row]), part).all()
+
+
+def test_a_search_skips_what_no_block_has_and_short_words_skip_nothing(looked: Looked) -> None:
+    skipping = looked.view().catalog.skipping
+    files, rows = np.array([0, 1]), np.array([0, 0])
+    assert not skipping.may_have(files, rows, "xylophonquartz").any()
+    assert skipping.may_have(files, rows, "xyl oph, x").all()
 
 
 def test_bars_are_filters_that_have_as_many_documents(looked: Looked) -> None:

@@ -161,7 +161,7 @@ def push(hub: Hub, corpus: Path, *options: str, token: str = "") -> subprocess.C
 
 def test_the_hub(hub: Hub, quickstart: Path, newer: Path, tmp_path: Path) -> None:
     dry = push(hub, quickstart, "--dry-run", "--json")
-    assert dry.returncode == 0 and not hub.created and len(json.loads(dry.stdout)["missing"]) == 14
+    assert dry.returncode == 0 and not hub.created and len(json.loads(dry.stdout)["missing"]) == 23
     hub.fail_after = 5
     stopped = push(hub, quickstart)
     assert stopped.returncode == 75 and not hub.files and hub.commits == 0 and len(hub.contents) == 5
@@ -169,12 +169,12 @@ def test_the_hub(hub: Hub, quickstart: Path, newer: Path, tmp_path: Path) -> Non
     hub.fail_after = None
     done = push(hub, quickstart)
     assert done.returncode == 0, done.stderr
-    assert hub.commits == 1 and len(hub.sent) == len(set(hub.sent)) == 13  # nothing twice
+    assert hub.commits == 1 and len(hub.sent) == len(set(hub.sent)) == 22  # nothing twice
     again = push(hub, quickstart)
     assert "has this version already" in again.stdout and hub.commits == 1
     before = len(hub.sent)
     assert push(hub, newer).returncode == 0
-    assert hub.commits == 2 and len(hub.sent) - before < 8
+    assert hub.commits == 2 and len(hub.sent) - before < 10
     folder = tmp_path / "read"
     for name, data in hub.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

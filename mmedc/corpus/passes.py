@@ -157,6 +157,8 @@ class WrittenShard:
     file: DataFile
     contents: Contents
     statistics: Statistics
+    grams: DataFile
+    """The filters of its blocks; see `mmedc.corpus.grams`."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class WriteShard:
     count: TokenCounter
     schema: pa.Schema
     """Of the documents."""
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def run(self, unit: Unit[ShardPlan], out: UnitFiles) -> WrittenShard:
         """Compute the unit; see `mmedc.engine.unit.Work`."""
@@ -180,7 +182,7 @@ class WriteShard:
             hosts=out.write("hosts", found.hosts()),
             row_groups=out.write("row_groups", found.row_groups(footer)),
         )
-        return WrittenShard(file, counted.contents(), statistics)
+        return WrittenShard(file, counted.contents(), statistics, out.write("grams", found.grams.table()))
 
     def _tables(
         self, spec: ShardPlan, store: Store, counted: Counted, statistics: ShardStatistics

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmedc.corpus.grams import BlockFilters
 from mmedc.document import MEASURES
 
 F64 = npt.NDArray[np.float64]
@@ -133,12 +134,14 @@ class ShardStatistics:
     lang: str
     source: str
     schema: pa.Schema
+    grams: BlockFilters = field(default_factory=BlockFilters)
     _counts: dict[tuple[str, str], _Measured] = field(default_factory=dict)
     _hosts: dict[str | None, list[int]] = field(default_factory=dict)
     _sizes: list[I64] = field(default_factory=list)
 
     def add(self, table: pa.Table, tokens: npt.NDArray[Any], text_bytes: npt.NDArray[Any]) -> None:
         """Count a table of documents, with the `tokens` and the UTF-8 bytes of each."""
+        self.grams.add(table["text"].to_pylist())
         self._sizes.append(np.stack([tokens, text_bytes]).astype(np.int64))
         kinds = table["kind"].combine_chunks().dictionary_encode()
         codes, names = kinds.indices.to_numpy(), kinds.dictionary.to_pylist()

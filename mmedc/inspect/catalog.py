@@ -24,6 +24,7 @@ from mmedc.document import MEASURES
 from mmedc.engine.unit import DataFile
 from mmedc.inspect.files import PUBLISHED, UNREADABLE, Opened, RowFile
 from mmedc.inspect.scales import Scale, scale_of
+from mmedc.inspect.skipping import Skipping
 
 CHUNK = 65_536
 UNDECIDED = "undecided"
@@ -91,6 +92,7 @@ class Catalog:
         self.expected = sum(file.rows for file in opened.files if file.what == PUBLISHED or not opened.manifest)
         self.counted = 0
         """The documents that are in the catalog."""
+        self.skipping = Skipping()
         self.done = threading.Event()
         self.problem = ""
         self._stop = False
@@ -127,6 +129,7 @@ class Catalog:
                         self._add(number, file, fates, ratios)
             for lang in [*self._open]:
                 self._flush(lang, 1)
+            self.skipping.fill(self.opened)
         except Exception as problem:  # what is counted so far is shown, and that it is not all
             self.problem = f"{type(problem).__name__}: {problem}"
         finally:

@@ -138,7 +138,7 @@ def steps(moves: list[tuple[str, str, str]], label: str = "More") -> Html | None
 def _searched(view: View, asked: Question) -> Html:
     count, _ = view.kept(("total", asked.address(q="", sort="")), lambda: total(view.catalog, asked))
     found = search(view.catalog, asked)
-    upto = asked.start + found.looked
+    upto = count if found.after is None else found.after
     many = f"{len(found.found):,} document{'' if len(found.found) == 1 else 's'} found"
     said = f"{many} among documents {min(asked.start + 1, upto):,} to {upto:,} of {count:,}"
     moves = [("next", "Look on", asked.address(start=found.after) if found.after is not None else "")]

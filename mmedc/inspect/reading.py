@@ -52,8 +52,6 @@ class Searched:
     """What a search found."""
 
     found: list[Listed]
-    looked: int
-    """The documents that were looked through."""
     after: int | None
     """The number of the document at which to go on; None at the end."""
 
@@ -96,9 +94,10 @@ def _listed(row: Row, values: dict[str, Any], excerpt: str | None = None) -> Lis
 def search(catalog: Catalog, asked: Question, most: int = PAGE, budget_s: float = BUDGET_S) -> Searched:
     """Look for `asked.q` in the documents that the filters keep, from number `asked.start` on.
 
-    Letters of either case are the same. The search stops after `most` documents, or when its time is over.
+    Letters of either case are the same. The search stops after `most` documents, or when its time is over. Blocks of
+    documents that cannot have the text, as `Skipping` knows, count as looked through.
     """
-    deadline, found, looked = time.monotonic() + budget_s, list[Listed](), 0
+    deadline, found = time.monotonic() + budget_s, list[Listed]()
     parts, waiting = _parts(catalog, asked), deque[tuple[_Part, Future[list[Listed]]]]()
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
@@ -106,16 +105,14 @@ def search(catalog: Catalog, asked: Question, most: int = PAGE, budget_s: float 
             for part in islice(parts, AT_ONCE - len(waiting)):
                 waiting.append((part, pool.submit(_hits, catalog, part, asked)))
             if not waiting:
-                return Searched(found, looked, None)
+                return Searched(found, None)
             part, future = waiting.popleft()
             for each in future.result():
                 found.append(each)
                 if len(found) == most:
-                    after = each.row.number + 1
-                    return Searched(found, looked + after - part.number, after)
-            looked += len(part.places)
+                    return Searched(found, each.row.number + 1)
             if time.monotonic() > deadline:
-                return Searched(found, looked, part.number + len(part.places))
+                return Searched(found, int(part.numbers[-1]) + 1)
     finally:
         pool.shutdown(cancel_futures=True)
         pa.default_memory_pool().release_unused()
@@ -128,8 +125,8 @@ class _Part:
     chunk: Chunk
     places: npt.NDArray[np.int64]
     """Where they are in the chunk."""
-    number: int
-    """The number of the first."""
+    numbers: npt.NDArray[np.int64]
+    """Their numbers among the documents that the filters keep."""
     file: RowFile
     rows: npt.NDArray[np.int64]
     """Their rows in the file."""
@@ -138,10 +135,16 @@ class _Part:
 def _parts(catalog: Catalog, asked: Question) -> Iterator[_Part]:
     for number, chunk, places in matching(catalog, asked, asked.start):
         files, rows = chunk.column("file")[places], chunk.column("row")[places].astype(np.int64)
+        numbers = number + np.arange(len(places))
+        if asked.where == "text":
+            may = catalog.skipping.may_have(files, rows, asked.q)
+            files, rows, places, numbers = files[may], rows[may], places[may], numbers[may]
+            if not len(places):
+                continue
         changes = (np.diff(files.astype(np.int64)) != 0) | (np.diff(rows // ROW_GROUP) != 0)
         for low, high in pairwise([0, *(np.flatnonzero(changes) + 1).tolist(), len(places)]):
             file = catalog.opened.files[int(files[low])]
-            yield _Part(chunk, places[low:high], number + low, file, rows[low:high])
+            yield _Part(chunk, places[low:high], numbers[low:high], file, rows[low:high])
 
 
 def _hits(catalog: Catalog, part: _Part, asked: Question) -> list[Listed]:
@@ -154,7 +157,7 @@ def _hits(catalog: Catalog, part: _Part, asked: Question) -> list[Listed]:
         hits = np.flatnonzero(mask)[:PAGE]
         for at, values in zip(hits.tolist(), table.take(pa.array(hits)).to_pylist(), strict=True):
             place = int(mine[at])
-            (row,) = rows_of(catalog, part.chunk, part.places[place : place + 1], part.number + place)
+            (row,) = rows_of(catalog, part.chunk, part.places[place : place + 1], int(part.numbers[place]))
             text = values["text"] or ""
             excerpt = around(text, asked.q) if asked.where == "text" else text
             found.append(_listed(row, values, excerpt[: 2 * EXCERPT]))

@@ -12,6 +12,7 @@ from typing import TypeVar
 from mmedc import __version__
 from mmedc.corpus.card import card, limits_of
 from mmedc.corpus.croissant import croissant
+from mmedc.corpus.grams import grams_of
 from mmedc.corpus.keys import LAYOUT
 from mmedc.corpus.layout import PER_TASK, Join, Place, Placement, Table
 from mmedc.corpus.manifest import (
@@ -87,7 +88,10 @@ def merge_rejects(run: Run, accounts: Iterable[Sequence[Accounted]], retries: in
 
 
 def add_statistics(run: Run, shards: list[tuple[ShardPlan, WrittenShard]], retries: int) -> list[Placement]:
-    """Add up the statistics of the shards, FAN_IN at a time, until there is one file of each kind."""
+    """Add up the statistics of the shards, FAN_IN at a time, until there is one file of each kind.
+
+    Filters of blocks are not added up: a corpus has a file of them for each shard.
+    """
     parts = [Part(shard.statistics, plan.path) for plan, shard in shards]
     level = 0
     while parts and (level == 0 or len(parts) > 1):
@@ -103,7 +107,8 @@ def add_statistics(run: Run, shards: list[tuple[ShardPlan, WrittenShard]], retri
         parts = [Part(left) for left in run(Pass(f"statistics-{level:02d}", AddStatistics(), units, retries))]
         level += 1
     files = parts[0].statistics.files() if parts else {}
-    return [Placement(file, f"{STATISTICS}/{name}.parquet") for name, file in files.items()]
+    sums = [Placement(file, f"{STATISTICS}/{name}.parquet") for name, file in files.items()]
+    return [*sums, *(Placement(shard.grams, grams_of(plan.path)) for plan, shard in shards)]
 
 
 def show_clusters(run: Run, documents: list[DataFile], clusters: tuple[DataFile, ...], retries: int) -> list[Placement]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from mmedc.corpus.contents import Contents, Counted
+from mmedc.corpus.grams import grams_of
 from mmedc.corpus.manifest import File, KeyFiles, Manifest, Shard, digest_of_shards
 from mmedc.corpus.passes import SLICE_ROWS
 from mmedc.corpus.statistics import ShardStatistics
@@ -94,7 +95,7 @@ class Rewriting:
         return Order(moves=tuple(Move(file=each.file.path, path=each.path) for each in changed), manifest=manifest)
 
     def _shards(self) -> tuple[list[Shard], list[Changed], list[Changed]]:
-        shards, changed, parts = [], [], []
+        shards, changed, parts, grams = [], [], [], []
         for shard in self.manifest.shards:
             with self.old.open_input(shard.path) as handle:
                 columns = [
@@ -117,7 +118,8 @@ class Rewriting:
                 where, store = file.path, self.files.store
             if self.manifest.statistics:
                 parts.append(Part(self._statistics(found, store, where), shard.path))
-        return shards, changed, self._summed(parts)
+                grams.append(Changed(self.files.write("grams", found.grams.table()), grams_of(shard.path)))
+        return shards, changed, [*self._summed(parts), *grams]
 
     def _kept(self, shard: Shard, counted: Counted, found: ShardStatistics) -> Iterator[pa.Table]:
         """Yield the rows of a shard that stay, counting them."""
