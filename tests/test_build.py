@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -129,8 +130,14 @@ def test_the_corpus_opens_as_it_lies(quickstart: Path) -> None:
 
     expected = {lang: row.documents for lang, row in stats(read_manifest(str(quickstart))).languages.items()}
     assert pads.dataset(quickstart / "data", format="parquet").count_rows() == sum(expected.values())
-    query = f"select lang, count(*) from '{quickstart}/data/*/*.parquet' group by 1"
-    assert dict(duckdb.sql(query).fetchall()) == expected
+    counted = f"select lang, source, count(*), sum(tokens) from '{quickstart}/data/*/*.parquet' group by all"
+    shards: Counter[tuple[str, str]] = Counter()
+    tokens: Counter[tuple[str, str]] = Counter()
+    for shard in read_manifest(str(quickstart)).shards:
+        shards[shard.lang, shard.source] += shard.rows
+        tokens[shard.lang, shard.source] += shard.tokens
+    rows = duckdb.sql(counted).fetchall()
+    assert {row[:2]: row[2:] for row in rows} == {name: (shards[name], tokens[name]) for name in shards}
     spanish = load_dataset(str(quickstart), "es", cache_dir=str(quickstart.parent / "cache"))["train"]
     assert len(spanish) == expected["es"] and set(spanish["lang"]) == {"es"}
 

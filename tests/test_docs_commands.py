@@ -299,7 +299,7 @@ def test_what_a_page_shows_works(
         run(block, folder, program)
 
 
-@pytest.mark.parametrize("page", ["docs/reference/corpus.md", "docs/how-to/python.md"])
+@pytest.mark.parametrize("page", ["docs/reference/corpus.md", "docs/how-to/python.md", "docs/how-to/sql.md"])
 def test_python_that_a_page_shows_works(page: str, sample: Path, program: dict[str, str]) -> None:
     for block in runnable(ROOT / page):
         run(block, sample, program)

@@ -26,13 +26,13 @@ from mmedc.inspect.guard import host_of
 from mmedc.inspect.limits import answer, policy_file, read_changes, snapped
 from mmedc.inspect.looked import Looked
 from mmedc.inspect.marks import Marks
-from mmedc.inspect.markup import shown, tag
 from mmedc.inspect.neighbours import differences
 from mmedc.inspect.question import ALL, DROPPED, PUBLISHED, Question, read_question
 from mmedc.inspect.reading import contains, search
 from mmedc.inspect.scales import NONE, scale_of
 from mmedc.inspect.selection import listed, spread, total
 from mmedc.inspect.serve import read_token, serve
+from mmedc.markup import shown, tag
 from mmedc.policy import read_policy
 from mmedc.report.what_if import what_if
 from tests.inspected import HOSTILE, client_of, hostile_corpus, looked_at

@@ -189,11 +189,11 @@ def test_a_flow_draws_every_record_once() -> None:
 
 def test_markup_escapes_and_shows() -> None:
     assert tag("p", "a<b>", Html("<b>x</b>"), 1234, None, [1, "&"], class_="q", title='"<\u202e') == (
-        '<p class="q" title="&quot;&lt;\ufffd">a&lt;b&gt;<b>x</b>1,2341&amp;</p>'
+        '<p class="q" title="&quot;&lt;U+202E">a&lt;b&gt;<b>x</b>1,2341&amp;</p>'
     )
     assert (
-        shown("a\u202eb\x00\tc\n")
-        == 'a<span class="hides" dir="ltr">U+202E</span>b<span class="hides" dir="ltr">␀</span>\tc\n'
+        shown("a\u202eb\x00\tc\n") == 'a<span class="sign" title="U+202E right-to-left override">U+202E</span>b'
+        '<span class="sign" title="U+0000 null">␀</span>\tc\n'
     )
     assert "क्‍ष" in shown("क्‍ष")
     assert document("</title><script>", "b{}").count("<script") == 0

@@ -297,6 +297,16 @@ def digest_of_shards(shards: Iterable[File]) -> str:
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def tokens_per_byte(shards: Iterable[Shard]) -> dict[str, float]:
+    """Return the tokens per byte of the published texts by language, and of all under the empty name."""
+    tokens, sizes = Counter[str](), Counter[str]()
+    for shard in shards:
+        for lang in ("", shard.lang):
+            tokens[lang] += shard.tokens
+            sizes[lang] += shard.text_bytes
+    return {lang: tokens[lang] / size for lang, size in sizes.items() if size}
+
+
 def funnel_rows(funnel: Funnel) -> tuple[FunnelRow, ...]:
     """Return the funnel as the manifest has it."""
     return tuple(

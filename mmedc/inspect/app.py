@@ -18,12 +18,12 @@ from mmedc.inspect.guard import LOOPBACK, Guard
 from mmedc.inspect.looked import Looked, View
 from mmedc.inspect.mark_page import mark_page
 from mmedc.inspect.marks import KINDS, LABELS, NONE, NOTE_CHARS, Mark, identity, labels, now
-from mmedc.inspect.markup import Html, tag
 from mmedc.inspect.overview import overview
 from mmedc.inspect.page import document as whole
 from mmedc.inspect.page import missing, page
 from mmedc.inspect.question import DIGITS, Question, read_question, whole_number
 from mmedc.inspect.reading import document, find
+from mmedc.markup import Html, tag
 
 STATIC = {"inspect.css": "text/css", "inspect.js": "text/javascript", "icon.svg": "image/svg+xml"}
 FORM = {"measure", "low", "high"}

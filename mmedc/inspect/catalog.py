@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmedc.corpus.manifest import tokens_per_byte
 from mmedc.document import MEASURES
 from mmedc.engine.unit import DataFile
 from mmedc.inspect.files import PUBLISHED, UNREADABLE, Opened, RowFile
@@ -120,7 +121,8 @@ class Catalog:
         """Read the scores of all documents. A file that cannot be read is named in `problem`, and hides no other."""
         try:
             self._set_scales()
-            ratios, fates = _tokens_per_byte(self.opened), _Fates(self.opened)
+            shards = self.opened.manifest.shards if self.opened.manifest else ()
+            ratios, fates = tokens_per_byte(shards), _Fates(self.opened)
             for number, file in enumerate(self.opened.files):
                 if self._stop:
                     return
@@ -243,17 +245,6 @@ def _tokens(table: pa.Table, ratios: dict[str, float]) -> npt.NDArray[np.uint32]
         return np.asarray(pc.fill_null(table["tokens"], 0).to_numpy(), np.uint32)
     per_byte = np.asarray([ratios.get(lang, ratios.get("", 0.0)) for lang in table["lang"].to_pylist()])
     return np.asarray(table["bytes"].to_numpy() * per_byte, np.uint32)
-
-
-def _tokens_per_byte(opened: Opened) -> dict[str, float]:
-    """Return the tokens per byte of published texts by language; under the empty name, of all."""
-    sums: dict[str, list[int]] = {}
-    for shard in opened.manifest.shards if opened.manifest else ():
-        for lang in ("", shard.lang):
-            both = sums.setdefault(lang, [0, 0])
-            both[0] += shard.tokens
-            both[1] += shard.text_bytes
-    return {lang: tokens / size for lang, (tokens, size) in sums.items() if size}
 
 
 class _Fates:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from mmedc.inspect.markup import Html, tag
 from mmedc.inspect.page import human
+from mmedc.markup import Html, tag
 
 WIDTH, HEIGHT = 400, 96
 Bar = tuple[float | None, float | None, int]

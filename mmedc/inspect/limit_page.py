@@ -18,8 +18,9 @@ from mmedc.inspect.limits import (
     snapped,
 )
 from mmedc.inspect.looked import Looked, View
-from mmedc.inspect.markup import Child, Html, joined, select, table, tag
+from mmedc.inspect.markup import select, table
 from mmedc.inspect.page import exact, figure, human, page
+from mmedc.markup import Child, Html, joined, tag
 
 Params = dict[str, str]
 

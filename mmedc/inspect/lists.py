@@ -6,12 +6,13 @@ from typing import Any
 from mmedc.document import MEASURES
 from mmedc.inspect.charts import between, histogram
 from mmedc.inspect.looked import Looked, View
-from mmedc.inspect.markup import Child, Html, bdi, joined, one_line, select, tag
+from mmedc.inspect.markup import bdi, one_line, select
 from mmedc.inspect.overview import reasons_of
 from mmedc.inspect.page import chips, human, page
 from mmedc.inspect.question import PAGE, PLACES, REMOVED, SHOWS, Question, written
 from mmedc.inspect.reading import SHOWN_SCORES, Listed, Removed, removed, search, with_heads
 from mmedc.inspect.selection import MOST_SORTED, listed, spread, total
+from mmedc.markup import Child, Html, joined, tag
 
 TITLE = 120
 EXCERPT = 240

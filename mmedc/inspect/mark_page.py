@@ -2,8 +2,9 @@
 
 from mmedc.inspect.looked import Looked, View
 from mmedc.inspect.marks import KINDS, LABELS, NONE, NOTE_CHARS, Mark
-from mmedc.inspect.markup import Html, bdi, one_line, table, tag
+from mmedc.inspect.markup import bdi, one_line, table
 from mmedc.inspect.page import page
+from mmedc.markup import Html, tag
 
 
 def mark_form(mark: Mark | None, file: str, row: int, back: str) -> Html:

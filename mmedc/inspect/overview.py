@@ -3,10 +3,11 @@
 from mmedc.corpus.manifest import Total, stats
 from mmedc.inspect.charts import share
 from mmedc.inspect.looked import Looked, View
-from mmedc.inspect.markup import Child, Html, joined, table, tag
+from mmedc.inspect.markup import table
 from mmedc.inspect.page import figure, human_bytes, page
 from mmedc.inspect.question import ALL, DROPPED, PUBLISHED, REMOVED, Question
 from mmedc.inspect.selection import fates, total
+from mmedc.markup import Child, Html, joined, tag
 from mmedc.reasons import meaning
 
 

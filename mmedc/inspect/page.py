@@ -1,7 +1,7 @@
 """The frame of every page: its head, its navigation, and what must be said about the corpus as a whole."""
 
 from mmedc.inspect.looked import Looked, View
-from mmedc.inspect.markup import Child, Html, joined, plain_signs, tag
+from mmedc.markup import Child, Html, joined, plain_signs, tag
 
 NAVIGATION = {
     "/": "Overview",

@@ -10,12 +10,13 @@ from mmedc.inspect.lists import steps
 from mmedc.inspect.looked import Hit, Looked, View
 from mmedc.inspect.mark_page import mark_form
 from mmedc.inspect.marks import identity
-from mmedc.inspect.markup import Child, Html, bdi, joined, one_line, table, tag
+from mmedc.inspect.markup import bdi, one_line, table
 from mmedc.inspect.neighbours import Member, Piece, cluster, differences
 from mmedc.inspect.page import human, missing, page
 from mmedc.inspect.question import PAGE, REMOVED, Question
 from mmedc.inspect.reading import document
 from mmedc.inspect.selection import listed
+from mmedc.markup import Child, Html, joined, tag
 from mmedc.reasons import meaning
 
 SHOWN = 60_000

@@ -14,13 +14,13 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from mmedc.markup import UNSEEN
+
 GAP = "  "
 INDENT = "    "
 LEAST = 24  # the narrowest column in which text is wrapped beside others
 CONTROLS = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 CONTROLS_SHOWN = str.maketrans(CONTROLS)
-HIDDEN = re.compile(r"[\u0080-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-"""Characters without a picture of their own: C1 controls, and those that are invisible or change the direction."""
 BREAK = re.compile(r"[^/?&#=_.,;:|-]*[/?&#=_.,;:|-]+|[^/?&#=_.,;:|-]+")
 WORDS = re.compile(r"(?<=\s)(?=\S)(?!\d[\d,.]*[,;]?(?:\s|$))")
 
@@ -144,7 +144,7 @@ class Passage:
 
 def visible(text: str) -> str:
     """Return a text with control and invisible characters as pictures or code points, so that none does harm."""
-    return HIDDEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text.translate(CONTROLS_SHOWN))
+    return UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text.translate(CONTROLS_SHOWN))
 
 
 def _visible(cell: Cell) -> Text:

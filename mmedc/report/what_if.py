@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from rich.console import Group
 
 from mmedc.corpus.history import History
+from mmedc.corpus.manifest import tokens_per_byte
 from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import DataFile
 from mmedc.errors import PolicyError, RequestError
@@ -118,7 +119,7 @@ def what_if(corpus: str, sets: Iterable[str]) -> WhatIf:
     for number_, (_, file) in enumerate(history.tables):
         if file.rows:
             _count(history, number_, file, old, new, measure, parts, dropped)
-    return WhatIf(settings, [parts[key] for key in sorted(parts)], dropped, _tokens_per_byte(history))
+    return WhatIf(settings, [parts[key] for key in sorted(parts)], dropped, tokens_per_byte(history.manifest.shards))
 
 
 def _policies(history: History, settings: tuple[str, ...]) -> tuple[Policy, Policy]:
@@ -219,17 +220,6 @@ def _count(
         part.published += int((mine & published).sum())
         part.stay += int((mine & published & then).sum())
         part.unscored += int((mine & open_).sum())
-
-
-def _tokens_per_byte(history: History) -> dict[str, float]:
-    """Return the tokens per byte of the published texts, by language, and of all under the empty name."""
-    tokens: dict[str, int] = {}
-    sizes: dict[str, int] = {}
-    for shard in history.manifest.shards:
-        for lang in ("", shard.lang):
-            tokens[lang] = tokens.get(lang, 0) + shard.tokens
-            sizes[lang] = sizes.get(lang, 0) + shard.text_bytes
-    return {lang: tokens[lang] / size for lang, size in sizes.items() if size}
 
 
 def what_if_tables(found: WhatIf) -> Group:
