@@ -17,7 +17,7 @@ HEAVY = {
         "submit/client.py",
         "engine/cluster.py",
         "engine/meters.py",
-        "train/launch.py",
+        "train/workers.py",
         "bench/fleet.py",
     },
     "trafilatura": {"steps/extract/engines.py"},

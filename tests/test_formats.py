@@ -128,6 +128,43 @@ FILES: dict[str, list[tuple[str, Any]]] = {
         ["a2", "mcq", "Which are pairs?", '{"option1": "Kidney", "option2": "Liver", "option3": "Lung"}',
          "option1,option3", "Anatomy"],
         ["a3", "saq", "Why?", "", "", "Anatomy"],
+        ["a4", "mcq", "Which is right?", '{"option1": "Heart", "option2": "Lung", "option3": "n/a"}', "option1", ""],
+    ])],
+    "kokushimd": [("train_ja.jsonl", [
+        {"year": "2023", "section": "A", "index": "1", "question": "血液を送る臓器はどれか。", "a": "心臓", "b": "肺", "c": "肝臓",
+         "answer": "a", "text_only": True},
+        {"year": "2023", "section": "A", "index": "2", "question": "対になる臓器はどれか。2つ選べ。", "1": "腎臓", "2": "心臓", "3": "肺",
+         "answer": "13", "text_only": True},
+        {"index": "3", "question": "写真を示す。", "a": "右", "b": "左", "answer": "a", "text_only": False},
+        {"index": "4", "question": "何回か。", "answer": "12", "text_only": True},
+    ])],
+    "apollomoe": [("ApolloMoEBench.json", [
+        {"question": "Hvilket organ pumper?", "options": "(A) Hud\n(B) Hjerte\n(C) Lunge\n(D) Lever", "answer": "(B)",
+         "language": "da", "source": "MMLU", "class": "minor"},
+        {"question": "Uden svar?", "options": "(A) Ja\n(B) Nej", "answer": "", "language": "da"},
+    ])],
+    "medarabiq": [("questions.csv", [
+        ["Question", "Answer", "Category"],
+        ["أي عضو يضخ الدم:\nأ. الرئة\nب. القلب\nج. الكبد\nهـ. الجلد", "ب. القلب\n", "Physiology"],
+        ["أي عضو يتنفس:\nا. الرئة\nب. القلب", "أ. الرئة", "Physiology"],
+        ["سؤال بلا خيارات", "القلب", "Physiology"],
+        ["أي عضو:\nأ. الرئة\nب. القلب", "د. الكبد", "Physiology"],
+    ])],
+    "rumednli": [("dev_v1.jsonl", [
+        {"pairID": "p1", "ru_sentence1": "Сердце бьётся.", "ru_sentence2": "Сердце стоит.", "gold_label": "contradiction"},
+        {"pairID": "p2", "ru_sentence1": "Сердце бьётся.", "ru_sentence2": "Пульс есть.", "gold_label": "entailment"},
+        {"pairID": "p3", "ru_sentence1": "Сердце бьётся.", "ru_sentence2": "Ему сорок лет."},
+    ])],
+    "rumedtest": [("test.jsonl", [
+        {"idx": "t1", "question": "Кровь качает", "1": "кожа", "2": "лёгкое", "3": "сердце", "4": "кость", "answer": "3"},
+        {"idx": "t2", "question": "Без ответа", "1": "кожа", "2": "лёгкое", "3": "сердце", "4": "кость"},
+    ])],
+    "europemedqa": [("ssm.json", [
+        {"id": "IT0001", "question": "Quale organo pompa?", "options": [{"letter": "A", "text": "Pelle"},
+         {"letter": "B", "text": "Cuore"}], "correct_answer": {"letter": "B", "index": 1}, "specialty": "Cardiology",
+         "has_image": False, "metadata": {"nullified": False}},
+        {"id": "IT0002", "question": "Che cosa si vede?", "options": [], "has_image": True},
+        {"id": "PT0003", "question": "Anulada?", "options": [], "metadata": {"nullified": True}},
     ])],
 }  # fmt: skip
 EXPECTED = {
@@ -148,7 +185,13 @@ EXPECTED = {
     "medxpertqa": (["B", "A"], {"a question about a picture": 1}),
     "global-mmlu": (["B"], {"a subject that is not medical": 1}),
     "mmlu-prox": (["C"], {"a subject that is not medical": 1}),
-    "afrimedqa": (["B", "A,C"], {"a question without options": 1}),
+    "afrimedqa": (["B", "A,C", "A"], {"a question without options": 1}),
+    "kokushimd": (["A", "A,C"], {"a question about a picture": 1, "a question without options": 1}),
+    "apollomoe": (["B"], {"no answer": 1}),
+    "medarabiq": (["B", "A"], {"a question without options": 1, "an answer that is not among the options": 1}),
+    "rumednli": (["B", "A"], {"no answer": 1}),
+    "rumedtest": (["C"], {"no answer": 1}),
+    "europemedqa": (["B"], {"a question about a picture": 1, "a question that was withdrawn": 1}),
 }  # fmt: skip
 
 

@@ -17,12 +17,14 @@ from mmedc.errors import CorpusError, RecipeError
 from mmedc.train import checkpoint
 from mmedc.train.config import InitFrom, ModelSettings, Optimizer, read_train
 from mmedc.train.exporting import newest
+from mmedc.train.group import PeerLost, losses_explained
 from mmedc.train.launch import tokenised
 from mmedc.train.launch import train as train_here
 from mmedc.train.model import build
 from mmedc.train.optimizer import adamw
+from mmedc.train.stopping import Stopping
 from mmedc.train.tokens import open_tokenizer
-from tests.test_train import QUIET, TINY, losses, recipe, start, tokenizer_file
+from tests.test_train import QUIET, TINY, losses, recipe, start, tokenizer_file, workers
 
 __all__ = ["recipe", "tokenizer_file"]  # fixtures
 
@@ -82,14 +84,15 @@ def test_the_optimizer_comes_with_the_weights_and_keeps_its_settings(first: Path
         model = build(ModelSettings(config=TINY), tokenizer, 64, 1)
         optimizer = adamw(model.parameters(), Optimizer(weight_decay=0.7))
         start_from = InitFrom(checkpoint=str(newest(first)), optimizer=with_optimizer)
-        checkpoint.begin_from(start_from, model, optimizer, tokenizer.digest)
+        checkpoint.begin_from(start_from, model, optimizer, tokenizer.digest, checkpoint.beginning(start_from))
         assert optimizer.param_groups[0]["weight_decay"] == 0.7
         made.append((model, optimizer.state))
     (weights, empty), (same, moments) = made
     assert all(torch.equal(a, b) for a, b in zip(weights.parameters(), same.parameters(), strict=True))
     assert not empty and all(state["exp_avg"].abs().sum() > 0 for state in moments.values())
     with pytest.raises(RecipeError, match="has the tokenizer"):
-        checkpoint.begin_from(InitFrom(checkpoint=str(first)), weights, optimizer, "0" * 64)
+        start_from = InitFrom(checkpoint=str(first))
+        checkpoint.begin_from(start_from, weights, optimizer, "0" * 64, checkpoint.beginning(start_from))
 
 
 def test_the_step_at_which_a_run_is_stopped_is_saved(recipe: Path, tmp_path: Path) -> None:
@@ -104,16 +107,53 @@ def test_the_step_at_which_a_run_is_stopped_is_saved(recipe: Path, tmp_path: Pat
     assert run(recipe, tmp_path / "run", "steps=6") == run(recipe, tmp_path / "whole", "steps=6")
 
 
-def test_processes_that_are_stopped_save_the_same_step(recipe: Path, tmp_path: Path) -> None:
+def test_one_process_that_is_asked_to_stop_stops_all_after_the_same_step(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(recipe, out, "processes=2", "steps=5000", "data.max_epochs=1e9", *FEW)
     while process.poll() is None and len(losses(out)) < 3:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    workers(process)[1].send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=120)
     (step,) = steps_of(out)
     assert process.returncode == 130 and f"step-{step:08d} is kept: give the same command again" in said
     assert step == len(losses(out))
+
+
+def test_a_run_that_is_stopped_before_its_first_step_ends_at_once(recipe: Path, tmp_path: Path) -> None:
+    """The processes are still starting."""
+    out = tmp_path / "run"
+    process = start(recipe, out, "processes=2", *FEW)
+    while process.poll() is None and not workers(process):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and not losses(out) and "Traceback" not in said
+    assert "no checkpoint was written yet: the same command begins again at step 0" in said
+
+
+def test_a_signal_is_kept_once_there_is_something_to_keep() -> None:
+    with Stopping() as stopping, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+    with Stopping() as stopping:
+        stopping.keep()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopping.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("[unbound_buffer.cc:78] Timed out waiting 5000ms for recv operation", "waited 0.5 minutes"),
+        ("[pair.cc:553] Connection closed by peer [127.0.0.1]:33965.", "lost another process"),
+    ],
+)
+def test_waiting_for_a_process_that_is_gone_is_explained(said: str, expected: str) -> None:
+    with pytest.raises(PeerLost, match=expected), losses_explained(1, 0.5):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="shape"), losses_explained(1, 0.5):
+        raise RuntimeError("shape mismatch")
 
 
 def test_checkpoints_by_the_clock_and_the_last_one(recipe: Path, tmp_path: Path) -> None:

@@ -263,5 +263,11 @@ FORMATS = {
     "global-mmlu": QuestionSet("Global-MMLU", "en", "Apache-2.0", makers.global_mmlu, makers.headed),
     "mmlu-prox": QuestionSet("MMLU-ProX", "en", "MIT", makers.mmlu_prox),
     "afrimedqa": QuestionSet("AfriMed-QA", "en", "unknown", makers.afrimedqa, makers.headed),
+    "kokushimd": QuestionSet("KokushiMD-10", "ja", "MIT", makers.kokushimd),
+    "apollomoe": QuestionSet("ApolloMoEBench", "en", "MIT", makers.apollomoe),
+    "medarabiq": QuestionSet("MedArabiQ", "ar", "non-commercial research (NYU)", makers.medarabiq, makers.headed),
+    "rumednli": QuestionSet("RuMedNLI", "ru", "unknown", makers.rumednli),
+    "rumedtest": QuestionSet("RuMedTest", "ru", "unknown", makers.rumedtest),
+    "europemedqa": QuestionSet("EuropeMedQA", "it", "CC-BY-4.0", makers.europemedqa),
 }
 """By the names that `mmedc items convert` takes. The licences are those that the makers state."""

@@ -1,4 +1,7 @@
-"""Question sets whose shape is known from their makers' descriptions: no original file of these was at hand."""
+"""Question sets in the formats of their makers, told by their descriptions, their own code or files of theirs.
+
+Which of them were compared with a file of the maker stands in docs/how-to/scoring.md.
+"""
 
 import json
 import re
@@ -131,7 +134,7 @@ def afrimedqa(row: Row, file: str) -> Row:
         raise NotAnItem("a question without options")
     given = row["answer_options"]
     options: dict[str, str] = json.loads(given) if isinstance(given, str) else given
-    names = [name for name in options if options[name]]
+    names = [name for name in options if options[name] and options[name].strip().lower() not in NOTHING]
     right = [name.strip() for name in row["correct_answer"].split(",")]
     if not {*right} <= {*names}:
         raise NotAnItem("an answer that is not among the options")
@@ -141,8 +144,117 @@ def afrimedqa(row: Row, file: str) -> Row:
         "options": options_of([options[name] for name in names]),
         "gold": [LETTERS[names.index(name)] for name in right],
         "topic": row.get("specialty") or "",
-        "rationale": row.get("answer_rationale") or "",
+        "rationale": "" if (row.get("answer_rationale") or "").lower() in NOTHING else row["answer_rationale"],
     }
+
+
+def kokushimd(row: Row, file: str) -> Row:
+    """Return a row of KokushiMD-10, whose options stand under letters or numbers of their own."""
+    if not row.get("text_only", True):
+        raise NotAnItem("a question about a picture")
+    names = [name for name in (*"abcdefghi", *"123456789") if row.get(name)]
+    if not names:
+        raise NotAnItem("a question without options")
+    right = [*re.sub(r"[^a-z0-9]", "", str(row.get("answer") or "").lower())]
+    if not {*right} <= {*names}:
+        raise NotAnItem("an answer that is not among the options")
+    return {
+        "id": _named("kokushimd", row, "year", "section", "index") if row.get("year") else None,
+        "question": row["question"],
+        "options": options_of([row[name] for name in names]),
+        "gold": [LETTERS[names.index(name)] for name in right],
+        "rationale": row.get("cot") or "",
+    }
+
+
+def apollomoe(row: Row, file: str) -> Row:
+    """Return a row of ApolloMoE's benchmark, whose options are lines such as `(A) …` in one text."""
+    found = re.findall(r"\(([A-Z])\)\s*(.*?)\s*(?=\n\s*\([A-Z]\)|\Z)", row["options"], re.S)
+    if not row.get("answer"):
+        raise NotAnItem("no answer")
+    return {
+        "lang": row.get("language") or _language(file),
+        "question": row["question"],
+        "options": options_of(dict(found)),
+        "gold": re.findall(r"[A-Z]", row["answer"])[:1],
+        "topic": row.get("source") or "",
+    }
+
+
+def medarabiq(row: Row, file: str) -> Row:
+    """Return a row of MedArabiQ's questions with options, which are lines after Arabic letters; so is the answer."""
+    question = row.get("Question") or row["Question - Arabic"]
+    answer = row.get("Answer") or row["Answer - Arabic"]
+    parts = ARABIC.split(question)
+    names, texts = [_arabic(name) for name in parts[1::2]], [text.strip() for text in parts[2::2]]
+    said = ARABIC.match(answer.strip())
+    if len(names) < 2 or len({*names}) < len(names):
+        raise NotAnItem("a question without options")
+    if not said or _arabic(said[1]) not in names:
+        raise NotAnItem("an answer that is not among the options")
+    return {
+        "question": parts[0],
+        "options": options_of(texts),
+        "gold": (LETTERS[names.index(_arabic(said[1]))],),
+        "topic": row.get("Category") or "",
+    }
+
+
+def _arabic(letter: str) -> str:
+    """Return the letter of an option in one of its spellings."""
+    return letter.rstrip("\u0640").replace("\u0627", "\u0623")
+
+
+def rumednli(row: Row, file: str) -> Row:
+    """Return a row of RuMedNLI, which asks whether the second sentence follows from the first."""
+    label = {"entailment": "A", "contradiction": "B", "neutral": "C"}.get(row.get("gold_label") or "")
+    if label is None:
+        raise NotAnItem("no answer")
+    return {
+        "id": f"rumednli-{row['pairID']}",
+        "context": row["ru_sentence1"],
+        "question": row["ru_sentence2"],
+        "options": {"A": "следует", "B": "противоречит", "C": "нельзя сказать"},
+        "gold": label,
+    }
+
+
+def rumedtest(row: Row, file: str) -> Row:
+    """Return a row of RuMedTest, whose published test has no answers."""
+    if not row.get("answer"):
+        raise NotAnItem("no answer")
+    return {
+        "id": f"rumedtest-{row['idx']}",
+        "question": row["question"],
+        "options": options_of([row[number] for number in "1234"]),
+        "gold": (LETTERS[int(row["answer"]) - 1],),
+    }
+
+
+def europemedqa(row: Row, file: str) -> Row:
+    """Return a row of EuropeMedQA as its makers convert it from their tables; an id begins with the country."""
+    about = row.get("metadata") or {}
+    if row.get("has_image"):
+        raise NotAnItem("a question about a picture")
+    if about.get("nullified"):
+        raise NotAnItem("a question that was withdrawn")
+    if not row.get("correct_answer"):
+        raise NotAnItem("no answer")
+    country = str(row["id"])[:2].lower()
+    return {
+        "id": f"europemedqa-{row['id']}",
+        "lang": country if country in ("es", "fr", "it", "pt") else _language(file),
+        "question": row["question"],
+        "options": options_of({option["letter"]: option["text"] for option in row["options"]}),
+        "gold": (row["correct_answer"]["letter"],),
+        "topic": row.get("specialty") or "",
+    }
+
+
+ARABIC = re.compile(r"(?:^|\n)[ \t]*(هـ|[أابجدهو])[ \t]*[.)][ \t]*")
+"""The letter before an option, at the beginning of a line."""
+NOTHING = {"", "n/a", "n:a", "na"}
+"""What stands in AfriMed-QA where there is nothing."""
 
 
 def _named(name: str, row: Row, *keys: str) -> str | None:

@@ -36,6 +36,8 @@ from mmedc.train.config import Checkpoints, InitFrom
 warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 FILES, STATE = "files.json", "state.json"
+Found = tuple[Path, dict[str, Any]]
+"""An intact checkpoint and its state."""
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Keeper:
                 shutil.rmtree(path)
 
 
-def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+def newest(folder: Path) -> Found | None:
     """Return the newest intact checkpoint of a folder with its state, or None. Damaged checkpoints are skipped."""
     for path in reversed(_steps(folder)):
         if not damage(path):
@@ -140,19 +142,23 @@ def load_model(path: Path, model: torch.nn.Module) -> None:
     set_model_state_dict(model, weights, options=_options(model))
 
 
+def beginning(settings: InitFrom) -> Found | None:
+    """Return the checkpoint that a run begins with, or None where there is no intact one."""
+    where = Path(settings.checkpoint)
+    if (where / STATE).is_file():
+        return None if damage(where) else (where, json.loads((where / STATE).read_text()))
+    return newest(where / "checkpoints")
+
+
 def begin_from(
-    settings: InitFrom, model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokenizer: str
+    settings: InitFrom, model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokenizer: str, found: Found | None
 ) -> dict[str, Any]:
-    """Load what a run begins with, and return the state of the checkpoint. `tokenizer`: the digest of the run's own.
+    """Load what a run begins with (`beginning`), and return its state. `tokenizer`: the digest of the run's own.
 
     Raises: RecipeError where there is no intact checkpoint, or where it is of another model or tokenizer.
     """
-    where = Path(settings.checkpoint)
-    if (where / STATE).is_file():
-        found = None if damage(where) else (where, json.loads((where / STATE).read_text()))
-    else:
-        found = newest(where / "checkpoints")
     if found is None:
+        where = settings.checkpoint
         raise RecipeError(f"init_from.checkpoint: {where} is no intact checkpoint, and no run that has one")
     path, state = found
     trained = state["record"]["data"]["tokenizer"]
@@ -172,7 +178,7 @@ def begin_from(
         ) from None
     for group, own in zip(optimizer.param_groups, options, strict=True):
         group.update(own)
-    return state  # type: ignore[no-any-return]
+    return state
 
 
 def _mapped(function: Any, value: Any, *others: Any) -> Any:

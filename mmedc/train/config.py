@@ -188,6 +188,10 @@ class Train(Part):
     """The precision of the computation; `auto` is bfloat16 on CUDA and float32 on the CPU."""
     processes: Count = 1
     """The number of processes, one per device. On a Ray cluster these are workers of Ray Train."""
+    wait_minutes: Positive = 30.0
+    """How long a process waits for the others, and a training on a cluster for its devices, before the run fails."""
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """How often workers of Ray Train are started again, from the last checkpoint, after one of them was lost."""
     optimizer: Optimizer = Optimizer()
     """AdamW and its schedule."""
     checkpoints: Checkpoints = Checkpoints()

@@ -3,23 +3,16 @@
 Ray runs the token pass and, where a cluster is named, the workers of Ray Train. The loop does not depend on it.
 """
 
-import contextlib
 import json
 import os
-import signal
-import tempfile
 import warnings
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from mmedc.corpus.manifest import Manifest, read_manifest
 from mmedc.corpus.tokens import FOLDER
 from mmedc.engine.run import Runner, Watcher
-from mmedc.errors import MmedcError, RecipeError, RequestError, WorkError
-from mmedc.lifeline import end_with
-from mmedc.redact import redact
 from mmedc.storage import Store, is_local
 from mmedc.tokenizer import Tokenizer, open_tokenizer
 from mmedc.train.accuracy import AccuracyWindows, MultipleChoice
@@ -27,11 +20,11 @@ from mmedc.train.config import Train
 from mmedc.train.examples import ExampleStream, read_examples
 from mmedc.train.loop import Prepared, Report
 from mmedc.train.loop import run as run_loop
-from mmedc.train.measure import METRICS, HeldOut, read_lines
+from mmedc.train.measure import HeldOut
 from mmedc.train.mixture import Component, components_of, counts, shares
 from mmedc.train.stopping import Stopping
 from mmedc.train.stream import PackedStream
-from mmedc.train.tokens import Tokenised, tokenise
+from mmedc.train.tokens import Tokenised, lay_out, tokenise
 
 RECORD = "run.json"
 Corpora = dict[str, tuple[str, Manifest, list[Tokenised]]]
@@ -47,13 +40,18 @@ class Job:
     questions: tuple[MultipleChoice, ...] = ()
     """The questions of `watch.questions`."""
 
-    def components(self) -> list[Component]:
-        """Return the components of the corpora, after laying their tokens out on this machine."""
+    def components(self, rank: int = 0, ranks: int = 1) -> list[Component]:
+        """Return the components of the corpora, after laying their tokens out on this machine.
+
+        Each process begins with another shard, so that those of a machine share the work.
+        """
         cache = Path(self.settings.data.cache or Path(self.out) / "tokens")
         data = self.settings.data
+        files = [(url, left.file) for url, _, tokenised in self.corpora.values() for left in tokenised]
+        lay_out(files, cache, rank / ranks)
         return components_of(self.corpora, data.held_out, cache, data.buckets)
 
-    def prepare(self) -> Prepared:
+    def prepare(self, rank: int = 0, ranks: int = 1) -> Prepared:
         """Lay the tokens out on this machine, and return what the loop needs. Raises: RecipeError."""
         settings, folder = self.settings, Path(self.out)
         tokenizer = open_tokenizer(settings.tokenizer)
@@ -61,7 +59,7 @@ class Job:
         if settings.examples is not None:
             stream = _examples(settings, tokenizer)
             return Prepared(stream, HeldOut([], 0, settings.data.context), questions, tokenizer, folder)
-        components = self.components()
+        components = self.components(rank, ranks)
         table = shares(components, settings.data, settings.steps * settings.batch)
         identity = {
             "corpora": {name: manifest.digest for name, (_, manifest, _) in self.corpora.items()},
@@ -106,7 +104,7 @@ def train(job: Job, report: Report) -> dict[str, float]:
 
     A signal that asks to stop is kept until the step is saved (`mmedc.train.stopping`).
 
-    Raises: what the loop raises, and WorkError when a process dies.
+    Raises: what the loop raises, and WorkError when a process dies or waits too long for another.
     """
     folder = Path(job.out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,40 +112,9 @@ def train(job: Job, report: Report) -> dict[str, float]:
     if job.settings.processes == 1 and not _wants_cuda(job.settings):
         with Stopping() as stopping:
             return run_loop(job.settings, job.prepare(), report, stopping)
-    from torch.multiprocessing.spawn import ProcessException, start_processes
+    from mmedc.train.processes import train_in_processes
 
-    messages = get_context("spawn").SimpleQueue()
-    last: dict[str, float] = {}
-
-    def listen() -> None:
-        while not messages.empty():
-            message = messages.get()
-            if isinstance(message, MmedcError | KeyboardInterrupt):
-                raise message
-            last.update(message[1])
-            report(*message)
-
-    with tempfile.TemporaryDirectory() as meeting:
-        arguments = (job, f"file://{meeting}/store", os.getpid(), messages)
-        processes = start_processes(_work, arguments, job.settings.processes, join=False, start_method="spawn")
-        try:
-            with Stopping() as stopping:
-                told = False
-                while not processes.join(timeout=0.2):
-                    listen()
-                    if stopping.asked and not told:
-                        told = True
-                        for pid in filter(None, processes.pids()):
-                            with contextlib.suppress(ProcessLookupError):
-                                os.kill(pid, signal.SIGTERM)
-        except ProcessException as problem:
-            listen()
-            raise WorkError(
-                f"process {problem.error_index} of {job.settings.processes} ended: {problem}\n"
-                "Run the same command again to resume from the last checkpoint."
-            ) from None
-        listen()
-    return last
+    return train_in_processes(job, "cuda" if _wants_cuda(job.settings) else "cpu", report)
 
 
 def _wants_cuda(settings: Train) -> bool:
@@ -158,79 +125,13 @@ def _wants_cuda(settings: Train) -> bool:
     return torch.cuda.is_available()
 
 
-def _work(rank: int, job: Job, meeting: str, parent: int, messages: Any) -> None:
-    """Run the loop in one process of several."""
-    end_with(parent)
-    # Batches of changing shapes would leave holes in the memory of a GPU; the environment may say otherwise.
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    with Stopping() as stopping:
-        _work_until(rank, job, meeting, messages, stopping)
-
-
-def _work_until(rank: int, job: Job, meeting: str, messages: Any, stopping: Stopping) -> None:
-    import torch.distributed as dist
-
-    backend = "nccl" if _wants_cuda(job.settings) else "gloo"
-    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=job.settings.processes)
-    try:
-        run_loop(job.settings, job.prepare(), lambda step, values: messages.put((step, values)), stopping)
-    except KeyboardInterrupt:
-        if rank == 0:
-            messages.put(KeyboardInterrupt())
-    except MmedcError as problem:
-        messages.put(problem)
-        raise
-    finally:
-        dist.destroy_process_group()
-
-
 def train_on_ray(job: Job, address: str, report: Report) -> dict[str, float]:
-    """Run the loop of a job in workers of Ray Train on the cluster at `address`. All nodes must see the folder `out`.
+    """Run the loop of a job in workers of Ray Train; see `mmedc.train.workers`."""
+    from mmedc.train.workers import train_in_workers
 
-    Raises: RecipeError where Ray Train is missing; RequestError where the cluster has fewer devices than the job
-    asks for, because Ray would wait for them without end; WorkError when a worker fails.
-    """
-    try:
-        import ray
-        from ray.train import RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
-    except ImportError:
-        raise RecipeError("training on a cluster needs `pip install 'mmedc[train]'`") from None
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
-    have, wanted = ray.cluster_resources(), job.settings.processes
-    cuda = job.settings.device == "cuda" or (job.settings.device == "auto" and have.get("GPU", 0) > 0)
-    device = "GPU" if cuda else "CPU"
-    if have.get(device, 0) < wanted:
-        raise RequestError(
-            f"the cluster has {have.get(device, 0):.0f} {device}s and the training asks for {wanted} processes; "
-            "set processes (or device), or add nodes"
-        )
     Path(job.out).mkdir(parents=True, exist_ok=True)
     _write_record(job)
-    trainer = TorchTrainer(
-        _ray_work,
-        train_loop_config={"job": job},
-        scaling_config=ScalingConfig(num_workers=wanted, use_gpu=cuda),
-        run_config=RunConfig(storage_path=os.path.join(job.out, "ray")),
-    )
-    try:
-        trainer.fit()
-    except Exception as problem:
-        raise WorkError(
-            f"a worker of Ray Train failed: {redact(str(problem).strip().splitlines()[-1])}\n"
-            "Run the same command again to resume from the last checkpoint."
-        ) from problem
-    last: dict[str, float] = {}
-    for line in read_lines(Path(job.out, METRICS)):
-        last |= line
-    report(job.settings.steps - 1, last)
-    return last
-
-
-def _ray_work(config: dict[str, Any]) -> None:
-    job: Job = config["job"]
-    run_loop(job.settings, job.prepare())
+    return train_in_workers(job, address, report)
 
 
 def _cut(job: Job) -> dict[str, int]:

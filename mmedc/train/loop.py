@@ -18,12 +18,13 @@ from mmedc.train import checkpoint, measure
 from mmedc.train.accuracy import AccuracyWindows
 from mmedc.train.config import Train
 from mmedc.train.families import check_packing
+from mmedc.train.group import any_of, from_first, host_group, losses_explained
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
-from mmedc.train.stopping import Stopping
+from mmedc.train.stopping import Asked
 from mmedc.train.stream import TrainingStream
-from mmedc.train.windows import Evaluation
+from mmedc.train.windows import Evaluation, Interrupted
 
 SKIPS = 10
 """After so many skipped steps in a row the run has diverged, and stops."""
@@ -80,54 +81,48 @@ def run(
     settings: Train,
     prepared: Prepared,
     report: Report = lambda step, values: None,
-    stopping: Stopping | None = None,
+    stopping: Asked | None = None,
 ) -> dict[str, float]:
     """Train from the newest checkpoint, or from the start, to the last step, and return the last values.
 
     Every process of the run calls this. Raises: CorpusError when the run was started with other data, or for more
-    steps; WorkError when it diverges; KeyboardInterrupt when one of the processes was asked to stop (`stopping`),
-    after the step that it was at is saved.
+    steps; WorkError when it diverges, or when another process ends or is waited for in vain; KeyboardInterrupt when
+    one of the processes was asked to stop (`stopping`), after the step that it was at is saved.
     """
     place = RankInfo.find(settings.device)
+    with losses_explained(place.rank, settings.wait_minutes):
+        return _run(settings, prepared, place, report, stopping)
+
+
+def _run(
+    settings: Train, prepared: Prepared, place: RankInfo, report: Report, stopping: Asked | None
+) -> dict[str, float]:
     torch.use_deterministic_algorithms(place.device.type == "cpu")
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # no uninitialised memory is read
     precision = precision_of(settings, place.device)
-    model = build(settings.model, prepared.tokenizer, settings.data.context, settings.seed, settings.optimizer.z_loss)
-    check_packing(model, settings.data.context)
+    # Two groups: a save goes on in a thread of its own, and a group used from two threads at a time can deadlock.
+    saving, flagging = (host_group(settings.wait_minutes) for _ in range(2))
+    model = _built(settings, prepared, place, saving)
     if settings.optimizer.states != "float32":
         cast_parameters(model, torch.bfloat16)
     shape = (matrix_parameters(model), model.base.config.num_hidden_layers, _width(model.base.config))
-    model = prepare(model, settings.model, place.device, precision, place.mesh)
+    model = prepare(model, settings.model, place.device, precision, place.mesh, place.rank)
     model.train()  # `transformers` loads a checkpoint in evaluation mode
     optimizer = adamw(model.parameters(), settings.optimizer)
     guard = SpikeGuard(settings.optimizer.spike)
-    # Two groups: a save goes on in a thread of its own, and a group used from two threads at a time can deadlock.
-    saving, flagging = (dist.new_group(backend="gloo") if dist.is_initialized() else None for _ in range(2))
     keeper = checkpoint.Keeper(prepared.folder / "checkpoints", settings.checkpoints, place.rank, saving)
     record = {"data": prepared.stream.record(), "batch": settings.batch}
-    first = 0
-    if found := checkpoint.newest(keeper.folder):
-        path, state = found
-        checkpoint.check_same(state["record"], record, prepared.folder)
-        checkpoint.load(path, model, optimizer)
-        guard.load(state["guard"])
-        first = state["step"]
-        if first > settings.steps:
-            raise CorpusError(
-                f"{path}: this run has {first:,} steps already, and steps is {settings.steps:,}; raise steps, or train "
-                "into another folder with --out"
-            )
-    elif settings.init_from is not None:
-        state = checkpoint.begin_from(settings.init_from, model, optimizer, prepared.tokenizer.digest)
-        if settings.init_from.optimizer:
-            guard.load(state["guard"])
+    first = _resume(settings, prepared, place, keeper, record, model, optimizer, guard)
     saves = _Saves(settings, flagging, stopping)
     watch = _Watch(settings, prepared, place, shape, first, report)
     autocast = _autocast(place, precision)
+    evaluation = Evaluation(model, autocast, place.device, settings.micro_batch, place.rank, place.ranks, saves.asked)
     skipped = 0
     arguments = (settings.batch, settings.micro_batch, place.rank, place.ranks, place.device.type == "cuda")
     with Loader(prepared.stream, first, settings.steps, *arguments) as loader:
         for step in range(first, settings.steps):
+            if step == first:
+                saves.begin()
             loss, norm = _step(settings, model, optimizer, place, loader, step, watch, autocast)
             spike = guard.spike(loss, norm)
             if spike:
@@ -148,9 +143,9 @@ def run(
             watch.step(step, loss, norm, float(optimizer.param_groups[0]["lr"]), last)
             if done % settings.watch.evaluate_every == 0 or last:
                 model.eval()  # without dropout
-                evaluation = Evaluation(model, autocast, place.device, settings.micro_batch, place.rank, place.ranks)
-                for windows in (prepared.held_out, prepared.questions):
-                    watch.values(step, windows.evaluate(evaluation))
+                with contextlib.suppress(Interrupted):  # an evaluation may take longer than a scheduler waits
+                    for windows in (prepared.held_out, prepared.questions):
+                        watch.values(step, windows.evaluate(evaluation))
                 model.train()
             if saves.due(done):
                 keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})
@@ -165,24 +160,76 @@ def run(
     return watch.last
 
 
+def _built(settings: Train, prepared: Prepared, place: RankInfo, group: Any) -> Trained:
+    """Return the model, checked. The first process alone has its weights, and checks that packing suits it."""
+    context = settings.data.context
+
+    def made(empty: bool) -> Trained:
+        return build(settings.model, prepared.tokenizer, context, settings.seed, settings.optimizer.z_loss, empty)
+
+    model = made(empty=place.rank > 0)
+    from_first(place.rank, lambda: check_packing(model, context), group)
+    return model
+
+
+def _resume(
+    settings: Train,
+    prepared: Prepared,
+    place: RankInfo,
+    keeper: checkpoint.Keeper,
+    record: dict[str, Any],
+    model: Trained,
+    optimizer: torch.optim.Optimizer,
+    guard: SpikeGuard,
+) -> int:
+    """Load what the run goes on from, or begins with; return the number of its steps so far.
+
+    The first process alone reads every file of a checkpoint to check its hash.
+    """
+    if found := from_first(place.rank, lambda: checkpoint.newest(keeper.folder), keeper.group):
+        path, state = found
+        checkpoint.check_same(state["record"], record, prepared.folder)
+        checkpoint.load(path, model, optimizer)
+        guard.load(state["guard"])
+        if state["step"] > settings.steps:
+            raise CorpusError(
+                f"{path}: this run has {state['step']:,} steps already, and steps is {settings.steps:,}; raise steps, "
+                "or train into another folder with --out"
+            )
+        return int(state["step"])
+    if start := settings.init_from:
+        found = from_first(place.rank, lambda: checkpoint.beginning(start), keeper.group)
+        state = checkpoint.begin_from(start, model, optimizer, prepared.tokenizer.digest, found)
+        if start.optimizer:
+            guard.load(state["guard"])
+    return 0
+
+
 class _Saves:
     """Decides after which steps a checkpoint is saved, alike on all devices."""
 
-    def __init__(self, settings: Train, group: Any, stopping: Stopping | None) -> None:
+    def __init__(self, settings: Train, group: Any, stopping: Asked | None) -> None:
         self._settings, self._group, self._stopping = settings, group, stopping
         self._at = time.monotonic()
         self.stop = False
         """Whether a process was asked to stop."""
 
+    def begin(self) -> None:
+        """Keep requests to stop from now on. Raises: KeyboardInterrupt if there was one, as nothing is lost yet."""
+        if self._stopping is not None:
+            self._stopping.keep()
+        if self.asked():
+            raise KeyboardInterrupt
+
+    def asked(self) -> bool:
+        """Return whether any process was asked to stop. Every process asks this at the same time."""
+        return any_of([self._stopping is not None and self._stopping.asked], self._group)[0]
+
     def due(self, done: int) -> bool:
         """Return whether to save the state after `done` steps."""
         minutes = self._settings.checkpoints.minutes
         late = minutes is not None and time.monotonic() - self._at >= 60 * minutes
-        asked = self._stopping is not None and self._stopping.asked
-        if self._group is not None:
-            flags = torch.tensor([late, asked], dtype=torch.int32)
-            dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._group)
-            late, asked = map(bool, flags.tolist())
+        late, asked = any_of([late, self._stopping is not None and self._stopping.asked], self._group)
         last = done == self._settings.steps
         self.stop = asked and not last
         due = late or self.stop or done % self._settings.checkpoints.every == 0

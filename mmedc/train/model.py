@@ -15,6 +15,7 @@ from mmedc.tokenizer import Tokenizer
 from mmedc.train import attention, config
 from mmedc.train.loader import Batch
 from mmedc.train.loss import linear_cross_entropy
+from mmedc.train.sharding import shard, without_weights
 
 
 class Trained(nn.Module):
@@ -75,66 +76,80 @@ class Trained(nn.Module):
 
 
 def build(
-    settings: config.ModelSettings, tokenizer: Tokenizer, context: int, seed: int, z_loss: float = 0.0
+    settings: config.ModelSettings,
+    tokenizer: Tokenizer,
+    context: int,
+    seed: int,
+    z_loss: float = 0.0,
+    empty: bool = False,
 ) -> Trained:
     """Return the model on the CPU, in float32; the same seed gives the same model.
+
+    `empty`: without values for its parameters and without reading a checkpoint, where another process has them.
 
     Raises: RecipeError for an unknown model type, a checkpoint that is missing or not in safetensors, a vocabulary
     that is smaller than the tokenizer's, or a context that is longer than the model's.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     name = attention.register()
     torch.manual_seed(seed)
-    if settings.path is not None:
-        if not Path(settings.path, "config.json").is_file():
-            raise RecipeError(f"model.path: {settings.path} holds no config.json; expected a Hugging Face folder")
-        try:
-            lm = AutoModelForCausalLM.from_pretrained(
-                settings.path,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                attn_implementation=name,
-            )
-        except (OSError, ValueError) as problem:
-            raise RecipeError(f"model.path: {settings.path}: {first_line(problem)}") from None
-    else:
-        given = {
-            "vocab_size": _rounded(tokenizer.vocabulary),
-            "max_position_embeddings": context,
-            **(settings.config or {}),
-        }
-        given |= {"eos_token_id": tokenizer.eos, "bos_token_id": tokenizer.begin[0] if tokenizer.begin else None}
-        given |= {"pad_token_id": None}
-        try:
-            made = AutoConfig.for_model(given.pop("model_type"), **given)
-        except Exception as problem:  # each family checks its configuration with errors of its own
-            raise RecipeError(f"model.config: {redact(' '.join(str(problem).split()))}") from None
-        try:
-            lm = AutoModelForCausalLM.from_config(made, dtype=torch.float32, attn_implementation=name)
-        except KeyError as problem:
-            if attention.NAME not in str(problem):
-                raise
-            raise RecipeError(
-                f"model: {made.model_type} cannot be trained here: its code in transformers takes no attention but its "
-                "own; choose a model of a plain family, such as llama or qwen3"
-            ) from None
-        except Exception as problem:
-            raise RecipeError(f"model.config: no model can be made of it: {first_line(problem)}") from None
-    rows = lm.get_input_embeddings().num_embeddings
-    if rows < tokenizer.vocabulary:
-        raise RecipeError(
-            f"the model knows {rows:,} tokens, the tokenizer {tokenizer.name} has {tokenizer.vocabulary:,}; "
-            "name the tokenizer of this model with data.tokenizer"
+    with without_weights(empty):
+        lm = (
+            _from_checkpoint(settings.path, name, empty)
+            if settings.path is not None
+            else _from_config(settings.config or {}, tokenizer, context, name)
         )
-    longest = getattr(lm.config, "max_position_embeddings", None)  # positions without a table have no end
-    if longest is not None and longest < context:
-        raise RecipeError(f"data.context is {context:,}, but the model takes at most {longest:,} tokens")
-    if settings.lora is not None:
-        lm = _with_lora(lm, settings.lora)
+        rows = lm.get_input_embeddings().num_embeddings
+        if rows < tokenizer.vocabulary:
+            raise RecipeError(
+                f"the model knows {rows:,} tokens, the tokenizer {tokenizer.name} has {tokenizer.vocabulary:,}; "
+                "name the tokenizer of this model with data.tokenizer"
+            )
+        longest = getattr(lm.config, "max_position_embeddings", None)  # positions without a table have no end
+        if longest is not None and longest < context:
+            raise RecipeError(f"data.context is {context:,}, but the model takes at most {longest:,} tokens")
+        if settings.lora is not None:
+            lm = _with_lora(lm, settings.lora)
     return Trained(lm, settings.attention != "sdpa", z_loss)
+
+
+def _from_checkpoint(path: str, name: str, empty: bool) -> Any:
+    """Return the model of a Hugging Face folder with the attention `name`."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if not Path(path, "config.json").is_file():
+        raise RecipeError(f"model.path: {path} holds no config.json; expected a Hugging Face folder")
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    how: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": name}
+    try:
+        if empty:
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(path, **local), **how)
+        return AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, **local, **how)
+    except (OSError, ValueError) as problem:
+        raise RecipeError(f"model.path: {path}: {first_line(problem)}") from None
+
+
+def _from_config(config: dict[str, Any], tokenizer: Tokenizer, context: int, name: str) -> Any:
+    """Return a model with random weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    given = {"vocab_size": _rounded(tokenizer.vocabulary), "max_position_embeddings": context, **config}
+    given |= {"eos_token_id": tokenizer.eos, "bos_token_id": tokenizer.begin[0] if tokenizer.begin else None}
+    given |= {"pad_token_id": None}
+    try:
+        made = AutoConfig.for_model(given.pop("model_type"), **given)
+    except Exception as problem:  # each family checks its configuration with errors of its own
+        raise RecipeError(f"model.config: {redact(' '.join(str(problem).split()))}") from None
+    try:
+        return AutoModelForCausalLM.from_config(made, dtype=torch.float32, attn_implementation=name)
+    except KeyError as problem:
+        if attention.NAME not in str(problem):
+            raise
+        raise RecipeError(
+            f"model: {made.model_type} cannot be trained here: its code in transformers takes no attention but its "
+            "own; choose a model of a plain family, such as llama or qwen3"
+        ) from None
+    except Exception as problem:
+        raise RecipeError(f"model.config: no model can be made of it: {first_line(problem)}") from None
 
 
 def _rounded(vocabulary: int) -> int:
@@ -167,11 +182,16 @@ def cast_parameters(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def prepare(
-    model: Trained, settings: config.ModelSettings, device: torch.device, precision: torch.dtype, mesh: Any
+    model: Trained,
+    settings: config.ModelSettings,
+    device: torch.device,
+    precision: torch.dtype,
+    mesh: Any,
+    rank: int = 0,
 ) -> Trained:
     """Return the model on its device, with recomputation and compilation, sharded (FSDP2) over `mesh`.
 
-    `mesh`: None where there is one device.
+    `mesh`: None where there is one device. The values are those of the first process; other models may be `empty`.
     """
     if settings.recompute == "full":
         from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
@@ -183,12 +203,10 @@ def prepare(
             layer.compile()
     if mesh is None:
         return model.to(device)
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy
 
     policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32)
-    for layer in model.layers:
-        fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=settings.reshard)
-    fully_shard(model, mesh=mesh, mp_policy=policy)
+    shard(model, model.layers, mesh, rank, device, {"mp_policy": policy, "reshard_after_forward": settings.reshard})
     return model
 
 

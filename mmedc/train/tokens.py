@@ -4,7 +4,10 @@ It runs on the engine, so it is parallel, resumable and exactly once like any ot
 (`id`, `kind`, `tokens`, `text_bytes`), which each machine that trains lays out flat, once, to map it into memory.
 """
 
+import os
+import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,13 +25,15 @@ from mmedc.engine.unit import DataFile, Pass, Stream, Unit, UnitFiles
 from mmedc.storage import Store
 from mmedc.tokenizer import Tokenizer, open_tokenizer
 
-__all__ = ["FlatShard", "Tokenise", "Tokenizer", "flat_shard", "open_tokenizer", "tokenise"]
+__all__ = ["FlatShard", "Tokenise", "Tokenizer", "flat_shard", "lay_out", "open_tokenizer", "tokenise"]
 
 SCHEMA = pa.schema(
     [("id", pa.string()), ("kind", pa.string()), ("tokens", pa.large_list(pa.uint32())), ("text_bytes", pa.int64())]
 )
 ROWS = 512
 VERSION = 3
+THREADS = 4
+"""Shards that a process lays out at a time."""
 
 
 @dataclass(frozen=True)
@@ -108,31 +113,61 @@ class FlatShard:
 _DTYPES: tuple[Any, ...] = (np.uint32, np.int64, np.uint64, np.int64, "S16")
 
 
+def _names(file: DataFile, cache: Path) -> list[Path]:
+    return [cache / f"{file.sha256[:24]}.{part}.npy" for part in ("tokens", "offsets", "ids", "bytes", "kinds")]
+
+
+def lay_out(files: list[tuple[str, DataFile]], cache: Path, begin: float = 0.0) -> None:
+    """Lay the tokens of the shards (corpus, what its token pass left) out in `cache`, if they are not there yet.
+
+    Some shards are laid out at a time, in threads. `begin` (at least 0, below 1) says with which of them to begin, so
+    that several processes share the work: what one has laid out the others find. An interruption loses the shards that
+    are being laid out.
+    """
+    first = int(begin * len(files))
+    with ThreadPoolExecutor(THREADS) as pool:
+        made = [pool.submit(flat_shard, corpus, file, cache) for corpus, file in files[first:] + files[:first]]
+        try:
+            for one in made:
+                one.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
 def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
     """Return the tokens of a shard from `cache`, after laying them out there if they are not there yet.
 
     Many processes may call this at once, because a layout appears whole, by a rename.
     """
-    names = [cache / f"{file.sha256[:24]}.{part}.npy" for part in ("tokens", "offsets", "ids", "bytes", "kinds")]
+    names = _names(file, cache)
     if not all(name.exists() for name in names):
         cache.mkdir(parents=True, exist_ok=True)
-        parts: list[list[Any]] = [[], [], [], [], []]
-        with Store(corpus).below(WORK).open_input(file.path) as handle:
-            for batch in pq.ParquetFile(handle, page_checksum_verification=True).iter_batches(10 * ROWS):
-                column = batch.column("tokens")
-                parts[0].append(column.flatten().to_numpy())
-                parts[1].append(np.diff(column.offsets.to_numpy()))
-                parts[2].append([int(id_[:16], 16) for id_ in batch.column("id").to_pylist()])
-                parts[3].append(batch.column("text_bytes").to_numpy())
-                parts[4].append(batch.column("kind").to_pylist())
-        arrays = [
-            np.concatenate([np.empty(0, dtype), *(np.asarray(column, dtype) for column in part)])
-            for dtype, part in zip(_DTYPES, parts, strict=True)
-        ]
-        arrays[1] = np.concatenate([[0], np.cumsum(arrays[1])])
-        for name, array in zip(names, arrays, strict=True):
-            part = name.with_suffix(f".{id(array)}.part")
-            with part.open("wb") as sink:
-                np.save(sink, array)
-            part.replace(name)
+        for name, array in zip(names, _read_flat(corpus, file), strict=True):
+            part = name.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.part")
+            try:
+                with part.open("wb") as sink:
+                    np.save(sink, array)
+                part.replace(name)
+            finally:
+                part.unlink(missing_ok=True)
     return FlatShard(*(np.load(name, mmap_mode="r") for name in names))
+
+
+def _read_flat(corpus: str, file: DataFile) -> list[npt.NDArray[Any]]:
+    """Return the columns of `FlatShard`, from what the token pass left of a shard."""
+    parts: list[list[Any]] = [[], [], [], [], []]
+    with Store(corpus).below(WORK).open_input(file.path) as handle:
+        for batch in pq.ParquetFile(handle, page_checksum_verification=True).iter_batches(10 * ROWS):
+            column = batch.column("tokens")
+            parts[0].append(column.flatten().to_numpy())
+            parts[1].append(np.diff(column.offsets.to_numpy()))
+            parts[2].append([int(id_[:16], 16) for id_ in batch.column("id").to_pylist()])
+            parts[3].append(batch.column("text_bytes").to_numpy())
+            parts[4].append(batch.column("kind").to_pylist())
+    arrays = [
+        np.concatenate([np.empty(0, dtype), *(np.asarray(column, dtype) for column in part)])
+        for dtype, part in zip(_DTYPES, parts, strict=True)
+    ]
+    arrays[1] = np.concatenate([[0], np.cumsum(arrays[1])])
+    return arrays

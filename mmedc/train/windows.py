@@ -22,6 +22,12 @@ class Evaluation:
     micro_batch: int
     rank: int
     ranks: int
+    asked: Callable[[], bool] = lambda: False
+    """Whether any process was asked to stop; all processes ask at the same time."""
+
+
+class Interrupted(Exception):
+    """The training was asked to stop during an evaluation, whose values are dropped."""
 
 
 class Windows:
@@ -44,9 +50,13 @@ class Windows:
         """Yield (numbers of windows, their batch, (T,) losses of its tokens) for the part of this device.
 
         All devices have the same number of batches, because a model that is sharded over them needs them all at once.
+
+        Raises: Interrupted.
         """
         size = evaluation.micro_batch
         for first in range(0, len(self), size * evaluation.ranks):
+            if evaluation.asked():
+                raise Interrupted
             numbers = [first + evaluation.rank * size + index for index in range(size)]
             batch = make_batch(self, numbers).to(evaluation.device)
             with torch.no_grad(), evaluation.autocast():
