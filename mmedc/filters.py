@@ -114,6 +114,11 @@ class Filters:
     def _all(self, name: str) -> list[Path]:
         return [folder / name for folder in self.folders if (folder / name).is_file()]
 
+    def state(self, names: Iterable[str]) -> tuple[tuple[Path, int, int, int], ...]:
+        """Return a value that is another one when a file of these names is: path, time, size and number of each."""
+        found = [(path, path.stat()) for name in names for path in self._all(name)]
+        return tuple((path, state.st_mtime_ns, state.st_size, state.st_ino) for path, state in found)
+
     def _stems(self, pattern: str) -> dict[str, Path]:
         return {path.stem: path for folder in reversed(self.folders) for path in sorted(folder.glob(pattern))}
 

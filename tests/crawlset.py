@@ -39,7 +39,7 @@ def plan_of(about: dict[str, Any], **given: Any) -> Plan:
     usual: dict[str, Any] = {
         "source": "web",
         "agent": "mmedc/0 (+https://example.org/bot)",
-        "languages": ("en", "fr", "es"),
+        "languages": ("en",),
         "filters": None,
         "sites": tuple(about["seeds"]),
         "sets": 1,

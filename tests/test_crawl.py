@@ -15,8 +15,10 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
 from mmedc.crawl.crawler import Crawler
 from mmedc.crawl.frontier import Frontier
+from mmedc.crawl.placing import Placed, place
 from mmedc.crawl.plan import Plan
 from mmedc.crawl.queued import FETCHED, Found, Outcome
+from mmedc.crawl.scope import set_of
 from mmedc.engine.run import Inline
 from mmedc.engine.unit import DataFile
 from mmedc.errors import FolderBusy, OutcomeError, RecipeError
@@ -193,14 +195,16 @@ def test_a_site_that_is_a_private_address_is_refused_as_such(tmp_path: Path) -> 
 
 
 def test_two_sources_never_ask_a_domain_at_the_same_time(tmp_path: Path) -> None:
-    names = {"a.test": ("127.9.9.9", 9), "b.test": ("127.9.9.8", 9)}
+    names = {"a.test": ("127.9.9.9", 9), "b.test": ("127.9.9.8", 9), "www.a.test": ("127.9.9.7", 9)}
+    names["c.test"] = names["a.test"]  # on the same address
     path = Path(recipe_in(tmp_path, {"names": names, "seeds": ["http://a.test/"]}))
     web, text = "  web:\n", path.read_text()
     body = text.partition(web)[2]
     (tmp_path / "other.txt").write_text("b.test\n")
     (tmp_path / "both.txt").write_text("b.test\nwww.a.test\n")
-    other, both = body.replace("sites.txt", "other.txt"), body.replace("sites.txt", "both.txt")
-    path.write_text(f"{text}  other:\n{other}  both:\n{both}")
+    (tmp_path / "shared.txt").write_text("c.test\n")
+    other, both, shared = (body.replace("sites.txt", f"{name}.txt") for name in ("other", "both", "shared"))
+    path.write_text(f"{text}  other:\n{other}  both:\n{both}  shared:\n{shared}")
     rounds: list[list[str]] = []
 
     def run(current: Any) -> list[Crawled]:
@@ -210,7 +214,34 @@ def test_two_sources_never_ask_a_domain_at_the_same_time(tmp_path: Path) -> None
 
     build = Build.prepare(read_recipe(str(path)), str(tmp_path / "out"))
     run_crawls(run, build.ingest, build.recipe, Store(str(tmp_path / "work")))
-    assert rounds == [["web", "other"], ["both"]]
+    assert rounds == [["web", "other"], ["both", "shared"]]
+
+
+def test_sites_on_one_address_are_crawled_by_one_set_also_when_they_are_new(tmp_path: Path) -> None:
+    names = {f"s{number}.test": (f"127.9.9.{1 + number % 2}", 9) for number in range(6)}
+
+    def run(current: Any) -> list[Crawled]:
+        ran.extend(current.units)
+        file = DataFile("none", "", 0, 0)
+        return [Crawled((), (), file, file, fetched=1, pages=1, queued=0) for _ in current.units]
+
+    for count in (4, 6):
+        ran: list[Any] = []
+        seeds = [f"http://{name}/" for name in list(names)[:count]]
+        path = recipe_in(tmp_path, {"names": names, "seeds": seeds}, "    sets: 50\n")
+        build = Build.prepare(read_recipe(path), str(tmp_path / "out"))
+        run_crawls(run, build.ingest, build.recipe, Store(str(tmp_path / "work")))
+        plan = ran[0].spec.plan
+        found = [plan.set_of(name) for name in list(names)[:count]]
+        assert found == found[:2] * (count // 2) and {unit.spec.number for unit in ran} == set(found[:2])
+
+
+def test_where_new_sites_belong() -> None:
+    known = {"a.test": Placed(7, ("1",)), "b.test": Placed(3, ("2",)), "c.test": Placed(5)}
+    new = {"d.test": ("2", "9"), "e.test": ("8",), "f.test": ("9", "1"), "g.test": (), "h.test": ("8",)}
+    found = {domain: placed.set for domain, placed in place(new, known, 100).items()}
+    assert found["d.test"] == found["f.test"] == 3 and found["g.test"] == set_of("g.test", 100)
+    assert found["e.test"] == found["h.test"] == set_of("e.test", 100)
 
 
 @pytest.mark.parametrize(

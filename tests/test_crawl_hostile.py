@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
@@ -65,8 +66,9 @@ class Sites:
         return {"names": names, "seeds": [f"http://{seed}" for seed in seeds]}
 
     def since(self) -> list[str]:
-        """Return what was asked for since the last call, without well-known files."""
-        asked, self.asked = [place for place in self.asked if "well-known" not in place], []
+        """Return what was asked for since the last call, without the files with wishes."""
+        asked = [place for place in self.asked if "well-known" not in place and "ai.txt" not in place]
+        self.asked = []
         return asked
 
 
@@ -183,6 +185,52 @@ def test_a_link_that_is_too_deep_may_be_met_again_where_it_is_not(tmp_path: Path
     }
     crawl(tmp_path, plan_of(sites.about("a.test/"), depth=1))
     assert "a.test/deep" in sites.since()
+
+
+def test_a_crawl_goes_on_where_it_was_when_the_recipe_asks_for_more_depth_or_less(tmp_path: Path, sites: Sites) -> None:
+    words = ["insulin", "asthma", "stroke", "cholera", "migraine", "gout"]
+    sites.answers |= {f"a.test/{n}": html(f"{n} {word}", f"/{n + 1}") for n, word in enumerate(words)}
+    sites.answers["a.test/"] = html("home", "/0", "/1")
+    about = sites.about("a.test/")
+    for budget, depth, wanted in [
+        (50, 0, {"a.test/"}),
+        (50, 1, {"a.test/0", "a.test/1"}),
+        (4, 4, {"a.test/2"}),
+        (50, 1, set()),
+        (50, 3, {"a.test/3"}),
+        (50, 16, {"a.test/4", "a.test/5", "a.test/6"}),
+    ]:
+        crawl(tmp_path, plan_of(about, depth=depth), budget=budget)
+        assert {place for place in sites.since() if "robots" not in place} == wanted
+
+
+TERMS = '<rsl xmlns="https://rslstandard.org/rsl">{}</rsl>'
+ENTRY = '<content url="{}"><license><permits type="usage">{}</permits></license></content>'
+
+
+def test_the_licence_that_a_robots_txt_names_and_ai_txt_decide_page_by_page(tmp_path: Path, sites: Sites) -> None:
+    for host in ("a.test", "b.test", "c.test"):
+        sites.answers |= {f"{host}/": html(f"{host} home", "/free", "/paid/x")}
+        sites.answers |= {f"{host}/free": html(f"{host} free"), f"{host}/paid/x": html(f"{host} SECRET")}
+    terms = TERMS.format(ENTRY.format("/", "all") + ENTRY.format("/paid/", "search"))
+    sites.answers |= {
+        "a.test/robots.txt": (200, {}, f"License: http://b.test/terms.xml\n{ALL}"),
+        "b.test/robots.txt": (200, {}, f"License: /terms.xml\n{ALL}"),
+        "b.test/terms.xml": (200, {"Content-Type": "text/xml"}, terms),
+        "c.test/ai.txt": (200, {}, "User-Agent: *\nAllow: /\nDisallow: /paid/\n"),
+    }
+    left = crawl(tmp_path, plan_of(sites.about("a.test/", "b.test/", "c.test/"))).left
+    asked = sites.since()
+    assert asked.count("b.test/terms.xml") == 1 and not [place for place in asked if "paid" in place]
+    assert left.pages == 6 and b"SECRET" not in stored(tmp_path)
+    rows = pq.read_table(tmp_path / left.optouts.path).to_pylist()
+    assert {(row["host"], row["signal"], row["value"], row["kept"]) for row in rows} == {
+        ("a.test", "rsl", "http://b.test/terms.xml permits only search", False),
+        ("b.test", "rsl", "http://b.test/terms.xml permits only search", False),
+        ("c.test", "ai-txt", "disallowed: /paid/", False),
+    }
+    hosts = {row["host"]: row for row in pq.read_table(tmp_path / left.hosts.path).to_pylist()}
+    assert {name: row["rules"] for name, row in hosts.items()} == {"a.test": 4, "b.test": 3, "c.test": 3}
 
 
 def test_a_pause_that_is_longer_than_patience_is_not_waited_for_by_the_next_run(tmp_path: Path, sites: Sites) -> None:

@@ -2,16 +2,19 @@
 
 import gzip
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmedc.crawl.aitxt import AiTxt
 from mmedc.crawl.optout import RESERVED, Reservations, of_headers, of_page, usage_refused
 from mmedc.crawl.paths import path_matches
 from mmedc.crawl.politeness import Manners, Schedule, retry_after
 from mmedc.crawl.robots import ASKED_AGAIN_S, KEPT_S, MAX_BODY, Robots, robots_of
+from mmedc.crawl.rsl import Licence
 from mmedc.crawl.sitemaps import MAX_LINKS, read_sitemap
 from mmedc.crawl.types import Fetched, OptOut, Refused
 from mmedc.filters import open_filters
@@ -170,16 +173,86 @@ WHERE = SITE + "/robots.txt"
         ("User-agent: *\nContent-Usage: train-ai=n\nUser-agent: mmedc\nDisallow: /b", "/a", []),
         ("User-agent: *\nContent-Signal: search=yes,ai-train=no\nAllow: /", "/a", [("content-signal", "ai-train=no")]),
         ("User-agent: *\nContent-Signal: search=yes, ai-input=no", "/a", []),
-        (
-            "License: https://site.test/terms.xml\nUser-agent: *\nAllow: /",
-            "/a",
-            [("rsl", "https://site.test/terms.xml")],
-        ),
-        ("User-agent: other\nDisallow: /\nLicense: https://x.test/l", "/a", [("rsl", "https://x.test/l")]),
     ],
 )
 def test_what_a_robots_txt_says_against_training(text: str, path: str, wanted: list[tuple[str, str]]) -> None:
     assert rules(text).optouts(SITE + path) == tuple(OptOut(signal, WHERE, value) for signal, value in wanted)
+
+
+def test_the_licences_that_a_robots_txt_names() -> None:
+    named = rules("User-agent: other\nDisallow: /\nLicense: https://x.test/l\nLicense:\nLicense: /m # terms")
+    assert named.licences == ("https://x.test/l", "/m") and not named.optouts(SITE + "/a")
+
+
+def licence(inner: str, url: str = "/", more: str = "") -> bytes:
+    content = f'<content url="{url}" {more}>{inner}</content>'
+    return f'<?xml version="1.0"?><rsl xmlns="https://rslstandard.org/rsl">{content}</rsl>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (licence("<license/>"), ""),
+        (licence("<license><permits type='usage'>ai-train search</permits></license>"), ""),
+        (licence("<license><permits type='usage'>search</permits></license>"), "permits only search"),
+        (licence("<license><prohibits type='usage'>ai-train</prohibits></license>"), "prohibits ai-train"),
+        (licence("<license><prohibits>ai-all</prohibits></license>"), "prohibits ai-all"),
+        (licence("<license><permits>ai-train</permits><prohibits>all</prohibits></license>"), ""),
+        (licence("<license><permits>all</permits><prohibits>ai-train</prohibits></license>"), "prohibits ai-train"),
+        (licence("<license><prohibits>search</prohibits></license>"), ""),
+        (licence("<license><payment type='crawl'><amount>1</amount></payment></license>"), "payment: crawl"),
+        (licence("<license><payment><amount>1</amount></payment></license>"), "payment: amount"),
+        (licence("<license><payment type='attribution'/></license>"), ""),
+        (licence("<license><permits type='user'>education</permits></license>"), "permits user: education"),
+        (licence("<license><payment type='crawl'/></license><license/>"), ""),
+        (licence(""), "no licence"),
+        (licence("<license/>", more="server='https://l.test'"), "licence server"),
+        (licence("", "/other/"), ""),
+        (licence("", "https://site.test/a"), "no licence"),
+        (licence("", "http://SITE.test/*b$"), "no licence"),
+        (licence("", "https://elsewhere.test/"), ""),
+        (licence("<license/>").replace(b"</rsl>", b"<content url='/a'/></rsl>"), "no licence"),
+        (b"<html><body>Terms</body></html>", "no RSL file: 0 elements `content` in `html`"),
+        (b"<rsl><content", "damaged: the licence is not well-formed XML"),
+        (b"x" * 600_000, "over 512,000 bytes"),
+        (b"<rsl>" * 5_000, "too_deep"),
+    ],
+)
+def test_what_a_licence_says_of_a_page(body: bytes, wanted: str) -> None:
+    found = Licence.read("https://site.test/l", body).optouts(SITE + "/a/b")
+    assert [each.value.startswith(f"https://site.test/l {wanted}") for each in found] == [True] * bool(wanted)
+
+
+def test_nothing_that_a_licence_declares_is_expanded_or_fetched(tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("ai-train")
+    bomb = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(9))
+    for declared in (f'<!ENTITY e0 "ai-train">{bomb}', f'<!ENTITY e9 SYSTEM "file://{tmp_path}/word">'):
+        body = f"<!DOCTYPE rsl [{declared}]>".encode() + licence("<license><permits>&e9;</permits></license>")[21:]
+        (found,) = Licence.read("https://site.test/l", body).optouts(SITE + "/")
+        assert len(found.value) <= 200 and "permits only" in found.value
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "wanted"),
+    [
+        ("# Spawning AI\nUser-Agent: *\nDisallow: *.html", "/a/b", "disallowed: *.html"),
+        ("User-Agent: *\nDisallow: *.html", "/a.pdf", ""),
+        ("User-Agent: *\nDisallow: *.pdf\nAllow: *.html", "/a.pdf", "disallowed: *.pdf"),
+        ("User-Agent: *\nDisallow: /\nDisallow: *", "/", "disallowed: /"),
+        ("User-Agent: *\nDisallow: /\nAllow: /open/", "/open/x", ""),
+        ("User-Agent: GPTBot\nDisallow: /", "/a", ""),
+        ("User-Agent: *\nDisallow: /\n\nUser-Agent: mmedc\nAllow: /", "/a", ""),
+        ("Spec-Version: 1.0\nTraining: deny", "/a", "training: deny"),
+        ("Training: allow", "/a", ""),
+        ("Training: conditional\nTraining-Allow: /free/*\nTraining-Deny: /paid/*", "/free/x", ""),
+        ("Training: conditional\nTraining-Allow: /free/*\nTraining-Deny: /paid/*", "/paid/x", "disallowed: /paid/*"),
+        ("Training: deny\nAgent: mmedc\n  Training: allow", "/a", ""),
+        ("<title>Not found</title>\nDisallow: /", "/a", ""),
+    ],
+)
+def test_what_an_ai_txt_says_of_a_page(text: str, path: str, wanted: str) -> None:
+    found = AiTxt.read(text.encode()).optouts(SITE + path)
+    assert [each.value for each in found] == [wanted] * bool(wanted)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from mmedc.errors import StorageError
 
 LEVEL = 1  # of isal
 COPY_BYTES = 1 << 20
+RULES = "WARC-Site-Rules"
+"""A header of ours: the record answers a request for the rules of a site at this URL, so it is no page."""
 CODED = b"transfer-encoding"
 SAME_PAYLOAD = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
@@ -45,10 +47,13 @@ def packed(kind: str, fields: Iterable[tuple[str, str]], block: bytes, record: s
     return member
 
 
-def records_of(fetched: Fetched, notes: Iterable[tuple[str, str]], original: Original | None = None) -> list[bytes]:
+def records_of(
+    fetched: Fetched, notes: Iterable[tuple[str, str]], original: Original | None = None, rules_at: str = ""
+) -> list[bytes]:
     """Return the records of an answer: response (or revisit of an `original`), request, and metadata with `notes`.
 
-    The answer is first: its place in the file is that of the page.
+    The answer is first: its place in the file is that of the page. `rules_at` is where rules were asked for (such as a
+    robots.txt), of which this is an answer; it marks the record as no page.
     """
     answer = new_id()
     common = [("WARC-Target-URI", fetched.url), ("WARC-Date", date_of(fetched.started))]
@@ -66,6 +71,7 @@ def records_of(fetched: Fetched, notes: Iterable[tuple[str, str]], original: Ori
         first = packed("revisit", fields, head, answer)
     else:
         fields += [("WARC-Truncated", fetched.truncated)] if fetched.truncated else []
+        fields += [(RULES, rules_at)] if rules_at else []
         first = packed("response", fields, head + fetched.body, answer)
     about = "".join(f"{name}: {value}\r\n" for name, value in notes).encode("utf-8", "replace")
     asked = [*linked, ("Content-Type", "application/http; msgtype=request")]

@@ -39,13 +39,14 @@ from mmedc.crawl.queued import (
 from mmedc.crawl.reading import SITEMAP_SCORE, Reading, Visit
 from mmedc.crawl.robots import Robots
 from mmedc.crawl.rules import SiteRules
-from mmedc.crawl.scope import Scope, set_of
+from mmedc.crawl.scope import Scope
 from mmedc.crawl.spool import Spool
 from mmedc.crawl.types import Fetched, OptOut, Refused
 from mmedc.crawl.versions import FORBIDDEN, ends
 
 SAVE_S = 0.5
-SAVING_S = 0.02  # that a save may take; it waits for a host that is due before
+SAVING_S = 0.02  # that a save takes at the least; it waits for a host that is due before
+LONGEST_SAVING_S = 0.2
 HUNGRY_S = 0.05  # where a host waits for URLs that were found
 DAY_S = 24 * 3600.0
 LEARNT = "learnt"
@@ -104,12 +105,16 @@ class Crawler:
         self._threshold = 0
         self._saved = self._shown = self._begun = time.monotonic()
         self._hungry = False
+        self._saving_s = SAVING_S
         self.spool = Spool(plan, number, folder, frontier, keep)
 
     def save(self, close: bool = False) -> None:
         """Make everything durable that was noted; `close` also closes the WARC file, if it holds a page."""
+        begun = time.monotonic()
         fresh = self.spool.save(self.reading.admits, close)
         self._saved, self._hungry = time.monotonic(), False
+        took = 1.5 * (self._saved - begun)
+        self._saving_s = min(max(took, 0.8 * self._saving_s, SAVING_S), LONGEST_SAVING_S)
         self._queue(fresh)
         if self._saved - self._shown > STATUS_S or close:
             self.frontier.put_note(LEARNT, self.reading.state())
@@ -201,13 +206,13 @@ class Crawler:
         try:
             async with Fetcher(self.guard, plan.agent, bounds, plan.connections) as self.fetcher:
                 self.rules = SiteRules(self.frontier, self.fetcher, plan.agents, plan.delay_s, self.spool.write)
-                self.save()
+                self._deepen()
                 while not self._spent():
                     self._launch()
                     now = time.monotonic()
                     save_at = self._saved + (HUNGRY_S if self._hungry else SAVE_S)
                     due = self.schedule.due() if len(self._running) < plan.connections else None
-                    soon = due is not None and due - now < SAVING_S and now < save_at + SAVE_S
+                    soon = due is not None and due - now < self._saving_s and now < save_at + SAVE_S
                     if (now >= save_at and not soon) or self.spool.segment.held > HELD_BYTES:
                         self.save()
                         continue
@@ -216,7 +221,7 @@ class Crawler:
                         if not self._enrolled and not self._lower_cut_off():
                             break
                         continue
-                    until = min(due or save_at, max(save_at, now + SAVING_S))
+                    until = min(due or save_at, max(save_at, now + self._saving_s))
                     await self._pause(max(until - now, 0.0005))
                 await self._drain()
         finally:
@@ -225,6 +230,13 @@ class Crawler:
             self.save()
         if self._problem:
             raise self._problem
+
+    def _deepen(self) -> None:
+        """Take up what was found deeper than an earlier run went, if this one goes deeper; save what there is to do."""
+        for found in self.frontier.deepen(self.plan.depth):
+            self._find(found)
+        self.save()
+        self.frontier.deepened(self.plan.depth)
 
     def _lower_cut_off(self) -> bool:
         """Take up the URLs that wait for better ones, where these cannot be fetched; return whether there are any."""
@@ -449,6 +461,8 @@ class Crawler:
             host.errors[visit.problem] = host.errors.get(visit.problem, 0) + 1
         for found in visit.found:
             self._find(found)
+        for found in visit.deep:
+            self.frontier.put_aside(found)
         self.frontier.settle(self._outcome(host, item, fetched, visit, reserved, original, (at, length)))
         self._report(1, int(visit.page and original is None))
 
@@ -480,7 +494,7 @@ class Crawler:
         return outcome
 
     def _find(self, found: Found) -> None:
-        if self.plan.sets > 1 and set_of(found.host, self.plan.sets) != self.number:
+        if self.plan.set_of(found.host) != self.number:
             self.frontier.send(found)
         else:
             self.frontier.find(found)

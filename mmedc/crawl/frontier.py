@@ -22,6 +22,7 @@ from mmedc.crawl.queued import (
     FAILED,
     FETCHED,
     OUTSIDE,
+    PAGE,
     QUEUED,
     REFUSED,
     Found,
@@ -58,6 +59,7 @@ CREATE TABLE IF NOT EXISTS segments (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER NOT NULL, records INTEGER NOT NULL, sha256 TEXT
 );
 CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, part INTEGER, row TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS deep (id INTEGER PRIMARY KEY, depth INTEGER NOT NULL, row TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS optouts (
     url TEXT, host TEXT, signal TEXT, place TEXT, value TEXT, fetched REAL, kept INTEGER
 );
@@ -105,6 +107,7 @@ class Frontier:
         self._found: dict[int, Found] = {}
         self._outcomes: list[Outcome] = []
         self._abroad: dict[int, Found] = {}
+        self._deep: dict[int, Found] = {}
         self._robots: list[tuple[str, float, int, bytes]] = []
         self._optouts: list[tuple[str, str, str, str, str, float, int]] = []
         self._modified: dict[int, float] = {}
@@ -157,6 +160,13 @@ class Frontier:
         """Note a URL that belongs to another set of hosts."""
         self._abroad.setdefault(id_of(found.url), found)
 
+    def put_aside(self, found: Found) -> None:
+        """Note a URL that lies deeper than the crawl goes now; see `deepen`."""
+        key = id_of(found.url)
+        known = self._deep.get(key)
+        if known is None or known.depth > found.depth:
+            self._deep[key] = found
+
     def settle(self, outcome: Outcome) -> None:
         """Note what became of a URL."""
         self._outcomes.append(outcome)
@@ -202,6 +212,11 @@ class Frontier:
                 "INSERT OR IGNORE INTO outbox (id, part, row) VALUES (?, NULL, ?)",
                 [(key, json.dumps(asdict(found))) for key, found in self._abroad.items()],
             )
+            self._db.executemany(
+                "INSERT INTO deep VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET depth = excluded.depth, row = excluded.row"
+                " WHERE excluded.depth < depth",
+                [(key, found.depth, json.dumps(asdict(found))) for key, found in self._deep.items()],
+            )
             self._db.executemany("INSERT OR REPLACE INTO robots VALUES (?, ?, ?, ?)", self._robots)
             self._db.executemany("INSERT INTO optouts VALUES (?, ?, ?, ?, ?, ?, ?)", self._optouts)
             for row in (*finish, *([segment] if segment else [])):
@@ -222,6 +237,7 @@ class Frontier:
             self._found,
             self._outcomes,
             self._abroad,
+            self._deep,
             self._robots,
             self._optouts,
             self._changed,
@@ -361,6 +377,32 @@ class Frontier:
             f"UPDATE urls SET state = 0, tries = 0, reason = NULL WHERE {failed}", (FAILED, REFUSED, OUTSIDE)
         )
         self._count()
+
+    def deepen(self, depth: int) -> list[Found]:
+        """Put queued links that lie deeper than `depth` aside; return those put aside earlier that do not any more.
+
+        They are to be noted by `find` and saved; then `deepened` forgets that they were aside.
+        """
+        deeper = f"state = {QUEUED} AND kind = {PAGE} AND depth > ? AND visits = 0"
+        row = (
+            "json_object('url', url, 'host', name, 'kind', kind, 'depth', depth, 'hops', hops, 'score', score,"
+            " 'changed', 0.0)"
+        )
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(
+            f"INSERT OR REPLACE INTO deep SELECT urls.id, depth, {row} FROM urls JOIN hosts ON hosts.id = host"
+            f" WHERE {deeper}",
+            (depth,),
+        )
+        self._db.execute(f"DELETE FROM urls WHERE {deeper}", (depth,))
+        self._db.execute("COMMIT")
+        self._count()
+        rows = self._db.execute("SELECT row FROM deep WHERE depth <= ? ORDER BY id", (depth,))
+        return [Found(**json.loads(row)) for (row,) in rows]
+
+    def deepened(self, depth: int) -> None:
+        """Forget that links up to a depth were put aside."""
+        self._db.execute("DELETE FROM deep WHERE depth <= ?", (depth,))
 
     def visit_again(self, generation: str, only_due: bool = False) -> int:
         """Begin a generation: queue pages for another visit, all or those that are due; return their number."""

@@ -1,9 +1,10 @@
 """What a crawl may do and how, and what takes the files that it leaves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
-from mmedc.crawl.address import host_of
+from mmedc.crawl.address import host_of, site_of
 from mmedc.crawl.queued import PAGE, Found, SegmentRow
 from mmedc.crawl.reading import SEED_SCORE
 from mmedc.crawl.scope import set_of
@@ -45,9 +46,22 @@ class Plan:
     names: tuple[tuple[str, str, int], ...] = ()
     """(host, address, port) that replace what DNS and the URL say."""
     connections: int = 128
+    placed: tuple[tuple[str, int], ...] = ()
+    """(registrable domain, number of its set) where that is not what a hash says; see `mmedc.crawl.placing`."""
+
+    @cached_property
+    def _placed(self) -> dict[str, int]:
+        return dict(self.placed)
+
+    def set_of(self, host: str) -> int:
+        """Return the number of the set that visits a host."""
+        if self.sets == 1:
+            return 0
+        number = self._placed.get(site_of(host)) if self.placed else None
+        return set_of(host, self.sets) if number is None else number
 
 
 def seeds(plan: Plan, number: int) -> list[Found]:
     """Return the URLs at which the set `number` begins."""
     found = [Found(url, host_of(url), PAGE, 0, 0, SEED_SCORE) for url in plan.sites]
-    return [each for each in found if plan.sets == 1 or set_of(each.host, plan.sets) == number]
+    return [each for each in found if plan.set_of(each.host) == number]

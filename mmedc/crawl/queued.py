@@ -104,6 +104,8 @@ class Host:
     errors: dict[str, int] = field(default_factory=dict)
     """Attempts that brought no answer, and answers that could not be read, by reason."""
     opted_out: int = 0
+    rules: int = 0
+    """Answers for its robots.txt and the other files with its wishes; they count against no budget."""
     revisits: int = 0
     dead: str = ""
     """Why nothing more is fetched from it in this crawl; empty if it is alive."""

@@ -20,7 +20,7 @@ from mmedc.crawl.links import decoded, read_links, shown_text
 from mmedc.crawl.optout import of_headers, of_page
 from mmedc.crawl.queued import OUTSIDE, PAGE, SITEMAP, Found, Item
 from mmedc.crawl.scope import Scope
-from mmedc.crawl.score import Scorer, Sections
+from mmedc.crawl.score import Sections, open_scorer
 from mmedc.crawl.sitemaps import Sitemap, read_sitemap
 from mmedc.crawl.traps import Traps
 from mmedc.crawl.types import Fetched, Link, OptOut, Refused
@@ -61,6 +61,8 @@ class Visit:
     validators: str = ""
     """The headers of a later conditional request, as JSON."""
     found: list[Found] = field(default_factory=list)
+    deep: list[Found] = field(default_factory=list)
+    """Links that lie deeper than the crawl goes."""
     counts: dict[str, int] = field(default_factory=dict)
     """Links that are not followed, by reason."""
 
@@ -85,7 +87,7 @@ class Reading:
         """Score for `languages`; keep links that lie in `scope`, `depth` deep at most; `limit` is that of a body."""
         self._scope, self._depth, self._limit = scope, depth, limit
         opened = open_filters(filters)
-        self._scorer = Scorer(languages, opened)
+        self._scorer = open_scorer(languages, opened)
         self.sections = Sections(self._scorer.weights.section)
         missing = opened.words("crawl/missing.txt") if opened.find("crawl/missing.txt") else ()
         self.traps = Traps(missing=missing, year=year)
@@ -193,18 +195,20 @@ class Reading:
             return
         if len(self._met) >= REMEMBERED:
             del self._met[next(iter(self._met))]
-        reason = "" if url in self._scope else OUTSIDE
-        if not reason and depth > self._depth:
-            reason = "too_deep"
-        if reason != "too_deep":  # it may be met again where it is less deep
+        too_deep = depth > self._depth
+        if url not in self._scope:
             self._met[url] = None
-        if reason:
-            visit.counts[reason] = visit.counts.get(reason, 0) + 1
+            visit.counts[OUTSIDE] = visit.counts.get(OUTSIDE, 0) + 1
             return
+        if too_deep:  # it may be met again where it is less deep
+            visit.counts["too_deep"] = visit.counts.get("too_deep", 0) + 1
+        else:
+            self._met[url] = None
         hops = item.hops + 1 if link.kind == "redirect" else 0
         lang = visit.lang if link.kind == "a" else ""
         score = self._scorer.link(url, link.anchor, visit.score, self.sections.expected(url), depth, lang)
-        visit.found.append(Found(url, host_of(url), kind, depth, hops, score, _time_of(link.lastmod)))
+        found = visit.deep if too_deep else visit.found
+        found.append(Found(url, host_of(url), kind, depth, hops, score, _time_of(link.lastmod)))
 
     def admits(self, found: Found) -> str:
         """Return why a URL that is new to the frontier is not worth fetching; empty if it is."""

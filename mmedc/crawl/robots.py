@@ -111,7 +111,7 @@ class Robots:
         return usage_of(self.text)
 
     def optouts(self, url: str) -> tuple[OptOut, ...]:
-        """Return what the file says against training models on the page at `url`."""
+        """Return what the file says against training models on the page at `url`, apart from its `licences`."""
         found = [
             OptOut("robots-ai", self.url, f"{agent}: disallowed")
             for agent in self._named
@@ -122,8 +122,12 @@ class Robots:
             value = most_specific(lines, url) if lines else ""
             if value and (refused := usage_refused(value)):
                 found.append(OptOut(signal, self.url, refused))
-        found += [OptOut("rsl", self.url, usage.value) for usage in self._usage if usage.signal == "license"][:1]
         return tuple(found)
+
+    @cached_property
+    def licences(self) -> tuple[str, ...]:
+        """The addresses of RSL licences that it names, as they are written."""
+        return tuple(dict.fromkeys(usage.value for usage in self._usage if usage.signal == "license"))
 
 
 def robots_of(answer: Fetched | Refused | None, now: float, url: str = "", agents: Collection[str] = ()) -> Robots:

@@ -2,25 +2,49 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from typing import Literal, NamedTuple
 
 from mmedc.crawl.address import host_of, normal, origin_of
+from mmedc.crawl.aitxt import AITXT, MAX_AITXT, AiTxt
 from mmedc.crawl.archive import records_of, reserved_of
 from mmedc.crawl.fetch import Fetcher, content_of
 from mmedc.crawl.frontier import Frontier
 from mmedc.crawl.optout import MAX_TDMREP, TDMREP, Reservations
 from mmedc.crawl.queued import Host
 from mmedc.crawl.robots import KEPT_S, MAX_BODY, MAX_HOPS, Robots, robots_of, robots_url
+from mmedc.crawl.rsl import MAX_LICENCE, Licence
 from mmedc.crawl.types import Fetched, OptOut, Refused
 
 REDIRECTS = range(300, 400)
 NOTHING = Fetched("http://host.example/robots.txt", "", 200, (), b"User-agent: *\nDisallow:\n", b"")
 NO_ANSWER = 0
 ENDLESS = -1
+FRESH_S = 60.0  # by which an answer is in the frontier
+MAX_LICENCES = 3  # that a robots.txt may name
+Kind = Literal["robots", "tdm", "ai-txt", "rsl"]
+BYTES: dict[Kind, int] = {"robots": MAX_BODY, "tdm": MAX_TDMREP, "ai-txt": MAX_AITXT, "rsl": MAX_LICENCE}
+"""That are read of each."""
+Wishes = Reservations | AiTxt | Licence
+
+
+class Place(NamedTuple):
+    """Where rules are looked for."""
+
+    kind: Kind
+    url: str
+
+    @property
+    def key(self) -> str:
+        """Under what the frontier keeps the answer."""
+        return f"rsl {self.url}" if self.kind == "rsl" else self.url
 
 
 class SiteRules:
-    """The rules of all origins of a set of hosts; what was fetched is kept in the frontier for as long as it holds."""
+    """The rules of all origins of a set of hosts; what was fetched is kept in the frontier for as long as it holds.
+
+    A licence may lie on another host, which many sites name: it is asked for once a day for all of them.
+    """
 
     def __init__(
         self,
@@ -35,25 +59,29 @@ class SiteRules:
         self._write = write
         self._robots: dict[str, Robots] = {}
         robots_of(NOTHING, 0.0).allows(NOTHING.url)  # loads the parser before anybody waits for it
-        self._reserved: dict[str, Reservations] = {}
+        self._fresh: dict[str, tuple[float, int, bytes]] = {}  # answers that the frontier may not have saved yet
+        self._wishes: dict[str, tuple[Wishes, ...]] = {}  # by origin; complete, and as old as its robots.txt at most
 
-    def lacks(self, url: str) -> str:
-        """Return the URL of the rules that must be fetched before `url` is; empty if they are known."""
+    def lacks(self, url: str) -> Place | None:
+        """Return the rules that must be fetched before `url` is; None if all are known."""
         origin, now = origin_of(url), time.time()
         robots = self._robots.get(origin) or self._stored(origin)
         if robots is None or robots.until < now:
-            return robots_url(origin)
-        if origin not in self._reserved and robots.why != "unreachable":
-            place = origin + TDMREP
-            stored = self._frontier.robots(place)
+            return Place("robots", robots_url(origin))
+        if origin in self._wishes or robots.why == "unreachable":
+            return None
+        known: list[Wishes] = []
+        for place in _places(origin, robots):
+            if origin_of(place.url) == origin and not robots.allows(place.url):
+                known += [Licence(place.url, problem="robots.txt forbids to read it")] if place.kind == "rsl" else []
+                continue
+            stored = self._fresh.get(place.key) or self._frontier.robots(place.key)
             if stored is None or stored[0] < now - KEPT_S:
-                return place if robots.allows(place) else self._nothing_reserved(origin)
-            self._reserved[origin] = Reservations.read(stored[2]) if stored[1] == 200 else Reservations()
-        return ""
-
-    def _nothing_reserved(self, origin: str) -> str:
-        self._reserved[origin] = Reservations()
-        return ""
+                return place
+            known.append(_read(place, *stored[1:]))
+        self._wishes[origin] = (*known, *_unread(robots))
+        self._fresh = {key: kept for key, kept in self._fresh.items() if kept[0] > now - FRESH_S}
+        return None
 
     def _stored(self, origin: str) -> Robots | None:
         place = robots_url(origin)
@@ -67,46 +95,47 @@ class SiteRules:
         self._robots[origin] = robots_of(answer, at, place, self._agents)
         return self._robots[origin]
 
-    async def fetch(self, place: str, host: Host) -> tuple[Fetched | None, Robots | None]:
+    async def fetch(self, place: Place, host: Host) -> tuple[Fetched | None, Robots | None]:
         """Fetch rules; return the last answer, and the robots.txt if it is one.
 
         Raises nothing: no answer is an answer too.
         """
-        most = MAX_TDMREP if place.endswith(TDMREP) else MAX_BODY
-        answer = await self._followed(place, most, host)
+        answer = await self._followed(place, host)
         now, body = time.time(), b""
         if isinstance(answer, Fetched) and answer.status == 200:
             try:
-                body = content_of(answer, 64 * MAX_BODY)[: MAX_BODY + 1]
+                body = content_of(answer, 64 * MAX_BODY)[: BYTES[place.kind] + 1]
             except Refused:
                 body = answer.body
         status = answer.status if isinstance(answer, Fetched) else ENDLESS if answer is None else NO_ANSWER
-        self._frontier.keep_robots(place, now, status, body)
+        self._frontier.keep_robots(place.key, now, status, body)
+        self._fresh[place.key] = now, status, body
         last = answer if isinstance(answer, Fetched) else None
-        origin = origin_of(place)
-        if place.endswith(TDMREP):
-            self._reserved[origin] = Reservations.read(body) if status == 200 else Reservations()
+        if place.kind != "robots":
             return last, None
-        self._reserved.pop(origin, None)  # asked for again when it is as old
-        robots = self._robots[origin] = robots_of(answer, now, place, self._agents)
+        origin = origin_of(place.url)
+        self._wishes.pop(origin, None)  # asked for again when they are as old
+        robots = self._robots[origin] = robots_of(answer, now, place.url, self._agents)
         return last, robots
 
-    async def _followed(self, place: str, most: int, host: Host) -> Fetched | Refused | None:
+    async def _followed(self, place: Place, host: Host) -> Fetched | Refused | None:
         """Return the answer behind at most MAX_HOPS redirects; None where there are more."""
-        url = place
+        url = place.url
         for hop in range(MAX_HOPS + 1):
             if hop:
                 await asyncio.sleep(self._delay_s)
             try:
-                answer = await self._fetcher.fetch(url, body_bytes=most)
+                answer = await self._fetcher.fetch(url, body_bytes=BYTES[place.kind] + 1)
             except Refused as refusal:
                 host.errors[refusal.reason] = host.errors.get(refusal.reason, 0) + 1
                 return refusal
             finally:
                 host.last = time.time()
             host.ip = answer.ip if host_of(url) == host.name else host.ip
-            notes = (("via", place),) if hop else ()
-            self._write(reserved_of(answer, notes) if _is_page(answer) else records_of(answer, notes))
+            host.rules += 1
+            notes = (("via", place.url),) if hop else ()
+            page = place.kind != "rsl" and _is_page(answer)
+            self._write(reserved_of(answer, notes) if page else records_of(answer, notes, rules_at=place.url))
             target = normal(answer.header("location"), url) if answer.status in REDIRECTS else ""
             if not target:
                 return answer
@@ -129,8 +158,33 @@ class SiteRules:
     def optouts(self, url: str) -> tuple[OptOut, ...]:
         """Return what the rules of its origin say against the use of a page."""
         origin = origin_of(url)
-        reserved = self._reserved.get(origin)
-        return (*self._robots[origin].optouts(url), *(reserved.optouts(url) if reserved else ()))
+        wishes = self._wishes.get(origin, ())
+        return (*self._robots[origin].optouts(url), *(each for known in wishes for each in known.optouts(url)))
+
+
+def _places(origin: str, robots: Robots) -> list[Place]:
+    """Return where the wishes of an origin stand, besides its robots.txt."""
+    licences = [url for named in robots.licences[:MAX_LICENCES] if (url := normal(named, f"{origin}/"))]
+    return [Place("tdm", origin + TDMREP), Place("ai-txt", origin + AITXT), *(Place("rsl", url) for url in licences)]
+
+
+def _unread(robots: Robots) -> Iterable[Licence]:
+    """Yield the licences that a robots.txt names and that are not asked for."""
+    for number, named in enumerate(robots.licences):
+        if number >= MAX_LICENCES:
+            yield Licence(named, problem=f"more than {MAX_LICENCES} licences")
+            return
+        if not normal(named, robots.url):
+            yield Licence(named, problem="no address")
+
+
+def _read(place: Place, status: int, body: bytes) -> Wishes:
+    """Return what an answer for rules says; without an answer only a licence says anything."""
+    if place.kind == "rsl":
+        return Licence.read(place.url, body) if status == 200 else Licence(place.url, problem=f"status {status}")
+    if place.kind == "ai-txt":
+        return AiTxt.read(body) if status == 200 else AiTxt()
+    return Reservations.read(body) if status == 200 else Reservations()
 
 
 def _is_page(answer: Fetched) -> bool:

@@ -26,6 +26,8 @@ class HostStatus(BaseModel):
     left_out: dict[str, int]
     errors: dict[str, int]
     opted_out: int
+    rules: int = 0
+    """Answers for robots.txt and the other files with wishes of the site."""
     revisits: int
     dead: str
 

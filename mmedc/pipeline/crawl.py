@@ -4,6 +4,7 @@ A round crawls every set of hosts that has something left to fetch and a share o
 set the links that others found for it, and what the others did not spend. The last round leaves the WARC files.
 """
 
+import asyncio
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,14 @@ from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mmedc import __version__
 from mmedc.corpus.layout import Join, Placement
 from mmedc.crawl.address import host_of, normal, site_of
 from mmedc.crawl.fetch import agent_of
+from mmedc.crawl.guard import Guard
+from mmedc.crawl.placing import Placed, look_up, place
 from mmedc.crawl.plan import Plan
 from mmedc.crawl.scope import set_of
 from mmedc.engine.commit import read_table
@@ -40,6 +45,8 @@ SITES_PER_SET = 200
 CPUS = 0.5
 """Of a set: at one page a second and site it waits for most of the time."""
 NAME = "crawl"
+PLACES = "places.json"
+"""In the state of a source: the set and the addresses of each registrable domain."""
 LISTED = 20
 MAX_ROWS = 10_000_000  # of the tables of hosts and of opt-outs
 PAGE_BYTES = 20_000  # of a page in a WARC file, about
@@ -61,11 +68,13 @@ class Crawl:
     """(folder of the pass, unit) of all rounds."""
     rounds: int = 0
     """Those that were begun."""
+    addresses: frozenset[str] = frozenset()
+    """Those of its sites, as far as they were looked up."""
 
     @property
-    def domains(self) -> set[str]:
-        """The registrable domains of its sites, in which it keeps its delays."""
-        return {site_of(host_of(site)) for site in self.plan.sites}
+    def places(self) -> set[str]:
+        """The registrable domains and the addresses of its sites, for which it keeps its delays."""
+        return {*(site_of(host_of(site)) for site in self.plan.sites), *self.addresses}
 
     @property
     def archives(self) -> list[DataFile]:
@@ -90,7 +99,7 @@ class Crawl:
 
     def _with_work(self, number: int) -> list[int]:
         if number == 0:
-            return sorted({set_of(host, self.plan.sets) for host in map(host_of, self.plan.sites)})
+            return sorted({self.plan.set_of(host_of(site)) for site in self.plan.sites})
         if sum(left.fetched for left in self.left.values()) >= self.config.max_pages:
             return []
         waiting = {each for each, left in self.left.items() if left.queued}
@@ -109,6 +118,9 @@ def run_crawls(run: Run, ingest: Pass[InputSplit, Ingested], recipe: Recipe, sto
     can't be read.
     """
     crawls = crawls_of(ingest, recipe, store)
+    for crawl in crawls:
+        if len(crawls) > 1 or crawl.plan.sets > 1:
+            _place(crawl, store)
     for number in count() if crawls else ():
         units = _side_by_side(crawls)
         if not units:
@@ -124,12 +136,12 @@ def run_crawls(run: Run, ingest: Pass[InputSplit, Ingested], recipe: Recipe, sto
 
 
 def _side_by_side(crawls: list[Crawl]) -> list[tuple[Crawl, Unit[HostSet]]]:
-    """Return the next round of crawls that share no domain: two at a time would ask its hosts twice as often."""
+    """Return the next round of crawls that share neither domain nor address: two at a time would ask twice as often."""
     units: list[tuple[Crawl, Unit[HostSet]]] = []
     taken: set[str] = set()
     for crawl in crawls:
-        if taken.isdisjoint(crawl.domains) and (of_crawl := crawl.units()):
-            taken |= crawl.domains
+        if taken.isdisjoint(crawl.places) and (of_crawl := crawl.units()):
+            taken |= crawl.places
             units += [(crawl, unit) for unit in of_crawl]
     return units
 
@@ -275,6 +287,26 @@ def _sets(name: str, config: CrawlSource, sites: tuple[str, ...], store: Store) 
     return fixed
 
 
+def _place(crawl: Crawl, store: Store) -> None:
+    """Look up the addresses of sites that are new, and keep those that share one in one set, from now on."""
+    plan, folder = crawl.plan, f"{STATE}/{crawl.plan.source}"
+    adapter = TypeAdapter(dict[str, Placed])
+    try:
+        known = adapter.validate_json(store.get(f"{folder}/{PLACES}"))
+    except FileNotFoundError:
+        known = {}
+        if store.exists(f"{folder}/sets"):  # it began without addresses, and goes on so
+            known = {site_of(host_of(site)): Placed(plan.set_of(host_of(site))) for site in plan.sites}
+    new = [site for site in plan.sites if site_of(host_of(site)) not in known]
+    if new:
+        guard = Guard(plan.allowed, {host: (address, port) for host, address, port in plan.names})
+        known |= place(asyncio.run(look_up(new, guard)), known, plan.sets)
+        store.put(f"{folder}/{PLACES}", adapter.dump_json(known))
+    moved = ((domain, placed.set) for domain, placed in known.items() if placed.set != set_of(domain, plan.sets))
+    crawl.plan = replace(plan, placed=tuple(sorted(moved)))
+    crawl.addresses = frozenset(address for placed in known.values() for address in placed.addresses)
+
+
 def _shares(total: int, parts: int) -> list[int]:
     """Return `total` as `parts` nearly equal whole numbers."""
     return [total // parts + (number < total % parts) for number in range(parts)]
@@ -314,6 +346,6 @@ def seconds_of(units: Iterable[Unit[HostSet]]) -> float:
     times = [0.0]
     for unit in units:
         plan, pages = unit.spec.plan, unit.bytes / PAGE_BYTES
-        hosts = sum(set_of(host_of(site), plan.sets) == unit.spec.number for site in plan.sites)
+        hosts = sum(plan.set_of(host_of(site)) == unit.spec.number for site in plan.sites)
         times.append(pages * max(plan.delay_s / max(hosts, 1), PAGE_S))
     return max(times)

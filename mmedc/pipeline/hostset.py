@@ -21,7 +21,6 @@ from mmedc.crawl.frontier import GENERATION, Frontier
 from mmedc.crawl.frontier import NAME as FRONTIER
 from mmedc.crawl.plan import Plan, seeds
 from mmedc.crawl.queued import Found, Host, SegmentRow
-from mmedc.crawl.scope import set_of
 from mmedc.engine.commit import read_table
 from mmedc.engine.unit import DataFile, Unit, UnitFiles
 from mmedc.storage import Store, is_local
@@ -51,6 +50,7 @@ HOSTS = pa.schema(
         "medical": pa.float64(),
         "revisits": pa.int64(),
         "opted_out": pa.int64(),
+        "rules": pa.int64(),
         "given_up": pa.string(),
         "statuses": COUNTS,
         "refused": COUNTS,
@@ -130,7 +130,7 @@ class Crawled:
 class CrawlHosts:
     """Crawls a set of hosts until its budget is spent, an hour has passed, or nothing is left that may be fetched."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def run(self, unit: Unit[HostSet], out: UnitFiles) -> Crawled:
         """Compute the unit; see `mmedc.engine.unit.Work`. Of the same set only one process runs at a time."""
@@ -180,7 +180,7 @@ class CrawlHosts:
         hosts = list(frontier.hosts.values())
         sent: dict[int, list[dict[str, Any]]] = {}
         for found in frontier.unsent():
-            sent.setdefault(set_of(found.host, spec.plan.sets), []).append(asdict(found))
+            sent.setdefault(spec.plan.set_of(found.host), []).append(asdict(found))
         before = [Parcel(to, DataFile(**file)) for to, file in frontier.note("sent") or ()]
         parcels = [
             Parcel(to, out.write("outbox", pa.Table.from_pylist(rows, schema=MAIL)))

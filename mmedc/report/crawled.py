@@ -176,6 +176,7 @@ def _row(host: HostStatus) -> tuple[Any, ...]:
         commonest(dict(host.errors)),
         commonest(dict(other)),
         f"unchanged or duplicate {host.revisits:,}" if host.revisits else "",
+        f"robots.txt and the like {host.rules:,}" if host.rules else "",
     ]
     return (
         host.name,

@@ -15,7 +15,8 @@ from mmedc.unpack import Damage, Events, MemberPart
 VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n", re.IGNORECASE)
 HEADER = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n[!-9;-~]+[ \t]*:", re.IGNORECASE)
 FIELD = re.compile(
-    rb"^(content-(?:length|type)|warc-(?:type|target-uri|date|truncated|segment-number|identified-payload-type))[ \t]*:"
+    rb"^(content-(?:length|type)"
+    rb"|warc-(?:type|target-uri|date|truncated|segment-number|identified-payload-type|site-rules))[ \t]*:"
     rb"((?:[^\n]|\n[ \t])*)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -25,6 +26,7 @@ MAX_HEADER = 1 << 20
 OVERLAP = 256  # bytes that are enough to recognise a header
 LEAP_BYTES = 512 << 20  # of one member that are unpacked at most in order to skip them
 PAGES = ("response", "resource", "conversion")
+RULES = "warc-site-rules"  # of a record of our crawler that holds a robots.txt or the like
 OTHERS = ("warcinfo", "request", "metadata", "revisit", "continuation")
 
 
@@ -195,14 +197,14 @@ class Archive:
             return
         self._parsed += begin - self._pos
         self._pos = begin
-        is_page = kind in PAGES
+        is_page = kind in PAGES and RULES not in fields
         size = int(length[:18])
         read = self._wanted() if is_page else True
         block, got = self._block(size, size <= self._limit)
         problem = self._after(block, size, got)
         if is_page:
             yield Record(at, kind, fields, size, block if read else None, problem)
-        elif kind not in OTHERS:
+        elif kind not in OTHERS and kind not in PAGES:
             description = f"; {problem.partition(': ')[2]}" if problem else ""
             yield Junk(
                 at, f"a WARC record of unknown type {kind!r}, with a block of {size:,} bytes, is not read{description}"

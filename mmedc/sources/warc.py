@@ -23,13 +23,14 @@ MAX_HTTP_HEADERS = 64 << 10
 class WarcReader:
     """Reads the pages of WARC files: responses, resources and (WET) conversions.
 
+    A record with a robots.txt and the like, as our crawler marks it (`WARC-Site-Rules`), is no page.
     Dropped here: `http_status` (not 200), `not_text` (by type and first bytes), and of the files of a crawl the
     records that a later visit has `superseded`. Rejected here:
     `too_large`, `truncated`, `bad_encoding`, `bad_http`, `damaged` (bytes that hold no sound record) and
     `empty_file`.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def read(self, split: InputSplit, start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the records of a file; see `mmedc.engine.chain.Source`. Raises: OSError when it cannot be read."""

@@ -30,6 +30,10 @@ CLOSED = (
     "User-agent: *\nDisallow: /\n",
     "User-agent: *\nContent-Usage: train-ai=n\n",
 )
+TERMS = (
+    '<rsl xmlns="https://rslstandard.org/rsl"><content url="/"><license><permits type="usage">search</permits>'
+    '<prohibits type="usage">ai-train</prohibits></license></content></rsl>'
+)
 CHARSETS = {"ru": "windows-1251", "ja": "shift_jis", "zh": "gb18030", "ko": "euc-kr", "fr": "iso-8859-15"}
 PER_LIST = 40  # links of a list of pages
 MIB = 1 << 20
@@ -155,7 +159,7 @@ class Web:
         """Return whether no crawler that behaves fetches a URL."""
         host, _, path = url.removeprefix("http://").partition("/")
         site = self.sites.get(host)
-        if path in ("robots.txt", ".well-known/tdmrep.json"):
+        if path in ("robots.txt", ".well-known/tdmrep.json", "ai.txt", "terms.xml"):
             return False
         return site is None or site.part in ("closed", "broken") or path.startswith("private/")
 
@@ -188,6 +192,8 @@ class Web:
             return self._sitemap(site)
         if path.startswith("/private/"):
             return _html("<title>Private</title><p>Disallowed by robots.txt.")
+        if path == "/terms.xml":
+            return Reply(200, TERMS.encode(), (("Content-Type", "application/rsl+xml"),))
         special = getattr(self, f"_{site.part}", None)
         found: Reply | None = special(site, path, query) if special else None
         return found or Reply(404, b"<title>Not found</title>")
