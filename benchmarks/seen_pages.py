@@ -90,7 +90,7 @@ def right(page: str, url: str) -> str:
     if not split.texts:
         return "no text"
     described = features.features_of(split, roles, claims.claims_of(found, said.title or ""))
-    kept = model.chosen(shipped_trees().scores(described), described).tolist()
+    kept = model.chosen(shipped_trees().scores(described), described, blocks.spans_of(split)).tolist()
     lines = [f'<span class="said">{html.escape(f"{said.title} · {said.date} · {said.licence} · {kind}")}</span>']
     for stays, texts in groupby(zip(kept, split.texts, strict=True), key=itemgetter(0)):
         shown = ("\n" if stays else " · ").join(text for _, text in texts)

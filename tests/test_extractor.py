@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmedc.errors import PolicyError, RequestError
 from mmedc.fit.alignment import words_in
-from mmedc.fit.extractor import fit_extractor, site_of
+from mmedc.fit.extractor import fit_extractor, site_of, word_f1
 from mmedc.steps.extract import model, read_page, shipped_trees, tree
 from mmedc.steps.extract.blocks import blocks_of
 from mmedc.steps.extract.characters import KINDS, kinds_of
@@ -85,7 +85,12 @@ def chosen(
     described = {"words": np.array(sizes), "shape": np.array(shapes), "heading": np.array(headings)}
     described |= {"term": np.array(terms or [0] * len(sizes)), "article": np.ones(len(sizes), np.int64)}
     described["path comment"] = np.zeros(len(sizes), np.int64)
-    return list(model.chosen(np.array(scores, np.int64), described).tolist())
+    return list(model.chosen(np.array(scores, np.int64), described, one_element(len(sizes))).tolist())
+
+
+def one_element(blocks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spans of a page whose blocks all stand in its body."""
+    return np.array([0]), np.array([blocks])
 
 
 @given(st.lists(st.tuples(st.integers(0, model.SCALE), st.integers(1, 50)), min_size=1, max_size=30))
@@ -162,6 +167,11 @@ def test_a_model_is_fitted_on_pages_and_tested_on_other_sites(tmp_path) -> None:
         fit_extractor([str(tmp_path / "none.parquet")], tmp_path, lambda done, total: None)
 
 
+def test_a_character_of_a_script_without_spaces_is_a_word() -> None:
+    assert word_f1("喘息は気道の病気", "喘息は気道の炎症") == pytest.approx(6 / 8)
+    assert word_f1("asthma is common", "asthma is rare") == pytest.approx(2 / 3)
+
+
 def test_sites() -> None:
     assert site_of("https://www.a.example.co.uk/x") == "example.co.uk"
     assert site_of("http://blog.example.org/") == "example.org"
@@ -219,12 +229,24 @@ def test_the_block_that_a_description_was_taken_from_is_found_in_any_script() ->
         assert features_of(found, roles_of(found.walk), claimed)["described"].tolist() == [0, 0, 1], lang
 
 
+def test_teasers_outside_the_element_of_an_article_need_a_better_score() -> None:
+    names = ("heading", "term", "path comment")
+    described = {name: np.zeros(4, np.int64) for name in names} | {"shape": np.arange(4), "words": np.full(4, 60)}
+    scores = np.array([60_000, 60_000, 60_000, 48_000], np.int64)
+    spans = np.array([0, 0, 3]), np.array([4, 3, 4])  # the body, the article, a box below it
+    for article, kept in ((1, [True, True, True, False]), (0, [True] * 4)):
+        described["article"] = np.full(4, article)
+        assert model.chosen(scores, described, spans).tolist() == kept
+    described["article"], scores[3] = np.ones(4, np.int64), 58_000
+    assert model.chosen(scores, described, spans).all()
+
+
 def test_comments_below_an_article_are_left_out() -> None:
     described = {name: np.zeros(3, np.int64) for name in ("heading", "term")} | {"shape": np.arange(3)}
     described |= {"words": np.array([60, 90, 10]), "path comment": np.array([0, 1, 0])}
     scores = np.array([60_000, 60_000, 60_000], np.int64)
     for article, kept in ((1, [True, False, True]), (0, [True, True, True])):
         described["article"] = np.full(3, article)
-        assert model.chosen(scores, described).tolist() == kept
+        assert model.chosen(scores, described, one_element(3)).tolist() == kept
     described["article"], described["words"] = np.ones(3, np.int64), np.array([5, 200, 5])
-    assert model.chosen(scores, described).tolist() == [True, True, True]  # the name says nothing here
+    assert model.chosen(scores, described, one_element(3)).tolist() == [True, True, True]  # the name says nothing here

@@ -12,7 +12,9 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-WORD = re.compile(r"\w+")
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"
+WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+"""A word, or a character of a script without spaces: a whole clause would be one word otherwise."""
 RUN = 3
 """The words of a run."""
 LONG_WORDS, MOVED_SHARE = 5, 0.7

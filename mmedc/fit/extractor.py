@@ -20,7 +20,7 @@ from mmedc.decoding import decode_page
 from mmedc.errors import RequestError
 from mmedc.fit.alignment import WORD, words_in
 from mmedc.steps.extract import NO_LATER, render, tree
-from mmedc.steps.extract.blocks import Blocks, blocks_of
+from mmedc.steps.extract.blocks import Blocks, blocks_of, spans_of
 from mmedc.steps.extract.claims import Claims, claims_of
 from mmedc.steps.extract.features import NO_FEATURES, features_of
 from mmedc.steps.extract.kinds import roles_of
@@ -66,7 +66,8 @@ class Measured:
 def word_f1(found: str, wanted: str) -> float:
     """Return the harmonic mean of precision and recall of the words of `found`, as multisets.
 
-    1 where nothing is wanted and nothing found, as WCXB's own script counts, and 0 where one of them has no words.
+    1 where nothing is wanted and nothing found, as WCXB's own script counts, and 0 where one of them has no words. A
+    character of a script without spaces is a word.
     """
     mine, gold = Counter(WORD.findall(found.lower())), Counter(WORD.findall(wanted.lower()))
     if not mine and not gold:
@@ -193,7 +194,7 @@ def text_by(trees: Trees, page: Labelled) -> str:
     """Return the text of a page by a model."""
     if not page.found.texts:
         return ""
-    kept = chosen(trees.scores(page.features), page.features)
+    kept = chosen(trees.scores(page.features), page.features, spans_of(page.found))
     return render.page(page.found, kept.tolist())[0]
 
 

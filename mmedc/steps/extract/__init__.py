@@ -44,7 +44,7 @@ class Extract:
     honour: bool = False
     """Whether pages that ask not to be used to train models are dropped."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -167,7 +167,7 @@ def main_text(
     if not found.texts:
         return "", []
     described = features.features_of(found, roles, claimed)
-    kept = model.chosen(trees.scores(described), described)
+    kept = model.chosen(trees.scores(described), described, blocks.spans_of(found))
     if title and heads.asks_for_title(walked, kind, described["heading"], kept):
         kept = heads.with_title(found, kept, described["heading"], title)
     return render.page(found, kept.tolist(), described["post"].tolist())

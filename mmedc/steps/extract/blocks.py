@@ -5,6 +5,9 @@ A block is a run of the walk, or a table of data as a whole.
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmedc.steps.extract.tables import Table
 from mmedc.steps.extract.tree import Walk
 
@@ -43,6 +46,12 @@ def blocks_of(walk: Walk) -> Blocks:
         found.rows = [0] * len(walk.texts)
         return found
     return _with_tables(walk, tables)
+
+
+def spans_of(found: Blocks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each block element the number of its first block, and the number after its last one."""
+    runs = np.array(found.runs, np.int64)
+    return np.searchsorted(runs, found.walk.starts), np.searchsorted(runs, found.walk.ends)
 
 
 def _tables(walk: Walk) -> list[int]:

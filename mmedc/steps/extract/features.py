@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedc.steps.extract import claims
-from mmedc.steps.extract.blocks import Blocks
+from mmedc.steps.extract.blocks import Blocks, spans_of
 from mmedc.steps.extract.characters import KINDS, WIDE_UNITS, kinds_of
 from mmedc.steps.extract.names import FAMILIES, bits_of, shape_of
 from mmedc.steps.extract.tree import NAMELESS, Walk
@@ -186,10 +186,7 @@ def _containers(
     found: Blocks, places: Places, owners: Ints, units: Ints, linked: Ints, text: dict[str, Ints]
 ) -> dict[str, Ints]:
     """Return the size and the mixture of the elements around each block, from the inside to the outside."""
-    walk = found.walk
-    runs = np.array(found.runs, np.int64)
-    starts = np.searchsorted(runs, np.array(walk.starts, np.int64))
-    ends = np.searchsorted(runs, np.array(walk.ends, np.int64))
+    starts, ends = spans_of(found)
     lengths, links, sentences, long = (
         _sums(one) for one in (units, linked, text["sentences"], (units >= LONG_UNITS).astype(np.int64))
     )

@@ -6,7 +6,7 @@ from typing import Any
 from mmedc.formulas import SILENT, joined, latex
 
 FORMULA_IMAGE = re.compile(r"math|tex\b|latex|formula|equation|eqn", re.IGNORECASE)
-FORMULA_SOURCE = re.compile(r"latex|/math/|mathtex|mimetex|codecogs|tex\?|render/svg", re.IGNORECASE)
+FORMULA_SOURCES = ("latex", "/math/", "mathtex", "mimetex", "codecogs", "tex?", "render/svg")
 MAX_SOURCE = 300
 """Characters of the address of an image that are looked at; some hold the image itself."""
 
@@ -20,7 +20,8 @@ def image_text(attributes: dict[str, str | None]) -> str:
     if not alt:
         return ""
     named = attributes.get("class") or ""
-    if FORMULA_IMAGE.search(named) or FORMULA_SOURCE.search((attributes.get("src") or "")[:MAX_SOURCE]):
+    source = (attributes.get("src") or "")[:MAX_SOURCE].lower()
+    if FORMULA_IMAGE.search(named) or any(part in source for part in FORMULA_SOURCES):
         return latex(alt)
     if len(alt) <= EMOJI_CHARS and EMOJI.search(named) and not alt.isascii():
         return alt

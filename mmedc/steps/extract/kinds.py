@@ -63,17 +63,31 @@ TYPED: dict[str, Role] = {"Question": "question", "DiscussionForumPosting": "que
 
 
 @functools.lru_cache(1 << 14)
+def _classed(css_class: str) -> str:
+    """Return what the classes of an element say: `question`, `answer`, `post` or nothing."""
+    css_class = css_class.lower()
+    tokens = css_class.split()
+    if not POSTS.isdisjoint(tokens):
+        return "post"
+    if found := HASHED.search(css_class):
+        return found[1]
+    return next((NAMED[token] for token in tokens if token in NAMED), "")
+
+
 def _named(tag: str, names: Names) -> str:
     """Return what an element's names say: `question`, `answer`, `post` or nothing; `names` are those of a `Walk`."""
     css_class, css_id, _, _, itemtype = names
     if itemtype and (role := TYPED.get(itemtype.strip().rpartition("/")[2])):
         return role
-    tokens = {*css_class.lower().split(), css_id.lower(), tag}
-    if not POSTS.isdisjoint(tokens) or NUMBERED.fullmatch(css_id):
+    said = _classed(css_class) if css_class else ""
+    if tag in POSTS:
         return "post"
-    if found := HASHED.search(css_class.lower()):
-        return found[1]
-    return next((NAMED[token] for token in css_class.lower().split() if token in NAMED), NAMED.get(css_id.lower(), ""))
+    if not css_id or said == "post":
+        return said
+    lower = css_id.lower()
+    if lower in POSTS or NUMBERED.fullmatch(css_id):
+        return "post"
+    return said or NAMED.get(lower, "")
 
 
 def roles_of(walk: Walk) -> list[Role]:

@@ -41,24 +41,32 @@ for _family, _words in FAMILIES.items():
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def bits_of(names: Names) -> int:
     """Return the families of the words in the names of an element, as bits."""
     bits = 0
-    for word in words_of(names):
-        bits |= _BITS.get(word, 0)
+    for name in names:
+        if name:
+            bits |= _bits_in(name)
     return bits
 
 
-def words_of(names: Names) -> list[str]:
-    """Return the words in the names of an element, in lower case: `postBody-12` has `post` and `body`."""
-    return [word.lower() for word in _WORD.findall(" ".join(names))]
+@functools.lru_cache(maxsize=1 << 16)
+def _bits_in(name: str) -> int:
+    """Return the families of the words in one attribute, in lower case: `postBody-12` has `post` and `body`."""
+    bits = 0
+    for word in _WORD.findall(name):
+        bits |= _BITS.get(word.lower(), 0)
+    return bits
 
 
 _DIGITS = re.compile(r"[0-9]+")
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def shape_of(tag: str, names: Names) -> str:
     """Return what elements of one kind on a page have in common: the tag and the classes but for their digits."""
-    return tag + " " + _DIGITS.sub("", names[0]) + " " + names[3]
+    return f"{tag} {_without_digits(names[0])} {names[3]}"
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _without_digits(css_class: str) -> str:
+    return _DIGITS.sub("", css_class)

@@ -237,4 +237,7 @@ def _unknown_kind(name: str) -> int:
 
 def _names(attributes: dict[str, str | None]) -> Names:
     get = attributes.get
-    return (get("class") or "", get("id") or "", get("role") or "", get("itemprop") or "", get("itemtype") or "")
+    css_class = get("class") or ""
+    if css_class and len(attributes) == 1:  # most elements have nothing else
+        return (css_class, "", "", "", "")
+    return (css_class, get("id") or "", get("role") or "", get("itemprop") or "", get("itemtype") or "")
