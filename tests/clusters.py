@@ -20,15 +20,16 @@ from ray._private.ray_constants import AUTOSCALER_RESOURCE_REQUEST_CHANNEL
 from ray.cluster_utils import Cluster
 from ray.experimental.internal_kv import _internal_kv_get
 
-from mmedc.engine import runner, stragglers
+from mmedc.engine import flight, runner, stragglers
+from mmedc.engine.cluster import Demand
 from mmedc.engine.commit import read_table
 from mmedc.engine.meters import ProgressReader
-from mmedc.engine.run import AnyPass, Progress, run_pass
+from mmedc.engine.run import AnyPass, Following, Inline, Progress, run_pass
 from mmedc.engine.runner import OnRay
 from mmedc.engine.unit import Commit, Pass, Unit
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.storage import Store
-from tests.enginekit import DropMultiples, Numbered, Numbers, Slow, Straggler
+from tests.enginekit import Doubles, DropMultiples, Numbered, Numbers, Slow, Straggler, Waits
 from tests.test_engine import work
 
 UNITS = tuple(Unit(f"u{n}", f"unit {n}", 20, 20) for n in range(8))
@@ -39,7 +40,7 @@ class News:
     """Remembers what it was told, and does something at the first sign of work."""
 
     def __init__(self, act: Any = None) -> None:
-        self.act, self.done, self.retried = act, 0, list[str]()
+        self.act, self.done, self.retried, self.early = act, 0, list[str](), 0
         self.watch: Any = lambda: None
 
     def begin(self, current: AnyPass, done: int) -> None:
@@ -47,6 +48,7 @@ class News:
 
     def update(self, progress: Progress) -> None:
         self.done += bool(progress.done)
+        self.early += bool(progress.ahead)
         self.watch()
         if progress.retried:
             self.retried.append(progress.retried[1])
@@ -155,7 +157,7 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
     one = Pass("test", Straggler(str(folder / "marks")), UNITS[:1])
     reader = ProgressReader()
     tasks = [
-        runner._run.remote((), cloudpickle.dumps(one.work), one.folder, UNITS[0], store, reader.actor) for _ in range(2)
+        flight._run.remote((), cloudpickle.dumps(one.work), one.folder, UNITS[0], store, reader.actor) for _ in range(2)
     ]
     first, second = (json.loads(data) for data in ray.get(tasks))
     stragglers.LEAST_S = 0.5
@@ -168,7 +170,35 @@ def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:
         "late": (folder / "marks" / "late").exists(),
         "entries": [name.removeprefix(f"{one.folder}/") for name in store.names(f"{one.folder}/units")],
         "files": len(store.names(f"{one.folder}/documents")),
+        "a pass on GPUs begins before the other ends": _overlap(cluster, folder),
     }
+
+
+def _overlap(cluster: Cluster, folder: Path) -> dict[str, Any]:
+    """A pass on GPUs follows another; then both run one after the other in this process."""
+    cluster.add_node(node_ip_address="127.0.0.4", num_cpus=1, num_gpus=1, object_store_memory=80 << 20)
+    following = Following(Pass("second", Doubles(), (), gpus=1), lambda n, left: Unit.of(left.documents, f"{n}", 9))
+    units = tuple(Unit.of(rows, f"{rows} rows", 10 - rows) for rows in range(6))
+    first = Pass("first", Waits(following.current.folder), units)
+    left, news = list[Any](), News()
+    with OnRay(address=cluster.address) as on:
+        for place, on_what in ((folder / "a", on), (folder / "b", Inline())):
+            (place / ".work" / following.current.folder / "units").mkdir(parents=True)
+            if on_what is not on:
+                (place / ".work" / following.current.folder / "units" / "none.json").touch()  # or it would wait
+            store = Store(str(place))
+            commits = run_pass(first, on_what, store, news, following=following)
+            second = following.over([commit.left for commit in commits])
+            left.append([commit.left for commit in run_pass(second, on_what, store, news)])
+    demands, told = [Demand(), Demand()], []
+    demands[1]._key += "-other"
+    for demand, task in zip(demands, ((1.0, 0.0, 5), (1.0, 1.0, 3)), strict=True):
+        demand.tell(task)
+        told.append(_demand())
+    for demand in demands:
+        demand.end()
+        told.append(_demand())
+    return {"equal": left[0] == left[1], "units": len(left[0]), "early": news.early >= 1, "told": told}
 
 
 def drive(folder: Path, address: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mmedc.document import RAW, set_column
 from mmedc.engine import slot
 from mmedc.engine.chain import Funnel, Transform
+from mmedc.engine.commit import read_table
 from mmedc.engine.unit import Accounted, DataFile, Unit, UnitFiles
 
 
@@ -159,6 +160,30 @@ class Straggler:
                 time.sleep(0.05)
             (Path(self.folder) / "late").touch()
         return Counted(out.write("documents", pa.table({"n": list(range(unit.spec))})))
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Work whose unit of 3 rows is done only when a unit of another pass is committed."""
+
+    folder: str
+    """Of the other pass."""
+
+    def run(self, unit: Unit[int], out: UnitFiles) -> Counted:
+        for _ in range(600):
+            if unit.spec != 3 or out.store.names(f"{self.folder}/units"):
+                return Counted(out.write("documents", pa.table({"n": list(range(unit.spec))})))
+            time.sleep(0.1)
+        raise TimeoutError("no unit of the other pass was done meanwhile")
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """Work that doubles what a unit of the pass before left."""
+
+    def run(self, unit: Unit[DataFile], out: UnitFiles) -> Counted:
+        rows = read_table(out.store, unit.spec)["n"].to_pylist()
+        return Counted(out.write("documents", pa.table({"n": [2 * row for row in rows]})))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def test_a_node_that_dies_costs_its_units_another_try_and_a_new_one_helps(tmp_pa
     assert all("Died" in why or "Crashed" in why or "Lost" in why for why in found["retried"])
 
 
-def test_an_attempt_that_ends_after_its_retry_changes_nothing(tmp_path: Path) -> None:
+def test_an_attempt_that_ends_after_its_retry_changes_nothing_and_passes_overlap(tmp_path: Path) -> None:
     found = scene("a_slow_attempt_ends_after_its_retry", tmp_path)
     assert found == {
         "attempted twice near the end": True,
@@ -43,6 +43,8 @@ def test_an_attempt_that_ends_after_its_retry_changes_nothing(tmp_path: Path) ->
         "late": True,
         "entries": ["units/u0.json"],
         "files": 1,
+        # what two drivers on a cluster ask its autoscaler for is the sum of both
+        "a pass on GPUs begins before the other ends": {"equal": True, "units": 6, "early": True, "told": [5, 8, 3, 0]},
     }
 
 

@@ -14,6 +14,7 @@ FLOORS = {"__main__": 8, "cli": 7, "__init__": 7, "api": 6, "report": 5, "intero
 HEAVY = {
     "ray": {
         "engine/runner.py",
+        "engine/flight.py",
         "submit/client.py",
         "engine/cluster.py",
         "engine/meters.py",

@@ -134,7 +134,11 @@ def read_rows(
 def commits(store: Store, of: Pass[Spec, Left]) -> dict[str, Commit[Left]]:
     """Return the commits of those units of a pass that are done, by unit id: one listing, and some reads at once."""
     wanted = {unit.id for unit in of.units}
-    names = {name.rsplit("/", 1)[-1].removesuffix(".json"): name for name in store.names(f"{of.folder}/units")}
-    there = {unit: name for unit, name in names.items() if unit in wanted}
+    there = {unit: name for unit, name in names_of_commits(store, of).items() if unit in wanted}
     form = CommitFormat(of.work)
     return {unit: form.load(data) for unit, data in zip(there, read_each(store.get, there.values()), strict=True)}
+
+
+def names_of_commits(store: Store, of: Pass[Spec, Left]) -> dict[str, str]:
+    """Return the names of all commits of a pass, by unit id."""
+    return {name.rsplit("/", 1)[-1].removesuffix(".json"): name for name in store.names(f"{of.folder}/units")}

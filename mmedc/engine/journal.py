@@ -58,7 +58,7 @@ class PassState(Recorded):
     """Its folder below `.work/`."""
     units: int
     before: int = 0
-    """Units that earlier runs committed."""
+    """Units that were committed when the pass began: by earlier runs, or while the pass before it ran."""
     done: int = 0
     """Units that this run committed."""
     retried: int = 0
@@ -189,6 +189,9 @@ class Journal:
             self._changed = True
             if progress.done:
                 self._done(now, progress)
+            if progress.ahead:
+                following, done = progress.ahead
+                self._event("done", **{"pass": following.name}, label=done.label, seconds=done.seconds, ahead=True)
             now.read += progress.read
             now.kept += progress.kept
             for event, attempt in (("retried", progress.retried), ("failed", progress.failed)):

@@ -6,12 +6,12 @@ out stays here. What a pass leaves is the same.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from mmedc.engine import nursery
-from mmedc.engine.run import AnyPass, AnyUnit, Inline, Progress
-from mmedc.engine.unit import Streamed
+from mmedc.engine.run import AnyPass, AnyUnit, Following, Inline, Progress
+from mmedc.engine.unit import Commit, Streamed
 from mmedc.storage import Store
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class OnThisMachine:
         self._here = Inline(isolate=True, processes=cpus or os.cpu_count() or 1)
         self._ray: OnRay | None = None
         self._told = False
+        self._following: tuple[Following, Iterable[Commit[Any]]] | None = None
 
     def __enter__(self) -> "OnThisMachine":
         return self
@@ -52,6 +53,7 @@ class OnThisMachine:
 
     def run(self, current: AnyPass, units: list[AnyUnit], store: Store) -> Iterator[Progress]:
         """Yield the progress of each unit; see `mmedc.engine.run.Runner`."""
+        following, self._following = self._following, None
         if self._is_little(current, units):
             if not self._told and isinstance(current.work, Streamed):
                 self._told = True
@@ -65,7 +67,13 @@ class OnThisMachine:
 
             nursery.end()
             self._ray = OnRay(self.cpus)
+        if following:
+            self._ray.overlap(*following)
         yield from self._ray.run(current, units, store)
+
+    def overlap(self, following: Following, done: Iterable[Commit[Any]]) -> None:
+        """Have units of a following pass run beside those of the next, if that is run on Ray."""
+        self._following = following, done
 
     def _is_little(self, current: AnyPass, units: "list[AnyUnit] | tuple[AnyUnit, ...]") -> bool:
         """Return whether a pass runs here: not what needs GPUs, nor what mostly waits and so runs many at a time."""

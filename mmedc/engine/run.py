@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Thread
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mmedc.engine import nursery
 from mmedc.engine.chain import Funnel, add_funnel, ledger
-from mmedc.engine.commit import commit, commits
+from mmedc.engine.commit import commit, commits, names_of_commits
 from mmedc.engine.supervisor import produce_here, supervisor
 from mmedc.engine.unit import Commit, CommitFormat, Left, Pass, Report, Spec, Streamed, Unit, UnitFiles, Work
 from mmedc.errors import MmedcError, RequestError, UnitsFailed, WorkError
@@ -39,6 +39,8 @@ class Progress:
     """A unit whose attempt failed, and the reason; it will be tried again."""
     trace: str = ""
     """The traceback of the attempt that failed."""
+    ahead: tuple[AnyPass, Commit[Any]] | None = None
+    """A unit that is done of the pass that follows."""
 
 
 class Runner(Protocol):
@@ -54,6 +56,47 @@ class Expecting(Protocol):
 
     def expect(self, current: AnyPass) -> None:
         """Prepare for a pass, meanwhile."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """A pass of which each unit needs what one unit of the pass before it left, and so need not wait for the others.
+
+    Its units may be run, and committed, while that pass runs. The pass then skips them, as it skips those that an
+    earlier run committed. So its results, their order and their counts are the same.
+    """
+
+    current: AnyPass
+    """The pass, without units."""
+    unit: Callable[[int, Any], AnyUnit]
+    """Returns the unit for the position of a unit in the pass before, and what that left."""
+
+    def over(self, left: Sequence[Any]) -> AnyPass:
+        """Return the pass over all that the pass before left."""
+        return replace(self.current, units=tuple(self.unit(number, each) for number, each in enumerate(left)))
+
+    @staticmethod
+    def numbers(before: AnyPass) -> dict[str, int]:
+        """Return the positions of the units of the pass before, by their ids."""
+        return {unit.id: number for number, unit in reversed(list(enumerate(before.units)))}
+
+    def ready(self, before: AnyPass, done: dict[str, Commit[Any]], store: Store) -> list[Commit[Any]]:
+        """Return those commits of the pass before whose units of this pass are not done."""
+        numbers = self.numbers(before)
+        units = {unit: self.unit(numbers[unit], commit.left).id for unit, commit in done.items()}
+        known = names_of_commits(store, self.current)
+        return [done[unit] for unit, own in units.items() if own not in known]
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A runner that can run units of two passes at the same time."""
+
+    def overlap(self, following: Following, done: Iterable[Commit[Any]]) -> None:
+        """Have units of a following pass run beside those of the next pass, where that saves time.
+
+        `done` are commits of the next pass by earlier runs.
+        """
 
 
 class Watcher(Protocol):
@@ -201,11 +244,17 @@ class Inline:
 
 
 def run_pass(
-    current: Pass[Spec, Left], runner: Runner, store: Store, watcher: Watcher, again: bool = False
+    current: Pass[Spec, Left],
+    runner: Runner,
+    store: Store,
+    watcher: Watcher,
+    again: bool = False,
+    following: Following | None = None,
 ) -> list[Commit[Left]]:
     """Run a pass to its end and return the commits of its units, in the order of the units.
 
-    `again` runs committed units once more, for work that acts on more than its own files.
+    `again` runs committed units once more, for work that acts on more than its own files. Units of `following` may be
+    run meanwhile.
 
     Raises: UnitsFailed, with each failed unit and its reason, after all other units are committed.
     """
@@ -214,6 +263,8 @@ def run_pass(
     done = {} if again else commits(work, current)
     # Two units with the same identity are the same work, which is done once.
     waiting = list({unit.id: unit for unit in current.units if unit.id not in done}.values())
+    if following and waiting and isinstance(runner, Overlapping):
+        runner.overlap(following, following.ready(current, done, work))
     watcher.begin(current, len(current.units) - len(waiting))
     failures: list[tuple[Unit[Spec], str]] = []
     for progress in runner.run(current, waiting, work) if waiting else ():

@@ -1,4 +1,4 @@
-"""The runner that executes units on Ray. No other file of the engine imports Ray.
+"""The runner that executes units on Ray; see `flight` for the units, `cluster` for the nodes.
 
 Units run as plain tasks of one CPU each, in a sliding window, and their results are a few hundred bytes. Ray
 itself retries nothing: this process does, and reports it. When a worker or node dies while it runs a unit,
@@ -10,49 +10,30 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray import cloudpickle
 from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from mmedc import modules
-from mmedc.engine.cluster import Demand, grows
+from mmedc.engine.cluster import Demand, Nodes, opens
+from mmedc.engine.flight import LOSS_ERRORS, Ahead, Flight
 from mmedc.engine.local import LOCAL
 from mmedc.engine.meters import Meters, ProgressReader
 from mmedc.engine.preflight import OnEachNode
-from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Progress, run_unit
-from mmedc.engine.stragglers import Stragglers
-from mmedc.engine.unit import CommitFormat
+from mmedc.engine.run import AnyPass, AnyUnit, Attempts, Following, Progress
+from mmedc.engine.unit import Commit
 from mmedc.errors import ClusterLost, RequestError
 from mmedc.redact import first_line
 from mmedc.storage import Store
 
-REPORT_S = 0.5
-NODES_S = 1.0  # between checks of the nodes of the cluster
 NODE_ANSWERS_S = 60.0  # to wait for a node that is asked what it sees
 NODE_LOST_S = 15.0  # to wait until Ray says that the node is gone whose answer was lost
-EMPTY_S = 120.0  # to wait for a node when none is left
-COMING_S = 900.0  # the same while the autoscaler is starting nodes
-APPEAR_S = 20.0  # to wait for the autoscaler to begin, where there is no node at first
-RESUME_HINT = "committed units are kept: give the same command again when the cluster is up"
-LOSS_ERRORS = (
-    ray_errors.WorkerCrashedError,
-    ray_errors.NodeDiedError,
-    ray_errors.OutOfMemoryError,
-    ray_errors.ObjectLostError,
-    ray_errors.TaskCancelledError,
-    ray_errors.LocalRayletDiedError,
-)
-"""The exceptions that Ray raises when a worker or its node is lost while it runs a task."""
 
 
 class OnRay:
@@ -66,6 +47,8 @@ class OnRay:
         self._own = False
         self._reader: ProgressReader | None = None
         self._check: Callable[[OnEachNode], None] | None = None
+        self._following: tuple[Following, tuple[Commit[Any], ...]] | None = None
+        self._ahead: Ahead | None = None
 
     def __enter__(self) -> "OnRay":
         return self
@@ -89,7 +72,7 @@ class OnRay:
         if self.address:
             _check_address(self.address)
             head, _, port = self.address.rpartition(":")
-            if port.isdigit() and "/" not in head and not _opens((head.strip("[]"), int(port))):
+            if port.isdigit() and "/" not in head and not opens((head.strip("[]"), int(port))):
                 raise RequestError(
                     f"--address {self.address}: nothing answers there. Is Ray up, and is this its head's port?"
                 )
@@ -107,6 +90,8 @@ class OnRay:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is ClusterLost:  # the cluster no longer answers; Ray cleans up when the process exits
             return
+        if self._ahead:
+            self._ahead.cancel()
         if self._reader:
             self._reader.close()
         if self._own:
@@ -122,124 +107,69 @@ class OnRay:
         Raises: RequestError when there is no CPU to run on, ClusterLost when the connection to Ray is lost.
         """
         self.start()
-        demand = Demand(current.cpus, current.gpus) if self.address else None
+        demand = Demand() if self.address else None
         if demand:
-            demand.tell(len(units), self.cpus)
-        nodes, meters, attempts = _Nodes(self.cpus, bool(demand)), Meters(current.name), Attempts(current.retries)
+            demand.tell((current.cpus, current.gpus, len(units)), most_cpus=self.cpus)
+        nodes, meters, attempts = Nodes(self.cpus, bool(demand)), Meters(current.name), Attempts(current.retries)
         if self._check:
             self._check(on_each_node)
             self._check = None
         if self._reader:
             self._reader.begin()
         reader = self._reader = self._reader or ProgressReader()
-        flight = _Flight(current, units, store, attempts, reader)
+        flight = self._begun(current, units) or Flight(current, units, store, attempts, reader)
+        ahead = self._ahead = self._prepared(current, store, reader)
         try:
             while flight.goes_on:
                 nodes.check()
-                flight.launch(nodes.slots)
+                flight.launch(nodes)
+                if ahead:
+                    ahead.launch(nodes)
                 if demand:
-                    demand.tell(flight.left, self.cpus)
+                    later = [(ahead.following.current, ahead.left)] if ahead else []
+                    tasks = [(each.cpus, each.gpus, left) for each, left in ((current, flight.left), *later)]
+                    demand.tell(*tasks, most_cpus=self.cpus)
                 meters.in_flight(len(flight.running))
                 yield meters.count(reader.progress())
                 for progress in flight.landed():
+                    if progress.done and ahead:
+                        ahead.add(progress.done)
                     yield meters.count(progress)
+                yield from ahead.landed() if ahead else ()
             meters.in_flight(0)
         except ClusterLost:
             flight.running.clear()  # nothing is left that could cancel the tasks
+            self._ahead = None
             raise
         finally:
             flight.cancel()
             if demand:
-                demand.tell(0, None)
+                demand.end()
 
+    def overlap(self, following: Following, done: Iterable[Commit[Any]]) -> None:
+        """Have units of a following pass run beside those of the next; see `mmedc.engine.run.Overlapping`."""
+        self._following = following, tuple(done)
 
-class _Flight:
-    """The units of a pass that wait, the attempts that are under way, and those that have ended.
+    def _prepared(self, current: AnyPass, store: Store, reader: ProgressReader) -> Ahead | None:
+        """Return what runs units of the following pass beside `current`, if there is one."""
+        if self._following is None:
+            return None
+        (following, done), self._following = self._following, None
+        ahead = Ahead(following, current, store, reader)
+        for commit in done:
+            ahead.add(commit)
+        return ahead
 
-    The largest units come first, so that none of them begins when all others are done. Near the end, when CPUs are
-    free, a unit that is late is attempted a second time, on another node if there is one. In flight are at most
-    twice as many tasks as there are CPUs, which is all that this process and Ray know of a pass at a time.
-    """
-
-    def __init__(
-        self, current: AnyPass, units: list[AnyUnit], store: Store, attempts: Attempts, reader: ProgressReader
-    ) -> None:
-        self.running: dict[Any, AnyUnit] = {}
-        self._current, self._store, self._attempts, self._reader = current, store, attempts, reader
-        self._work, self._form = ray.put(cloudpickle.dumps(current.work)), CommitFormat(current.work)
-        self._waiting = deque(sorted(units, key=lambda unit: -unit.bytes))
-        self._exclusive = deque[AnyUnit]()
-        self._stragglers, self._begun, self._all_begun = Stragglers(), dict[Any, float](), 0.0
-        gpus = {"num_gpus": current.gpus} if current.gpus and ray.cluster_resources().get("GPU") else {}
-        self._task: Any = _run.options(num_cpus=current.cpus, **gpus)
-        self._elsewhere: Any = _run.options(num_cpus=current.cpus, scheduling_strategy="SPREAD", **gpus)
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether there is a unit that is not done."""
-        return bool(self._waiting or self._exclusive or self.running)
-
-    @property
-    def left(self) -> int:
-        """The number of units that are not done."""
-        return len(self._waiting) + len(self._exclusive) + len({unit.id for unit in self.running.values()})
-
-    def launch(self, slots: int) -> None:
-        """Hand out as many units as may be in flight on so many CPUs."""
-        slots = int(slots / self._current.cpus)
-        while self._waiting and len(self.running) < 2 * slots:
-            self._hand_out(self._waiting.popleft(), self._task)
-        if self._exclusive and not self.running:
-            self._hand_out(self._exclusive.popleft(), self._task)
-        now = time.monotonic()
-        if len(self.running) > slots:
-            self._all_begun = now  # until then, some wait for a CPU
-        elif not self._waiting and not self._exclusive and len(self.running) < slots and self._current.twice:
-            ages = [
-                (unit.id, unit.bytes, now - max(self._begun[task], self._all_begun))
-                for task, unit in self.running.items()
-            ]
-            if late := self._stragglers.late(ages):
-                self._hand_out(next(unit for unit in self.running.values() if unit.id == late), self._elsewhere)
-
-    def landed(self) -> Iterator[Progress]:
-        """Wait a moment, and yield the progress of the attempts that have ended."""
-        ready, _ = ray.wait(list(self.running), timeout=REPORT_S) if self.running else ([], [])
-        for task in ready:
-            unit, begun = self.running.pop(task, None), self._begun.pop(task, 0.0)
-            if unit is None:
-                continue  # the second of two attempts, cancelled
-            twins = [other for other, same in self.running.items() if same.id == unit.id]
-            try:
-                done = self._form.load(ray.get(task))
-            except Exception as problem:
-                if twins:
-                    continue  # the other attempt decides
-                cause = getattr(problem, "cause", None) or problem
-                progress = self._attempts.after(unit, cause, isinstance(problem, LOSS_ERRORS), str(problem))
-                if progress.retried:
-                    (self._exclusive if self._attempts.must_run_alone(unit) else self._waiting).append(unit)
-                yield progress
-                continue
-            self._stragglers.done(unit.bytes, time.monotonic() - begun)
-            for twin in twins:
-                del self.running[twin], self._begun[twin]
-                _cancel(twin)
-            yield Progress(done=done)
-
-    def cancel(self) -> None:
-        """Cancel what is under way."""
-        for task in self.running:
-            _cancel(task)
-
-    def _hand_out(self, unit: AnyUnit, task: Any) -> None:
-        made = task.remote(modules.folders(), self._work, self._current.folder, unit, self._store, self._reader.actor)
-        self.running[made], self._begun[made] = unit, time.monotonic()
-
-
-def _cancel(task: Any) -> None:
-    with contextlib.suppress(Exception):
-        ray.cancel(task, force=True)
+    def _begun(self, current: AnyPass, units: list[AnyUnit]) -> Flight | None:
+        """Return the units that are under way already, if `current` is the pass of which some were run ahead."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.flight is None:
+            return None
+        if ahead.following.current.folder != current.folder:
+            ahead.cancel()
+            return None
+        ahead.flight.take(units, Attempts(current.retries))
+        return ahead.flight
 
 
 def on_each_node(function: Callable[[int], Any]) -> list[tuple[str, Any]]:
@@ -358,69 +288,6 @@ class _Quiet:
         os.close(self._file)
 
 
-class _Nodes:
-    """The number of CPUs of the cluster; nodes join and leave, so it is read again regularly.
-
-    A cluster that `may_grow` may have none at first.
-    """
-
-    def __init__(self, most: int | None, may_grow: bool) -> None:
-        self.most, self._may_grow, self._had_some = most, may_grow, False
-        node_id = ray.get_runtime_context().get_node_id()
-        own_node = next(node for node in ray.nodes() if node["NodeID"] == node_id)
-        head, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        self._addresses = {
-            "the head of the Ray cluster": (head.strip("[]"), int(port)),
-            "Ray on this node": (own_node["NodeManagerAddress"], int(own_node["NodeManagerPort"])),
-        }
-        self.slots, self._asked, self._since = 0, 0.0, time.monotonic()
-        self.check()
-        while not self.slots:
-            time.sleep(NODES_S)
-            self.check()
-
-    def check(self) -> None:
-        """Count the CPUs to use.
-
-        Head and node are checked by opening a connection to each, because Ray's own calls would wait for a minute
-        and then end this process without saying how to resume.
-
-        Raises: ClusterLost when head or node do not answer, or when no CPU has come back; RequestError when there is
-        none from the start, and none is coming.
-        """
-        now = time.monotonic()
-        if now - self._asked < NODES_S:
-            return
-        for name, address in self._addresses.items():
-            if not (_opens(address) or _opens(address)):
-                raise ClusterLost(f"{name} is lost ({address[0]}:{address[1]} does not answer); {RESUME_HINT}")
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        self.slots, self._asked = min(cpus, self.most or cpus), now
-        if cpus:
-            self._since, self._had_some = now, True
-        elif now - self._since >= self._patience():
-            if not self._had_some:
-                raise RequestError("the Ray cluster has no CPU to run on; start a worker node, or give --cpus")
-            raise ClusterLost(f"the Ray cluster has had no CPU for {now - self._since:.0f} s; {RESUME_HINT}")
-
-    def _patience(self) -> float:
-        """Return for how many seconds to go without a CPU."""
-        if self._may_grow and grows():
-            return COMING_S
-        if self._had_some:
-            return EMPTY_S
-        return APPEAR_S if self._may_grow else 0.0
-
-
-def _opens(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, timeout=10).close()
-    except OSError:
-        time.sleep(0.2)
-        return False
-    return True
-
-
 def _own_token() -> None:
     """Write a token that only this user can read, before Ray writes one that everyone can.
 
@@ -437,24 +304,3 @@ def _own_token() -> None:
         path.chmod(0o600)
         if not path.stat().st_size:
             path.write_text(secrets.token_hex(32))
-
-
-@ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
-def _run(
-    folders: tuple[str, ...], packed: bytes, folder: str, unit: AnyUnit, store: Store, progress_actor: Any
-) -> bytes:
-    modules.search_in(folders)  # before what may come from a module in them is unpickled
-    work = cloudpickle.loads(packed)
-    pending, reported = [0, 0], time.monotonic()
-
-    def report(read: int, kept: int) -> None:
-        nonlocal reported
-        pending[0] += read
-        pending[1] += kept
-        if time.monotonic() - reported > REPORT_S:
-            progress_actor.add.remote(*pending)
-            pending[:], reported = [0, 0], time.monotonic()
-
-    done = run_unit(work, folder, unit, store, report)
-    progress_actor.add.remote(*pending)
-    return CommitFormat(work).dump(done)

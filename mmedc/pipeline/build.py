@@ -27,11 +27,11 @@ from mmedc.document import document_schema
 from mmedc.engine.commit import commits
 from mmedc.engine.identity import digest_of
 from mmedc.engine.lock import Lock
-from mmedc.engine.run import WORK, AnyPass, Expecting, Runner, Watcher, run_pass
+from mmedc.engine.run import WORK, AnyPass, Expecting, Following, Runner, Watcher, run_pass
 from mmedc.engine.selection import Selection
 from mmedc.engine.unit import Accounted, Commit, DataFile, Left, Pass, Spec, Unit, files_of
 from mmedc.errors import CorpusError
-from mmedc.pipeline.classify import checkpoint_digest, classify_pass
+from mmedc.pipeline.classify import Classified, checkpoint_digest, classifying
 from mmedc.pipeline.crawl import crawls_of, run_crawls, show_crawls, with_archives
 from mmedc.pipeline.custom import measures_among, own_columns
 from mmedc.pipeline.dedup import Counts, Dedup, Run
@@ -107,11 +107,12 @@ class Running:
     passes: list[PassRecord] = field(default_factory=list)
     _digests: list[str] = field(default_factory=list)
 
-    def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
+    def __call__(self, current: Pass[Spec, Left], following: Following | None = None) -> list[Left]:
         """Run a pass; see `mmedc.pipeline.dedup.Run`."""
         if self.lock:
             self.lock.check()
-        left = [commit.left for commit in run_pass(current, self.runner, self.store, self.watcher)]
+        done = run_pass(current, self.runner, self.store, self.watcher, following=following)
+        left = [commit.left for commit in done]
         self._digests.append(digest_of(current.folder, list(files_of(tuple(left)))))
         self.passes.append(PassRecord.of(current))
         return left
@@ -133,7 +134,7 @@ class _Looking:
     store: Store
     passes: list[tuple[AnyPass, dict[str, Commit[Any]]]] = field(default_factory=list)
 
-    def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
+    def __call__(self, current: Pass[Spec, Left], following: Following | None = None) -> list[Left]:
         """Return what the units left. Raises: _Unfinished."""
         done = commits(self.store.below(WORK), current) if self.store.exists(OWNER) else {}
         self.passes.append((current, dict(done)))
@@ -254,10 +255,11 @@ class Build:
         work = self.store.below(WORK)
         crawls = run_crawls(run, self.ingest, recipe, work)
         ingest = with_pages(run, with_archives(crawls, self.ingest, recipe, work), recipe, work)
-        ingested = run(ingest)
+        following = classifying(recipe, policy, self.checkpoint, len(ingest.units), schema)
+        ingested = run(ingest, following)
         tables = [Tables(left.documents, left.keys) for left in ingested]
-        if recipe.classify is not None:
-            classified = run(classify_pass(recipe, policy, self.checkpoint, ingested, schema))
+        if following is not None:
+            classified: list[Classified] = run(following.over(ingested))
             tables = [Tables(left.documents, left.keys) for left in classified]
         dedup = Dedup(policy, sources, recipe.dedup.jaccard, recipe.dedup.minhash, retries, recipe.dedup.prefer)
         duplicates = dedup.run(run, [left.keys for left in tables], [left.documents for left in tables], self.known)

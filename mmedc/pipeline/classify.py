@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmedc.engine.commit import read_rows, read_table
+from mmedc.engine.run import Following
 from mmedc.engine.unit import DataFile, Pass, Stream, Unit, UnitFiles
 from mmedc.errors import ModelMissing
 from mmedc.limits import reasons
@@ -78,21 +79,23 @@ class Classify:
                 first += table.num_rows
 
 
-def classify_pass(
-    recipe: Recipe, policy: Policy, digest: str, ingested: list[Ingested], schema: pa.Schema
-) -> Pass[tuple[DataFile, DataFile], Classified]:
-    """Return the pass over the results of ingest; `digest` is the `checkpoint_digest` of the checkpoint."""
+def classifying(recipe: Recipe, policy: Policy, digest: str, count: int, schema: pa.Schema) -> Following | None:
+    """Return the pass that follows ingest of `count` units, where the recipe names a classifier.
+
+    `digest` is the `checkpoint_digest` of the checkpoint.
+    """
     settings = recipe.classify
-    assert settings is not None
+    if settings is None:
+        return None
     classifier = Classifier(
         settings.checkpoint, settings.label, settings.scale, settings.tokens, settings.batch_tokens, digest
     )
-    units = tuple(
-        Unit.of((left.documents, left.keys), f"documents {number + 1} of {len(ingested)}", left.documents.bytes)
-        for number, left in enumerate(ingested)
-    )
+
+    def unit(number: int, left: Ingested) -> Unit[tuple[DataFile, DataFile]]:
+        return Unit.of((left.documents, left.keys), f"documents {number + 1} of {count}", left.documents.bytes)
+
     work = Classify(classifier, settings.measure, policy, schema)
-    return Pass("classify", work, units, recipe.limits.retries, settings.gpus)
+    return Following(Pass("classify", work, (), recipe.limits.retries, settings.gpus), unit)
 
 
 def checkpoint_digest(checkpoint: str) -> str:

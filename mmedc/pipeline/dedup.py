@@ -11,6 +11,7 @@ from mmedc.dedup.groups import ROUNDS_BY_RANK, Decide, Drop, Release, Turn
 from mmedc.dedup.records import RANGE_EDGES, RANGE_RECORDS, ranges_for
 from mmedc.dedup.signature import bands_for
 from mmedc.dedup.verify import Corpus, Published, Shingle, Texts, VerifyPairs
+from mmedc.engine.run import Following
 from mmedc.engine.unit import DataFile, Left, Pass, Spec, Unit, Work
 from mmedc.policy import Policy
 
@@ -21,8 +22,8 @@ GROUP_ROWS = 100_000
 class Run(Protocol):
     """Runs a pass to its end, and returns the results of its units, in their order."""
 
-    def __call__(self, current: Pass[Spec, Left]) -> list[Left]:
-        """Run the pass."""
+    def __call__(self, current: Pass[Spec, Left], following: Following | None = None) -> list[Left]:
+        """Run the pass; units of `following` may be run meanwhile."""
 
 
 @dataclass(frozen=True)

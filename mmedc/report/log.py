@@ -14,9 +14,10 @@ from mmedc.redact import redact
 class Log:
     """Appends events to a file; see `mmedc.engine.run.Watcher`.
 
-    Every line has `time` (seconds since 1970), `event` (begin, done, retried, failed, end) and `pass`. Lines of a
-    unit also have `unit`, `label` and, when it is done, `shards` (the files that it wrote), `seconds`, `read`,
-    `kept`, `dropped` and `rejected`. Each line is written at once, without secrets.
+    Every line has `time` (seconds since 1970), `event` (begin, done, ahead, retried, failed, end) and `pass`. Lines of
+    a unit also have `unit`, `label` and, when it is done, `shards` (the files that it wrote), `seconds`, `read`,
+    `kept`, `dropped` and `rejected`; `ahead` is a unit of the pass `of`, which follows. Each line is
+    written at once, without secrets.
     Raises: RequestError if the file can't be written.
     """
 
@@ -49,6 +50,9 @@ class Log:
                 dropped=sum(sum(count.dropped.values()) for count in counts),
                 rejected=sum(sum(count.rejected.values()) for count in counts),
             )
+        if progress.ahead:
+            following, early = progress.ahead
+            self._write("ahead", unit=early.unit, label=early.label, seconds=early.seconds, of=following.name)
         for event, attempt in (("retried", progress.retried), ("failed", progress.failed)):
             if attempt:
                 self._write(event, unit=attempt[0].id, label=attempt[0].label, why=attempt[1])
