@@ -266,6 +266,30 @@ def test_authors_come_from_the_surest_source_and_writers_of_threads_are_not_name
     assert said(ld({"@type": "DiscussionForumPosting", "author": {"name": "worried mum"}})).authors == ()
 
 
+def test_an_author_that_only_a_byline_names_is_found() -> None:
+    article = '<meta property="og:type" content="article">'
+    for byline in (
+        '<p class="byline">By <a href="/authors/ana-ruiz/">Ana Ruiz</a>, 3 May 2021</p>',
+        '<div class="article__author">Von Ana Ruiz</div>',
+        '<em class="byline">Ana Ruiz</em>',
+    ):
+        assert said(article, f"<h1>Asthma</h1>{byline}<p>A text.</p>").authors == ("Ana Ruiz",), byline
+    assert said(article, '<h1>喘息</h1><p class="author">文：佐藤健</p>').authors == ("佐藤健",)
+    for other in (
+        '<div class="comments"><p class="author">By Ana Ruiz</p></div>',
+        "".join(f'<p class="byline">By Ana {name}</p>' for name in ("Ruiz", "Sato", "Weber", "Costa")),
+        '<p class="author-bio">Ana Ruiz writes about asthma and other diseases of the lungs.</p>',
+    ):
+        assert said(article, other).authors == (), other
+    assert said('<meta name="author" content=", Ana Ruiz">').authors == ("Ana Ruiz",)
+
+
+def test_writers_of_a_thread_are_not_named() -> None:
+    thread = '<head><meta property="og:type" content="article"></head>'
+    thread += '<div class="post"><p class="byline">By Ana Ruiz</p><div class="postbody">{}</div></div>' * 2
+    assert read_page(thread.format("My inhaler does not help at night.", "Ask for a spacer.")).authors is None
+
+
 def test_identifiers_of_a_page() -> None:
     head = (
         '<meta name="citation_doi" content="https://doi.org/10.1000/ABC.1"><meta name="citation_pmid" content="123">'

@@ -3,7 +3,8 @@
 `tree` parses a page and walks over it once; `blocks` makes blocks of what the walk found; `features` describes them by
 numbers, with `claims`, what the page says of its text; `model` decides which are the page's main content; `heads` adds
 the title; `render` writes texts; `engines` calls other extractors.
-`metadata` reads what the page says about itself (with `jsonld`, `titles`, `dated`, `dates`, `licences`, `addresses`),
+`metadata` reads what the page says about itself (with `jsonld`, `titles`, `dated`, `dates`, `bylines`, `licences`,
+`addresses`),
 and `kinds` finds questions with their answers.
 """
 
@@ -44,7 +45,7 @@ class Extract:
     honour: bool = False
     """Whether pages that ask not to be used to train models are dropped."""
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
 
     def open(self) -> Transform:
         """Return the transform."""
@@ -141,7 +142,7 @@ def read_page(
         kind=kind,
         licence=said.licence and said.licence.spdx,
         licence_evidence=said.licence and f"page:{said.licence.stated_by}",
-        authors=list(said.authors) or None,
+        authors=None if kind == "qa" and any(roles) else list(said.authors) or None,
         identifiers=list(said.identifiers) or None,
         sections=[section._asdict() for section in sections] or None,
     )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from mmedc.identifiers import doi_in
 from mmedc.steps.extract import dated, jsonld, titles
 from mmedc.steps.extract.addresses import canonical
+from mmedc.steps.extract.bylines import BY, authors_shown
 from mmedc.steps.extract.licences import Licence, choose_licence
 
 SELECTOR = (
@@ -33,7 +34,6 @@ AUTHORS = ("citation_author", "author", "parsely-author", "dc.creator", "dcterms
 MAX_AUTHORS = 50
 MAX_NAME_CHARS = 80
 MAX_NODES = 5_000
-BY = re.compile(r"^(?:by|von|par|por|di|da|от|автор|글|بقلم)\s*[:：]?\s+|^(?:作者|文|著者)\s*[:：]\s*", re.IGNORECASE)
 NO_NAME = re.compile(
     r"https?:|www\.|@|\d{4}|^(?:admin|administrator|editor|editors|staff|webmaster|guest|author)$", re.IGNORECASE
 )
@@ -146,15 +146,21 @@ def _authors(found: Found, main: jsonld.Thing) -> Iterator[str]:
     """Yield the names of a page's authors from the surest source; the writers of a thread are not named."""
     if any(not jsonld.THREADS.isdisjoint(jsonld.types(thing)) for thing in found.things):
         return
-    anchors = [node for node in found.by_tag["a"] if "author" in (node.attributes.get("rel") or "").split()]
-    sources: tuple[list[str], ...] = (
-        jsonld.people(main, found.things),
-        next((found.metas[name] for name in AUTHORS if name in found.metas), []),
-        [node.text() for node in anchors[:1]],
-    )
-    for source in sources:
-        names = [BY.sub("", " ".join(name.split())) for name in source]
+    for source in _sources(found, main):
+        names = [BY.sub("", " ".join(name.split())).strip(" ,;|") for name in source]
         names = [name for name in names if 2 <= len(name) <= MAX_NAME_CHARS and not NO_NAME.search(name)]
         if names:
             yield from names
             return
+
+
+def _sources(found: Found, main: jsonld.Thing) -> Iterator[list[str]]:
+    """Yield what may be the names of a page's authors, the surest first."""
+    yield jsonld.people(main, found.things)
+    yield next((found.metas[name] for name in AUTHORS if name in found.metas), [])
+    anchors = [node.text() for node in found.by_tag["a"] if "author" in (node.attributes.get("rel") or "").split()]
+    yield [text for text in anchors if text.strip()][:1]
+    if "article" in found.meta("og:type").lower() or any(
+        not jsonld.ARTICLES.isdisjoint(jsonld.types(thing)) for thing in found.things
+    ):  # a search of the whole tree, which costs as much as a twentieth of all extraction
+        yield authors_shown(found.tree)
