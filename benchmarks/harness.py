@@ -55,9 +55,9 @@ from mmedc.bench.config import read_bench
 
 plain = scoring.open_backend
 
-def opened(how):
+def opened(*how):
     global begun
-    found = plain(how)
+    found = plain(*how)
     begun = time.perf_counter(), time.process_time()
     return found
 

@@ -128,7 +128,7 @@ def _slow_answer(number: int) -> str:
 
 
 def a_training(folder: Path) -> dict[str, Any]:
-    """The training of `recipe.yaml` by two workers of Ray Train; then with more processes than there are CPUs."""
+    """The training of `recipe.yaml` by two workers of Ray Train, of which one is killed; then by more than CPUs."""
     from mmedc.engine.run import Inline
     from mmedc.train.config import read_train
     from mmedc.train.launch import tokenised, train_on_ray
@@ -137,7 +137,18 @@ def a_training(folder: Path) -> dict[str, Any]:
     add(cluster, 3)
     join(cluster.address)
     told: list[int] = []
+    killed: list[int] = []
     said = ""
+
+    def kill_one() -> None:
+        metrics = folder / "run" / "metrics.jsonl"
+        while not metrics.is_file() or metrics.read_text().count('"loss"') < 12:
+            time.sleep(0.02)
+        names = ((one.pid, " ".join(one.cmdline())) for one in psutil.Process().children(recursive=True))
+        killed.append(max(pid for pid, name in names if "TrainWorker" in name))
+        psutil.Process(killed[0]).kill()
+
+    threading.Thread(target=kill_one, daemon=True).start()
     for processes in (2, 4):
         settings = read_train(str(folder / "recipe.yaml"), [f"processes={processes}"])
         job = tokenised(settings, str(folder / "run"), Inline(), News())
@@ -145,7 +156,7 @@ def a_training(folder: Path) -> dict[str, Any]:
             train_on_ray(job, cluster.address, lambda step, _: told.append(step))
         except RequestError as problem:
             said = str(problem)
-    return {"told": told, "said": said}
+    return {"told": told, "said": said, "killed": len(killed)}
 
 
 def a_slow_attempt_ends_after_its_retry(folder: Path) -> dict[str, Any]:

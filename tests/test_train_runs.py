@@ -20,9 +20,10 @@ from mmedc.train.exporting import newest
 from mmedc.train.group import PeerLost, losses_explained
 from mmedc.train.launch import tokenised
 from mmedc.train.launch import train as train_here
+from mmedc.train.loop import run as run_loop
 from mmedc.train.model import build
 from mmedc.train.optimizer import adamw
-from mmedc.train.stopping import Stopping
+from mmedc.train.stopping import StopFile, Stopping
 from mmedc.train.tokens import open_tokenizer
 from tests.test_train import QUIET, TINY, losses, recipe, start, tokenizer_file, workers
 
@@ -105,6 +106,17 @@ def test_the_step_at_which_a_run_is_stopped_is_saved(recipe: Path, tmp_path: Pat
         run(recipe, tmp_path / "run", "steps=6", report=stop)
     assert steps_of(tmp_path / "run") == [3] and signal.getsignal(signal.SIGTERM) == before
     assert run(recipe, tmp_path / "run", "steps=6") == run(recipe, tmp_path / "whole", "steps=6")
+
+
+def test_workers_are_asked_to_stop_by_a_file(recipe: Path, tmp_path: Path) -> None:
+    """For they receive no signals."""
+    out = tmp_path / "run"
+    job = tokenised(read_train(str(recipe), [*FEW, "steps=6"]), str(out), Inline(), QUIET)
+    out.mkdir()
+    stop = StopFile(out)
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(job.settings, job.prepare(), lambda step, values: stop.ask() if step == 1 else None, stop)
+    assert steps_of(out) == [2]
 
 
 def test_one_process_that_is_asked_to_stop_stops_all_after_the_same_step(recipe: Path, tmp_path: Path) -> None:

@@ -98,11 +98,14 @@ def export(
         Path, typer.Argument(help="The folder of a run (for its newest checkpoint), or of one checkpoint.")
     ],
     folder: Annotated[Path, typer.Argument(help="The Hugging Face folder to write. It must not exist.")],
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Write the adapters alone, not merged (model.lora).")
+    ] = False,
 ) -> None:
     """Export a trained model as a Hugging Face folder: safetensors, configuration, tokenizer and card."""
     from mmedc.train.exporting import export as export_model
 
-    typer.echo(str(export_model(checkpoint, folder)))
+    typer.echo(str(export_model(checkpoint, folder, adapter)))
 
 
 @app.command(rich_help_panel=MODELS)

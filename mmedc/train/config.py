@@ -140,6 +140,13 @@ class Watch(Part):
     """Files of questions, as for `bench.items`. Their accuracy is measured together with the held-out loss."""
     questions_limit: Annotated[int, Field(ge=0)] = 50
     """Use at most this many questions per language, drawn by the hashes of their ids; 0 uses all."""
+    prompts: dict[str, tuple[str, ...]] = {}
+    """Texts by language, such as `{fr: ["Le traitement de l'asthme"]}`. What the model writes after each is appended to
+    `samples.jsonl` at every evaluation."""
+    prompt_tokens: Count = 64
+    """The most tokens that are written after a prompt."""
+    trackers: tuple[Literal["trackio", "wandb"], ...] = ()
+    """Send what is logged to Trackio or Weights & Biases too (`pip install 'mmedc[trackers]'`)."""
     tensorboard: bool = True
     """Whether to write TensorBoard event files into the run's folder."""
     plugins: tuple[str, ...] = ()

@@ -12,15 +12,15 @@ from mmedc.tokenizer import open_tokenizer
 from mmedc.train import checkpoint
 from mmedc.train.config import Train
 from mmedc.train.launch import RECORD
-from mmedc.train.model import Trained, build, save
+from mmedc.train.model import Trained, build, save, save_adapter
 
 
-def export(where: Path, folder: Path) -> Path:
+def export(where: Path, folder: Path, adapter: bool = False) -> Path:
     """Write the checkpoint at `where`, or the newest one of the run at `where`, to `folder`, and return `folder`.
 
-    Adapters are merged into the weights that they adapt.
+    Adapters are merged into the weights that they adapt. `adapter`: write them alone, as peft reads them.
 
-    Raises: RequestError when there is no intact checkpoint, or `folder` exists.
+    Raises: RequestError when there is no intact checkpoint, `folder` exists, or a run has no adapters to write.
     """
     if folder.exists():
         raise RequestError(f"{folder}: exists already; choose another folder")
@@ -30,13 +30,21 @@ def export(where: Path, folder: Path) -> Path:
         raise RequestError(f"{damage}; choose another checkpoint of {path.parent}")
     record = json.loads((run / RECORD).read_text())
     settings = Train.model_validate(record["settings"])
+    if adapter and settings.model.lora is None:
+        raise RequestError(
+            f"{run}: was not trained with model.lora, so it has no adapters; export it without --adapter"
+        )
     tokenizer = open_tokenizer(settings.tokenizer)
     model = build(settings.model, tokenizer, settings.data.context, settings.seed)
     load_weights(path, model)
-    lm = model.lm.merge_and_unload() if settings.model.lora is not None else model.lm
     state = json.loads((path / checkpoint.STATE).read_text())
+    card = _card(folder.name, settings, state, record)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    save(folder, lm, tokenizer, _card(folder.name, settings, state, record), record["corpora"])
+    if adapter:
+        save_adapter(folder, model.lm, card, record["corpora"])
+    else:
+        lm = model.lm.merge_and_unload() if settings.model.lora is not None else model.lm
+        save(folder, lm, tokenizer, card, record["corpora"])
     return folder
 
 

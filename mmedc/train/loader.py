@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmedc.errors import WorkError
 from mmedc.train.stream import IGNORE, Sequences, TrainingStream, numbers_of_step
 
 AHEAD = 4
@@ -122,7 +123,15 @@ class Loader:
 
     def __next__(self) -> list[Batch]:
         """Return the micro-batches of the next step. Raises: what reading raised."""
-        made = self._made.get()
+        made = self._next()
         if isinstance(made, BaseException):
             raise made
         return made  # type: ignore[no-any-return]
+
+    def _next(self) -> Any:
+        while True:
+            try:
+                return self._made.get(timeout=5)
+            except queue.Empty:
+                if not self._thread.is_alive() and self._made.empty():
+                    raise WorkError("the thread that prepares batches has ended; run the same command again") from None

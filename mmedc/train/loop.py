@@ -22,6 +22,7 @@ from mmedc.train.group import any_of, from_first, host_group, losses_explained
 from mmedc.train.loader import Loader, targets_in
 from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, prepare
 from mmedc.train.optimizer import SpikeGuard, adamw, lr_at, set_lr
+from mmedc.train.samples import Samples, cut_off
 from mmedc.train.stopping import Asked
 from mmedc.train.stream import TrainingStream
 from mmedc.train.windows import Evaluation, Interrupted
@@ -117,6 +118,8 @@ def _run(
     watch = _Watch(settings, prepared, place, shape, first, report)
     autocast = _autocast(place, precision)
     evaluation = Evaluation(model, autocast, place.device, settings.micro_batch, place.rank, place.ranks, saves.asked)
+    asked = settings.watch
+    samples = Samples(asked.prompts, asked.prompt_tokens, prepared.tokenizer, settings.data.context)
     skipped = 0
     arguments = (settings.batch, settings.micro_batch, place.rank, place.ranks, place.device.type == "cuda")
     with Loader(prepared.stream, first, settings.steps, *arguments) as loader:
@@ -146,6 +149,7 @@ def _run(
                 with contextlib.suppress(Interrupted):  # an evaluation may take longer than a scheduler waits
                     for windows in (prepared.held_out, prepared.questions):
                         watch.values(step, windows.evaluate(evaluation))
+                    samples.write(step, settings.seed, evaluation, prepared.folder)
                 model.train()
             if saves.due(done):
                 keeper.save(done, model, optimizer, {"record": record, "guard": guard.state()})
@@ -317,7 +321,10 @@ class _Watch:
             if settings.watch.tensorboard:
                 with contextlib.suppress(ImportError):
                     self._loggers.append(measure.TensorBoard(folder / "tensorboard"))
+            about = settings.model_dump(mode="json")
+            self._loggers += [measure.Tracker(name, settings.name, about) for name in settings.watch.trackers]
             self._loggers += [measure.plugin(name, folder) for name in settings.watch.plugins]
+            cut_off(folder, first)
 
     def work(self, lengths: Any) -> None:
         """Count the work of a micro-batch whose pieces have `lengths` tokens."""

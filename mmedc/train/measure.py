@@ -82,6 +82,28 @@ class TensorBoard:
         self._writer.close()
 
 
+class Tracker:
+    """Sends values to Trackio or Weights & Biases, whose `init`, `log` and `finish` are alike.
+
+    Raises: RecipeError where the package is missing.
+    """
+
+    def __init__(self, package: str, project: str, settings: dict[str, Any]) -> None:
+        try:
+            self._run: Any = import_module(package)
+        except ImportError:
+            raise RecipeError(f"watch.trackers: {package} needs `pip install 'mmedc[trackers]'`") from None
+        self._run.init(project=project, config=settings)
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Log the values of a step."""
+        self._run.log(values, step=step)
+
+    def close(self) -> None:
+        """Send what is buffered, and end the run there."""
+        self._run.finish()
+
+
 def plugin(name: str, folder: Path) -> Logger:
     """Return the logger `package.module:Class`, constructed with the folder of the run. Raises: RecipeError."""
     module, _, attribute = name.partition(":")

@@ -26,11 +26,16 @@ class Trained(nn.Module):
         self.lm: Any = lm
         self.varlen, self.z_loss = varlen, z_loss
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the summed loss of a batch, and (T,) the loss of each token."""
+    def forward(self, batch: Batch, last: Tensor | None = None) -> Any:
+        """Return the summed loss of a batch, and (T,) the loss of each token.
+
+        With `last`, (n,) places of tokens, the (n, V) logits of what comes after them instead.
+        """
         hidden = self.hidden(batch)
         if self.logit_scale != 1:
             hidden = hidden * self.logit_scale
+        if last is not None:
+            return hidden[last] @ self.head.weight.t()
         return linear_cross_entropy(hidden, self.head.weight, batch.targets, self.z_loss)
 
     @property
@@ -232,10 +237,25 @@ def save(folder: Path, lm: Any, tokenizer: Tokenizer, card: str, corpora: dict[s
 
     Tied weights are written once, as the configuration says. The folder appears whole or not at all.
     """
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part = _part(folder)
     lm.config._attn_implementation = "sdpa"
     lm.save_pretrained(part)
     tokenizer.save(part, getattr(lm.config, "max_position_embeddings", None))
+    _finish(part, folder, card, corpora)
+
+
+def save_adapter(folder: Path, lm: Any, card: str, corpora: dict[str, Any]) -> None:
+    """Write the adapters of a model alone, with their configuration, which names the model they adapt."""
+    part = _part(folder)
+    lm.save_pretrained(part)
+    _finish(part, folder, card, corpora)
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{os.getpid()}.part")
+
+
+def _finish(part: Path, folder: Path, card: str, corpora: dict[str, Any]) -> None:
     (part / "README.md").write_text(card, encoding="utf-8")
     (part / TRAINED_ON).write_text(json.dumps(corpora), encoding="utf-8")  # `mmedc bench` reads it
     part.rename(folder)
