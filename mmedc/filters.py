@@ -235,7 +235,7 @@ class Filters:
         state = file.stat()
         key = file, state.st_mtime_ns, state.st_size, state.st_ino
         if key not in self._facts:
-            self._facts[key] = _read(LanguageFile, read_yaml(file, PolicyError))
+            self._facts[key] = _read(LanguageFile, read_yaml(file, PolicyError, keep=True))
         return self._facts[key]
 
     def check(self, code: str) -> list[str]:
@@ -278,7 +278,7 @@ class Filters:
 
     def own_limits(self, policy: str, code: str) -> dict[str, Limit]:
         """Return the limits that `policy` or `language.yaml` has for language `code` alone."""
-        content = _read(PolicyFile, read_yaml(self.policy_file(policy), PolicyError))
+        content = _read(PolicyFile, read_yaml(self.policy_file(policy), PolicyError, keep=True))
         return {**self.facts(code).limits, **content.limits.get(code, {})}
 
     def policies(self) -> tuple[str, ...]:
@@ -315,7 +315,7 @@ class Filters:
         Raises: PolicyError with file and line for what is missing, malformed or unknown.
         """
         file, codes = self.policy_file(name), tuple(languages)
-        yaml = read_yaml(file, PolicyError)
+        yaml = read_yaml(file, PolicyError, keep=True)
         content = _read(PolicyFile, yaml)
         known = {*MEASURES, *measures}
         self._check_limits(content.limits, known, lambda keys: yaml.subject(("limits", *keys)))
@@ -359,7 +359,7 @@ class Filters:
         file = self.find(f"{code}/privacy.yaml")
         if file is None:
             return NO_PRIVACY
-        own, shared = _read(Privacy, read_yaml(file, PolicyError)), self._shared_privacy
+        own, shared = _read(Privacy, read_yaml(file, PolicyError, keep=True)), self._shared_privacy
         return Privacy(**{key: getattr(own, key) + getattr(shared, key) for key in Privacy.model_fields})
 
     @cached_property
@@ -371,7 +371,7 @@ class Filters:
     def _shared_privacy(self) -> Privacy:
         """What `privacy.yaml` of all languages asks for."""
         file = self.find(f"{ALL}/privacy.yaml")
-        return _read(Privacy, read_yaml(file, PolicyError)) if file else NO_PRIVACY
+        return _read(Privacy, read_yaml(file, PolicyError, keep=True)) if file else NO_PRIVACY
 
 
 def open_filters(overlay: str | None = None) -> Filters:

@@ -3,13 +3,16 @@
 Plain UTF-8 text, one entry a line; `#` begins a comment.
 """
 
+import functools
 import re
 import unicodedata
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from mmedc.compiled import compiled
 from mmedc.errors import PolicyError
 from mmedc.inflection import MARK, Inflection
 from mmedc.policy import CATEGORIES, SCRIPTS, TOPICS, LanguagePolicy, Term, is_acronym
@@ -26,6 +29,7 @@ Measured in `docs/explanation/cascade.md`.
 """
 
 UNINFLECTED = Inflection()
+_CODE = (__name__, "mmedc.inflection", "mmedc.policy")
 
 Line = tuple[int, str]
 """Line number from 1, and the text without its comment."""
@@ -62,7 +66,7 @@ def read_lexicon(path: Path, below: Path | None = None, inflection: Inflection =
     entries = [line for _, line in lines if not line.startswith("[")]
     edits = sum(line[0] in "+-" for line in entries)
     if not edits and (entries or below is None):
-        return tuple(_terms(path, lines, inflection))
+        return _whole(str(path), tuple(lines), inflection.model_dump_json())
     if edits < len(entries):
         number = next(number for number, line in lines if line[0] not in "+-[")
         raise PolicyError(
@@ -72,6 +76,24 @@ def read_lexicon(path: Path, below: Path | None = None, inflection: Inflection =
     if below is None:
         raise PolicyError(f"{path}: edits a lexicon by + and -, but there is none below it; write the terms without +")
     return _edited(path, lines, read_lexicon(below, inflection=inflection), inflection)
+
+
+@functools.lru_cache(maxsize=24)
+def _whole(path: str, lines: tuple[Line, ...], rules: str) -> tuple[Term, ...]:
+    """Return the terms of a lexicon that edits none. `rules` is the inflection as JSON."""
+
+    def compile_() -> list[Any]:
+        terms = _terms(Path(path), lines, Inflection.model_validate_json(rules))
+        return [
+            [term.category, term.topic, term.line, len(term.forms) - len(term.inflected), *term.forms] for term in terms
+        ]
+
+    # Each term with the number of its forms that stand in the file, which come first.
+    rows = compiled("lexicon", _CODE, [repr(lines).encode(), rules.encode()], compile_)
+    return tuple(
+        Term(tuple(forms), category, line, path, topic, inflected=frozenset(forms[stated:]))
+        for category, topic, line, stated, *forms in rows
+    )
 
 
 def _terms(path: Path, lines: Iterable[Line], inflection: Inflection) -> Iterable[Term]:

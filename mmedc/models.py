@@ -61,7 +61,7 @@ def read_pins(folder: Path) -> dict[str, PinnedModel]:
     file = folder / "models.yaml"
     if not file.is_file():
         return {}
-    yaml = read_yaml(file, PolicyError)
+    yaml = read_yaml(file, PolicyError, keep=True)
     if not isinstance(yaml.data or {}, dict):
         raise PolicyError(f"{file}: expected a mapping of names to models")
     return {name: checked(PinnedModel, yaml.part(name), PolicyError) for name in yaml.data or {}}

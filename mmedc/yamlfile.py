@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ruamel.yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
+from mmedc.compiled import compiled
 from mmedc.errors import RequestError
 from mmedc.redact import first_line
 
@@ -79,8 +81,8 @@ class YamlFile:
         return YamlFile(self.path, self.data[key], lines)
 
 
-def read_yaml(path: str | Path, error: type[RequestError]) -> YamlFile:
-    """Read the YAML file `path`.
+def read_yaml(path: str | Path, error: type[RequestError], keep: bool = False) -> YamlFile:
+    """Read the YAML file `path`. With `keep`, what was parsed is kept for the next process (`mmedc.compiled`).
 
     Raises: `error` with file and line for a file that can't be read or parsed, is too large, nests too
     deep, repeats a key or expands without bound.
@@ -96,7 +98,15 @@ def read_yaml(path: str | Path, error: type[RequestError]) -> YamlFile:
     except UnicodeDecodeError as problem:
         line = raw[: problem.start].count(b"\n") + 1
         raise error(f"{path}:{line}: not UTF-8 (byte {problem.start}); save the file as UTF-8") from None
-    return parse_yaml(text, str(path), error)
+    if not keep:
+        return parse_yaml(text, str(path), error)
+
+    def compile_() -> list[Any]:
+        parsed = parse_yaml(text, str(path), error)
+        return [parsed.data, [[line, *keys] for keys, line in parsed.lines.items()]]
+
+    data, lines = compiled("yaml", (__name__,), [raw, ruamel.yaml.__version__.encode()], compile_)
+    return YamlFile(str(path), data, {tuple(keys): line for line, *keys in lines})
 
 
 def parse_yaml(text: str, path: str, error: type[RequestError]) -> YamlFile:
