@@ -437,6 +437,11 @@ def test_an_answer_that_breaks_the_rules_is_no_answer(sent: bytes, wanted: str) 
     assert reason(fetch(fixed(sent, close=True))) == wanted
 
 
+def test_an_answer_of_http_1_0_without_a_length_ends_with_its_connection() -> None:
+    answer = asyncio.run(fetch(fixed(b"HTTP/1.0 200 OK\r\n\r\nbody", close=True)))
+    assert (answer.status, answer.body, answer.truncated) == (200, b"body", "")
+
+
 def test_what_follows_a_body_is_never_taken_for_an_answer() -> None:
     async def run() -> None:
         forged = http(b"forged", Content_Type="text/html")

@@ -1,5 +1,7 @@
 """Crawls of small sites that are made for one fault each: what is stored of them, and what is asked of them later."""
 
+import contextlib
+import gzip
 import hashlib
 import os
 import threading
@@ -21,7 +23,7 @@ from tests.crawlset import crawl, plan_of
 
 NOAI = '<meta name="robots" content="noai">'
 ALL = "User-agent: *\nDisallow:\n"
-Answer = tuple[int, dict[str, str], str]
+Answer = tuple[int, dict[str, str], str | bytes]
 
 
 def page(text: str, *links: str, head: str = "") -> str:
@@ -51,9 +53,11 @@ class Sites:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body.encode())))
+                sent = body if isinstance(body, bytes) else body.encode()
+                self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()
-                self.wfile.write(body.encode())
+                with contextlib.suppress(ConnectionError):  # the crawler has enough of it
+                    self.wfile.write(sent)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -231,6 +235,39 @@ def test_the_licence_that_a_robots_txt_names_and_ai_txt_decide_page_by_page(tmp_
     }
     hosts = {row["host"]: row for row in pq.read_table(tmp_path / left.hosts.path).to_pylist()}
     assert {name: row["rules"] for name, row in hosts.items()} == {"a.test": 4, "b.test": 3, "c.test": 3}
+
+
+def test_a_huge_robots_txt_a_bomb_of_a_sitemap_and_a_page_of_links_cost_what_their_bounds_say(
+    tmp_path: Path, sites: Sites
+) -> None:
+    words = "-insulin-diabetes-asthma"  # fetched first
+    begin = "User-agent: *\nDisallow: /no\nSitemap: http://a.test/bomb.xml.gz\n"
+    sites.answers |= {
+        "a.test/robots.txt": (200, {}, begin + "# nothing\n" * 1_000_000 + "Disallow: /\n"),
+        "a.test/bomb.xml.gz": (200, {"Content-Type": "application/gzip"}, gzip.compress(bytes(60 << 20), 1)),
+        "a.test/": html(
+            "home", f"/no{words}", f"/yes{words}", *(f"/{n:x}-insulin-{n * 7919 % 99991}" for n in range(30_000))
+        ),
+        f"a.test/yes{words}": html("insulin"),
+    }
+    left = crawl(tmp_path, plan_of(sites.about("a.test/"), host_pages=8)).left
+    (host,) = pq.read_table(tmp_path / left.hosts.path).to_pylist()
+    assert left.pages == 2 and dict(host["refused"])["robots"] == 1
+    assert dict(host["left_out"])["too_many_links"] == 25_002 and dict(host["errors"]) == {"too_large": 1}
+    assert left.segments[0].bytes < 2 << 20
+
+
+def test_a_clock_that_is_set_back_between_two_runs_stops_nobody(tmp_path: Path, sites: Sites) -> None:
+    sites.answers |= {"a.test/": html("a", "/1"), "a.test/1": html("one")}
+    about = sites.about("a.test/")
+    crawl(tmp_path, plan_of(about), budget=1)
+    frontier = Frontier(tmp_path / "crawl" / "web" / "0000")
+    host = frontier.host("a.test")
+    host.last, host.wait_until = host.last + 1e6, host.wait_until + 1e6
+    frontier.changed(host)
+    frontier.save(None)
+    frontier.close()
+    assert crawl(tmp_path, plan_of(about), budget=2).left.pages == 2
 
 
 def test_a_pause_that_is_longer_than_patience_is_not_waited_for_by_the_next_run(tmp_path: Path, sites: Sites) -> None:

@@ -30,7 +30,7 @@ PLAIN = {
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer(open_filters().languages())
+    return Scorer(["en", "es", "ja", "ru", "zh"])
 
 
 @pytest.mark.parametrize("code", MEDICAL)

@@ -10,6 +10,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,7 +153,10 @@ def whole_members(path: Path, size: int) -> int:
 
 
 class Segment:
-    """An open WARC file. What is added is in memory until `flush`, which forces it to disk."""
+    """An open WARC file. What is added is in memory until `flush`, which writes it; a thread then forces it to disk.
+
+    A process that is killed loses nothing that was written. A machine that loses its power may; `cut` finds out.
+    """
 
     def __init__(self, folder: Path, number: int, name: str) -> None:
         """Create the file, or continue one; then `cut` first."""
@@ -162,6 +166,8 @@ class Segment:
         self._size = self._end = 0
         self._hash = hashlib.sha256()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fsync")
+        self._forced: Future[None] | None = None
 
     @property
     def end(self) -> int:
@@ -181,11 +187,9 @@ class Segment:
     def cut(self, size: int, records: int) -> int:
         """Continue after the first `size` bytes, which hold so many records; what lies behind them is cut off.
 
-        Returns the bytes that are there, fewer if the disk has lost some of them.
+        Returns the bytes that are there and sound, fewer if the disk has lost some of them.
         """
-        there = min(os.fstat(self._file).st_size, size)
-        if there < size:
-            there = whole_members(self.path, there)
+        there = whole_members(self.path, min(os.fstat(self._file).st_size, size))
         os.ftruncate(self._file, there)
         os.lseek(self._file, 0, os.SEEK_SET)
         self._hash = hashlib.sha256()
@@ -204,7 +208,12 @@ class Segment:
         return at, len(records[0])
 
     def flush(self) -> None:
-        """Write what was added and force it to disk. Raises: StorageError; then the file ends as it did before."""
+        """Write what was added; it is forced to disk soon. Raises: StorageError; then the file ends as it did before.
+
+        That an earlier write could not be forced to disk is raised as well.
+        """
+        if self._forced and self._forced.done():
+            self._force_ended(self._forced)
         if not self._held:
             return
         whole = b"".join(self._held)
@@ -212,21 +221,35 @@ class Segment:
         try:
             while data:
                 data = data[os.write(self._file, data) :]
-            os.fdatasync(self._file)
         except OSError as problem:
             os.ftruncate(self._file, self._size)
             os.lseek(self._file, self._size, os.SEEK_SET)
             raise StorageError(f"{self.path}: {problem.strerror}; free some space and give the same command") from None
         self._hash.update(whole)
         self._held, self._size = [], self._end
+        if self._forced is None:
+            self._forced = self._thread.submit(os.fdatasync, self._file)
+
+    def _force_ended(self, forced: "Future[None]") -> None:
+        """Raise StorageError if what was written could not be forced to disk."""
+        self._forced = None
+        try:
+            forced.result()
+        except OSError as problem:
+            raise StorageError(f"{self.path}: {problem.strerror}; free some space and give the same command") from None
 
     def close(self) -> SegmentRow:
-        """Close the file for good; what is not flushed is lost."""
-        os.close(self._file)
+        """Force the file to disk and close it for good; what is not flushed is lost. Raises: StorageError."""
+        self._force_ended(self._thread.submit(os.fdatasync, self._file))  # after the one under way
+        self._let_go()
         return SegmentRow(self.number, self.name, self._size, self.records, self._hash.hexdigest())
 
     def abandon(self) -> None:
         """Let go of the file; one that holds nothing is deleted."""
-        os.close(self._file)
+        self._let_go()
         if not self._size:
             self.path.unlink(missing_ok=True)
+
+    def _let_go(self) -> None:
+        self._thread.shutdown()
+        os.close(self._file)

@@ -19,7 +19,7 @@ from mmedc.crawl.fetch import Bounds, Fetcher
 from mmedc.crawl.frontier import PREFETCH, Frontier
 from mmedc.crawl.guard import Guard
 from mmedc.crawl.plan import Keep, Plan
-from mmedc.crawl.politeness import Manners, Schedule, retry_after
+from mmedc.crawl.politeness import Manners, Schedule, SteadyClock, retry_after
 from mmedc.crawl.queued import (
     BINS,
     FAILED,
@@ -89,6 +89,7 @@ class Crawler:
         self.reading = Reading(
             plan.languages, plan.filters, self.scope, plan.depth, plan.body_bytes, time.gmtime().tm_year
         )
+        self._clock = SteadyClock()
         self.guard = Guard(plan.allowed, {host: (address, port) for host, address, port in plan.names})
         if state := frontier.note(LEARNT):
             self.reading.learn(state)
@@ -186,7 +187,7 @@ class Crawler:
         self._ended(task)
 
     def _wait(self, host: Host) -> None:
-        now, wall = time.monotonic(), time.time()
+        now, wall = time.monotonic(), max(self._clock(), host.last)  # where the clock was set back between two runs
         if host.wait_until - wall > self.schedule.longest_s:
             self._give_up(host, "busy")
             return
@@ -205,7 +206,8 @@ class Crawler:
         bounds = Bounds(total_s=plan.page_s, body_bytes=plan.body_bytes, content_bytes=plan.body_bytes)
         try:
             async with Fetcher(self.guard, plan.agent, bounds, plan.connections) as self.fetcher:
-                self.rules = SiteRules(self.frontier, self.fetcher, plan.agents, plan.delay_s, self.spool.write)
+                keep = self.spool.write
+                self.rules = SiteRules(self.frontier, self.fetcher, plan.agents, plan.delay_s, keep, self._clock)
                 self._deepen()
                 while not self._spent():
                     self._launch()
@@ -332,7 +334,7 @@ class Crawler:
         """Tell the schedule that the turn of a host is over, and whether it wants another."""
         now = time.monotonic()
         if asked:
-            now -= max(time.time() - host.last, 0.0)  # the pause begins when the answer has come, not when it is read
+            now -= max(self._clock() - host.last, 0.0)  # the pause begins when the answer has come, not when it is read
         if not self._heaps.get(host.id) and host.queued > 0:
             self._hungry = True
         more = self._has_work(host)
@@ -343,7 +345,7 @@ class Crawler:
         else:
             wait = retry_after(answer.header("retry-after"), time.time())
             self.schedule.done(host.name, now, answer.status, wait, answer.seconds, more)
-        host.wait_until = time.time() + max(self.schedule.next(host.name) - time.monotonic(), 0.0)
+        host.wait_until = self._clock() + max(self.schedule.next(host.name) - time.monotonic(), 0.0)
         if host.name in self.schedule.given_up and not host.dead:
             self._give_up(host, self.schedule.given_up[host.name])
         if not more:
@@ -392,13 +394,13 @@ class Crawler:
         """Fetch a URL and take in the answer; return it, or the reason why there is none."""
         try:
             conditions = json.loads(item.validators) if item.validators else {}
-            host.last = time.time()
+            host.last = self._clock()
             fetched = await self.fetcher.fetch(item.url, conditions)
         except Refused as refusal:
-            host.last = time.time()
+            host.last = self._clock()
             self._failed(host, item, refusal.reason)
             return refusal.reason
-        host.last = time.time()
+        host.last = self._clock()
         if fetched.status in BUSY or fetched.status >= 500:
             tries = BUSY_TRIES if fetched.status in BUSY else TRIES
             if item.tries + 1 < tries:

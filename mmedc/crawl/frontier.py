@@ -1,9 +1,13 @@
 """The frontier of a set of hosts: every URL that was met, what became of it, and what comes next; an SQLite file.
 
-What lies in a WARC file and what the frontier says about it change together: the bytes of a batch are forced to disk
-first, then one transaction records the URLs and the length of the file. After any stop the file is cut to that length
-(`mmedc.crawl.segments`), so a page is in a WARC file exactly if its URL is recorded as fetched, and a URL that was
+What lies in a WARC file and what the frontier says about it change together: the bytes of a batch are written first,
+then one transaction records the URLs and the length of the file. After any stop the file is cut to that length
+(`mmedc.crawl.archive`), so a page is in a WARC file exactly if its URL is recorded as fetched, and a URL that was
 under way is queued still.
+
+Nobody waits until they are on the disk, except when a file is closed and when a round ends: all hosts would wait, too.
+So a machine that loses its power may lose the last seconds of either. If the frontier is behind, the file is cut; if
+the file is, URLs whose records it lacks are queued again (`lost`).
 
 A URL is known by 63 bits of a hash, so the table is its own index and a URL is stored once. SQLite holds the lock of
 the file for as long as it is open: a second process that takes up the same set is refused.
@@ -87,7 +91,7 @@ class Frontier:
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._force(False)
             self._db.execute("PRAGMA cache_size = -32768")
             self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {VERSIONS} COMMIT;")
         except sqlite3.OperationalError as problem:
@@ -115,6 +119,10 @@ class Frontier:
         """When pages are due whose sitemap says that they have changed; None where that is not asked."""
         self.bins = [0] * (BINS + 1)
         self._count()
+
+    def _force(self, on: bool) -> None:
+        """Have transactions wait until they are on the disk, with all before them, or not."""
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if on else 'NORMAL'}")
 
     def close(self) -> None:
         """Close the file; what was not saved is forgotten, as at a kill."""
@@ -195,7 +203,8 @@ class Frontier:
         `finish` are files that are closed by it. `admits` returns why a new URL is not worth fetching. Returns the
         (host, URL) that are newly queued.
         """
-        fresh = self._new(admits)
+        fresh, finished = self._new(admits), list(finish)
+        self._force(bool(finished))
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany(
@@ -219,7 +228,7 @@ class Frontier:
             )
             self._db.executemany("INSERT OR REPLACE INTO robots VALUES (?, ?, ?, ?)", self._robots)
             self._db.executemany("INSERT INTO optouts VALUES (?, ?, ?, ?, ?, ?, ?)", self._optouts)
-            for row in (*finish, *([segment] if segment else [])):
+            for row in (*finished, *([segment] if segment else [])):
                 self._db.execute(
                     "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?)",
                     (row.number, row.name, row.bytes, row.records, row.sha256),
@@ -356,7 +365,8 @@ class Frontier:
         return [Found(**json.loads(row)) for (row,) in rows]
 
     def end(self, key: str, result: Any, part: int) -> None:
-        """Record the result of a round under `key`, and its URLs for other sets as sent with `part`."""
+        """Record the result of a round under `key`, and its URLs for other sets as sent with `part`, on the disk."""
+        self._force(True)
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("UPDATE outbox SET part = ? WHERE part IS NULL", (part,))
         self.put_note(key, result)

@@ -1,4 +1,4 @@
-"""When which site may be asked again: a schedule without a clock, which is told the time.
+"""When which site may be asked again: a schedule that is told the time.
 
 A site is asked by one request at a time, and an IP address by few, however many sites stand on it. Between the end of a
 request and the begin of the next lies the delay of the user, the `Crawl-delay` of the site, or as long as the site took
@@ -8,12 +8,25 @@ that doubles.
 
 import heapq
 import re
+import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 BUSY = frozenset({429, 503})
 MAX_RETRY_AFTER_S = 24 * 3600.0
 SECONDS = re.compile(r"\s*(\d{1,12})(?:\.\d*)?\s*")
+
+
+class SteadyClock:
+    """Seconds since 1970: the clock of the machine at the start and what has passed since. It may be set meanwhile."""
+
+    def __init__(self) -> None:
+        """Read the clock of the machine, once."""
+        self._base = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        """Return the seconds since 1970."""
+        return self._base + time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +149,9 @@ class Schedule:
     def due(self) -> float | None:
         """Return when `take` may have a site at the earliest; None while that waits for a request under way to end."""
         while self._queue:
-            time, _, site = self._queue[0]
+            when, _, site = self._queue[0]
             if self._sites[site].queued and site not in self.given_up:
-                return time
+                return when
             heapq.heappop(self._queue)
         return None
 

@@ -92,6 +92,7 @@ class Reading:
         missing = opened.words("crawl/missing.txt") if opened.find("crawl/missing.txt") else ()
         self.traps = Traps(missing=missing, year=year)
         self._met: dict[str, None] = {}
+        _load()
 
     def state(self) -> dict[str, object]:
         """Return what was learnt, as JSON values."""
@@ -213,6 +214,14 @@ class Reading:
     def admits(self, found: Found) -> str:
         """Return why a URL that is new to the frontier is not worth fetching; empty if it is."""
         return self.traps.found(found.url, site_of(found.host))
+
+
+def _load() -> None:
+    """Load what reads pages, before hosts wait for it: the list of public suffixes alone takes .2 s."""
+    example = "http://host.example/"
+    site_of(host_of(normal("//host.example:80/é", example)))
+    read_sitemap(b"<urlset/>", example)
+    read_links(decoded(b"<title>\xe9</title>", "text/html"), example)
 
 
 def _line(text: str) -> str:

@@ -1,7 +1,6 @@
 """What the hosts of a crawl allow: their robots.txt and their reservations, fetched before anything else of them."""
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NamedTuple
 
@@ -53,10 +52,14 @@ class SiteRules:
         agents: Collection[str],
         delay_s: float,
         write: Callable[[list[bytes]], object],
+        clock: Callable[[], float],
     ) -> None:
-        """Ask by `fetcher`; `agents` are names of crawlers that train models; `write` takes records of answers."""
+        """Ask by `fetcher`; `agents` are names of crawlers that train models; `write` takes records of answers.
+
+        `clock` returns the seconds since 1970.
+        """
         self._frontier, self._fetcher, self._agents, self._delay_s = frontier, fetcher, tuple(agents), delay_s
-        self._write = write
+        self._write, self._clock = write, clock
         self._robots: dict[str, Robots] = {}
         robots_of(NOTHING, 0.0).allows(NOTHING.url)  # loads the parser before anybody waits for it
         self._fresh: dict[str, tuple[float, int, bytes]] = {}  # answers that the frontier may not have saved yet
@@ -64,7 +67,7 @@ class SiteRules:
 
     def lacks(self, url: str) -> Place | None:
         """Return the rules that must be fetched before `url` is; None if all are known."""
-        origin, now = origin_of(url), time.time()
+        origin, now = origin_of(url), self._clock()
         robots = self._robots.get(origin) or self._stored(origin)
         if robots is None or robots.until < now:
             return Place("robots", robots_url(origin))
@@ -101,7 +104,7 @@ class SiteRules:
         Raises nothing: no answer is an answer too.
         """
         answer = await self._followed(place, host)
-        now, body = time.time(), b""
+        now, body = self._clock(), b""
         if isinstance(answer, Fetched) and answer.status == 200:
             try:
                 body = content_of(answer, 64 * MAX_BODY)[: BYTES[place.kind] + 1]
@@ -130,7 +133,7 @@ class SiteRules:
                 host.errors[refusal.reason] = host.errors.get(refusal.reason, 0) + 1
                 return refusal
             finally:
-                host.last = time.time()
+                host.last = self._clock()
             host.ip = answer.ip if host_of(url) == host.name else host.ip
             host.rules += 1
             notes = (("via", place.url),) if hop else ()
