@@ -35,7 +35,9 @@ MAX_AUTHORS = 50
 MAX_NAME_CHARS = 80
 MAX_NODES = 5_000
 NO_NAME = re.compile(
-    r"https?:|www\.|@|\d{4}|^(?:admin|administrator|editor|editors|staff|webmaster|guest|author)$", re.IGNORECASE
+    r"https?:|www\.|@|\d{4}|^(?:admin|administrator|super ?user|editor|editors|staff|webmaster|guest|author|"
+    r"author archives|publisher|anonymous|unknown|redaktion|rédaction|redacción|redação|redazione|редакция)$",
+    re.IGNORECASE,
 )
 
 
