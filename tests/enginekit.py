@@ -1,5 +1,6 @@
 """Sources and steps for tests of the engine: numbers as documents, and steps that go wrong on demand."""
 
+import importlib
 import itertools
 import os
 import signal
@@ -184,6 +185,21 @@ class Doubles:
     def run(self, unit: Unit[DataFile], out: UnitFiles) -> Counted:
         rows = read_table(out.store, unit.spec)["n"].to_pylist()
         return Counted(out.write("documents", pa.table({"n": [2 * row for row in rows]})))
+
+
+@dataclass(frozen=True)
+class Lacks:
+    """A step that imports a package that is not there, as some do at the first document."""
+
+    name: ClassVar[str] = "lacks"
+    version: ClassVar[int] = 1
+
+    def open(self) -> Transform:
+        def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
+            importlib.import_module("no_such_package")
+            return batch
+
+        return transform
 
 
 @dataclass(frozen=True)

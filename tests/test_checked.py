@@ -4,13 +4,15 @@ import io
 import platform
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 
 from rich.console import Console
 
 from mmedc import __version__
 from mmedc.engine.cluster import Cluster
-from mmedc.engine.preflight import Machine, Probe, Seen, Sight, Trouble, this_machine
+from mmedc.engine.preflight import VERSION, Machine, Probe, Seen, Sight, Trouble, look, needed, this_machine
 from mmedc.report.checked import as_json, check_table, rows_of
+from mmedc.storage import Store
 
 GIB = 1 << 30
 WELL = Machine(platform.python_version(), metadata.version("ray"), True, 0.0, 16 * GIB, 50 * GIB, 65_536)
@@ -32,6 +34,12 @@ def test_nodes_that_are_as_they_should_be_are_ready() -> None:
     assert {state for state, _ in found.values()} == {"ok"}
     assert found["CPUs"][1] == "8 units at once on 2 nodes"
     assert found["memory"][1] == "4.3 GB or more a unit, which may take 3.8 GB on 2 nodes"
+
+
+def test_a_node_that_lacks_a_package_is_named(tmp_path: Path) -> None:
+    assert "pyarrow" in needed()
+    (trouble, *_) = look(Store(str(tmp_path)), "n", (), ("pyarrow", "no_such_package"), 0).troubles
+    assert trouble.what == VERSION and trouble.text.startswith("no_such_package can't be imported there")
 
 
 def test_each_fault_has_its_row() -> None:

@@ -19,7 +19,7 @@ from mmedc.engine.stragglers import Stragglers
 from mmedc.engine.unit import Bounds, Commit, CommitFormat, DataFile, Pass, Stream, Streamed, Unit
 from mmedc.errors import AccountingError, UnitsFailed
 from mmedc.storage import Store
-from tests.enginekit import DropMultiples, LosesRows, Numbered, Numbers, Trouble, finish
+from tests.enginekit import DropMultiples, Lacks, LosesRows, Numbered, Numbers, Trouble, finish
 
 UNITS = tuple(Unit(f"u{n}", f"unit {n}", count, count) for n, count in enumerate((40, 0, 23)))
 
@@ -51,6 +51,11 @@ def kept(store: Store, found: list[Commit[Numbered]]) -> list[list[int]]:
 def removed(store: Store, commit: Commit[Numbered]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = read_table(store.below(".work"), commit.left.removed).to_pylist()
     return rows
+
+
+def test_a_package_that_a_machine_lacks_fails_the_unit_and_rejects_no_document(tmp_path: Path) -> None:
+    with pytest.raises(UnitsFailed, match=r"(?s)2 of 3 units failed.*step lacks lacks a package .*no_such_package"):
+        run_pass(a_pass(Lacks()), Inline(), Store(str(tmp_path)), Silent())
 
 
 def test_rows_are_kept_dropped_and_counted(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class Chain:
         """Pass `batch` through all steps.
 
         Raises: BrokenBatch when a step raises and the batch has more than one row. For a single
-        row, the exception becomes the reason for its rejection.
+        row, the exception becomes the reason for its rejection. ImportError when a package is missing.
         """
         produced = Produced(None, [], {}, batch.column("ordinal")[-1].as_py() + 1)
         for index, transform in enumerate(self._transforms):
@@ -161,6 +161,11 @@ class Chain:
             slot.enter(index, first, last - first + 1)
         try:
             after = transform(batch)
+        except ImportError as problem:  # of this machine, not of any document
+            raise ImportError(
+                f"step {self.names[index]} lacks a package here ({problem}); install mmedc, with all that it needs, on "
+                "every machine"
+            ) from problem
         except Exception as problem:
             if batch.num_rows > 1:
                 raise BrokenBatch(first, last) from problem

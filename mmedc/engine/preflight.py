@@ -5,9 +5,11 @@ driver wrote to the output folder, and writes one there that the driver reads. O
 paths lead to nothing or, worse, to other files, and its results would stay on it.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
+import re
 import secrets
 import shutil
 import tempfile
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -131,9 +134,30 @@ def digest_of_ends(url: str) -> str:
     return digest.hexdigest()
 
 
-def look(store: Store, nonce: str, probes: tuple[Probe, ...], number: int) -> Sight:
+def needed() -> tuple[str, ...]:
+    """Return the modules that mmedc always needs, of those that this machine has."""
+    found: list[str] = []
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for line in metadata.requires("mmedc") or ():
+            if "extra ==" not in line and (name := re.match(r"[\w.-]+", line)):
+                listed = metadata.distribution(name[0]).read_text("top_level.txt")
+                found += (listed or name[0].replace("-", "_")).split()
+    return tuple(module for module in found if _is_there(module))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def look(store: Store, nonce: str, probes: tuple[Probe, ...], modules: tuple[str, ...], number: int) -> Sight:
     """Return what this node sees, and leave a file in the output folder for the driver."""
     troubles = []
+    if lacking := [module for module in modules if not _is_there(module)]:
+        found = f"{', '.join(lacking)} can't be imported there; install mmedc, with all that it needs, on every node"
+        troubles.append(Trouble(VERSION, found))
     try:
         if store.get(f"{FOLDER}/{nonce}") != nonce.encode():
             troubles.append(Trouble(OUT, f"{store.url} holds other files there"))
@@ -187,7 +211,7 @@ def examine(on_each_node: OnEachNode, store: Store, probes: tuple[Probe, ...]) -
     store.put(f"{FOLDER}/{nonce}", nonce.encode())
     try:
         begun = time.time()
-        answers = on_each_node(partial(look, store, nonce, probes))
+        answers = on_each_node(partial(look, store, nonce, probes, needed()))
         ended = time.time()
         return [_seen(store, nonce, number, node, sight, begun, ended) for number, (node, sight) in enumerate(answers)]
     finally:

@@ -185,6 +185,8 @@ def _judge(made: Any, arguments: dict[str, Any]) -> Callable[[Rows], dict[int, V
             if not isinstance(step, BaseFilter):
                 return _verdict(True, step.format(document.text))
             return _verdict(step.filter_batch([document])[0] if batched else step.filter(document), document.text)
+        except ImportError:  # of this machine, not of the document
+            raise
         except Exception as problem:
             return Verdict("", rejected=f"error: {type(problem).__name__}: {problem}"[:400])
 

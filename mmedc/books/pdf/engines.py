@@ -47,7 +47,7 @@ class Opened:
             self._file: mupdf.MuPdf | glyphs.Pdfium = (mupdf.MuPdf if engine == "pymupdf" else glyphs.Pdfium)(path)
             self.pages = last_page(self._file) if self._file.pages else 0
             self.missing = self._file.pages - self.pages
-        except (Unreadable, OSError):
+        except (Unreadable, OSError, ImportError):
             raise
         except Exception as problem:  # of a library
             raise Unreadable(f"damaged: {first_line(problem)}") from None
@@ -87,7 +87,7 @@ class Opened:
         """Return page `number`, from 0. Raises: Unreadable where the library fails on it."""
         try:
             return self._shown(self._page(number), number)
-        except (Unreadable, OSError):
+        except (Unreadable, OSError, ImportError):
             raise
         except Exception as problem:  # of a library; the other pages may be sound
             raise Unreadable(f"error: {type(problem).__name__}: {first_line(problem)}") from None
@@ -102,7 +102,7 @@ class Opened:
             pdfium = self._glyphs()
             with pdfium.opened(number) as page:
                 return read_page(page, *pdfium.size(number), self.ocr)
-        except (Unreadable, OSError):
+        except (Unreadable, OSError, ImportError):
             raise
         except Exception as problem:  # of a library; the other pages may be sound
             raise Unreadable(f"error: {type(problem).__name__}: {first_line(problem)}") from None
