@@ -1,5 +1,6 @@
 """Training: exact resume, no leaks between documents, the loss without logits, export."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -34,12 +35,13 @@ from mmedc.train.launch import Job, tokenised
 from mmedc.train.launch import train as train_here
 from mmedc.train.loader import Batch, make_batch
 from mmedc.train.loss import linear_cross_entropy
-from mmedc.train.measure import read_lines
+from mmedc.train.measure import HeldOut, read_lines
 from mmedc.train.mixture import shares
 from mmedc.train.model import Trained, build, cast_parameters, flops, matrix_parameters, save
 from mmedc.train.optimizer import SpikeGuard, lr_at
 from mmedc.train.stream import IGNORE, Sequence
 from mmedc.train.tokens import Tokenizer, open_tokenizer
+from mmedc.train.windows import Evaluation
 from tests.conftest import Notes
 from tests.test_cluster import scene
 
@@ -539,6 +541,37 @@ def test_wrong_settings_are_told(recipe: Path, tmp_path: Path) -> None:
         build(ModelSettings(path=str(tmp_path)), open_tokenizer(settings.tokenizer), 64, 1)
     with pytest.raises(CorpusError, match=r"there is no manifest\.json"):
         tokenised(read_train(str(recipe), [f"data.corpora.m={tmp_path}"]), "x", Inline(), QUIET)
+
+
+def test_held_out_documents_are_packed_and_measured_as_each_alone(
+    recipe: Path, small: tuple[Trained, Tokenizer], tmp_path: Path
+) -> None:
+    model, _ = small
+    job = tokenised(read_train(str(recipe)), str(tmp_path / "run"), Inline(), QUIET)
+    components = job.components()
+    held_out = HeldOut(components, 64, 64)
+    evaluation = Evaluation(model.eval(), contextlib.nullcontext, torch.device("cpu"), 2, 0, 1)
+    found = held_out.evaluate(evaluation)
+    total, tokens, count = 0.0, 0, 0
+    for component in components:
+        for row in np.flatnonzero(component.held_out).tolist():
+            ids = component.read(row, 0, int(component.lengths[row])).astype(np.int64).tolist()
+            for at in range(0, len(ids) - 1, 64):
+                with torch.no_grad():
+                    total += float(model(make_batch(Fixed([ids[at : at + 65]]), [0]))[0])
+                tokens += len(ids[at : at + 65]) - 1
+                count += 1
+    assert found["held_out/loss"] == pytest.approx(total / tokens, rel=1e-5)
+    assert tokens / 64 <= len(held_out) < count
+
+
+def test_adapters_do_less_work_than_weights(tokenizer_file: Path) -> None:
+    tokenizer = open_tokenizer(str(tokenizer_file))
+    whole, adapted = (
+        build(ModelSettings.model_validate({"config": TINY, **lora}), tokenizer, 64, 1)
+        for lora in ({}, {"lora": {"rank": 1}})
+    )
+    assert 2 / 3 < matrix_parameters(adapted) / matrix_parameters(whole) < 0.75
 
 
 def test_a_job_can_be_sent(recipe: Path, tmp_path: Path) -> None:

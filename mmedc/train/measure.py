@@ -169,7 +169,10 @@ def mean_by(names: list[str], sums: Any, part: int) -> dict[str, float]:
 
 
 class HeldOut(Windows):
-    """The held-out documents, at most `documents` of each component."""
+    """The held-out documents, at most `documents` of each component, several to a window.
+
+    None attends to another, as in training, so that packing changes what an evaluation costs and not what it finds.
+    """
 
     def __init__(self, components: list[Component], documents: int, context: int) -> None:
         self.names = [component.name for component in components]
@@ -179,10 +182,9 @@ class HeldOut(Windows):
             rows = np.flatnonzero(component.held_out)
             rows = np.sort(rows[np.argsort(component.ids[rows], kind="stable")[:documents]])
             self.text_bytes[number] = component.text_bytes[rows].sum()
-            for row in rows.tolist():
-                tokens = component.read(row, 0, int(component.lengths[row])).astype(np.int64)
-                for at in range(0, len(tokens) - 1, context):
-                    windows.append(_window(tokens[at : at + context + 1], context, number))
+            whole = (component.read(row, 0, int(component.lengths[row])).astype(np.int64) for row in rows.tolist())
+            pieces = [tokens[at : at + context + 1] for tokens in whole for at in range(0, len(tokens) - 1, context)]
+            windows += [_window(packed, context, number) for packed in _packed(pieces, context)]
         super().__init__(windows)
 
     def evaluate(self, evaluation: Evaluation) -> dict[str, float]:
@@ -205,10 +207,36 @@ class HeldOut(Windows):
         return {**bits, "held_out/loss": float(sums[0].sum() / max(sums[1].sum(), 1))}
 
 
-def _window(tokens: Any, context: int, component: int) -> Sequence:
-    """Return tokens as a sequence of `context` tokens, padded with a piece that has no targets."""
-    inputs, targets = np.zeros(context, np.int64), np.full(context, IGNORE, np.int64)
-    have = len(tokens) - 1
-    inputs[:have], targets[:have] = tokens[:-1], tokens[1:]
-    lengths = np.array([have, context - have], np.int64)
+Piece = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def _packed(pieces: list[Piece], context: int) -> list[list[Piece]]:
+    """Return pieces in groups that fit a window: the longest first, each where it leaves the least room."""
+    groups: list[list[Piece]] = []
+    room: list[int] = []
+    for piece in sorted(pieces, key=len, reverse=True):
+        size = len(piece) - 1
+        fits = [(left, number) for number, left in enumerate(room[-OPEN:], max(0, len(room) - OPEN)) if left >= size]
+        if fits:
+            _, number = min(fits)
+            groups[number].append(piece)
+            room[number] -= size
+        else:
+            groups.append([piece])
+            room.append(context - size)
+    return groups
+
+
+OPEN = 32
+"""The last windows that a further piece may be packed into."""
+
+
+def _window(pieces: list[Piece], context: int, component: int) -> Sequence:
+    """Return pieces as a sequence of `context` tokens, padded with a piece that has no targets."""
+    inputs, targets, first = np.zeros(context, np.int64), np.full(context, IGNORE, np.int64), 0
+    for piece in pieces:
+        last = first + len(piece) - 1
+        inputs[first:last], targets[first:last] = piece[:-1], piece[1:]
+        first = last
+    lengths = np.array([*(len(piece) - 1 for piece in pieces), context - first], np.int64)
     return Sequence(inputs, targets, lengths[lengths > 0], component)

@@ -216,10 +216,14 @@ def prepare(
 
 
 def matrix_parameters(model: Trained) -> int:
-    """Return how many weights multiply every token: those of all matrices but an embedding that is only looked up."""
+    """Return how many weights multiply every token: those of all matrices but an embedding that is only looked up.
+
+    A frozen weight counts two thirds, because the product for its own gradient is left out.
+    """
     embedding = model.base.get_input_embeddings().weight
     tied = model.head.weight is embedding
-    return sum(p.numel() for p in model.parameters() if p.dim() > 1 and (p is not embedding or tied))
+    used = [p for p in model.parameters() if p.dim() > 1 and (p is not embedding or tied)]
+    return sum(p.numel() if p.requires_grad else 2 * p.numel() // 3 for p in used)
 
 
 def flops(matrices: int, layers: int, width: int, lengths: Any) -> float:
