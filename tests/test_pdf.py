@@ -25,6 +25,7 @@ from mmedc.books.pdf.wrapped import unwrapped
 from mmedc.books.rules import BookRules
 from mmedc.engine.run import Inline, run_pass
 from mmedc.engine.unit import Pass
+from mmedc.inputs import Input
 from mmedc.pipeline import pages
 from mmedc.pipeline.build import Build
 from mmedc.recipe import Recipe
@@ -300,6 +301,16 @@ def test_ranges_of_pages_make_the_same_book_as_the_whole_file(
     assert (
         prepared(tmp_path / "in", tmp_path / "again", engine).run(Inline(isolate=True), again).digest == manifest.digest
     )
+
+
+def test_the_ranges_of_a_file_have_its_bytes_together() -> None:
+    book, short = Input("/b/book.pdf", "book.pdf", 6_000_000, ""), Input("/b/short.pdf", "short.pdf", 3_000, "")
+    ends = {book.url: 3000, short.url: 3}
+    ranges = [pages.PageRange(book, first, min(first + 128, 3000)) for first in range(0, 3000, 128)]
+    units = [pages.unit_of((part,), ends) for part in ranges[:-1]]
+    last = pages.unit_of((ranges[-1], pages.PageRange(short, 0, 3)), ends)
+    assert sum(unit.bytes for unit in units) + last.bytes == 6_003_000
+    assert {unit.bytes for unit in units} == {256_000}
 
 
 def test_a_build_killed_in_mid_book_ends_in_the_same_bytes(tmp_path: Path) -> None:

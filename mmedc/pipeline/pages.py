@@ -240,9 +240,10 @@ def with_pages(
         return ingest
 
     groups = [group for unit, left in zip(units, covered, strict=True) for group in _grouped(unit.spec, left)]
+    ends = {part.file.url: part.end for group in groups for part in group}  # of each file the last, so its pages
     reader = PageReader(engine, ocr_rules_of(recipe), need_model(recipe))
     reading: Streamed[tuple[PageRange, ...], Paged] = Streamed(reader, (), finish_pages, bounds)
-    page_units = tuple(Unit.of(group, _label(group), sum(_bytes(part) for part in group)) for group in groups)
+    page_units = tuple(unit_of(group, ends) for group in groups)
     paged = run(Pass("pages", reading, page_units, limits.retries)) if page_units else []
 
     places: dict[str, list[tuple[DataFile, int]]] = {}
@@ -283,9 +284,10 @@ def _grouped(split: InputSplit, left: Covered) -> Iterator[tuple[PageRange, ...]
         yield tuple(held)
 
 
-def _bytes(part: PageRange) -> int:
-    """Return about how many bytes of its file a range is."""
-    return part.file.bytes if part.first == 0 and part.end <= RANGE_PAGES else part.file.bytes // 8
+def unit_of(group: tuple[PageRange, ...], pages: dict[str, int]) -> Unit[tuple[PageRange, ...]]:
+    """Return a unit whose bytes are the share of its pages in their files; `pages` has those of each file."""
+    size = sum(part.file.bytes * (part.end - part.first) // pages[part.file.url] for part in group)
+    return Unit.of(group, _label(group), size)
 
 
 def _label(group: tuple[PageRange, ...]) -> str:

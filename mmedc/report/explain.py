@@ -1,6 +1,7 @@
 """The explanation of a document: what each step saw, changed and scored, and why it is kept or removed."""
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -207,11 +208,12 @@ def _terms(policy: Policy, row: dict[str, Any]) -> tuple[list[str], list[str]]:
         places = [(bounds[start][0], bounds[end - 1][1]) for start, end in places]
     else:
         text = seen
+    starts = [start for start, _ in places]
     sentences = []
     for sentence in SENTENCE.finditer(text):
         low, high = sentence.span()
-        inside = [(start, min(end, high)) for start, end in places if low <= start < high]
-        if inside:
+        here = places[bisect_left(starts, low) : bisect_left(starts, high)]
+        if inside := [(start, min(end, high)) for start, end in here]:
             cuts = [low, *(at for place in inside for at in place), high]
             pieces = [text[a:b] for a, b in pairwise(cuts)]
             marked = (f"«{piece}»" if index % 2 else piece for index, piece in enumerate(pieces))

@@ -244,7 +244,11 @@ class Writer:
         above, text = last.last, line.text.strip()
         if last.kind or above is None or above.size < LARGER * self.learned.size or last.bold != line.bold:
             return False
-        if not 0 < line.base - above.base < TITLE_STEP * line.size or NUMBERED.match(text) or ENDED.search(last.text):
+        if (
+            not 0 < line.base - above.base < TITLE_STEP * line.size
+            or NUMBERED.match(text)
+            or ENDED.search(last.text[-TAIL:])
+        ):
             return False
         known = {title for title, _ in self._titles.get(last.page, ())}
         return len(last.text) + len(text) < HEADING_CHARS and not known & {_folded(last.text), _folded(text)}
@@ -310,7 +314,7 @@ class Writer:
                 self.manuscript.block(text, not self._first)
             self._first = False
             return
-        elif IMPRINT.search(text) and len(text) < 1500 and paragraph.page < 8:
+        elif paragraph.page < 8 and len(text) < 1500 and IMPRINT.search(text):
             with self.manuscript.part("front_matter", "imprint"):
                 self.manuscript.block(text)
         elif paragraph.kind == "caption":
@@ -429,7 +433,10 @@ def _is_contents(lines: list[Placed]) -> bool:
     """Return whether a page is part of a table of contents: most of its lines lead to a page number."""
     if len(lines) < 6:
         return False
-    leading = sum(bool(LEADERS.search(line.text)) for line in lines)
+    texts = [line.text for line in lines]
+    if not LEADERS.search("\n".join(texts)):
+        return False
+    leading = sum(bool(LEADERS.search(text)) for text in texts)
     return leading >= 0.5 * len(lines) or (
         leading >= 0.25 * len(lines) and sum(bool(PAGED.match(line.text.strip())) for line in lines) >= 0.6 * len(lines)
     )

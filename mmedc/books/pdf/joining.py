@@ -23,13 +23,17 @@ other, `a b` and `ab` in one word, and which begin and end words (` b`, `a `).""
 
 def count_words(words: Words, lines: list[str]) -> None:
     """Add the words of lines to `words`."""
+    found: list[str] = []
+    whole: list[str] = []
     for line in lines:
-        found = WORD.findall(line.replace("\u00ad", "").lower())
-        if found and line.rstrip()[-1:] in HYPHENS:
-            found.pop()
-        words.update(found)
+        if line.rstrip()[-1:] in HYPHENS:
+            found += WORD.findall(line.replace("\u00ad", "").lower())[:-1]
+        else:
+            whole.append(line)
         if HANGUL[0] <= line[len(line) // 2] <= HANGUL[1]:
             _count_syllables(words, line)
+    found += WORD.findall("\n".join(whole).replace("\u00ad", "").lower())
+    words.update(found)
 
 
 def joined(before: str, after: str, words: Words) -> str:
