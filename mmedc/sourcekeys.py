@@ -12,6 +12,9 @@ from mmedc.sitelists import list_file
 
 CONTACT = re.compile(r"https?://[^\s/@]+\.[^\s/@]+(/\S*)?|(mailto:)?[^\s@]+@[^\s@]+\.[^\s@]+")
 
+ADDRESS = re.compile(r"(?:^|/)(https?):/{1,2}([^/\s].*)")
+"""The address of a site where a path is expected, whose slashes may have been joined."""
+
 
 class KeyedSource(SourceConfig):
     """A source whose format has settings of its own; the key of the format is a field, named by `key`."""
@@ -77,11 +80,16 @@ class CrawlSource(KeyedSource):
     @model_validator(mode="after")
     def _contact(self) -> "CrawlSource":
         if not CONTACT.fullmatch(self.contact):
-            found = f'"{self.contact}" is neither' if self.contact else "it is missing"
+            found = f'"{self.contact}" is neither a URL nor a mail address' if self.contact else "it is missing"
             raise ValueError(
                 f"contact: {found}; give a URL or mail address that tells the owner of a site who crawls, such as "
                 '`contact: "https://example.org/our-crawler"`'
             )
+        for path in self.crawl:
+            if address := ADDRESS.search(path):
+                raise ValueError(
+                    f"crawl: {address[1]}://{address[2]} is a site; write it into a file, one a line, and name that"
+                )
         return self
 
     @property

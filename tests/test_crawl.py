@@ -251,6 +251,8 @@ def test_where_new_sites_belong() -> None:
         ('    contact: "https://example.org/bot"\n', "", "contact: it is missing; give a URL or mail address"),
         ("delay_s", "delay", 'unknown key "delay"; did you mean "delay_s"'),
         ("sites.txt", "none.txt", "none.txt matches no file"),
+        ("sites.txt", "https://a.test/x", "crawl: https://a.test/x is a site; write it into a file"),
+        ("https://example.org/bot", "me", '"me" is neither a URL nor a mail address; give a URL'),
         ("hosts_file: hosts", "hosts_file: recipe.yaml", "recipe.yaml:1: name: is no address"),
     ],
 )
