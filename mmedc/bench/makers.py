@@ -213,8 +213,8 @@ def rumednli(row: Row, file: str) -> Row:
     return {
         "id": f"rumednli-{row['pairID']}",
         "context": row["ru_sentence1"],
-        "question": row["ru_sentence2"],
-        "options": {"A": "следует", "B": "противоречит", "C": "нельзя сказать"},
+        "question": f"Следует ли из текста утверждение: «{row['ru_sentence2'].strip()}»?",
+        "options": {"A": "да, следует", "B": "нет, противоречит ему", "C": "нельзя сказать"},
         "gold": label,
     }
 
