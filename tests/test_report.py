@@ -110,6 +110,9 @@ def test_the_report_says_what_the_corpus_has_and_loads_nothing(quickstart: Path)
         assert f" {row.step} " in page.says and all(f"{name} {n}" in page.says for name, n in row.dropped.items())
     assert manifest.digest in page.says and "es.health.example" in page.says and "Apache-2.0" in page.says
     assert "Длительность" not in page.says and "長時間の座位を契機に" in page.says and 'lang="ja"' in page.text
+    removed = sum(count for row in manifest.funnel if row.step == "dedup" for count in row.dropped.values())
+    assert sum(gone for _, _, gone in facts_of(str(quickstart)).cluster_sizes) == removed > 0
+    assert "Sizes of all clusters of duplicates" in page.says
     for reason in ("near_duplicate", "prefilter", "medical_model_low"):
         assert f": {reason}" in page.says
     assert page.text == report(facts_of(str(quickstart)))
@@ -146,7 +149,12 @@ def test_a_build_under_way_shows_what_is_committed(tmp_path: Path) -> None:
         build.run(Inline(), Watchers(journal, Stops()))
     facts = facts_of(out)
     assert facts.units == (1, 3) and facts.funnel[0].step == "read" and facts.funnel[0].read
+    assert sum(facts.scored.values()) == facts.funnel[-1].kept and {source for _, source in facts.scored} < {
+        "pages",
+        "books",
+    }
     page = check(report(facts))
+    assert "Languages and sources so far" in page.says
     assert (
         "was stopped" in page.says
         and "1 of 3 units of ingest" in page.says

@@ -105,7 +105,9 @@ def limit_page(view: View, looked: Looked, params: Params) -> Html:
         "then removes, only a build tells. Nothing here changes the corpus."
     )
     if view.opened.own_limits:
-        note += f" Sources with a policy of their own are judged by it: {', '.join(sorted(view.opened.own_limits))}."
+        names = ", ".join(sorted(view.opened.own_limits))
+        note += f" Sources with a policy of their own are judged by it: {names}. A limit that you move "
+        note += "is moved for them too, where they have it; policy.yaml has the policy of the other sources only."
     if not view.opened.history:
         note += " Only published documents are known here, so looser limits cannot be answered."
     langs = {"": "all languages", **{code: code for code in sorted(view.opened.limits)}}

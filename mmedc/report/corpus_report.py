@@ -38,6 +38,7 @@ def report(facts: Facts) -> str:
     manifest = facts.manifest
     sections = [
         ("contents", "Languages and kinds", _contents(facts) if manifest else None),
+        ("scored", "Languages and sources so far", _scored(facts) if facts.scored else None),
         ("funnel", "What became of the records", _funnel(facts) if facts.funnel else None),
         ("flows", "By language and by source", _flows(manifest) if manifest else None),
         ("measures", "Measures", _measures(facts) if manifest else None),
@@ -100,6 +101,15 @@ def _under_way(facts: Facts) -> Iterable[Html]:
             for each in run.passes[-SHOWN:]
         ]
         yield table(("pass", "units", "done", "failed", ""), rows, bars=(4,))
+
+
+def _scored(facts: Facts) -> Html:
+    """Return what ingest has left so far, by language and source."""
+    most = max(facts.scored.values())
+    rows = [(lang, source, count, bar(count / most)) for (lang, source), count in sorted(facts.scored.items())]
+    foot = ("all", "", sum(facts.scored.values()), "")
+    said = "Documents that are committed, before limits, duplicates and benchmark questions."
+    return joined(tag("p", said), table(("language", "source", "documents", ""), rows, foot, bars=(3,), text=(0, 1)))
 
 
 def _contents(facts: Facts) -> Html:
@@ -321,6 +331,11 @@ def _copies(facts: Facts) -> Html:
         tag("p", f"Deduplication compared {counted(pairs.compared, 'pair')} by their sketches; {pairs.edges:,} are "
             f"certainly alike, and the texts of {pairs.verified:,} were compared.")
     ]  # fmt: skip
+    if facts.cluster_sizes:
+        whole = max(clusters for _, clusters, _ in facts.cluster_sizes)
+        sizes = [(size, clusters, bar(clusters / whole), gone) for size, clusters, gone in facts.cluster_sizes]
+        parts += [tag("h3", "Sizes of all clusters of duplicates"),
+                  table(("documents in it", "clusters", "", "documents removed"), sizes, bars=(2,))]  # fmt: skip
     if facts.clusters:
         most = facts.clusters[0].documents
         rows = [
@@ -401,7 +416,7 @@ def _samples(facts: Facts) -> Html:
     last = ("", "")
     for each in facts.removed:
         if (each.step, each.reason) != last:
-            said = meaning(each.step, "dropped", each.reason)
+            said = (meaning(each.step, "dropped", each.reason) or "").replace("`", "")
             parts.append(tag("p", tag("b", f"{each.step}: {each.reason}"), f"  {said}" if said else ""))
             last = each.step, each.reason
         parts.append(_sample(each, "dropped"))

@@ -5,12 +5,15 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmedc.corpus.history import History
 from mmedc.corpus.manifest import NAME, FunnelRow, Manifest, Stats, funnel_rows, read_manifest, read_reject, stats
 from mmedc.corpus.outcome import Problem, problems_of
 from mmedc.corpus.record import read_begun
@@ -18,6 +21,7 @@ from mmedc.corpus.summed import read_statistics
 from mmedc.engine.chain import Count, Funnel, add_funnel
 from mmedc.engine.journal import RunState, runs_in
 from mmedc.engine.run import WORK
+from mmedc.engine.unit import DataFile
 from mmedc.errors import CorpusError
 from mmedc.report.crawled import read_crawled, read_optouts
 from mmedc.report.runs import standing
@@ -29,6 +33,8 @@ HEAD_CHARS = 420
 HOSTS = 15
 LEDGERS = 50
 """The number of units of an unfinished build whose ledgers are looked into for samples."""
+SIZES = (2, 3, 4, 5, 10, 100, 1_000, 10_000)
+"""The least sizes of the ranges by which clusters are counted."""
 Bins = dict[tuple[float, float], int]
 
 
@@ -66,11 +72,16 @@ class Facts:
     funnel: tuple[FunnelRow, ...] = ()
     units: tuple[int, int] = (0, 0)
     """Of an unfinished build: the units of ingest that are committed, and all of them."""
+    scored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Likewise: the documents that ingest left, by language and source."""
     problems: list[Problem] = field(default_factory=list)
     histograms: pa.Table | None = None
     extremes: pa.Table | None = None
     hosts: list[dict[str, Any]] = field(default_factory=list)
     all_hosts: int = 0
+    cluster_sizes: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of all clusters: a range of sizes, the clusters of such a size, and the documents that were removed from them.
+    Empty where what the passes left is gone."""
     clusters: list[Cluster] = field(default_factory=list)
     contaminated: list[dict[str, Any]] = field(default_factory=list)
     """By benchmark: the hits, and the questions and documents that have one."""
@@ -113,6 +124,8 @@ def facts_of(corpus: str) -> Facts:
         found.histograms = read_statistics(corpus, manifest, "histograms")
         found.extremes = read_statistics(corpus, manifest, "extremes")
         found.hosts, found.all_hosts = _hosts(read_statistics(corpus, manifest, "hosts"))
+    with contextlib.suppress(CorpusError, FileNotFoundError):
+        found.cluster_sizes = _cluster_sizes(History(corpus))
     with contextlib.suppress(CorpusError):
         found.clusters = _clusters(read_reject(corpus, "clusters", ""))
     with contextlib.suppress(CorpusError):
@@ -137,6 +150,11 @@ def _unfinished(corpus: str, store: Store, run: RunState) -> Facts:
     for data in read_each(work.get, names):
         left = json.loads(data)["left"]
         add_funnel(funnel, {step: Count(**count) for step, count in left["funnel"].items()})
+        if left["keys"]["rows"]:
+            with work.open_input(left["keys"]["path"]) as handle:
+                keys = pq.read_table(handle, columns=["lang", "source"], use_threads=False)
+            for row in keys.group_by(["lang", "source"], use_threads=False).aggregate([([], "count_all")]).to_pylist():
+                found.scored[row["lang"], row["source"]] += row["count_all"]
         if left["removed"]["rows"] and len(ledgers) < LEDGERS:
             ledgers.append(left["removed"]["path"])
     found.funnel, found.units = funnel_rows(funnel), (len(names), max(ingest.units, len(names)))
@@ -167,6 +185,19 @@ def _clusters(rows: list[dict[str, Any]]) -> list[Cluster]:
         stays = known.stays if row["fate"] == "goes" else row["locator"]
         found[row["cluster"]] = Cluster(row["documents"], min(alike) if alike else None, stays)
     return sorted(found.values(), key=lambda cluster: -cluster.documents)
+
+
+def _cluster_sizes(history: History) -> list[tuple[str, int, int]]:
+    """Return how many clusters have how many documents. Memory: 8 bytes for each document that was removed."""
+    files = [DataFile(**left["drops"]) for left in history.left("drops")]
+    parts = [history.read(file, ["survivor"])["survivor"].to_numpy() for file in files if file.rows]
+    _, removed = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]), return_counts=True)
+    found = []
+    for low, high in pairwise((*SIZES, 1 << 62)):
+        mine = removed[(removed + 1 >= low) & (removed + 1 < high)]
+        name = f"{low:,}" if high == low + 1 else f"{low:,} or more" if high == 1 << 62 else f"{low:,} to {high - 1:,}"
+        found.append((name, len(mine), int(mine.sum())))
+    return [each for each in found if each[1]]
 
 
 def _contaminated(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
