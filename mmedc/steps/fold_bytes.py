@@ -11,6 +11,7 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from mmedc.folding import INVISIBLE, alone, close_up, composing, folded
 from mmedc.words import in_word
@@ -60,16 +61,10 @@ ONLY_ASCII, ALL_BYTES = _table(False), _table(True)
 class ByteFolder:
     """Folds UTF-8 as far as matching the given forms requires; the case of other characters is not changed."""
 
-    def __init__(self, forms: Iterable[str]) -> None:
-        forms = folded("\n".join(forms)).split("\n")
-        letters = {char for char in set().union(*forms) if in_word(char)}
-        signed = "\n".join({form for form in forms if not form.isalnum()})
-        signs = set(signed)
-        whole = {mark for mark, made in composing().items() if any(char.lower() in letters for char in made)}
-        if any("\u0400" <= char <= "\u052f" for char in letters):
-            whole.update(_STRESS)
-        new = {char: to for char, to in alone().items() if _matters(char, to, letters, signed, signs)}
-        whole.update(char for char, to in new.items() if to[:1] in whole)
+    def __init__(self, facts: dict[str, Any]) -> None:
+        """`facts`: what `facts_of` returns for the forms."""
+        letters, signs, whole = facts["letters"], facts["signs"], set(facts["whole"])
+        new: dict[str, str] = facts["new"]
         self._new = {char.encode(): to.lower().encode() for char, to in new.items()}
         self._resolved = functools.lru_cache(1 << 12)(self._resolve)
         self._changed = set(new) | whole | {char for char in signs if not (char.isalnum() or char in " \n'")}
@@ -136,6 +131,24 @@ class ByteFolder:
         text = html.unescape(entity.decode())
         matters = any(in_word(char) or char in self._changed or INVISIBLE.match(char) for char in text)
         return text.encode("utf-8", "replace") if matters else None
+
+
+def facts_of(forms: Iterable[str]) -> dict[str, Any]:
+    """Return what folding must know of forms, as a JSON value.
+
+    It is their letters; the other characters of forms that have some; the characters for which a page is folded as a
+    whole; and what those become that fold alone.
+    """
+    forms = folded("\n".join(forms)).split("\n")
+    letters = {char for char in set().union(*forms) if in_word(char)}
+    signed = "\n".join({form for form in forms if not form.isalnum()})
+    signs = set(signed)
+    whole = {mark for mark, made in composing().items() if any(char.lower() in letters for char in made)}
+    if any("\u0400" <= char <= "\u052f" for char in letters):
+        whole.update(_STRESS)
+    new = {char: to for char, to in alone().items() if _matters(char, to, letters, signed, signs)}
+    whole.update(char for char, to in new.items() if to[:1] in whole)
+    return {"letters": sorted(letters), "signs": sorted(signs), "whole": sorted(whole), "new": new}
 
 
 def in_small_letters(source: bytes) -> bytes | None:

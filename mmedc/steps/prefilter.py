@@ -24,12 +24,13 @@ from typing import Any, ClassVar, NamedTuple
 import ahocorasick_rs
 import pyarrow as pa
 
+from mmedc.compiled import compiled
 from mmedc.document import set_column, source_of, views
 from mmedc.engine import slot
 from mmedc.engine.chain import Transform
 from mmedc.folding import plain_forms
 from mmedc.policy import LanguagePolicy, Policy
-from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder, in_small_letters
+from mmedc.steps.fold_bytes import ALL_BYTES, ONLY_ASCII, ByteFolder, facts_of, in_small_letters
 from mmedc.steps.medical import free, inside_words
 from mmedc.words import in_word
 
@@ -44,6 +45,7 @@ _TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")  # WHATWG HTML, 13.2.5.6: any other `<
 FEW_PATTERNS = 30_000
 NO_FIRST = bytes(range(0xC0))  # bytes that begin no character beyond ASCII
 _LINES = ALL_BYTES[:10] + b"\n" + ALL_BYTES[11:]  # the same, but for line breaks
+_CODE = (__name__, "mmedc.folding", "mmedc.steps.fold_bytes", "mmedc.steps.medical", "mmedc.words")
 SIGN = re.compile(r"[^0-9A-Za-z\x80-\U0010ffff]")  # an ASCII character that is neither letter nor digit
 
 
@@ -112,21 +114,15 @@ def _unshown() -> Any:
 
 def source_bound(policy: Policy) -> Callable[[bytes], bool]:
     """Return a function that decides whether a source (UTF-8) may contain enough terms of some language."""
-    terms = _Terms(policy)
-    lexicons = (language.lexicon for language in policy.languages.values())
-    folder = ByteFolder(form for lexicon in lexicons for term in lexicon for form in term.forms)
+    tables = compiled("prefilter", _CODE, _made_from(policy), lambda: _compile(policy))
+    terms, folder = _Terms(policy, tables), ByteFolder(tables["folder"])
     keys = terms.words  # from here on, a word is identified by its number
     in_ascii = [number for number, key in enumerate(keys) if key.plain]
     ascii_words = _automaton([b" %b " % keys[number].text.encode() for number in in_ascii])
-    by_script: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
-    beyond = [number for number, key in enumerate(keys) if not key.plain]
-    for number, forms in zip(beyond, _written([keys[number].text for number in beyond]), strict=True):
-        for form in forms:
-            # These bits distinguish Latin; Cyrillic and Arabic; and Han, Kana, Hangul and Devanagari.
-            by_script[max(max(form), 0x7F) & 0xF0][form].append(number)
-    for char in folder.late:
-        by_script[max(char) & 0xF0].setdefault(char, [LATE])
-    scripts = [(_signs(forms), _automaton(list(forms)), list(forms.values())) for forms in by_script.values()]
+    scripts = []
+    for text, owners in tables["scripts"]:
+        forms = text.encode().split(b"\n")
+        scripts.append((_signs(forms), _automaton(forms), owners))
 
     def enough(source: bytes) -> bool:
         source, ascii_view = folder.fold(source)
@@ -172,6 +168,31 @@ def source_bound(policy: Policy) -> Callable[[bytes], bool]:
         return terms.reached(found, lambda number, others: near(at(number), map(at, others))), LATE in found
 
     return enough
+
+
+def _made_from(policy: Policy) -> Iterator[bytes]:
+    """Yield all that `_compile` depends on, which the weights of terms and the limits are not."""
+    yield policy.rule.encode()
+    for language in policy.languages.values():
+        yield repr([language.spaced, sorted(language.stopwords)]).encode()
+        yield repr([term.forms for term in language.lexicon]).encode()
+
+
+def _compile(policy: Policy) -> dict[str, Any]:
+    """Return the tables of a policy as a JSON value; `_Terms` says what most of them are."""
+    tables = _numbered(policy)
+    words = _words_of(tables)
+    by_script: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
+    beyond = [number for number, word in enumerate(words) if not word.plain]
+    for number, forms in zip(beyond, _written([words[number].text for number in beyond]), strict=True):
+        for form in forms:
+            # These bits distinguish Latin; Cyrillic and Arabic; and Han, Kana, Hangul and Devanagari.
+            by_script[max(max(form), 0x7F) & 0xF0][form].append(number)
+    facts = facts_of(form for language in policy.languages.values() for term in language.lexicon for form in term.forms)
+    for char in ByteFolder(facts).late:
+        by_script[max(char) & 0xF0].setdefault(char, [LATE])
+    scripts = [[b"\n".join(forms).decode(), list(forms.values())] for forms in by_script.values()]
+    return {**tables, "folder": facts, "scripts": scripts}
 
 
 def _automaton(patterns: list[bytes]) -> Any:
@@ -257,41 +278,23 @@ def _any_within(places: list[int], low: int, high: int) -> bool:
 class _Terms:
     """The lexicons of a policy as words: which words form a term, and how many terms are enough."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, tables: dict[str, Any]) -> None:
+        """`tables`: what `_numbered` returns for the policy."""
         self._weights = [
             [term.weight for term in language.lexicon] if policy.rule == "boundary" else None
             for language in policy.languages.values()
         ]
         self.floors = [floor_of(language.limits, "medical_terms") for language in policy.languages.values()]
-        self.words: list[_Word] = []
+        self.words = _words_of(tables)
         """All words of the terms."""
-        numbers: dict[_Word, int] = {}
-        self._entries: dict[int, dict[tuple[int, int, frozenset[int]], None]] = defaultdict(dict)
-        """The terms as (language, term, its other words), by the word that is in the fewest terms."""
-        for number, language in enumerate(policy.languages.values()):
-            light = set(language.stopwords)
-            forms = forms_of(language, policy.rule)
-            seen = plain_forms([form for _, form, _ in forms])
-            parts = [_words(form.lower(), light, bounded) for (_, _, bounded), form in zip(forms, seen, strict=True)]
-            often = Counter(word for words in parts for word in words)
-            for (term, _, _), words in zip(forms, parts, strict=True):
-                for word in words:
-                    if word not in numbers:
-                        numbers[word] = len(self.words)
-                        self.words.append(word)
-                if words:
-                    rarest = (
-                        min(words, key=lambda word: (often[word], -len(word.text), word)) if words[1:] else words[0]
-                    )
-                    others = frozenset(numbers[word] for word in words if word is not rarest)
-                    self._entries[numbers[rarest]][number, term, others] = None
+        self._entries = _Entries(tables["starts"], tables["entries"])
 
     def possible(self, found: set[int]) -> bool:
         """Return whether the terms all of whose words were found are enough for some language."""
         if min(self.floors) <= 0:
             return True
         terms: list[set[int]] = [set() for _ in self.floors]
-        for key in found & self._entries.keys():
+        for key in found:
             for number, term, others in self._entries[key]:
                 if others <= found:
                     terms[number].add(term)
@@ -308,7 +311,7 @@ class _Terms:
         terms: list[set[int]] = [set() for _ in self.floors]
         sums = [0.0] * len(self.floors)
         for key in found:
-            for number, term, others in self._entries.get(key, ()):
+            for number, term, others in self._entries[key]:
                 if term not in terms[number] and others <= found and there(key, others):
                     terms[number].add(term)
                     weights = self._weights[number]
@@ -316,6 +319,62 @@ class _Terms:
                     if sums[number] >= self.floors[number]:
                         return True
         return min(self.floors) <= 0
+
+
+class _Entries(dict[int, list[tuple[int, int, frozenset[int]]]]):
+    """The terms as (language, term, its other words), by the word that is in the fewest terms.
+
+    They stand one after another in `numbers`, those of word *n* from `starts[n]` on: language, term, how many other
+    words, the other words. They are made when a page has the word, because most words are never met.
+    """
+
+    def __init__(self, starts: list[int], numbers: list[int]) -> None:
+        super().__init__()
+        self._starts, self._numbers = starts, numbers
+
+    def __missing__(self, word: int) -> list[tuple[int, int, frozenset[int]]]:
+        found = self[word] = []
+        if word == LATE:
+            return found
+        at, end = self._starts[word : word + 2]
+        while at < end:
+            language, term, count = self._numbers[at : at + 3]
+            found.append((language, term, frozenset(self._numbers[at + 3 : at + 3 + count])))
+            at += 3 + count
+        return found
+
+
+def _words_of(tables: dict[str, Any]) -> list[_Word]:
+    return list(map(_Word, tables["words"].split("\n"), map("1".__eq__, tables["bounded"])))
+
+
+def _numbered(policy: Policy) -> dict[str, Any]:
+    """Return the words of the terms, a line each; for each a digit, 1 if it is bounded; and the `_Entries`."""
+    words: list[_Word] = []
+    numbers: dict[_Word, int] = {}
+    entries: dict[int, dict[tuple[int, int, frozenset[int]], None]] = defaultdict(dict)
+    for number, language in enumerate(policy.languages.values()):
+        light = set(language.stopwords)
+        forms = forms_of(language, policy.rule)
+        seen = plain_forms([form for _, form, _ in forms])
+        parts = [_words(form.lower(), light, bounded) for (_, _, bounded), form in zip(forms, seen, strict=True)]
+        often = Counter(word for found in parts for word in found)
+        for (term, _, _), found in zip(forms, parts, strict=True):
+            for word in found:
+                if word not in numbers:
+                    numbers[word] = len(words)
+                    words.append(word)
+            if found:
+                rarest = min(found, key=lambda word: (often[word], -len(word.text), word)) if found[1:] else found[0]
+                others = frozenset(numbers[word] for word in found if word is not rarest)
+                entries[numbers[rarest]][number, term, others] = None
+    starts, flat = [0], list[int]()
+    for at in range(len(words)):
+        for number, term, others in entries.get(at, ()):
+            flat += number, term, len(others), *others
+        starts.append(len(flat))
+    bounded = "".join("01"[word.bounded] for word in words)
+    return {"words": "\n".join([word.text for word in words]), "bounded": bounded, "starts": starts, "entries": flat}
 
 
 def _words(form: str, light: set[str], bounded: bool) -> list[_Word]:
