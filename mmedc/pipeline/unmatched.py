@@ -22,6 +22,8 @@ LIKE = 0.6
 COMPARED = 20_000
 """The number of addresses of a host that are compared."""
 SHOWN = 3
+CHARS = 120
+"""The length of a value in a message."""
 
 
 def check_known(
@@ -36,7 +38,8 @@ def check_known(
         return
     asked = [*domains, *addresses]
     others = len(entries) - len(asked)
-    said = [*asked[:SHOWN], *([f"{len(asked) - SHOWN:,} more"] if len(asked) > SHOWN else [])]
+    shown = [one if len(one) <= CHARS else f"{one[: CHARS - 1]}…" for one in asked[:SHOWN]]
+    said = [*shown, *([f"{len(asked) - SHOWN:,} more"] if len(asked) > SHOWN else [])]
     said += [f"{others:,} {'id, DOI or hash' if others == 1 else 'ids, DOIs or hashes'}"] if others > 0 else []
     like = list(dict.fromkeys(name for one in asked[:SHOWN] for name in _nearest(store, manifest, one)))
     advice = f"the nearest are {', '.join(like)}" if like else "look for the document with `mmedc inspect`"
