@@ -190,6 +190,15 @@ def test_a_blank_line_in_a_wrapped_cell_is_no_text() -> None:
     assert [[cell.text for cell in row] for row in together] == [["Iron", "in the morning", "5 mg"]] * 3
 
 
+def test_the_second_line_of_a_caption_is_no_cell_of_the_table_below() -> None:
+    rows = [[Line(72, 400, 70, 9, "Table 1: Doses of iron and of")], [Line(150, 320, 80, 9, "vitamin D")]]
+    for top in (100, 140, 180):
+        rows.append([Line(72, 90, top, 10, "Iron"), Line(180, 260, top, 10, "in the")])
+        rows.append([Line(180, 230, top + 12, 10, "morning"), Line(300, 330, top + 12, 10, "5 mg")])
+    together = [[cell.text for cell in row] for row in unwrapped(rows, [len(row) > 1 for row in rows], ())]
+    assert together == [["Table 1: Doses of iron and of"], ["vitamin D"], *[["Iron", "in the morning", "5 mg"]] * 3]
+
+
 def test_parts_are_left_out_and_counted() -> None:
     contents = [f"Chapter {n} ............ {n * 7}" for n in range(1, 10)]
     pdf = Pdf()

@@ -139,7 +139,7 @@ class PageReader:
     engine: str
     ocr: OcrRules | None
     need: Model
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def read(self, ranges: tuple[PageRange, ...], start: int, skip: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """Yield the pages; see `mmedc.engine.chain.Source`. Raises: OSError when a file cannot be read."""

@@ -14,6 +14,7 @@ from mmedc.books.pdf.scripts import CAPTION, dense
 APART = 0.55  # of the size: white between rows of a table; between the lines of a cell it is less
 SHORT = 0.6  # of the width of the column of text: cells
 SPARSE = 0.75  # share of its cells that a baseline of a row has on average, above which each baseline is a row
+SAME = 0.02  # of the size: lines of one caption do not differ by more
 LEAST_ROWS = 3
 WIDE = 0.5  # of the size: the width of a character that is not Chinese or Japanese
 
@@ -27,10 +28,10 @@ def unwrapped(rows: list[list[Line]], several: list[bool], edges: Container[int]
     if sum(several) < 2:
         return rows
     width = max(line.x1 for row in rows for line in row) - min(line.x0 for row in rows for line in row)
+    captions = _captions(rows)
     short = [
-        all(line.x1 - line.x0 < SHORT * width and id(line) not in edges for line in row)
-        and not CAPTION.match(row[0].text.strip())
-        for row in rows
+        all(line.x1 - line.x0 < SHORT * width and id(line) not in edges for line in row) and not caption
+        for row, caption in zip(rows, captions, strict=True)
     ]
     out: list[list[Line]] = []
     at = 0
@@ -44,6 +45,21 @@ def unwrapped(rows: list[list[Line]], several: list[bool], edges: Container[int]
             out += rows[at : max(end, at + 1)]
         at = max(end, at + 1)
     return out
+
+
+def _captions(rows: list[list[Line]]) -> list[bool]:
+    """Return which rows are lines of captions: the first, and those that follow it closely in the same size."""
+    found: list[bool] = []
+    for at, row in enumerate(rows):
+        goes_on = (
+            at > 0
+            and found[-1]
+            and len(row) == 1
+            and abs(row[0].size - rows[at - 1][0].size) < SAME * row[0].size
+            and _gap(rows[at - 1], row) < APART
+        )
+        found.append(goes_on or bool(CAPTION.match(row[0].text.strip())))
+    return found
 
 
 def _gap(above: list[Line], below: list[Line]) -> float:
