@@ -7,6 +7,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe
 from mmedc.sources import Reader, list_units
 from tests import bookfiles
@@ -286,3 +289,12 @@ def test_a_short_section_before_a_long_one_is_no_piece_of_its_own(tmp_path: Path
     assert rows[0]["text"].startswith("Title\n\nOne.\n\nKnee\n\nPart 0\n\nThe knee")
     assert [section["title"] for section in rows[0]["sections"]] == ["Title", "Knee", "Part 0"]
     assert rows[1]["text"].startswith("Knee\n\nPart 1\n\nThe knee")
+
+
+def test_a_folder_that_has_only_web_archives_is_no_source_of_books(tmp_path: Path) -> None:
+    (tmp_path / "pages.warc.gz").write_bytes(b"WARC/1.0")
+    recipe = Recipe.model_validate({"name": "x", "sources": {"library": {"books": str(tmp_path)}}})
+    with pytest.raises(RecipeError, match=r"are WARC files.*use `warc:`"):
+        list_units(recipe)
+    (tmp_path / "a.txt").write_text("Asthma is a disease.")
+    assert [unit.label for unit in list_units(recipe)] == ["library: a.txt and 1 more"]

@@ -20,6 +20,7 @@ from mmedc.settings import as_written
 from mmedc.sources.formats import Format, check_content, format_of
 from mmedc.sources.nearby import nearest_file
 from mmedc.sources.raw import InputSplit, Records
+from mmedc.sources.warc import SUFFIXES as WARC_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ def _units_of(
         files = sum(map(len, found))
         what = "its only file is empty" if files == 1 else f"all of its {files:,} files are empty"
         raise RecipeError(f'source "{name}": {what} ({found[0][0].name}); fetch it again, or take the source out')
+    if known.key == "books" and all(file.name.lower().endswith(WARC_SUFFIXES) for inputs in found for file in inputs):
+        raise RecipeError(
+            f'source "{name}": all of its files are WARC files, which `books:` does not read; use `warc:`'
+        )
     for inputs in [tuple(chain.from_iterable(found))] if known.together else found:
         if full := [input_file for input_file in inputs if input_file.bytes and not input_file.problem]:
             check_content(name, known, full[0], direct=full[0].url in config.paths)
