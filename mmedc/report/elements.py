@@ -41,7 +41,8 @@ def table(
             kinds[at] = kind
 
     def line(cells: Sequence[Child], cell: str = "td") -> Html:
-        return tag("tr", [tag(cell, value, class_=kind) for value, kind in zip(cells, kinds, strict=True)])
+        named = [(cell if value else "td", value) for value in cells]  # a header without words is none
+        return tag("tr", [tag(name, value, class_=kind) for (name, value), kind in zip(named, kinds, strict=True)])
 
     parts = [tag("thead", line(head, "th")), tag("tbody", [line(row) for row in rows])]
     if foot:
