@@ -21,6 +21,7 @@ from mmedc.recipe import read_recipe
 from mmedc.report.runs import find_run
 from mmedc.storage import Store
 from mmedc.submit.client import Job, JobServer
+from mmedc.submit.portable import modules_of
 from mmedc.submit.stages import Stages
 from mmedc.submit.upload import write_package, write_upload
 from tests.jobserver import Head
@@ -184,6 +185,7 @@ def test_an_upload_has_the_recipe_and_its_small_files_and_nothing_else(tmp_path:
     folder = tmp_path / "upload"
     folder.mkdir()
     path = str(tmp_path / "recipe.yaml")
+    assert modules_of(read_recipe(path)) == {"own": tmp_path / "own.py"}
     digest = write_upload(folder, read_recipe(path), path, str(tmp_path / "c"), [], ("bench",))
     files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
     assert [os.path.basename(name) for name in files] == ["hosts.txt", "own.py", "recipe.yaml"]

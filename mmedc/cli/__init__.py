@@ -137,6 +137,8 @@ def main() -> None:
         install = how_to_install(problem) if isinstance(problem, ModuleNotFoundError) else None
         show = getattr(problem, "show", None)  # click's own errors of usage know how they look
         if show is not None:
+            if getattr(problem, "option_name", "") == "--dry-run":
+                problem.message += ". `mmedc plan` shows what a build would do, and changes nothing"  # type: ignore[attr-defined]
             show()
             code = getattr(problem, "exit_code", 2)
         elif install is not None:

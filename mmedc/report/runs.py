@@ -79,7 +79,7 @@ def status_tables(url: str, run: RunState) -> RenderableType:
         columns = [Column("pass"), number("units"), number("done"), number("documents", 1), number("kept %", 2)]
         parts += ["", Grid([*columns, number("again", 3), number("failed"), number("time", 4)], rows)]
     if run.values:
-        parts.append(Passage(", ".join(f"{name} {value:g}" for name, value in list(run.values.items())[:8])))
+        parts.append(Passage(", ".join(f"{name} {_figure(value)}" for name, value in list(run.values.items())[:8])))
     if run.failures:
         parts += ["", *(Passage(visible(line), style="yellow") for line in run.failures[-5:])]
     if run.said and how == "failed":
@@ -88,6 +88,11 @@ def status_tables(url: str, run: RunState) -> RenderableType:
     if said:
         parts += ["", Passage(said.format(url=url))]
     return Group(*parts)
+
+
+def _figure(value: float) -> str:
+    """Return a count with separators of thousands, and any other figure with four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def _shown(passes: list[PassState]) -> list[PassState]:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -37,6 +38,19 @@ def values_of(recipe: Recipe, out: str = "") -> dict[str, Any]:
     written = recipe.model_dump(**options, context=AS_WRITTEN)
     values: dict[str, Any] = _portable(absolute, written)
     return {**values, "out": str(resolved(out))} if out else values
+
+
+def modules_of(recipe: Recipe) -> dict[str, Path]:
+    """Return the modules of the recipe's own steps and measures that lie beside it: files, and folders of packages."""
+    used = [step.target for step in recipe.steps] + [measure.use for measure in recipe.measures]
+    found: dict[str, Path] = {}
+    for name in sorted({target.partition(":")[0].partition(".")[0] for target in used}):
+        here = Path(recipe.folder or ".")
+        if (here / f"{name}.py").is_file():
+            found[name] = here / f"{name}.py"
+        elif (here / name / "__init__.py").is_file():
+            found[name] = here / name
+    return found
 
 
 def _check(recipe: Recipe) -> None:

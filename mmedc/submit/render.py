@@ -18,10 +18,12 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from mmedc.errors import RequestError
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped
-from mmedc.submit.portable import GIB, as_yaml, check_reachable, node_bytes, values_of
+from mmedc.submit.portable import GIB, as_yaml, check_reachable, modules_of, node_bytes, values_of
 
 Provider = Literal["aws", "gcp", "on-premises"]
 
+MODULE_BYTES = 256 << 10
+"""Of a module in a ConfigMap, which holds 1 MiB."""
 LONGEST_NAME = 47
 """Characters of the name of a RayJob: KubeRay makes longer names of it, of at most 63."""
 FAMILIES: dict[str, tuple[tuple[int, str], ...]] = {
@@ -84,7 +86,7 @@ def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes, parts: dic
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": f"{name}-recipe", "labels": {"app.kubernetes.io/name": "mmedc"}},
-        "data": {"recipe.yaml": LiteralScalarString(as_yaml(values))},
+        "data": {"recipe.yaml": LiteralScalarString(as_yaml(values)), **_modules(recipe)},
     }
     job["metadata"]["name"] = name
     spec = job["spec"]
@@ -108,6 +110,19 @@ def kuberay(recipe: Recipe, out: str, nodes: Nodes, site: Kubernetes, parts: dic
             pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": claim}})
             pod["containers"][0]["volumeMounts"].append({"name": "data", "mountPath": mounted})
     return _documents(account, config, policy, job)
+
+
+def _modules(recipe: Recipe) -> dict[str, LiteralScalarString]:
+    """Return the modules of the recipe's own steps, which pods find beside it. Raises: RequestError for packages."""
+    found = {}
+    for name, path in modules_of(recipe).items():
+        if path.is_dir() or path.stat().st_size > MODULE_BYTES:
+            raise RequestError(
+                f"{path}: pods get modules of one file, of {MODULE_BYTES >> 10} KiB at most; install {name} in the "
+                "image, or use `mmedc submit`, which takes it along"
+            )
+        found[path.name] = LiteralScalarString(path.read_text("utf-8"))
+    return found
 
 
 def slurm(recipe: Recipe, file: str, out: str, sets: list[str], nodes: Nodes, then: tuple[str, ...] = ()) -> str:

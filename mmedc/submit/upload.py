@@ -15,7 +15,7 @@ from mmedc.errors import RecipeError
 from mmedc.recipe import Recipe
 from mmedc.shipped import shipped
 from mmedc.storage import is_local
-from mmedc.submit.portable import as_yaml, parts_of, values_of
+from mmedc.submit.portable import as_yaml, modules_of, parts_of, values_of
 
 ASSET_BYTES, ASSETS_BYTES = 16 << 20, 64 << 20
 """Of one asset, and of all: larger files belong where all nodes see them."""
@@ -90,13 +90,11 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _copy_modules(recipe: Recipe, folder: Path) -> None:
     """Copy the modules of custom steps and measures that lie beside the recipe."""
-    used = [step.target for step in recipe.steps] + [measure.use for measure in recipe.measures]
-    for name in {target.partition(":")[0].partition(".")[0] for target in used}:
-        here = Path(recipe.folder or ".")
-        if (here / f"{name}.py").is_file():
-            shutil.copyfile(here / f"{name}.py", folder / f"{name}.py")
-        elif (here / name / "__init__.py").is_file():
-            shutil.copytree(here / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, path in modules_of(recipe).items():
+        if path.is_dir():
+            shutil.copytree(path, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(path, folder / path.name)
 
 
 def write_package(folder: Path) -> Path:
