@@ -28,7 +28,8 @@ from mmedc.engine.unit import Pass
 from mmedc.inputs import Input
 from mmedc.pipeline import pages
 from mmedc.pipeline.build import Build
-from mmedc.recipe import Recipe
+from mmedc.recipe import Recipe, read_recipe
+from mmedc.report.explain import explain
 from mmedc.report.pages import explain_pages, is_pdf, overview
 from mmedc.sources.books import book_rules
 from mmedc.storage import Store
@@ -373,7 +374,7 @@ def test_explain_says_page_by_page_what_was_read_and_cut(tmp_path: Path) -> None
 def test_the_overview_shows_pages_of_one_verdict_in_a_row_and_what_was_cut(tmp_path: Path) -> None:
     path = tmp_path / "atlas.pdf"
     path.write_bytes(book(6))
-    found = explain_pages(str(path), BookRules())
+    found = explain_pages(str(path), read_recipe("quickstart"))
     for page in found.pages[2:4]:
         page.verdict = "needs OCR: picture"
     console = Console(width=100, record=True, file=io.StringIO())
@@ -384,7 +385,7 @@ def test_the_overview_shows_pages_of_one_verdict_in_a_row_and_what_was_cut(tmp_p
     begins = [f"{verdict} {count:,} 4 Atlas of the lung" for verdict, count in verdicts]
     assert [row for row in rows if row.startswith(tuple(begins))] == [row for row in rows if "–" in row]
     assert sum("–" in row for row in rows) == 3
-    first = explain_pages(str(path), BookRules(), most=4)
+    first = explain_pages(str(path), read_recipe("quickstart"), most=4)
     assert first.read == 4 and [page.page for page in first.pages] == [1, 2, 3, 4]
 
 
@@ -393,6 +394,16 @@ def test_a_file_that_is_no_pdf_has_no_overview(tmp_path: Path) -> None:
     pdf.write_bytes(book(1))
     text.write_text("hello")
     assert is_pdf(str(pdf)) and not is_pdf(str(text)) and not is_pdf(str(tmp_path))
+
+
+def test_a_page_that_no_parser_can_stand_is_one_page_of_an_explanation(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(FILES["self-drawing-form"]())
+    recipe = read_recipe("quickstart", ["limits.document_seconds=2", "limits.document_memory=256MiB"])
+    found = explain_pages(str(path), recipe)
+    assert found.pages[0].verdict == "text"
+    assert found.pages[1].verdict.startswith(("memory: ", "timeout: "))
+    assert explain(recipe, f"{path}#page=2").verdict.startswith("rejected at read: ")
 
 
 HARMLESS = sorted(set(FILES) - {"self-drawing-form", "mutual-forms", "doubling-forms", "many-pages", "content-bomb"})

@@ -231,12 +231,11 @@ def explain(
 def _show_pages(settings: "Recipe", target: str, console: "Console", as_json: bool) -> bool:
     """Show how the pages of a target are read if it is a PDF; return whether they were shown."""
     from mmedc.report import pages as report
-    from mmedc.sources.books import book_rules
 
     if as_json or not report.is_pdf(target):
         return False
     try:
-        found = report.explain_pages(target, book_rules(settings), most=report.FIRST_PAGES)
+        found = report.explain_pages(target, settings, most=report.FIRST_PAGES)
     except RequestError:  # a PDF that cannot be opened: its record says why
         return False
     console.print(report.overview(found), "")
@@ -249,11 +248,10 @@ def _explain_pages(
     """Say page by page how PDF files are read."""
     from mmedc.recipe import read_recipe
     from mmedc.report import pages as report
-    from mmedc.sources.books import book_rules
 
-    rules = book_rules(read_recipe(recipe or "quickstart", sets))
+    settings = read_recipe(recipe or "quickstart", sets)
     for target in targets:
-        found = report.explain_pages(target, rules, "" if pages in (None, "all") else str(pages))
+        found = report.explain_pages(target, settings, "" if pages in (None, "all") else str(pages))
         if html:
             html.write_text(report.html(found), encoding="utf-8")
         if as_json:

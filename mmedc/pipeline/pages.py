@@ -227,31 +227,40 @@ def with_pages(
 
     `store` is the folder of passes.
     """
+    ready = paged(run, units_of_books(ingest), recipe, store)
+    return replace(ingest, units=tuple(ready.get(unit.id, unit) for unit in ingest.units)) if ready else ingest
+
+
+def paged(
+    run: Run, units: list[Unit[InputSplit]], recipe: Recipe, store: Store, most: int | None = None
+) -> dict[str, Unit[InputSplit]]:
+    """Read the pages of the PDF files of `units`; return by their ids units that know them, or {} without any PDF.
+
+    Only the `most` first pages of each file are read.
+    """
     engine, limits = recipe.books.engine, recipe.limits
-    units = units_of_books(ingest)
     if not units:
-        return ingest
+        return {}
     check(engine)
     bounds = Bounds(limits.document_seconds, limits.unit_seconds, limits.document_memory, limits.memory)
     opening: Streamed[Files, Covered] = Streamed(CoverReader(engine), (), finish_covers, bounds)
     cover_units = tuple(Unit.of(Files(unit.spec.inputs), unit.label, unit.bytes) for unit in units)
     covered = run(Pass("covers", opening, cover_units, limits.retries))
     if not any(count >= 0 for left in covered for count in left.pages):
-        return ingest
+        return {}
 
-    groups = [group for unit, left in zip(units, covered, strict=True) for group in _grouped(unit.spec, left)]
+    groups = [group for unit, left in zip(units, covered, strict=True) for group in _grouped(unit.spec, left, most)]
     ends = {part.file.url: part.end for group in groups for part in group}  # of each file the last, so its pages
     reader = PageReader(engine, ocr_rules_of(recipe), need_model(recipe))
     reading: Streamed[tuple[PageRange, ...], Paged] = Streamed(reader, (), finish_pages, bounds)
     page_units = tuple(unit_of(group, ends) for group in groups)
-    paged = run(Pass("pages", reading, page_units, limits.retries)) if page_units else []
+    read = run(Pass("pages", reading, page_units, limits.retries)) if page_units else []
 
     places: dict[str, list[tuple[DataFile, int]]] = {}
-    for group, left in zip(groups, paged, strict=True):
+    for group, left in zip(groups, read, strict=True):
         for at, part in enumerate(group):
             places.setdefault(part.file.url, []).append((left.pages, at))
-    ready = {unit.id: _filled(unit, left, places, store) for unit, left in zip(units, covered, strict=True)}
-    return replace(ingest, units=tuple(ready.get(unit.id, unit) for unit in ingest.units))
+    return {unit.id: _filled(unit, left, places, store) for unit, left in zip(units, covered, strict=True)}
 
 
 def _filled(
@@ -268,11 +277,12 @@ def _filled(
     return Unit(digest_of(unit.id, spec), unit.label, spec, unit.bytes)
 
 
-def _grouped(split: InputSplit, left: Covered) -> Iterator[tuple[PageRange, ...]]:
+def _grouped(split: InputSplit, left: Covered, most: int | None) -> Iterator[tuple[PageRange, ...]]:
     """Yield the ranges of pages of the files of an ingest unit; small files share a unit."""
     held: list[PageRange] = []
     pages = 0
-    for file, count in zip(split.inputs, left.pages, strict=True):
+    for file, there in zip(split.inputs, left.pages, strict=True):
+        count = there if most is None else min(there, most)
         for first in range(0, count, RANGE_PAGES):
             part = PageRange(file, first, min(first + RANGE_PAGES, count))
             if held and (pages + part.end - part.first > RANGE_PAGES or len(held) >= RANGES):

@@ -8,21 +8,23 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Group
 from rich.text import Text
 
-from mmedc.books.book import Book, Unreadable
+from mmedc.books.book import Book
 from mmedc.books.pdf.book import Learned, Sheet, assembled
-from mmedc.books.pdf.cover import cover_of
-from mmedc.books.pdf.engines import HEAD_BYTES, Opened
+from mmedc.books.pdf.engines import HEAD_BYTES
 from mmedc.books.pdf.glyphs import Pdfium
 from mmedc.books.pdf.model import Cover
 from mmedc.books.pdf.picture import pixels, png
-from mmedc.books.pdf.tables import sheets
-from mmedc.books.pdf.whole import pages_of
-from mmedc.books.rules import BookRules
+from mmedc.books.pdf.tables import PAGE, sheets
+from mmedc.engine.commit import read_table
 from mmedc.errors import RequestError
+from mmedc.recipe import Recipe
 from mmedc.report.grid import Column, Grid, number, shortened, visible
+from mmedc.report.record import paged_here, pdf_split
+from mmedc.sources.books import book_rules
 
 HEAD_CHARS = 70
 FIRST_PAGES, MOST_ROWS = 400, 40
@@ -73,29 +75,31 @@ def is_pdf(path: str) -> bool:
     return head.startswith(b"%PDF-") or (path.lower().endswith(".pdf") and b"%PDF-" in head)
 
 
-def explain_pages(path: str, rules: BookRules, wanted: str = "", most: int | None = None) -> PdfFound:
+def explain_pages(path: str, recipe: Recipe, wanted: str = "", most: int | None = None) -> PdfFound:
     """Explain the pages `wanted` of a PDF, such as `3-9,12`; all where it is empty. Only the first `most` are read.
+
+    It is read as a build reads it, in a process that may be killed: a page that a parser can't stand is one page.
 
     Raises: RequestError for a file that is no PDF or can't be opened, and for pages that it does not have.
     """
     if not os.path.isfile(path):
         raise RequestError(f"{path}: no such file; --pages and --html explain a PDF on this machine")
-    try:
-        opened = Opened(path, rules.engine)
-        cover = cover_of(opened)
-    except Unreadable as problem:
-        if str(problem).startswith("not_pdf"):
+    with paged_here(pdf_split(path, recipe), recipe, most) as split:
+        tables = split.pages[0] if split.pages else None
+        if tables is None:
             advice = "--pages and --html read only PDF; leave them out"
-            raise RequestError(f"{path}: not a PDF. {advice}: mmedc explain {path}") from None
-        raise RequestError(f"{path}: {problem}") from None
-    read = min(opened.pages, most or opened.pages)
-    chosen = set(numbers(wanted, opened.pages)) if wanted else set(range(read))
-    table = pages_of(opened, range(read), rules.need.path if rules.need else None)
+            raise RequestError(f"{path}: not a PDF. {advice}: mmedc explain {path}")
+        if tables.problem:
+            raise RequestError(f"{path}: {tables.problem}")
+        cover, rules = tables.cover(), book_rules(recipe)
+        parts = [read_table(tables.store, file, filters=[("file", "==", at)]) for file, at in tables.parts]
+    table = pa.concat_tables(parts) if parts else PAGE.empty_table()
+    chosen = set(numbers(wanted, cover.pages)) if wanted else set(range(table.num_rows))
     learned = Learned.of(sheets(table))
     book = assembled(sheets(table), learned, rules, cover)
     figures = table.drop_columns(["lines"]).to_pylist()
     found = [_page(sheet, figures[sheet.number], learned) for sheet in sheets(table) if sheet.number in chosen]
-    return PdfFound(path, cover, book, found, read)
+    return PdfFound(path, cover, book, found, table.num_rows)
 
 
 def numbers(wanted: str, pages: int) -> Iterable[int]:

@@ -1,20 +1,26 @@
 """The raw record that a user names: by a file, by a place in a file, or by the locator or id of a source's document."""
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from mmedc.document import document_id
+from mmedc.engine.run import WORK, Following, Inline, run_pass
+from mmedc.engine.unit import Left, Pass, Spec, Unit
 from mmedc.errors import RecipeError, RequestError
 from mmedc.inputs import Input, list_inputs
+from mmedc.pipeline.pages import paged
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
 from mmedc.report.grid import shortened, visible
+from mmedc.report.log import Watchers
 from mmedc.sources import FORMATS, InputSplit, Reader, format_of, list_units
-from mmedc.storage import is_local
+from mmedc.storage import Store, is_local
 
 LISTED = 10  # records of a file that are named where the user names none
 HEAD_CHARS = 60
@@ -58,13 +64,49 @@ def _splits_of_file(recipe: Recipe, path: str) -> Iterator[InputSplit]:
         known = format_of(config)
         patterns = filter(is_local, config.paths)
         if any(each.url == whole for pattern in patterns for each in list_inputs(pattern, known.suffixes)):
-            yield from known.cut(name, config, (_input(whole),), recipe)
+            yield from _safely(known.cut(name, config, (_input(whole),), recipe), recipe)
             return
-    config = SourceConfig.model_validate({_key_of(path): path})
+    yield from _safely(_splits_as(_key_of(path), path, recipe), recipe)
+
+
+def _splits_as(key: str, path: str, recipe: Recipe) -> Iterator[InputSplit]:
+    """Yield the splits of a file that is read as the format `key`. Raises: RequestError."""
+    config = SourceConfig.model_validate({key: path})
     try:
         yield from format_of(config).cut("explain", config, (_input(path),), recipe)
     except RecipeError as problem:  # the user knows the file, and no source of this name
         raise RequestError(str(problem).removeprefix('source "explain": ')) from None
+
+
+def _safely(splits: Iterable[InputSplit], recipe: Recipe) -> Iterator[InputSplit]:
+    """Yield splits; the pages of their PDF files are read in a process of their own, because parsers of PDF hang."""
+    for split in splits:
+        with paged_here(split, recipe) as ready:
+            yield ready
+
+
+@contextlib.contextmanager
+def paged_here(split: InputSplit, recipe: Recipe, most: int | None = None) -> Iterator[InputSplit]:
+    """Give a split that knows the pages of its PDF files, if any, read as a build reads them; at most `most` of each.
+
+    The pages lie in a folder that is removed at the end.
+    """
+    unit = Unit.of(split, split.source, 0)
+    if split.config.format != "books" or split.bytes_read is not None:
+        yield split
+        return
+    with tempfile.TemporaryDirectory(prefix="mmedc-pages-") as folder:
+        store, runner = Store(folder), Inline(isolate=True)
+
+        def run(current: Pass[Spec, Left], following: Following | None = None) -> list[Left]:
+            return [commit.left for commit in run_pass(current, runner, store, Watchers())]
+
+        yield paged(run, [unit], recipe, store.below(WORK), most).get(unit.id, unit).spec
+
+
+def pdf_split(path: str, recipe: Recipe) -> InputSplit:
+    """Return the split of a file that is read as a book. Raises: RequestError."""
+    return next(iter(_splits_as("books", path, recipe)))
 
 
 def _input(path: str) -> Input:
