@@ -95,6 +95,7 @@ NOT_RUN = {
 PYTHON_RUN_BY = {
     "docs/how-to/python.md": "test_python_that_a_page_shows_works",
     "docs/reference/corpus.md": "test_python_that_a_page_shows_works",
+    "docs/how-to/sql.md": "test_python_that_a_page_shows_works",
     "docs/tutorial/first-corpus.md": "test_what_a_page_shows_works",
     "docs/how-to/datatrove.md": "test_what_a_page_shows_works",
     "docs/how-to/extending.md": "test_docs.py: test_the_measure_of_the_documentation_works and the one after it",
