@@ -231,7 +231,7 @@ def test_bounds_of_a_recipe_replace_those_of_its_policy(tmp_path: Path) -> None:
         "fr": {"medical_terms": PartialLimit(min=4)},
     }
     found = open_filters().policy("balanced", LANGUAGES, limits=over)
-    assert limits(plain, "ru", "medical_model") == (0.3, 0.02) and limits(found, "ru", "medical_model") == (0.9, 0.02)
+    assert limits(plain, "ru", "medical_model") == (0.2, 0.02) and limits(found, "ru", "medical_model") == (0.9, 0.02)
     assert limits(found, "fr", "medical_terms") == (4.0, 1.0) and limits(found, "en", "medical_terms") == (1.0, 1.0)
     assert limits(found, "ja", "quality") == (0.3, None)
     # What ingest depends on is the same: a tightened limit costs no second extraction.

@@ -62,7 +62,7 @@ def test_files_that_ship_are_copied_and_used(tmp_path: Path) -> None:
     policy = tmp_path / "policies" / "balanced.yaml"
     assert (tmp_path / "policy.schema.json").is_file()  # its first line names it
     policy.write_text(
-        policy.read_text(encoding="utf-8").replace("medical_model: {min: 0.3", "medical_model: {min: 0.75")
+        policy.read_text(encoding="utf-8").replace("medical_model: {min: 0.2", "medical_model: {min: 0.75")
     )
     assert open_filters(str(tmp_path)).policy("balanced", ("en",)).languages["en"].limits["medical_model"].min == 0.75
     with pytest.raises(RequestError, match=r'did you mean "policies/precise.yaml"'):

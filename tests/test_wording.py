@@ -124,7 +124,7 @@ LATER = {
     "measures: [{use: 'math:sqrt', name: chars}]": '"measures.0": the column "chars" exists already',
     "policy: {all: {charz: {min: 1}}}": '"policy.all.charz": unknown measure "charz"; did you mean "chars"?',
     "policy: {xx: {chars: {min: 1}}}": '"policy.xx": unknown language "xx"',
-    "policy: {all: {medical_model: {floor: 0.9}}}": '"policy.all.medical_model": floor 0.9 is above min 0.3',
+    "policy: {all: {medical_model: {floor: 0.9}}}": '"policy.all.medical_model": floor 0.9 is above min 0.2',
     "languages: [en, sp]": '"languages": no language "sp"',
     "languages: [en, xx]": '"languages": no language "xx"',
     "medical: {policy: balancd}": '"medical.policy": no policy "balancd"',
