@@ -40,6 +40,8 @@ def _size(value: Any) -> Any:
         if unit.upper() in _UNITS:
             return int(float(number) * _UNITS[unit.upper()])
         raise ValueError(f'unknown unit "{unit}"; expected a size such as 256MB or 64MiB')
+    if isinstance(value, str):
+        raise ValueError("expected a size such as 256MB or 64MiB")
     return value
 
 

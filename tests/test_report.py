@@ -126,7 +126,7 @@ def test_no_document_changes_the_report(hostile: Path) -> None:
 
 def test_the_command_writes_the_page_and_says_where(quickstart: Path, tmp_path: Path) -> None:
     done = mmedc("report", str(quickstart), "--out", str(tmp_path / "r.html"))
-    assert done.returncode == 0 and "r.html: " in done.stdout
+    assert done.returncode == 0 and re.search(r"r\.html: [\d.]+ kB; open it in a browser", done.stdout)
     check((tmp_path / "r.html").read_text(encoding="utf-8"))
     done = mmedc("report", str(quickstart), "--out", str(tmp_path / "none" / "r.html"))
     assert done.returncode == 2 and "can't be written" in done.stderr

@@ -78,6 +78,7 @@ def test_the_table_has_only_errors_that_exist() -> None:
         ("classify: {gpus: 1}", 'the key "classify.checkpoint" is missing'),
         ("dedup: {jaccard: 7}", '"dedup.jaccard": expected a number less than 1; found 7'),
         ("publish: {shard: [1]}", '"publish.shard": expected a size such as 256MB or 64MiB; found a list of 1 value'),
+        ("publish: {shard: lots}", '"publish.shard": expected a size such as 256MB or 64MiB; found "lots"'),
         ("publish: {tokenizer: 4}", '"publish.tokenizer": expected text; found 4; put it in quotes to make it text'),
         ("models: {lidd: x}", '"models.lidd": expected lid, extractor, medical, quality, pages or kenlm; found "lidd"; did you mean "lid"?'),
         ("measures: [{use: abc, name: x}]", '"measures.0.use": expected a function as package.module:function; found "abc"'),

@@ -126,13 +126,15 @@ def report(
 
 def write_page(out: Path, page: str) -> None:
     """Write a page and say where. Raises: RequestError where it can't be written."""
+    from mmedc.report.tables import human_bytes
+
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as problem:
         raise RequestError(
             f"--out {out}: can't be written ({problem.strerror or problem}); name another file"
         ) from None
-    typer.echo(f"{out}: {len(page.encode()):,} bytes; open it in a browser")
+    typer.echo(f"{out}: {human_bytes(len(page.encode()))}; open it in a browser")
 
 
 @app.command(rich_help_panel=LOOK)
