@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head = f"name: {name}\nlanguages: [en]\nsources: {{{source}: {{jsonl: {name}.jsonl, url: url}}}}\n"
         (folder / f"{name}.yaml").write_text(head)
         build(folder / name, folder / f"{name}.yaml")
-    build(folder / "c", folder / "b.yaml", "dedup.lines.site=2", "policy.all.medical_terms.min=22")
+    build(folder / "c", folder / "b.yaml", "dedup.lines.site=2", "policy.all.medical_terms.min=23")
     return folder
 
 
