@@ -404,6 +404,7 @@ def test_a_page_that_no_parser_can_stand_is_one_page_of_an_explanation(tmp_path:
     assert found.pages[0].verdict == "text"
     assert found.pages[1].verdict.startswith(("memory: ", "timeout: "))
     assert explain(recipe, f"{path}#page=2").verdict.startswith("rejected at read: ")
+    assert explain(recipe, str(path)).text.startswith("The kidney filters the blood")
 
 
 HARMLESS = sorted(set(FILES) - {"self-drawing-form", "mutual-forms", "doubling-forms", "many-pages", "content-bomb"})

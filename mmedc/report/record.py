@@ -119,10 +119,14 @@ def _key_of(path: str) -> str:
 
 
 def _only_record(path: str, splits: Iterator[InputSplit]) -> pa.RecordBatch:
-    """Return the record of a file that has one. Raises: RequestError, naming some, where it has several or none."""
+    """Return the record of a file that has one, or the book in a file that also has pages without a text.
+
+    Raises: RequestError, naming some, where it has several or none.
+    """
     first = list(islice(_records(splits), LISTED + 1))
-    if len(first) == 1:
-        return first[0]
+    whole = [batch for batch in first if batch.column("locator")[0].as_py() == os.path.basename(path)]
+    if len(first) == 1 or len(whole) == 1:
+        return (whole or first)[0]
     if not first:
         raise RequestError(f"{path}: there is no record in it")
     rows = [batch.select(["locator", "provenance", "text"]).to_pylist()[0] for batch in first[:LISTED]]
