@@ -138,7 +138,7 @@ def read(path: Path, key: str, **keys: str) -> list[dict[str, Any]]:
     try:
         units = list_units(recipe)
     except RecipeError as problem:  # junk at the beginning that makes it another format
-        assert " is " in str(problem) or "has no key" in str(problem)
+        assert any(said in str(problem) for said in (" is ", "has no key", "has the key"))
         reject()
     for unit in units:
         for batch in Reader().read(unit.spec, 0, frozenset()):

@@ -96,14 +96,15 @@ class Catalog:
         self.skipping = Skipping()
         self.done = threading.Event()
         self.problem = ""
-        self._stop = False
+        self.stopped = False
+        """Whether no more is to be read."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._numbers = count()
         self._open: dict[str, list[Columns]] = {}
 
     def close(self) -> None:
         """Stop making the catalog, and delete its files."""
-        self._stop = True
+        self.stopped = True
         if self._folder:
             self._folder.cleanup()
 
@@ -124,7 +125,7 @@ class Catalog:
             shards = self.opened.manifest.shards if self.opened.manifest else ()
             ratios, fates = tokens_per_byte(shards), _Fates(self.opened)
             for number, file in enumerate(self.opened.files):
-                if self._stop:
+                if self.stopped:
                     return
                 if file.rows:
                     with self._naming(file):
@@ -187,6 +188,8 @@ class Catalog:
         names = ["lang", "source", "kind", "licence", "tokens", "bytes", *self.measures]
         verdicts = fates.of(file)  # None: all are published
         for start, table in self.opened.groups(keys, names):
+            if self.stopped:
+                return
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             columns: Columns = {"file": np.full(len(rows), number, np.uint32), "row": rows}
             columns["source"] = self.sources.numbers(table["source"], np.uint16)

@@ -18,6 +18,8 @@ from mmedc.steps.medical import term_finder
 
 EVERY_S = 3.0
 """How often the page looks whether more is committed."""
+CLOSING_S = 10.0
+"""How long the end waits for the thread that reads."""
 KEPT = 64
 """Answers of the catalog that are kept."""
 
@@ -91,14 +93,16 @@ class Looked:
     def _opened(self) -> View:
         opened = open_corpus(self.corpus)
         view = View(opened, Catalog(opened), Pictures(opened))
-        threading.Thread(target=self._fill, args=(view,), daemon=True).start()
+        self._filling = threading.Thread(target=self._fill, args=(view,), daemon=True)
+        self._filling.start()
         return view
 
     @staticmethod
     def _fill(view: View) -> None:
         view.catalog.fill()
         for lang in view.opened.policy.languages if view.opened.policy else ():
-            view.hits(lang, "")  # so that the first document need not wait for the lexicons
+            if not view.catalog.stopped:
+                view.hits(lang, "")  # so that the first document need not wait for the lexicons
 
     def view(self) -> View:
         """Return the corpus as it is now, looking at its files every few seconds at most."""
@@ -116,5 +120,7 @@ class Looked:
             return self._view
 
     def close(self) -> None:
-        """Delete the files of the catalog."""
+        """Stop reading, then delete the files of the catalog. Python aborts if it ends while a thread reads Parquet."""
+        self._view.catalog.stopped = True
+        self._filling.join(CLOSING_S)
         self._view.catalog.close()
