@@ -175,7 +175,7 @@ def measure_units(count: int, folder: Path, profile: bool) -> None:
         columns = tuple(field.name for field in build.columns)
         manifest = describe(
             recipe, build.policy.name, columns, running.digest, built.shards, built.accounts, built.shares,
-            built.counts, built.rejects, built.keys, None, built.trimmed,
+            built.counts, built.rejects, built.keys, built.crawled, None, built.trimmed, (),  # nothing is written
         )  # fmt: skip
     with Stage("lay out", runner, profile):
         lay_out(build.store, manifest, built.placements, runner, journal)
