@@ -54,4 +54,4 @@ bench: .venv/.done ## mmedc and plain datatrove side by side; needs WARC=FOLDER
 	$(BIN)/python benchmarks/side_by_side.py '$(WARC)'
 
 clean: ## forget the environment and what was built
-	rm -rf .venv corpus site docs/_generated
+	rm -rf .venv corpus site docs/_generated jupyter_execute
