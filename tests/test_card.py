@@ -49,6 +49,7 @@ def test_croissant_names_every_shard_and_every_column_that_it_describes(quicksta
     assert found["identifier"] == manifest.digest
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the libraries that it uses
 def test_mlcroissant_reads_it(quickstart: Path) -> None:
     mlcroissant = pytest.importorskip("mlcroissant")
     data = mlcroissant.Dataset(jsonld=str(quickstart / "croissant.json"))
