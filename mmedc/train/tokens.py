@@ -126,7 +126,7 @@ def lay_out(files: list[tuple[str, DataFile]], cache: Path, begin: float = 0.0) 
     """
     first = int(begin * len(files))
     with ThreadPoolExecutor(THREADS) as pool:
-        made = [pool.submit(flat_shard, corpus, file, cache) for corpus, file in files[first:] + files[:first]]
+        made = [pool.submit(_write_flat, corpus, file, cache) for corpus, file in files[first:] + files[:first]]
         try:
             for one in made:
                 one.result()
@@ -140,6 +140,12 @@ def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
 
     Many processes may call this at once, because a layout appears whole, by a rename.
     """
+    # Not in several threads: NumPy parses each header as Python, which Python 3.11 cannot do in two threads at a time.
+    return FlatShard(*(np.load(name, mmap_mode="r") for name in _write_flat(corpus, file, cache)))
+
+
+def _write_flat(corpus: str, file: DataFile, cache: Path) -> list[Path]:
+    """Lay a shard out in `cache`, if it is not there yet; return its files."""
     names = _names(file, cache)
     if not all(name.exists() for name in names):
         cache.mkdir(parents=True, exist_ok=True)
@@ -151,7 +157,7 @@ def flat_shard(corpus: str, file: DataFile, cache: Path) -> FlatShard:
                 part.replace(name)
             finally:
                 part.unlink(missing_ok=True)
-    return FlatShard(*(np.load(name, mmap_mode="r") for name in names))
+    return names
 
 
 def _read_flat(corpus: str, file: DataFile) -> list[npt.NDArray[Any]]:
