@@ -217,7 +217,12 @@ def finish_pages(
 
 def units_of_books(ingest: Pass[InputSplit, Ingested]) -> list[Unit[InputSplit]]:
     """Return the ingest units whose files may be PDF: those of sources of books."""
-    return [unit for unit in ingest.units if unit.spec.config.format == "books" and unit.spec.bytes_read is None]
+    return [unit for unit in ingest.units if may_have_pdf(unit.spec)]
+
+
+def may_have_pdf(split: InputSplit) -> bool:
+    """Return whether files of a split may be PDF: whole files of a source of books."""
+    return split.config.format == "books" and split.bytes_read is None
 
 
 def with_pages(

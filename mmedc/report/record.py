@@ -14,7 +14,7 @@ from mmedc.engine.run import WORK, Following, Inline, run_pass
 from mmedc.engine.unit import Left, Pass, Spec, Unit
 from mmedc.errors import RecipeError, RequestError
 from mmedc.inputs import Input, list_inputs
-from mmedc.pipeline.pages import paged
+from mmedc.pipeline.pages import may_have_pdf, paged
 from mmedc.recipe import Recipe
 from mmedc.recipe_parts import SourceConfig
 from mmedc.report.grid import shortened, visible
@@ -91,10 +91,10 @@ def paged_here(split: InputSplit, recipe: Recipe, most: int | None = None) -> It
 
     The pages lie in a folder that is removed at the end.
     """
-    unit = Unit.of(split, split.source, 0)
-    if split.config.format != "books" or split.bytes_read is not None:
+    if not may_have_pdf(split):
         yield split
         return
+    unit = Unit.of(split, split.source, 0)
     with tempfile.TemporaryDirectory(prefix="mmedc-pages-") as folder:
         store, runner = Store(folder), Inline(isolate=True)
 
