@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmedc.cli import app
+from mmedc.engine import supervisor
 from mmedc.engine.run import Inline
 from mmedc.errors import PolicyError
 from mmedc.pipeline.build import Build
@@ -74,6 +75,16 @@ def test_keep_drops_nothing_for_how_medical_it_is_and_measures_it_all_the_same(t
     seen = explain(read_recipe(str(tmp_path / "recipe.yaml")), f"{tmp_path / 'library.jsonl'}#line=1")
     assert seen.verdict == "kept" and seen.stages[0].changes["policy"] == "keep"
     assert not {"medical_terms", "medical_model"} & {limit["measure"] for limit in seen.limits}
+
+
+def test_steps_that_an_earlier_build_left_open_do_not_judge_by_its_policies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_CHAINS", {})
+    (tmp_path / "first").mkdir()
+    assert built(tmp_path / "first", "")[0] == {"web": 1, "library": 1}
+    (tmp_path / "second").mkdir()
+    assert built(tmp_path / "second", "keep")[0] == {"web": 1, "library": 2}
 
 
 def test_other_sources_and_other_recipes_are_not_read_again_for_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ record: the record is retried a few times (`PATIENCE`) before it is blamed.
 import atexit
 import contextlib
 import fcntl
+import hashlib
 import mmap
 import os
 import pickle
@@ -25,7 +26,6 @@ import psutil
 from mmedc.engine import nursery, slot
 from mmedc.engine.chain import Chain, Fault, Produced, Step, given_up
 from mmedc.engine.child import stream
-from mmedc.engine.identity import digest_of
 from mmedc.engine.unit import Report, Streamed, Unit
 from mmedc.errors import WorkError
 
@@ -37,7 +37,8 @@ FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  #
 PATIENCE = {"killed": 5, "memory": 2}
 """Deaths at one record after which the record is blamed, for reasons that it need not have caused."""
 FEW_CHAINS = 3  # are kept open by `produce_here`; each may hold models and automata of some 100 MB
-_CHAINS: dict[str, Chain] = {}
+_CHAINS: dict[bytes, tuple[tuple[Step, ...], Chain]] = {}
+"""Steps and their chain by the pickled steps, as a digest of steps leaves out what units tell."""
 
 
 class ChildDied(Exception):
@@ -135,9 +136,11 @@ def produce_here(work: Streamed[Any, Any], unit: Unit[Any], report: Report) -> I
 
 def _opened(steps: tuple[Step, ...]) -> Chain:
     """Return the chain of `steps`: one of the few opened last in this process, or else a new one."""
-    key = digest_of(steps)
-    chain = _CHAINS.pop(key, None) or Chain(steps)
-    _CHAINS[key] = chain
+    same = (key for key, (known, _) in _CHAINS.items() if known is steps)
+    key = next(same, None) or hashlib.sha256(nursery.packed(None, steps)).digest()
+    known = _CHAINS.pop(key, None)
+    chain = known[1] if known else Chain(steps)
+    _CHAINS[key] = steps, chain
     while len(_CHAINS) > FEW_CHAINS:
         del _CHAINS[next(iter(_CHAINS))]
     return chain
